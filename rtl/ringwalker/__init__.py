@@ -1,0 +1,1 @@
+"""Ringwalker: a virtio PCI device as hardware, described in Amaranth HDL."""

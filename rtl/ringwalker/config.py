@@ -1,0 +1,229 @@
+"""Everything a person can choose about the device, in one validated value.
+
+A configuration is written in TOML; every key is optional::
+
+    data_width = 256        # bits a beat: 64, 128, 256, 512
+    queues = 1
+    queue_size = 256        # entries, the largest a driver may choose
+    read_tags = 32          # payload reads in flight
+    [identity]
+    preset = "2007"         # or "oasis"; vendor, device, ... override it
+    [blk]
+    capacity = 32768        # 512-byte sectors
+    block_size = 512
+    serial = "ringwalker"
+"""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .spec.blk import ID_BYTES, SECTOR_BYTES
+from .spec.ids import CLASS_CODES, OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
+
+__all__ = ["BlkConfig", "ConfigError", "DeviceConfig", "Identity"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be built; the message names the key, the value and what would do."""
+
+
+def _check(condition: bool, key: str, value: object, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key} is {value!r}; it must be {wanted}")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_range(key: str, value: object, low: int, high: int) -> None:
+    _check(_is_int(value) and low <= value <= high, key, value, f"an integer from {low} to {high}")  # type: ignore[operator]
+
+
+def _check_power(key: str, value: object, low: int, high: int) -> None:
+    ok = isinstance(value, int) and low <= value <= high and value & (value - 1) == 0
+    _check(_is_int(value) and ok, key, value, f"a power of two from {low} to {high}")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the device reports about itself in configuration space.
+
+    ``preset`` is ``"2007"`` (vendor 0x5000, device = virtio type) or ``"oasis"`` (0x1AF4, 0x1040 + type).
+    A field that is None follows the preset and the function.
+    """
+
+    preset: str = "2007"
+    vendor: int | None = None
+    device: int | None = None
+    subsystem_vendor: int | None = None
+    subsystem: int | None = None
+    class_code: int | None = None
+    revision: int = 1
+
+    def __post_init__(self):
+        _check(self.preset in ("2007", "oasis"), "identity.preset", self.preset, '"2007" or "oasis"')
+        for name, high in (
+            ("vendor", 0xFFFE),
+            ("device", 0xFFFF),
+            ("subsystem_vendor", 0xFFFF),
+            ("subsystem", 0xFFFF),
+            ("class_code", 0xFFFFFF),
+        ):
+            value = getattr(self, name)
+            if value is not None:
+                _check_range(f"identity.{name}", value, 0, high)
+        _check_range("identity.revision", self.revision, 0, 0xFF)
+
+    def resolve(self, device_type: DeviceType) -> "Identity":
+        """The same identity with every field filled in for a device of ``device_type``."""
+        oasis = self.preset == "oasis"
+        vendor = VENDOR_OASIS if oasis else VENDOR_2007
+        device = OASIS_DEVICE_BASE + device_type if oasis else int(device_type)
+        defaults = {
+            "vendor": vendor,
+            "device": device,
+            "subsystem_vendor": self.vendor if self.vendor is not None else vendor,
+            "subsystem": int(device_type),
+            "class_code": CLASS_CODES[device_type],
+        }
+        missing = {key: value for key, value in defaults.items() if getattr(self, key) is None}
+        return dataclasses.replace(self, **missing)
+
+
+@dataclass(frozen=True)
+class BlkConfig:
+    """The block function. ``capacity`` in 512-byte sectors, ``block_size`` in bytes.
+
+    ``capacity`` is the reset value of a register that the ``capacity`` port of the device overrides.
+    ``chunk_sectors`` is how many sectors at most one storage write command covers.
+    """
+
+    capacity: int = 32768
+    block_size: int = 512
+    serial: str = "ringwalker"
+    chunk_sectors: int = 8
+
+    def __post_init__(self):
+        _check_range("blk.capacity", self.capacity, 0, 2**55 - 1)
+        _check_power("blk.block_size", self.block_size, SECTOR_BYTES, 4096)
+        per_block = self.block_size // SECTOR_BYTES
+        _check(
+            self.capacity % per_block == 0,
+            "blk.capacity",
+            self.capacity,
+            f"a multiple of {per_block} sectors, since blk.block_size is {self.block_size}",
+        )
+        ok = isinstance(self.serial, str) and self.serial.isascii() and len(self.serial) <= ID_BYTES
+        _check(ok, "blk.serial", self.serial, f"at most {ID_BYTES} ASCII characters")
+        _check_power("blk.chunk_sectors", self.chunk_sectors, 1, 64)
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """A whole device. Errors: :class:`ConfigError` from the constructor and from :meth:`from_toml`.
+
+    ``read_tags`` is the number of payload reads in flight, ``ring_tags`` of descriptor reads;
+    ``max_payload`` and ``max_read_request`` (bytes) bound what the host may choose;
+    ``chains`` is how many descriptor chains are walked at once;
+    ``completion_timeout`` is in cycles without any completion while reads are outstanding.
+    """
+
+    function: str = "blk"
+    data_width: int = 256
+    queues: int = 1
+    queue_size: int = 256
+    read_tags: int = 32
+    ring_tags: int = 16
+    chains: int = 16
+    max_payload: int = 512
+    max_read_request: int = 512
+    completion_timeout: int = 12_500_000
+    clock_mhz: int = 250
+    identity: Identity = field(default_factory=Identity)
+    blk: BlkConfig = field(default_factory=BlkConfig)
+
+    def __post_init__(self):
+        _check(self.function in ("blk",), "function", self.function, '"blk"')
+        _check(self.data_width in (64, 128, 256, 512), "data_width", self.data_width, "64, 128, 256 or 512")
+        _check_range("queues", self.queues, 1, 256)
+        _check_power("queue_size", self.queue_size, 2, 1024)
+        _check_power("read_tags", self.read_tags, 2, 128)
+        _check_power("ring_tags", self.ring_tags, 2, 32)
+        _check_power("chains", self.chains, 1, 64)
+        _check_power("max_payload", self.max_payload, 128, 4096)
+        _check_power("max_read_request", self.max_read_request, 128, 4096)
+        _check_range("completion_timeout", self.completion_timeout, 64, 2**31)
+        _check_range("clock_mhz", self.clock_mhz, 1, 1000)
+
+    @property
+    def device_type(self) -> DeviceType:
+        """The virtio device type of the function."""
+        return DeviceType[self.function.upper()]
+
+    @property
+    def resolved_identity(self) -> Identity:
+        """The identity with presets applied."""
+        return self.identity.resolve(self.device_type)
+
+    @property
+    def vectors(self) -> int:
+        """MSI-X vectors: one a queue and one for configuration changes."""
+        return self.queues + 1
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "DeviceConfig":
+        """Build from nested mappings, as TOML gives them."""
+        return _from_mapping(cls, values, "")
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "DeviceConfig":
+        """Read a TOML file. Errors: :class:`ConfigError`, which names the file."""
+        try:
+            text = Path(path).read_bytes().decode()
+            return cls.from_dict(tomllib.loads(text))
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from None
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: not TOML: {error}") from None
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    def to_toml(self) -> str:
+        """The configuration as TOML that :meth:`from_toml` reads back to an equal value."""
+        return "\n".join(_toml_lines(dataclasses.asdict(self), "")) + "\n"
+
+
+def _from_mapping(cls: Any, values: Mapping[str, Any], prefix: str) -> Any:
+    _check(isinstance(values, Mapping), prefix.rstrip(".") or "the file", values, "a table")
+    known = {item.name: item for item in dataclasses.fields(cls)}
+    nested = {"identity": Identity, "blk": BlkConfig} if cls is DeviceConfig else {}
+    arguments = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"{prefix}{key} is not a setting; there are {', '.join(sorted(known))}")
+        arguments[key] = _from_mapping(nested[key], value, f"{key}.") if key in nested else value
+    return cls(**arguments)
+
+
+def _toml_lines(values: Mapping[str, Any], table: str) -> list[str]:
+    lines = [f"[{table}]"] if table else []
+    for key, value in values.items():
+        if value is None or isinstance(value, Mapping):
+            continue
+        if isinstance(value, str):
+            escaped = "".join(
+                "\\" + c if c in '"\\' else c if c.isprintable() else f"\\u{ord(c):04x}" for c in value
+            )
+            lines.append(f'{key} = "{escaped}"')
+        else:
+            lines.append(f"{key} = {value}")
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines.append("")
+            lines.extend(_toml_lines(value, key))
+    return lines

@@ -1,0 +1,207 @@
+"""Ports that more than one block has: groups of streams and signals with a name.
+
+Signatures are written from the side that asks (the initiator); the other side takes ``In(...)`` of them.
+"""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out, Signature
+
+from .streams import (
+    QUEUE_BITS,
+    SEGMENT_BITS,
+    ChainInfo,
+    DmaReadRequest,
+    RegisterRequest,
+    RegisterResponse,
+    StorageCommand,
+    byte_beat,
+    dma_read_beat,
+    reply_beat,
+    storage_beat,
+)
+
+__all__ = [
+    "ChainPort",
+    "ConfigPort",
+    "ConfigRequest",
+    "DmaReadPort",
+    "FunctionState",
+    "QueueClear",
+    "QueueRead",
+    "QueueRow",
+    "QueueWrite",
+    "RegisterPort",
+    "SegmentRead",
+    "StoragePort",
+]
+
+
+class RegisterPort(Signature):
+    """Dword accesses to registers. Every read gets one response, in order; a write gets none."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "requests": Out(stream.Signature(RegisterRequest)),
+                "responses": In(stream.Signature(RegisterResponse)),
+            }
+        )
+
+
+class ConfigRequest(data.Struct):
+    """One dword access to configuration space; ``register`` is the dword's number (0 to 1023).
+
+    ``target_id`` is the bus, device and function that the request was addressed to.
+    """
+
+    register: unsigned(10)
+    write: unsigned(1)
+    strobe: unsigned(4)
+    data: unsigned(32)
+    target_id: unsigned(16)
+
+
+class ConfigPort(Signature):
+    """Dword accesses to configuration space. Every request, read or write, gets one response, in order."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "requests": Out(stream.Signature(ConfigRequest)),
+                "responses": In(stream.Signature(RegisterResponse)),
+            }
+        )
+
+
+class FunctionState(Signature):
+    """What configuration space tells the rest of the device; from its side all are outputs.
+
+    ``bar0`` to ``bar5`` are the base address registers as software wrote them, type bits zero; a 64-bit
+    BAR's upper half is the next one. ``max_payload`` and ``max_read_request`` are in bytes, already bounded by
+    the configuration. ``requester_id`` is the captured bus and device. ``extended_tags`` allows tags
+    above 31.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                **{f"bar{n}": Out(32) for n in range(6)},
+                "io_enable": Out(1),
+                "memory_enable": Out(1),
+                "bus_master_enable": Out(1),
+                "intx_disable": Out(1),
+                "requester_id": Out(16),
+                "max_payload": Out(13),
+                "max_read_request": Out(13),
+                "extended_tags": Out(1),
+                "msix_enable": Out(1),
+                "msix_function_mask": Out(1),
+            }
+        )
+
+
+class DmaReadPort(Signature):
+    """Reads of guest memory. Every request gets one response packet, in the order of the requests."""
+
+    def __init__(self, data_width: int):
+        self.data_width = data_width
+        super().__init__(
+            {
+                "requests": Out(stream.Signature(DmaReadRequest)),
+                "data": In(stream.Signature(dma_read_beat(data_width))),
+            }
+        )
+
+
+class QueueRow(data.Struct):
+    """What the driver configured for a queue. ``size`` is in entries; ``vector`` may be NO_VECTOR."""
+
+    desc: unsigned(64)
+    driver: unsigned(64)
+    device: unsigned(64)
+    size: unsigned(16)
+    vector: unsigned(16)
+    enable: unsigned(16)
+    reserved: unsigned(16)
+
+
+class QueueRead(Signature):
+    """Reads a row of the queue table. ``row`` follows ``index`` and ``en`` by one cycle and then holds."""
+
+    def __init__(self):
+        super().__init__({"en": Out(1), "index": Out(QUEUE_BITS), "row": In(QueueRow)})
+
+
+class QueueWrite(Signature):
+    """Writes bytes of a row of the queue table; ``mask`` has a bit for each byte."""
+
+    def __init__(self):
+        super().__init__({"en": Out(1), "index": Out(QUEUE_BITS), "row": Out(QueueRow), "mask": Out(32)})
+
+
+class QueueClear(Signature):
+    """For one cycle ``en``: forget the ring positions of queue ``index``. Only while the walker is idle."""
+
+    def __init__(self):
+        super().__init__({"en": Out(1), "index": Out(QUEUE_BITS)})
+
+
+class SegmentRead(Signature):
+    """Reads the segment store. The three outputs follow ``index`` and ``en`` by one cycle and then hold."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "en": Out(1),
+                "index": Out(SEGMENT_BITS),
+                "address": In(64),
+                "length": In(32),
+                "next": In(SEGMENT_BITS),
+            }
+        )
+
+
+class ChainPort(Signature):
+    """The face of the ring walker to a function; the walker is the initiator.
+
+    For every chain the function gets one item on ``chains`` and, if ``readable`` is not 0, one packet on
+    ``readable``, both in the same order; it answers each chain with packets on ``replies``, the last
+    of them with ``done``, in that order too. A chain whose packet ended with ``error`` must still be
+    answered, with ``written`` 0 and no effect. While ``halt`` is up the function finishes what can be
+    finished without waiting for the outside world, answers chains that wait for it with ``written`` 0,
+    and starts nothing on its own; ``idle`` says that it holds no chain and waits for no one.
+    """
+
+    def __init__(self, data_width: int):
+        self.data_width = data_width
+        super().__init__(
+            {
+                "chains": Out(stream.Signature(ChainInfo)),
+                "readable": Out(stream.Signature(byte_beat(data_width))),
+                "replies": In(stream.Signature(reply_beat(data_width))),
+                "halt": Out(1),
+                "idle": In(1),
+            }
+        )
+
+
+class StoragePort(Signature):
+    """What a block function needs of the storage behind it; the function is the initiator.
+
+    Commands are executed in order. A WRITE is followed by its data on ``write_data``, a READ answered on
+    ``read_data``; every command is answered, in order, on ``results`` (1 for an error) after its
+    data. A read that fails still delivers all of its beats. The data of a write command is complete in
+    the device before the command is issued, so storage never waits for the host in the middle of one.
+    """
+
+    def __init__(self, data_width: int):
+        self.data_width = data_width
+        super().__init__(
+            {
+                "commands": Out(stream.Signature(StorageCommand)),
+                "write_data": Out(stream.Signature(storage_beat(data_width))),
+                "read_data": In(stream.Signature(storage_beat(data_width))),
+                "results": In(stream.Signature(1)),
+            }
+        )

@@ -1,0 +1,1 @@
+"""The PCI function: configuration space, BARs, completer, MSI-X and INTx."""

@@ -1,0 +1,1 @@
+"""Facts of the specifications: offsets, bits, layouts. Tables and structs only, no logic."""

@@ -1,0 +1,32 @@
+"""Who the device says it is: PCI vendors, virtio device types, class codes.
+
+Ref: virtio 1.4, 4.1.2 (PCI device discovery), 5 (device types); PCI Code and ID Assignment 1.11 (class codes).
+The vendor 0x5000 is the one of the 2007 drafts: ``#define PCI_VENDOR_ID_VIRTIO 0x5000`` under a FIXME.
+"""
+
+import enum
+
+__all__ = ["CLASS_CODES", "OASIS_DEVICE_BASE", "VENDOR_2007", "VENDOR_OASIS", "DeviceType"]
+
+VENDOR_2007 = 0x5000
+VENDOR_OASIS = 0x1AF4
+OASIS_DEVICE_BASE = 0x1040
+"""PCI device id of a modern device is this plus its type."""
+
+
+class DeviceType(enum.IntEnum):
+    """Virtio device ids."""
+
+    NET = 1
+    BLK = 2
+    CONSOLE = 3
+    ENTROPY = 4
+
+
+CLASS_CODES = {
+    DeviceType.NET: 0x020000,
+    DeviceType.BLK: 0x010000,
+    DeviceType.CONSOLE: 0x078000,
+    DeviceType.ENTROPY: 0x00FF00,
+}
+"""Class code (base, sub, interface) a function reports: Ethernet, SCSI storage, other communication, other."""

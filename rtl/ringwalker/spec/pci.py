@@ -1,0 +1,294 @@
+"""PCI configuration space: header, capabilities, and their bits.
+
+Ref: PCI Local Bus 3.0, chapter 6 (header, MSI-X 6.8.2); PCI Power Management 1.2, 3.2;
+PCI Express Base 3.1, 7.5 and 7.8 (PCI Express capability).
+"""
+
+import enum
+
+from .registers import Access, Register, RegisterTable
+
+__all__ = [
+    "CONFIG_SPACE_BYTES",
+    "EXTENDED_CONFIG_SPACE_BYTES",
+    "HEADER",
+    "MSIX_CAPABILITY",
+    "MSIX_ENTRY_BYTES",
+    "MSIX_TABLE_ENTRY",
+    "PCIE_CAPABILITY",
+    "PM_CAPABILITY",
+    "VIRTIO_CAPABILITY",
+    "VIRTIO_NOTIFY_CAPABILITY",
+    "VIRTIO_PCI_CAPABILITY",
+    "BarType",
+    "CapabilityId",
+    "Command",
+    "DeviceCapabilities",
+    "DeviceControl",
+    "DeviceStatus",
+    "LinkStatus",
+    "MsixControl",
+    "MsixVectorControl",
+    "PmControlStatus",
+    "Status",
+]
+
+CONFIG_SPACE_BYTES = 256
+EXTENDED_CONFIG_SPACE_BYTES = 4096
+
+_RO, _RW, _W1C = Access.RO, Access.RW, Access.RW1C
+
+HEADER = RegisterTable(
+    "pci_header",
+    "Type 0 configuration space header.",
+    (
+        Register("vendor_id", 0x00, 16, _RO, "Vendor."),
+        Register("device_id", 0x02, 16, _RO, "Device."),
+        Register("command", 0x04, 16, _RW, "Command."),
+        Register("status", 0x06, 16, _W1C, "Status."),
+        Register("revision_id", 0x08, 8, _RO, "Revision."),
+        Register("programming_interface", 0x09, 8, _RO, "Programming interface."),
+        Register("subclass", 0x0A, 8, _RO, "Subclass."),
+        Register("class", 0x0B, 8, _RO, "Base class."),
+        Register("cache_line_size", 0x0C, 8, _RW, "Cache line size: kept for software, without effect."),
+        Register("latency_timer", 0x0D, 8, _RO, "Not used by PCI Express."),
+        Register("header_type", 0x0E, 8, _RO, "0: type 0, single function."),
+        Register("bist", 0x0F, 8, _RO, "No self-test."),
+        Register("bar0", 0x10, 32, _RW, "Base address 0."),
+        Register("bar1", 0x14, 32, _RW, "Base address 1."),
+        Register("bar2", 0x18, 32, _RW, "Base address 2."),
+        Register("bar3", 0x1C, 32, _RW, "Base address 3."),
+        Register("bar4", 0x20, 32, _RW, "Base address 4."),
+        Register("bar5", 0x24, 32, _RW, "Base address 5."),
+        Register("cardbus_cis", 0x28, 32, _RO, "Not used."),
+        Register("subsystem_vendor_id", 0x2C, 16, _RO, "Subsystem vendor."),
+        Register("subsystem_id", 0x2E, 16, _RO, "Subsystem."),
+        Register("expansion_rom", 0x30, 32, _RO, "No expansion ROM."),
+        Register("capabilities_pointer", 0x34, 8, _RO, "First capability."),
+        Register("interrupt_line", 0x3C, 8, _RW, "Kept for software, without effect."),
+        Register("interrupt_pin", 0x3D, 8, _RO, "1: INTA."),
+        Register("min_gnt", 0x3E, 8, _RO, "Not used by PCI Express."),
+        Register("max_lat", 0x3F, 8, _RO, "Not used by PCI Express."),
+    ),
+)
+
+
+class Command(enum.IntFlag):
+    """Command register bits."""
+
+    IO_ENABLE = 1 << 0
+    MEMORY_ENABLE = 1 << 1
+    BUS_MASTER_ENABLE = 1 << 2
+    PARITY_ERROR_RESPONSE = 1 << 6
+    SERR_ENABLE = 1 << 8
+    INTX_DISABLE = 1 << 10
+
+
+class Status(enum.IntFlag):
+    """Status register bits."""
+
+    INTERRUPT_STATUS = 1 << 3
+    CAPABILITIES_LIST = 1 << 4
+    MASTER_DATA_PARITY_ERROR = 1 << 8
+    SIGNALED_TARGET_ABORT = 1 << 11
+    RECEIVED_TARGET_ABORT = 1 << 12
+    RECEIVED_MASTER_ABORT = 1 << 13
+    SIGNALED_SYSTEM_ERROR = 1 << 14
+    DETECTED_PARITY_ERROR = 1 << 15
+
+
+class BarType(enum.IntFlag):
+    """Low bits of a base address register."""
+
+    IO = 1 << 0
+    MEMORY_64 = 1 << 2
+    PREFETCHABLE = 1 << 3
+
+
+class CapabilityId(enum.IntEnum):
+    """Capability ids."""
+
+    POWER_MANAGEMENT = 0x01
+    VENDOR = 0x09
+    PCI_EXPRESS = 0x10
+    MSIX = 0x11
+
+
+PM_CAPABILITY = RegisterTable(
+    "pm_capability",
+    "PCI power management capability: D0 and D3hot, no PME.",
+    (
+        Register("id", 0x00, 8, _RO, "1."),
+        Register("next", 0x01, 8, _RO, "Next capability."),
+        Register("capabilities", 0x02, 16, _RO, "Version 3."),
+        Register("control_status", 0x04, 16, _RW, "Power state."),
+        Register("bridge_extensions", 0x06, 8, _RO, "0."),
+        Register("data", 0x07, 8, _RO, "0."),
+    ),
+)
+
+
+class PmControlStatus(enum.IntFlag):
+    """Power management control and status bits."""
+
+    POWER_STATE = 0b11
+    NO_SOFT_RESET = 1 << 3
+
+
+MSIX_CAPABILITY = RegisterTable(
+    "msix_capability",
+    "MSI-X capability.",
+    (
+        Register("id", 0x00, 8, _RO, "0x11."),
+        Register("next", 0x01, 8, _RO, "Next capability."),
+        Register("control", 0x02, 16, _RW, "Table size - 1, function mask, enable."),
+        Register("table", 0x04, 32, _RO, "Table offset and BAR."),
+        Register("pba", 0x08, 32, _RO, "Pending bit array offset and BAR."),
+    ),
+)
+
+
+class MsixControl(enum.IntFlag):
+    """MSI-X message control bits."""
+
+    TABLE_SIZE = 0x7FF
+    FUNCTION_MASK = 1 << 14
+    ENABLE = 1 << 15
+
+
+MSIX_ENTRY_BYTES = 16
+
+MSIX_TABLE_ENTRY = RegisterTable(
+    "msix_entry",
+    "One MSI-X table entry.",
+    (
+        Register("address_low", 0x00, 32, _RW, "Message address, low half; bits 1:0 are 0."),
+        Register("address_high", 0x04, 32, _RW, "Message address, high half."),
+        Register("data", 0x08, 32, _RW, "Message data."),
+        Register("vector_control", 0x0C, 32, _RW, "Bit 0 masks the vector.", 1),
+    ),
+)
+
+
+class MsixVectorControl(enum.IntFlag):
+    """Vector control bits."""
+
+    MASK = 1
+
+
+PCIE_CAPABILITY = RegisterTable(
+    "pcie_capability",
+    "PCI Express capability, version 2, of an endpoint.",
+    (
+        Register("id", 0x00, 8, _RO, "0x10."),
+        Register("next", 0x01, 8, _RO, "Next capability."),
+        Register("capabilities", 0x02, 16, _RO, "Version 2, endpoint."),
+        Register("device_capabilities", 0x04, 32, _RO, "Device capabilities."),
+        Register("device_control", 0x08, 16, _RW, "Device control.", 0x2910),
+        Register("device_status", 0x0A, 16, _W1C, "Device status."),
+        Register("link_capabilities", 0x0C, 32, _RO, "Link capabilities."),
+        Register("link_control", 0x10, 16, _RW, "Link control: RCB, ASPM, common clock; kept for software."),
+        Register("link_status", 0x12, 16, _RO, "Link status: speed and width."),
+        Register("slot_capabilities", 0x14, 32, _RO, "None."),
+        Register("slot_control", 0x18, 16, _RO, "None."),
+        Register("slot_status", 0x1A, 16, _RO, "None."),
+        Register("root_control", 0x1C, 16, _RO, "None."),
+        Register("root_capabilities", 0x1E, 16, _RO, "None."),
+        Register("root_status", 0x20, 32, _RO, "None."),
+        Register("device_capabilities_2", 0x24, 32, _RO, "Device capabilities 2."),
+        Register("device_control_2", 0x28, 16, _RW, "Device control 2: completion time-out."),
+        Register("device_status_2", 0x2A, 16, _RO, "None."),
+        Register("link_capabilities_2", 0x2C, 32, _RO, "Supported speeds."),
+        Register("link_control_2", 0x30, 16, _RW, "Target speed; kept for software."),
+        Register("link_status_2", 0x32, 16, _RO, "None."),
+        Register("slot_capabilities_2", 0x34, 32, _RO, "None."),
+        Register("slot_control_2", 0x38, 16, _RO, "None."),
+        Register("slot_status_2", 0x3A, 16, _RO, "None."),
+    ),
+)
+
+
+class DeviceCapabilities(enum.IntFlag):
+    """Device capabilities register bits and fields."""
+
+    MAX_PAYLOAD_SUPPORTED = 0b111
+    EXTENDED_TAG = 1 << 5
+    ROLE_BASED_ERROR_REPORTING = 1 << 15
+    FUNCTION_LEVEL_RESET = 1 << 28
+
+
+class DeviceControl(enum.IntFlag):
+    """Device control register bits and fields.
+
+    The reset value enables relaxed ordering (which the device never uses), extended tags and no snoop,
+    a maximum payload of 128 bytes and a maximum read request of 512 bytes.
+    """
+
+    CORRECTABLE_ERROR_ENABLE = 1 << 0
+    NON_FATAL_ERROR_ENABLE = 1 << 1
+    FATAL_ERROR_ENABLE = 1 << 2
+    UNSUPPORTED_REQUEST_ENABLE = 1 << 3
+    RELAXED_ORDERING_ENABLE = 1 << 4
+    MAX_PAYLOAD_SIZE = 0b111 << 5
+    EXTENDED_TAG_ENABLE = 1 << 8
+    NO_SNOOP_ENABLE = 1 << 11
+    MAX_READ_REQUEST_SIZE = 0b111 << 12
+    INITIATE_FUNCTION_LEVEL_RESET = 1 << 15
+
+
+class DeviceStatus(enum.IntFlag):
+    """Device status register bits."""
+
+    CORRECTABLE_ERROR = 1 << 0
+    NON_FATAL_ERROR = 1 << 1
+    FATAL_ERROR = 1 << 2
+    UNSUPPORTED_REQUEST = 1 << 3
+    TRANSACTIONS_PENDING = 1 << 5
+
+
+class LinkStatus(enum.IntFlag):
+    """Fields of the link status register."""
+
+    SPEED = 0xF
+    WIDTH = 0x3F << 4
+
+
+VIRTIO_CAPABILITY = RegisterTable(
+    "virtio_pci_cap",
+    "Virtio vendor capability (struct virtio_pci_cap). Ref: virtio 1.4, 4.1.4.",
+    (
+        Register("id", 0x00, 8, _RO, "9."),
+        Register("next", 0x01, 8, _RO, "Next capability."),
+        Register("length", 0x02, 8, _RO, "Bytes in this capability."),
+        Register("type", 0x03, 8, _RO, "Which structure this points to."),
+        Register("bar", 0x04, 8, _RO, "The BAR it lies in."),
+        Register("instance", 0x05, 8, _RO, "0."),
+        Register("offset", 0x08, 32, _RO, "Bytes from the start of the BAR."),
+        Register("size", 0x0C, 32, _RO, "Bytes in the structure."),
+    ),
+)
+
+VIRTIO_NOTIFY_CAPABILITY = RegisterTable(
+    "virtio_pci_notify_cap",
+    "The notification structure's capability has one field more. Ref: virtio 1.4, 4.1.4.4.",
+    (
+        *VIRTIO_CAPABILITY,
+        Register("multiplier", 0x10, 32, _RO, "Bytes between the doorbells of two queues."),
+    ),
+)
+
+VIRTIO_PCI_CAPABILITY = RegisterTable(
+    "virtio_pci_cfg_cap",
+    "A window from configuration space into the BARs. Ref: virtio 1.4, 4.1.4.9.",
+    (
+        Register("id", 0x00, 8, _RO, "9."),
+        Register("next", 0x01, 8, _RO, "Next capability."),
+        Register("length", 0x02, 8, _RO, "Bytes in this capability."),
+        Register("type", 0x03, 8, _RO, "5."),
+        Register("bar", 0x04, 8, _RW, "BAR to access."),
+        Register("instance", 0x05, 8, _RO, "0."),
+        Register("offset", 0x08, 32, _RW, "Offset in the BAR, a multiple of the access size."),
+        Register("size", 0x0C, 32, _RW, "Size of the access: 1, 2 or 4."),
+        Register("window", 0x10, 32, _RW, "Reading or writing here performs the access."),
+    ),
+)

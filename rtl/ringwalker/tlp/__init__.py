@@ -1,0 +1,1 @@
+"""The pieces of the device that handle TLP streams: codec, arbitration, routing."""

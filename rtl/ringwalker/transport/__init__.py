@@ -1,0 +1,1 @@
+"""The virtio register faces behind the BARs."""

@@ -1,0 +1,94 @@
+"""A component as Verilog with one readable port for every field.
+
+Amaranth itself would give a stream's whole payload as one wide port. Here each field of a payload is a
+port: stream ``requests`` with a payload of ``address`` and ``length`` becomes ``requests_valid``,
+``requests_ready``, ``requests_address`` and ``requests_length``; nested structs join with ``_`` too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In
+
+__all__ = ["FlatTop", "PortInfo", "to_verilog"]
+
+
+@dataclass(frozen=True)
+class PortInfo:
+    """One Verilog port: its name, direction (``"input"`` or ``"output"``), width, and the Amaranth path."""
+
+    name: str
+    direction: str
+    width: int
+    path: str
+
+
+def _leaves(shape: object, value: Value, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Value]]:
+    """The fields of ``value`` with their paths; arrays and scalars are leaves."""
+    if isinstance(shape, type) and issubclass(shape, data.Struct):
+        shape = data.Layout.cast(shape)
+    if isinstance(shape, data.StructLayout):
+        raw = Value.cast(value)
+        for key, item in shape:
+            part = raw[item.offset : item.offset + item.width]
+            yield from _leaves(item.shape, part, (*path, str(key)))
+    else:
+        yield path, Value.cast(value)
+
+
+class FlatTop(Elaboratable):
+    """Wraps ``component`` so that every leaf of its interface is a plain port.
+
+    ``ports`` lists them in a stable order: ``clk``, ``rst``, then the members in the order of the
+    signature.
+    """
+
+    def __init__(self, component: wiring.Component):
+        self.component = component
+        self.ports: list[PortInfo] = [
+            PortInfo("clk", "input", 1, "sync.clk"),
+            PortInfo("rst", "input", 1, "sync.rst"),
+        ]
+        self._domain = ClockDomain("sync")
+        self.signals: dict[str, Signal] = {}
+        self._connections: list[tuple[Signal, Value, bool]] = []
+        for path, member, value in component.signature.flatten(component):
+            self._add_member(tuple(str(part) for part in path), member, value)
+
+    def _add_member(self, path: tuple[str, ...], member: wiring.Member, value: object) -> None:
+        shown = tuple(part for part in path if part != "payload")
+        for leaf_path, leaf in _leaves(member.shape, value, shown):  # type: ignore[arg-type]
+            scalar_payload = path[-1] == "payload" and leaf_path == shown
+            name = "_".join(path if scalar_payload else leaf_path)
+            if name in self.signals:
+                raise ValueError(f"two ports of {type(self.component).__name__} would be called {name}")
+            is_input = member.flow is In
+            port = Signal(len(leaf), name=name)
+            self.signals[name] = port
+            self._connections.append((port, leaf, is_input))
+            amaranth_path = ".".join((*path, *leaf_path[len(shown) :]))
+            self.ports.append(PortInfo(name, "input" if is_input else "output", len(leaf), amaranth_path))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = self._domain
+        m.submodules.core = self.component
+        for port, leaf, is_input in self._connections:
+            m.d.comb += leaf.eq(port) if is_input else port.eq(leaf)
+        return m
+
+    def port_signals(self) -> list[Signal]:
+        """The signals to hand to the back end, in the order of ``ports``."""
+        return [self._domain.clk, self._domain.rst, *self.signals.values()]
+
+
+def to_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:
+    """Verilog of ``component`` as module ``name``, without source locations, and its ports."""
+    top = FlatTop(component)
+    text = verilog.convert(
+        top, name=name, ports=top.port_signals(), strip_internal_attrs=True, emit_src=False
+    )
+    return text, top.ports

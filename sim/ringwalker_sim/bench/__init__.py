@@ -1,0 +1,15 @@
+"""What testbenches share: building a component for cocotb, and models of the two ends of a stream."""
+
+from .runner import parameters, run_bench
+from .streams import StreamChecker, StreamSink, StreamSource, random_stalls, start, stream_names
+
+__all__ = [
+    "StreamChecker",
+    "StreamSink",
+    "StreamSource",
+    "parameters",
+    "random_stalls",
+    "run_bench",
+    "start",
+    "stream_names",
+]

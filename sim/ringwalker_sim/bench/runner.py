@@ -1,0 +1,101 @@
+"""Runs cocotb tests on one component: Amaranth to Verilog, Verilator, then the tests of a module."""
+
+import contextlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cocotb_tools
+from amaranth.lib import wiring
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+from ringwalker.verilog import to_verilog
+
+from ..toolchain import build_once, content_hash, verilator_bin, verilator_environment
+
+__all__ = ["parameters", "run_bench"]
+
+_PARAMETERS = "RINGWALKER_BENCH_PARAMETERS"
+_FLAGS = ["-Wno-fatal", "--x-initial", "fast", "-CFLAGS", "-O1", "--no-timing"]
+
+
+def parameters() -> dict[str, Any]:
+    """Inside a cocotb test: the ``parameters`` that were given to :func:`run_bench`."""
+    return json.loads(os.environ.get(_PARAMETERS, "{}"))
+
+
+def run_bench(
+    component: wiring.Component,
+    module: str,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    tests: str | None = None,
+    seed: int = 1,
+    root: Path | None = None,
+) -> None:
+    """Build ``component`` and run the cocotb tests of ``module`` (a dotted name below ``root``).
+
+    ``parameters`` (JSON values) reach the tests through :func:`parameters`; ``tests`` is a regular
+    expression on their names. The seed of all random numbers is ``seed`` unless COCOTB_RANDOM_SEED is
+    set. RINGWALKER_BENCH_KEEP names a folder that keeps the simulator's output. Errors: an
+    ``AssertionError`` with the end of the log when a test fails or none ran.
+    """
+    name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(component).__name__).lstrip("_")
+    top = f"{name}_bench"
+    text, _ports = to_verilog(component, top)
+    env = verilator_environment()
+    root = root or Path.cwd()
+    version = Path(cocotb_tools.__file__).parent.as_posix()
+    with build_once("bench", f"{name}-{content_hash([text, *_FLAGS, version])}") as (folder, missing):
+        build_dir = folder / "build"
+        runner = get_runner("verilator")
+        runner.log.setLevel(logging.ERROR)
+        source = folder / f"{top}.v"
+        os.environ.update({key: env[key] for key in ("VERILATOR_ROOT",)})
+        if str(verilator_bin()) not in os.environ["PATH"].split(os.pathsep):
+            os.environ["PATH"] = env["PATH"]
+        if missing:
+            source.write_text(text)
+            runner.build(
+                sources=[source],
+                hdl_toplevel=top,
+                build_dir=build_dir,
+                build_args=_FLAGS,
+                always=True,
+                timescale=("1ns", "1ps"),
+                log_file=folder / "build.log",
+            )
+        else:
+            runner.build_dir = build_dir
+    keep = os.environ.get("RINGWALKER_BENCH_KEEP")
+    with contextlib.ExitStack() as stack:
+        work = Path(keep) if keep else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        work.mkdir(parents=True, exist_ok=True)
+        log = work / "run.log"
+        try:
+            results = runner.test(
+                hdl_toplevel=top,
+                test_module=module,
+                build_dir=build_dir,
+                test_dir=work,
+                test_filter=tests,
+                hdl_toplevel_lang="verilog",
+                results_xml=str(work / "results.xml"),
+                extra_env={
+                    _PARAMETERS: json.dumps(dict(parameters or {})),
+                    "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
+                    "COCOTB_RANDOM_SEED": os.environ.get("COCOTB_RANDOM_SEED", str(seed)),
+                },
+                log_file=log,
+            )
+            count, failed = get_results(results)
+        except (SystemExit, RuntimeError) as error:
+            count, failed = 0, str(error)
+        if failed or not count:
+            tail = "\n".join(log.read_text().splitlines()[-60:]) if log.exists() else "(no log)"
+            raise AssertionError(f"{module}: {count} cocotb tests ran, failed: {failed}\n{tail}")
