@@ -78,8 +78,8 @@ class FunctionState(Signature):
     """What configuration space tells the rest of the device; from its side all are outputs.
 
     ``bar0`` to ``bar5`` are the base address registers as software wrote them, type bits zero; a 64-bit
-    BAR's upper half is the next one. ``max_payload`` and ``max_read_request`` are in bytes, already bounded by
-    the configuration. ``requester_id`` is the captured bus and device. ``extended_tags`` allows tags
+    BAR's upper half is the next one. ``max_payload`` and ``max_read_request`` are in bytes, already bounded
+    by the configuration. ``requester_id`` is the captured bus and device. ``extended_tags`` allows tags
     above 31.
     """
 

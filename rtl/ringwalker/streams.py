@@ -42,7 +42,7 @@ SEGMENT_BITS = 16
 
 
 class RegisterRequest(data.Struct):
-    """One dword access to a BAR. ``offset`` is in bytes, bits 1:0 zero; ``strobe`` has a bit for each byte."""
+    """One dword access to a BAR. ``offset`` is in bytes, bits 1:0 zero; ``strobe`` has a bit a byte."""
 
     bar: unsigned(3)
     offset: unsigned(24)

