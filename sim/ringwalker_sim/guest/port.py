@@ -1,0 +1,124 @@
+"""What a guest driver needs of the machine it runs on, and nothing else.
+
+An engine supplies a :class:`Port`; driver code uses only its primitives to wait, never those of an event
+loop, so the same coroutines run under cocotb's scheduler and under the one in :mod:`.loop`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from ..memory import GuestMemory
+
+__all__ = ["Event", "Port", "Task", "bdf_name", "make_bdf"]
+
+
+def make_bdf(bus: int, device: int, function: int = 0) -> int:
+    """Bus, device and function as the 16-bit number that PCI Express calls a requester or completer id."""
+    return bus << 8 | device << 3 | function
+
+
+def bdf_name(bdf: int) -> str:
+    """``bus:device.function`` as lspci prints it."""
+    return f"{bdf >> 8:02x}:{bdf >> 3 & 0x1F:02x}.{bdf & 7}"
+
+
+class Event(Protocol):
+    """A flag that coroutines can wait for."""
+
+    def set(self) -> None:
+        """Raise the flag and wake everyone who waits. May be called from callbacks."""
+        ...
+
+    def clear(self) -> None:
+        """Lower the flag."""
+        ...
+
+    async def wait(self, timeout_cycles: int | None = None) -> bool:
+        """Wait until the flag is up (then True) or ``timeout_cycles`` have passed (then False)."""
+        ...
+
+
+class Task(Protocol):
+    """A coroutine that runs beside others."""
+
+    async def join(self) -> Any:
+        """Wait for its end; its result, or its exception raised here."""
+        ...
+
+    def cancel(self) -> None:
+        """End it where it waits. Nothing happens when it has ended already."""
+        ...
+
+
+class Port(ABC):
+    """The guest's side of a machine: RAM, configuration space, MMIO and I/O space, interrupts and time.
+
+    Addresses are in bytes; ``size`` is 1, 2 or 4 and accesses are naturally aligned; values are little-endian
+    unsigned integers. A read that nothing answers, or that is answered as unsupported, gives all ones.
+
+    ``memory``: the guest's RAM.
+    ``disk``: the image behind the device's storage port where the engine has one (with an attribute ``array``
+    of bytes), only for checking what the device did to it.
+    ``mmio32``, ``mmio64``, ``io``: where base address registers may be put; empty ranges when something else
+    assigns them.
+    """
+
+    memory: GuestMemory
+    disk: Any = None
+    clock_mhz: int = 250
+    mmio32: range = range(0xC000_0000, 0xE000_0000)
+    mmio64: range = range(0x40_0000_0000, 0x80_0000_0000)
+    io: range = range(0x1000, 0x1_0000)
+
+    @abstractmethod
+    async def config_read(self, bdf: int, offset: int, size: int) -> int:
+        """Read configuration space of function ``bdf`` at byte ``offset``."""
+
+    @abstractmethod
+    async def config_write(self, bdf: int, offset: int, size: int, value: int) -> None:
+        """Write configuration space; returns when the completion has come."""
+
+    @abstractmethod
+    async def memory_read(self, address: int, size: int) -> int:
+        """Read memory space outside RAM; posted writes made before it have reached the device."""
+
+    @abstractmethod
+    async def memory_write(self, address: int, size: int, value: int) -> None:
+        """Write memory space. Posted: may return before the write has reached the device."""
+
+    @abstractmethod
+    async def io_read(self, address: int, size: int) -> int:
+        """Read I/O space."""
+
+    @abstractmethod
+    async def io_write(self, address: int, size: int, value: int) -> None:
+        """Write I/O space; returns when the completion has come."""
+
+    @abstractmethod
+    def now(self) -> int:
+        """Clock cycles of the device since the start."""
+
+    @abstractmethod
+    async def sleep(self, cycles: int) -> None:
+        """Let ``cycles`` of the device's clock pass."""
+
+    @abstractmethod
+    def event(self) -> Event:
+        """A new event, not set."""
+
+    @abstractmethod
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
+        """Run ``coroutine`` beside the caller."""
+
+    @abstractmethod
+    def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
+        """A message address and data; ``callback`` runs whenever that message arrives."""
+
+    @abstractmethod
+    def intx_handler(self, callback: Callable[[], None]) -> None:
+        """``callback`` runs whenever INTA is asserted (on the change, not while it stays)."""
+
+    def tlps(self) -> dict[str, int]:
+        """Packets on the link so far, by kind; empty when the engine does not count them."""
+        return {}
