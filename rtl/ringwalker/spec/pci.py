@@ -26,10 +26,19 @@ __all__ = [
     "DeviceCapabilities",
     "DeviceControl",
     "DeviceStatus",
+    "InterruptPin",
+    "LinkCapabilities",
+    "LinkCapabilities2",
+    "LinkControl",
+    "LinkControl2",
     "LinkStatus",
     "MsixControl",
+    "MsixTableOffset",
     "MsixVectorControl",
+    "PcieCapabilities",
+    "PmCapabilities",
     "PmControlStatus",
+    "PowerState",
     "Status",
 ]
 
@@ -97,6 +106,13 @@ class Status(enum.IntFlag):
     DETECTED_PARITY_ERROR = 1 << 15
 
 
+class InterruptPin(enum.IntEnum):
+    """Values of the interrupt pin register."""
+
+    NONE = 0
+    INTA = 1
+
+
 class BarType(enum.IntFlag):
     """Low bits of a base address register."""
 
@@ -128,6 +144,19 @@ PM_CAPABILITY = RegisterTable(
 )
 
 
+class PmCapabilities(enum.IntFlag):
+    """Power management capabilities register: only the version."""
+
+    VERSION = 0b111
+
+
+class PowerState(enum.IntEnum):
+    """Values of the power state field that the device supports."""
+
+    D0 = 0
+    D3HOT = 3
+
+
 class PmControlStatus(enum.IntFlag):
     """Power management control and status bits."""
 
@@ -154,6 +183,12 @@ class MsixControl(enum.IntFlag):
     TABLE_SIZE = 0x7FF
     FUNCTION_MASK = 1 << 14
     ENABLE = 1 << 15
+
+
+class MsixTableOffset(enum.IntFlag):
+    """Fields of the table and pending bit array registers."""
+
+    BAR = 0b111
 
 
 MSIX_ENTRY_BYTES = 16
@@ -208,6 +243,13 @@ PCIE_CAPABILITY = RegisterTable(
 )
 
 
+class PcieCapabilities(enum.IntFlag):
+    """Fields of the PCI Express capabilities register."""
+
+    VERSION = 0xF
+    DEVICE_TYPE = 0xF << 4
+
+
 class DeviceCapabilities(enum.IntFlag):
     """Device capabilities register bits and fields."""
 
@@ -246,11 +288,40 @@ class DeviceStatus(enum.IntFlag):
     TRANSACTIONS_PENDING = 1 << 5
 
 
+class LinkCapabilities(enum.IntFlag):
+    """Fields of the link capabilities register."""
+
+    SPEED = 0xF
+    WIDTH = 0x3F << 4
+    ASPM_OPTIONALITY = 1 << 22
+
+
+class LinkControl(enum.IntFlag):
+    """Bits of the link control register that an endpoint keeps."""
+
+    ASPM = 0b11
+    READ_COMPLETION_BOUNDARY = 1 << 3
+    COMMON_CLOCK = 1 << 6
+    EXTENDED_SYNCH = 1 << 7
+
+
 class LinkStatus(enum.IntFlag):
     """Fields of the link status register."""
 
     SPEED = 0xF
     WIDTH = 0x3F << 4
+
+
+class LinkCapabilities2(enum.IntFlag):
+    """Fields of the link capabilities 2 register: bit 0 of the field is generation 1."""
+
+    SPEEDS = 0x7F << 1
+
+
+class LinkControl2(enum.IntFlag):
+    """Fields of the link control 2 register."""
+
+    TARGET_SPEED = 0xF
 
 
 VIRTIO_CAPABILITY = RegisterTable(

@@ -1,0 +1,142 @@
+"""The image of configuration space as plain data: capability list, masks, BARs."""
+
+import pytest
+
+from ringwalker.config import DeviceConfig, Identity
+from ringwalker.pci.capabilities import Bar, bars, device_config_bytes, layout, msix_pba_offset
+from ringwalker.spec.common import (
+    COMMON,
+    COMMON_BASE,
+    DEVICE_BASE,
+    FACE_BAR,
+    ISR_BASE,
+    MSIX_BAR,
+    NOTIFY_BASE,
+    NOTIFY_MULTIPLIER,
+    CapabilityType,
+)
+from ringwalker.spec.pci import (
+    CONFIG_SPACE_BYTES,
+    HEADER,
+    MSIX_ENTRY_BYTES,
+    VIRTIO_CAPABILITY,
+    CapabilityId,
+    Command,
+    DeviceControl,
+    MsixControl,
+    Status,
+)
+
+CONFIGS = [DeviceConfig(), DeviceConfig(queues=256), DeviceConfig(queues=7, max_payload=128)]
+
+
+def image(config: DeviceConfig) -> bytes:
+    """Configuration space after reset."""
+    return b"".join(dword.reset.to_bytes(4, "little") for dword in layout(config).dwords)
+
+
+def read(raw: bytes, base: int, row) -> int:
+    return int.from_bytes(raw[base + row.offset : base + row.offset + row.size], "little")
+
+
+def walk(raw: bytes) -> list[int]:
+    """Offsets of the capabilities, following the list as a driver does."""
+    offset, found = read(raw, 0, HEADER.capabilities_pointer), []
+    while offset:
+        assert offset not in found
+        assert offset % 4 == 0
+        found.append(offset)
+        offset = raw[offset + 1]
+    return found
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_list_reaches_every_capability_and_none_overlap(config):
+    space = layout(config)
+    raw = image(config)
+    assert len(raw) == CONFIG_SPACE_BYTES
+    assert walk(raw) == [c.offset for c in space.capabilities]
+    taken = [b for s in space.structures for b in range(s.offset, s.offset + s.size)]
+    assert len(taken) == len(set(taken))
+    assert max(taken) < CONFIG_SPACE_BYTES
+    assert read(raw, 0, HEADER.status) & Status.CAPABILITIES_LIST
+    ids = [raw[c.offset] for c in space.capabilities]
+    assert ids[:3] == [CapabilityId.POWER_MANAGEMENT, CapabilityId.MSIX, CapabilityId.PCI_EXPRESS]
+    assert ids[3:] == [CapabilityId.VENDOR] * 5
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_virtio_structures_lie_in_their_bar(config):
+    raw, face = image(config), next(b for b in bars(config) if b.index == FACE_BAR)
+    found = {}
+    for capability in layout(config).capabilities:
+        if raw[capability.offset] != CapabilityId.VENDOR:
+            continue
+        get = {row.name: read(raw, capability.offset, row) for row in VIRTIO_CAPABILITY}
+        found[CapabilityType(get["type"])] = (get["bar"], get["offset"], get["size"])
+        assert raw[capability.offset + 2] == capability.table.size
+        assert get["offset"] + get["size"] <= face.size
+    assert found == {
+        CapabilityType.COMMON: (FACE_BAR, COMMON_BASE, COMMON.size),
+        CapabilityType.NOTIFY: (FACE_BAR, NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER),
+        CapabilityType.ISR: (FACE_BAR, ISR_BASE, 1),
+        CapabilityType.DEVICE: (FACE_BAR, DEVICE_BASE, device_config_bytes(config)),
+        CapabilityType.PCI: (0, 0, 0),
+    }
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_msix_table_and_pending_bits_fit_their_bar(config):
+    bar = next(b for b in bars(config) if b.index == MSIX_BAR)
+    table_end = config.vectors * MSIX_ENTRY_BYTES
+    pba = msix_pba_offset(config)
+    assert pba >= table_end
+    assert pba & (pba - 1) == 0
+    assert pba + (config.vectors + 63) // 64 * 8 <= bar.size
+    msix, raw = layout(config)["msix"], image(config)
+    control = read(raw, msix.offset, msix.table.control)
+    assert (control & MsixControl.TABLE_SIZE) + 1 == config.vectors
+    assert read(raw, msix.offset, msix.table.pba) == pba | MSIX_BAR
+    assert read(raw, msix.offset, msix.table.table) == MSIX_BAR
+
+
+def test_masks_are_disjoint_and_exact():
+    space = layout(DeviceConfig())
+    for dword in space.dwords:
+        assert dword.writable & dword.w1c == 0
+    command, shift, _ = space["header"].locate("command")
+    assert space.dwords[command].writable >> shift & 0xFFFF == (
+        Command.IO_ENABLE
+        | Command.MEMORY_ENABLE
+        | Command.BUS_MASTER_ENABLE
+        | Command.PARITY_ERROR_RESPONSE
+        | Command.SERR_ENABLE
+        | Command.INTX_DISABLE
+    )
+    control, shift, _ = space["pcie"].locate("device_control")
+    assert not space.dwords[control].writable >> shift & DeviceControl.INITIATE_FUNCTION_LEVEL_RESET
+    assert space.dwords[4] == space.dwords[6] == type(space.dwords[4])(), "BAR0 and BAR2 are not there"
+
+
+def test_identity_reaches_the_header():
+    raw = image(DeviceConfig(identity=Identity(preset="oasis", revision=3)))
+    assert read(raw, 0, HEADER.vendor_id) == 0x1AF4
+    assert read(raw, 0, HEADER.device_id) == 0x1042
+    assert read(raw, 0, HEADER.revision_id) == 3
+    assert read(raw, 0, HEADER["class"]) == 1
+    assert read(image(DeviceConfig()), 0, HEADER.vendor_id) == 0x5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"index": 6, "size": 4096}, "index"),
+        ({"index": 5, "size": 4096, "is_64": True}, "index"),
+        ({"index": 0, "size": 3000}, "size"),
+        ({"index": 0, "size": 16}, "size"),
+        ({"index": 0, "size": 64, "io": True, "is_64": True}, "is_64"),
+    ],
+)
+def test_a_bad_bar_is_refused_by_name(arguments, field):
+    with pytest.raises(ValueError, match=field):
+        Bar(**arguments)
