@@ -1,14 +1,14 @@
 """A cooperative scheduler of a few lines: runs driver coroutines over anything that can advance time.
 
 An engine derives from :class:`Loop`, supplies :meth:`Loop.now` and :meth:`Loop.advance`, and has ``run``,
-``sleep``, ``event``, ``start`` and ``future`` in return. Callbacks and ``Future.set`` may be called from inside
+``sleep``, ``event``, ``start`` and ``future`` in return. Callbacks and ``Future.set`` may be called inside
 ``advance``.
 """
 
 import heapq
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 __all__ = ["Future", "Loop", "LoopEvent", "LoopTask", "StuckError"]
@@ -201,15 +201,6 @@ class Loop(ABC):
         future = Future(self)
         self._call_at(self.now() + cycles, future)
         await future
-
-    def call_at(self, cycle: int, callback: Callable[[], None]) -> None:
-        """Run ``callback`` once at ``cycle`` or soon after."""
-
-        async def later() -> None:
-            await self.sleep(max(0, cycle - self.now()))
-            callback()
-
-        self.start(later())
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run ``coroutine`` to its end and give its result; what it started and left running is ended.

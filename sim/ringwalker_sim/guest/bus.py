@@ -1,0 +1,209 @@
+"""The bus that brings virtio devices and drivers together. It knows no transport and no device type.
+
+Names are those of the 2007 interface: ``struct virtio_device``, ``struct virtio_driver``,
+``register_virtio_driver``; ids are PCI ids, whatever the transport.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
+from ringwalker.spec.registers import Register, RegisterTable
+
+from .virtqueue import Virtqueue
+
+__all__ = [
+    "ANY",
+    "VIRTIO_DEV_ID",
+    "VirtioBus",
+    "VirtioConfigOps",
+    "VirtioDevice",
+    "VirtioDeviceId",
+    "VirtioDriver",
+    "virtio_ids",
+]
+
+ANY = 0xFFFFFFFF
+"""Matches every value (PCI_ANY_ID)."""
+
+
+@dataclass(frozen=True)
+class VirtioDeviceId:
+    """Which devices a driver is for; also, without wildcards, who a device is.
+
+    ``class_`` is the 24-bit class code; only the bits of ``class_mask`` are compared.
+    """
+
+    vendor: int
+    device: int
+    subvendor: int = ANY
+    subdevice: int = ANY
+    class_: int = 0
+    class_mask: int = 0
+
+    def matches(self, identity: "VirtioDeviceId") -> bool:
+        """Whether a device that reports ``identity`` is meant."""
+        return (
+            self.vendor in (ANY, identity.vendor)
+            and self.device in (ANY, identity.device)
+            and self.subvendor in (ANY, identity.subvendor)
+            and self.subdevice in (ANY, identity.subdevice)
+            and not (self.class_ ^ identity.class_) & self.class_mask
+        )
+
+
+def VIRTIO_DEV_ID(devid: int, class_: int) -> VirtioDeviceId:  # noqa: N802 - the name is the 2007 macro's
+    """The id of 2007: vendor 0x5000, any subsystem, base class and subclass ``class_`` (16 bits)."""
+    return VirtioDeviceId(VENDOR_2007, devid, class_=class_ << 8, class_mask=0xFFFF00)
+
+
+def virtio_ids(device_type: int, class_code: int) -> tuple[VirtioDeviceId, ...]:
+    """All ids of a device type: that of 2007 and that of the OASIS specification."""
+    return (
+        VIRTIO_DEV_ID(device_type, class_code >> 8),
+        VirtioDeviceId(VENDOR_OASIS, OASIS_DEVICE_BASE + device_type),
+    )
+
+
+class VirtioConfigOps(Protocol):
+    """What a transport offers of a device beside its queues."""
+
+    def find(self, table: RegisterTable, name: str) -> Register | None:
+        """The row of device configuration, or None when the device's structure is too short to have it."""
+        ...
+
+    async def get(self, register: Register) -> int:
+        """Read a field of device configuration, whole even while it changes."""
+        ...
+
+    async def set(self, register: Register, value: int) -> None:
+        """Write a field of device configuration."""
+        ...
+
+    async def negotiate(self, wanted: int) -> int:
+        """Accept of the bits ``wanted`` (a mask) those the device offers; the mask that was agreed on."""
+        ...
+
+    async def find_vq(self, index: int, callback: Callable[[Virtqueue], bool] | None = None) -> Virtqueue:
+        """Set up queue ``index``."""
+        ...
+
+    async def driver_ok(self) -> None:
+        """Let the device start."""
+        ...
+
+    async def fail(self) -> None:
+        """Say that the driver gave up."""
+        ...
+
+    async def reset(self) -> None:
+        """Reset the device: it stops, and its queues are gone."""
+        ...
+
+    async def needs_reset(self) -> bool:
+        """Whether the device has failed and waits for a reset."""
+        ...
+
+    def on_change(self, callback: Callable[[], None] | None) -> None:
+        """Run ``callback`` whenever device configuration or the device's health has changed."""
+        ...
+
+
+@dataclass(eq=False)
+class VirtioDevice:
+    """A device on the bus. ``index`` is its unique place there (None: the bus chooses); ``id`` says who it is;
+    ``config`` is the transport's :class:`VirtioConfigOps`; ``priv`` is the driver's; ``vqs`` are its queues.
+    """
+
+    index: int | None
+    id: VirtioDeviceId
+    config: Any
+    priv: Any = None
+    vqs: list[Virtqueue] = field(default_factory=list)
+    driver: "VirtioDriver | None" = None
+
+
+@dataclass(eq=False)
+class VirtioDriver:
+    """A driver. ``probe(device)`` returns 0 or None when it serves the device, a negative errno if not;
+    ``remove(device)`` lets go of it.
+    """
+
+    name: str
+    id_table: Sequence[VirtioDeviceId]
+    probe: Callable[[VirtioDevice], Awaitable[int | None]]
+    remove: Callable[[VirtioDevice], Awaitable[None]]
+
+
+class VirtioBus:
+    """Devices and drivers, registered in any order, come together as they match.
+
+    An exception of a probe reaches whoever registered; the device is then on the bus without a driver.
+    Errors: ``ValueError`` for what is registered twice or was never registered.
+    """
+
+    def __init__(self) -> None:
+        self.devices: list[VirtioDevice] = []
+        self.drivers: list[VirtioDriver] = []
+
+    async def register_virtio_driver(self, driver: VirtioDriver) -> None:
+        """Add a driver; it gets every device that it matches and that has none."""
+        if driver in self.drivers:
+            raise ValueError(f"driver {driver.name!r} is registered already")
+        self.drivers.append(driver)
+        for device in tuple(self.devices):
+            if device.driver is None:
+                await self._attach(device, driver)
+
+    async def unregister_virtio_driver(self, driver: VirtioDriver) -> None:
+        """Take a driver away from its devices; another that matches gets them."""
+        if driver not in self.drivers:
+            raise ValueError(f"driver {driver.name!r} is not registered")
+        self.drivers.remove(driver)
+        for device in tuple(self.devices):
+            if device.driver is driver:
+                await self._detach(device)
+                await self._find_driver(device)
+
+    async def register_virtio_device(self, device: VirtioDevice) -> None:
+        """Add a device; the first driver that matches and accepts gets it."""
+        if device in self.devices:
+            raise ValueError(f"device {device.index} is registered already")
+        taken = {other.index for other in self.devices}
+        if device.index is None:
+            device.index = next(n for n in range(len(taken) + 1) if n not in taken)
+        if device.index in taken:
+            raise ValueError(f"there is a device {device.index} on the bus already")
+        self.devices.append(device)
+        await self._find_driver(device)
+
+    async def unregister_virtio_device(self, device: VirtioDevice) -> None:
+        """Remove a device, from its driver first."""
+        if device not in self.devices:
+            raise ValueError(f"device {device.index} is not on the bus")
+        self.devices.remove(device)
+        if device.driver is not None:
+            await self._detach(device)
+
+    async def _find_driver(self, device: VirtioDevice) -> None:
+        for driver in tuple(self.drivers):
+            if device.driver is None:
+                await self._attach(device, driver)
+
+    async def _attach(self, device: VirtioDevice, driver: VirtioDriver) -> None:
+        if not any(entry.matches(device.id) for entry in driver.id_table):
+            return
+        device.driver = driver
+        try:
+            result = await driver.probe(device)
+        except BaseException:
+            device.driver = None
+            raise
+        if result is not None and result < 0:
+            device.driver = None
+
+    async def _detach(self, device: VirtioDevice) -> None:
+        driver, device.driver = device.driver, None
+        assert driver is not None
+        await driver.remove(device)
