@@ -1,0 +1,80 @@
+"""The notification structure: a doorbell for each queue."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import DeviceConfig
+from ..interfaces import RegisterPort
+from ..spec.common import NOTIFY_MULTIPLIER, PAGE
+from ..streams import Doorbell
+
+__all__ = ["Notify"]
+
+
+class Notify(wiring.Component):
+    """A write at ``n * NOTIFY_MULTIPLIER`` in the page rings the doorbell of queue ``n``.
+
+    Members: ``registers`` (:class:`RegisterPort`; of the offset only the place in the page counts),
+    ``doorbells`` (stream of :class:`Doorbell`), ``enable`` (while it is low writes have no effect), ``idle``
+    (no doorbell waits to be taken).
+
+    The written value is not looked at; a write without any byte enabled, of a queue that does not exist, or
+    between two doorbells has no effect. Reads give 0. A doorbell is valid one cycle after its
+    write was taken, and one write a cycle is taken while the doorbells are.
+
+    Ref: virtio 1.4, 4.1.4.4.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        if NOTIFY_MULTIPLIER < 4 or NOTIFY_MULTIPLIER & (NOTIFY_MULTIPLIER - 1):
+            raise ValueError(f"NOTIFY_MULTIPLIER is {NOTIFY_MULTIPLIER}; it must be a power of two from 4 on")
+        if config.queues * NOTIFY_MULTIPLIER > PAGE:
+            raise ValueError(f"queues is {config.queues}; their doorbells do not fit into {PAGE} bytes")
+        self.config = config
+        super().__init__(
+            {
+                "registers": In(RegisterPort()),
+                "doorbells": Out(stream.Signature(Doorbell)),  # pyright: ignore[reportArgumentType]
+                "enable": In(1),
+                "idle": Out(1),
+            }
+        )
+        self.registers: Any
+        self.doorbells: Any
+        self.enable: Any
+        self.idle: Any
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        requests, responses, doorbells = self.registers.requests, self.registers.responses, self.doorbells
+        place = requests.payload.offset[: PAGE.bit_length() - 1]
+        shift = NOTIFY_MULTIPLIER.bit_length() - 1
+        queue = place[shift:]
+        aligned = (place & (NOTIFY_MULTIPLIER - 1)) == 0
+        taken, rings = Signal(), Signal()
+        m.d.comb += [
+            requests.ready.eq((~doorbells.valid | doorbells.ready) & (~responses.valid | responses.ready)),
+            taken.eq(requests.valid & requests.ready),
+            rings.eq(
+                self.enable
+                & requests.payload.write
+                & requests.payload.strobe.any()
+                & aligned
+                & (queue < self.config.queues)
+            ),
+            self.idle.eq(~doorbells.valid),
+        ]
+        with m.If(doorbells.ready):
+            m.d.sync += doorbells.valid.eq(0)
+        with m.If(responses.ready):
+            m.d.sync += responses.valid.eq(0)
+        with m.If(taken):
+            m.d.sync += [
+                doorbells.valid.eq(rings),
+                doorbells.payload.queue.eq(queue),
+                responses.valid.eq(~requests.payload.write),
+            ]
+        return m
