@@ -53,7 +53,7 @@ class VirtioDeviceId:
         )
 
 
-def VIRTIO_DEV_ID(devid: int, class_: int) -> VirtioDeviceId:  # noqa: N802 - the name is the 2007 macro's
+def VIRTIO_DEV_ID(devid: int, class_: int) -> VirtioDeviceId:
     """The id of 2007: vendor 0x5000, any subsystem, base class and subclass ``class_`` (16 bits)."""
     return VirtioDeviceId(VENDOR_2007, devid, class_=class_ << 8, class_mask=0xFFFF00)
 
@@ -112,8 +112,8 @@ class VirtioConfigOps(Protocol):
 
 @dataclass(eq=False)
 class VirtioDevice:
-    """A device on the bus. ``index`` is its unique place there (None: the bus chooses); ``id`` says who it is;
-    ``config`` is the transport's :class:`VirtioConfigOps`; ``priv`` is the driver's; ``vqs`` are its queues.
+    """A device on the bus. ``index`` is its unique place there (None: the bus chooses), ``id`` who it is,
+    ``config`` is the transport's :class:`VirtioConfigOps`, ``priv`` is the driver's, ``vqs`` are its queues.
     """
 
     index: int | None

@@ -1,7 +1,6 @@
 """The split virtqueue, driver's side, with the operations of the 2007 interface.
 
-Ref: virtio 1.4, 2.7; 2007: ``struct virtqueue`` and ``struct virtqueue_ops`` (add_buf, kick, get_buf, restart,
-shutdown).
+Ref: virtio 1.4, 2.7; 2007: ``struct virtqueue`` and ``struct virtqueue_ops``.
 """
 
 import errno
@@ -47,13 +46,14 @@ async def _not_usable(_vq: "Virtqueue") -> bool:
 class Virtqueue:
     """A queue of buffers to a device, in guest memory that it allocates.
 
-    ``callback(vq)`` runs when the device has used buffers; if it returns False, callbacks are suppressed (and the
-    device asked not to interrupt) until :meth:`restart`. A transport supplies ``notify``, which tells the
-    device that there are new buffers, and ``stop``, which makes the device forget the queue and says whether it
-    can be used again; it calls :meth:`interrupt` for used buffer notifications.
+    ``callback(vq)`` runs when the device has used buffers; if it returns False, callbacks are suppressed (and
+    the device asked not to interrupt) until :meth:`restart`. A transport supplies ``notify``, which tells the
+    device that there are new buffers, and ``stop``, which makes the device forget the queue and says whether
+    it can be used again; it calls :meth:`interrupt` for used buffer notifications.
 
-    ``vdev`` is the device it belongs to, ``priv`` is free for the driver. ``desc_address``, ``driver_address`` and
-    ``device_address`` are where the three areas lie. ``kicks``, ``interrupts`` and ``spurious`` count.
+    ``vdev`` is the device it belongs to, ``priv`` is free for the driver. ``desc_address``,
+    ``driver_address`` and ``device_address`` are where the three areas lie. ``kicks``, ``interrupts`` and
+    ``spurious`` count.
     Errors: :class:`DeviceError` when the device wrote into the used ring what it must not.
     """
 
@@ -184,10 +184,15 @@ class Virtqueue:
         pending = (int(self._used_idx[0]) - self._last_used) & _INDEX_MASK
         if pending > len(self._chains):
             raise DeviceError(
-                f"queue {self.index}: used index is {int(self._used_idx[0])}, {pending} after the last one seen, "
-                f"but only {len(self._chains)} buffers are outstanding"
+                f"queue {self.index}: used index is {int(self._used_idx[0])}, {pending} after the last one "
+                f"seen, but only {len(self._chains)} buffers are outstanding"
             )
         return pending
+
+    @property
+    def used_pending(self) -> bool:
+        """Whether :meth:`get_buf` would give a buffer."""
+        return not self.broken and self._pending() > 0
 
     def get_buf(self) -> tuple[Any, int] | None:
         """The next used buffer's token and the number of bytes written into it, or None."""

@@ -1,0 +1,319 @@
+"""Finding PCI functions and setting them up: header, base addresses, capabilities, interrupts.
+
+Ref: PCI Local Bus 3.0, chapter 6; PCI Express Base 3.1, 7.5.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ringwalker.spec.pci import (
+    CONFIG_SPACE_BYTES,
+    HEADER,
+    MSIX_CAPABILITY,
+    MSIX_ENTRY_BYTES,
+    MSIX_TABLE_ENTRY,
+    BarType,
+    CapabilityId,
+    Command,
+    MsixControl,
+    Status,
+)
+from ringwalker.spec.registers import Register
+
+from .bus import VirtioDeviceId
+from .errors import BindError, DeviceError
+from .port import Port, bdf_name, make_bdf
+
+__all__ = ["Bar", "Capability", "PciDevice", "enumerate_pci"]
+
+_ABSENT = 0xFFFF
+_BARS = 6
+_DEVICES = 32
+_MULTIFUNCTION = 0x80
+_BRIDGE = 1
+_SECONDARY_BUS = 0x19
+"""Secondary bus number in the header of a bridge (type 1)."""
+_BIR = 0b111
+"""The bits of an MSI-X offset register that name the BAR."""
+
+
+@dataclass
+class Bar:
+    """A base address register: ``index`` of its (lower) register, ``size`` in bytes, and where it was put."""
+
+    index: int
+    size: int
+    io: bool
+    is_64: bool
+    prefetchable: bool
+    address: int = 0
+
+
+@dataclass(frozen=True)
+class Capability:
+    """A capability: its ``id`` and the ``offset`` of its first byte in configuration space."""
+
+    id: int
+    offset: int
+
+
+@dataclass(eq=False)
+class PciDevice:
+    """A function that was found. ``bars`` by index (a 64-bit one under its lower index), in address order."""
+
+    port: Port
+    bdf: int
+    bars: dict[int, Bar] = field(default_factory=dict)
+    capabilities: list[Capability] = field(default_factory=list)
+    id: VirtioDeviceId = field(default_factory=lambda: VirtioDeviceId(0, 0))
+
+    @property
+    def name(self) -> str:
+        """``bus:device.function``."""
+        return bdf_name(self.bdf)
+
+    # --- configuration space -----------------------------------------------------------------------------
+
+    async def read(self, register: Register, base: int = 0) -> int:
+        """Read a register of configuration space; ``base`` is the offset of its table."""
+        return await self.port.config_read(self.bdf, base + register.offset, register.size)
+
+    async def write(self, register: Register, value: int, base: int = 0) -> None:
+        """Write a register of configuration space."""
+        await self.port.config_write(self.bdf, base + register.offset, register.size, value)
+
+    async def set_command(self, set_bits: int = 0, clear_bits: int = 0) -> None:
+        """Change bits of the command register."""
+        command = await self.read(HEADER.command)
+        await self.write(HEADER.command, command & ~clear_bits | set_bits)
+
+    def find_capabilities(self, capability_id: int) -> list[Capability]:
+        """All capabilities with this id, in the order of the list."""
+        return [item for item in self.capabilities if item.id == capability_id]
+
+    # --- BAR space -----------------------------------------------------------------------------------------
+
+    def bar(self, index: int, offset: int, size: int) -> Bar:
+        """The BAR, checked to hold ``size`` bytes at ``offset``. Errors: :class:`BindError`."""
+        bar = self.bars.get(index)
+        if bar is None:
+            raise BindError(f"{self.name}: BAR {index} is referred to but not implemented")
+        if offset + size > bar.size:
+            raise BindError(
+                f"{self.name}: {size} bytes at {offset:#x} are not inside BAR {index}, which has {bar.size}"
+            )
+        return bar
+
+    async def bar_read(self, index: int, offset: int, size: int) -> int:
+        """Read 1, 2 or 4 bytes of a BAR."""
+        bar = self.bars[index]
+        access = self.port.io_read if bar.io else self.port.memory_read
+        return await access(bar.address + offset, size)
+
+    async def bar_write(self, index: int, offset: int, size: int, value: int) -> None:
+        """Write 1, 2 or 4 bytes of a BAR."""
+        bar = self.bars[index]
+        access = self.port.io_write if bar.io else self.port.memory_write
+        await access(bar.address + offset, size, value)
+
+    # --- setting up ----------------------------------------------------------------------------------------
+
+    async def setup(self, assign: bool, windows: "_Windows") -> None:
+        """Read the header, size and place the BARs, enable the function, walk the capabilities."""
+        await self._identify()
+        if assign:
+            await self.set_command(clear_bits=Command.MEMORY_ENABLE | Command.IO_ENABLE)
+        await self._size_bars(assign)
+        if assign:
+            await self._assign_bars(windows)
+        enable = Command.BUS_MASTER_ENABLE
+        for bar in self.bars.values():
+            enable |= Command.IO_ENABLE if bar.io else Command.MEMORY_ENABLE
+        await self.set_command(enable)
+        await self._walk_capabilities()
+
+    async def _identify(self) -> None:
+        class_code = 0
+        for register in (HEADER["class"], HEADER.subclass, HEADER.programming_interface):
+            class_code = class_code << 8 | await self.read(register)
+        self.id = VirtioDeviceId(
+            await self.read(HEADER.vendor_id),
+            await self.read(HEADER.device_id),
+            await self.read(HEADER.subsystem_vendor_id),
+            await self.read(HEADER.subsystem_id),
+            class_code,
+            0xFFFFFF,
+        )
+
+    async def _size_bars(self, assign: bool) -> None:
+        index = 0
+        while index < _BARS:
+            bar = await self._size_bar(index, assign)
+            if bar is not None:
+                self.bars[index] = bar
+            index += 2 if bar is not None and bar.is_64 else 1
+
+    async def _size_bar(self, index: int, assign: bool) -> Bar | None:
+        """Write ones and see which stick. What was there is put back when it is to be kept."""
+        register = HEADER[f"bar{index}"]
+        original = await self.read(register)
+        decode = Command.MEMORY_ENABLE | Command.IO_ENABLE
+        command = await self.read(HEADER.command)
+        if not assign:
+            await self.set_command(clear_bits=decode)
+        await self.write(register, 0xFFFF_FFFF)
+        mask = await self.read(register)
+        io = bool(mask & BarType.IO)
+        is_64 = not io and bool(mask & BarType.MEMORY_64)
+        low_bits = 0b11 if io else 0b1111
+        address = original & ~low_bits
+        # An I/O BAR may leave its upper half unimplemented.
+        upper = 0xFFFF_FFFF if not io or mask >> 16 else 0xFFFF
+        full, all_ones = mask & ~low_bits, upper
+        if is_64:
+            high = HEADER[f"bar{index + 1}"]
+            original_high = await self.read(high)
+            await self.write(high, 0xFFFF_FFFF)
+            full |= await self.read(high) << 32
+            all_ones |= 0xFFFF_FFFF << 32
+            address |= original_high << 32
+            await self.write(high, original_high)
+        await self.write(register, original)
+        if not assign:
+            await self.write(HEADER.command, command)
+        if not full:
+            return None
+        size = (~full & all_ones) + 1
+        if size & (size - 1):
+            raise DeviceError(f"{self.name}: BAR {index} answers {full:#x} to all ones, which names no size")
+        return Bar(index, size, io, is_64, bool(not io and mask & BarType.PREFETCHABLE), address)
+
+    async def _assign_bars(self, windows: "_Windows") -> None:
+        # Largest first wastes nothing on alignment.
+        for bar in sorted(self.bars.values(), key=lambda item: -item.size):
+            bar.address = windows.take(bar, self.name)
+            await self.write(HEADER[f"bar{bar.index}"], bar.address & 0xFFFF_FFFF)
+            if bar.is_64:
+                await self.write(HEADER[f"bar{bar.index + 1}"], bar.address >> 32)
+
+    async def _walk_capabilities(self) -> None:
+        self.capabilities.clear()
+        if not await self.read(HEADER.status) & Status.CAPABILITIES_LIST:
+            return
+        seen: set[int] = set()
+        offset = await self.read(HEADER.capabilities_pointer) & ~0b11
+        while offset:
+            if offset in seen or offset < HEADER.size or offset >= CONFIG_SPACE_BYTES:
+                raise DeviceError(f"{self.name}: the capability list leads to {offset:#x}, which it cannot")
+            seen.add(offset)
+            word = await self.port.config_read(self.bdf, offset, 2)
+            self.capabilities.append(Capability(word & 0xFF, offset))
+            offset = word >> 8 & ~0b11
+
+    # --- interrupts ----------------------------------------------------------------------------------------
+
+    @property
+    def has_msix(self) -> bool:
+        """Whether there is an MSI-X capability."""
+        return bool(self.find_capabilities(CapabilityId.MSIX))
+
+    async def msix_vectors(self) -> int:
+        """Entries of the MSI-X table, 0 without MSI-X."""
+        for capability in self.find_capabilities(CapabilityId.MSIX):
+            control = await self.read(MSIX_CAPABILITY.control, capability.offset)
+            return (control & MsixControl.TABLE_SIZE) + 1
+        return 0
+
+    async def enable_msix(self, callbacks: Sequence[Callable[[], None]]) -> None:
+        """Give vector n a message whose arrival runs ``callbacks[n]``, and turn MSI-X on.
+
+        Errors: :class:`BindError` without MSI-X, with too few vectors, or for a table outside its BAR.
+        """
+        vectors = await self.msix_vectors()
+        if vectors < len(callbacks):
+            raise BindError(f"{self.name}: {len(callbacks)} MSI-X vectors are wanted, there are {vectors}")
+        at = self.find_capabilities(CapabilityId.MSIX)[0].offset
+        table = await self.read(MSIX_CAPABILITY.table, at)
+        index, base = table & _BIR, table & ~_BIR
+        self.bar(index, base, vectors * MSIX_ENTRY_BYTES)
+        control = await self.read(MSIX_CAPABILITY.control, at)
+        control = control & ~MsixControl.TABLE_SIZE | MsixControl.ENABLE
+        await self.write(MSIX_CAPABILITY.control, control | MsixControl.FUNCTION_MASK, at)
+        for vector, callback in enumerate(callbacks):
+            address, data = self.port.msi_target(callback)
+            entry = base + vector * MSIX_ENTRY_BYTES
+            for name, value in (
+                ("address_low", address & 0xFFFF_FFFF),
+                ("address_high", address >> 32),
+                ("data", data),
+                ("vector_control", 0),
+            ):
+                register = MSIX_TABLE_ENTRY[name]
+                await self.bar_write(index, entry + register.offset, register.size, value)
+        # Reading brings the posted writes home before the function mask is lifted.
+        await self.bar_read(index, base, 4)
+        await self.set_command(Command.INTX_DISABLE)
+        await self.write(MSIX_CAPABILITY.control, control & ~MsixControl.FUNCTION_MASK, at)
+
+    async def disable_msix(self) -> None:
+        """Turn MSI-X off."""
+        for capability in self.find_capabilities(CapabilityId.MSIX):
+            control = await self.read(MSIX_CAPABILITY.control, capability.offset)
+            await self.write(MSIX_CAPABILITY.control, control & ~MsixControl.ENABLE, capability.offset)
+
+    async def enable_intx(self, callback: Callable[[], None]) -> None:
+        """Let the function use INTA; ``callback`` runs when it is asserted."""
+        if not await self.read(HEADER.interrupt_pin):
+            raise BindError(f"{self.name}: the function has no interrupt pin")
+        self.port.intx_handler(callback)
+        await self.disable_msix()
+        await self.set_command(clear_bits=Command.INTX_DISABLE)
+
+
+class _Windows:
+    """Hands out the port's address ranges to BARs, naturally aligned."""
+
+    def __init__(self, port: Port):
+        self._ranges = {"io": port.io, "mmio32": port.mmio32, "mmio64": port.mmio64}
+        self._next = {name: item.start for name, item in self._ranges.items()}
+
+    def take(self, bar: Bar, name: str) -> int:
+        kind = "io" if bar.io else "mmio64" if bar.is_64 and len(self._ranges["mmio64"]) else "mmio32"
+        address = (self._next[kind] + bar.size - 1) & -bar.size
+        if address + bar.size > self._ranges[kind].stop:
+            raise BindError(f"{name}: no room for BAR {bar.index} of {bar.size} bytes in window {kind}")
+        self._next[kind] = address + bar.size
+        return address
+
+
+async def enumerate_pci(port: Port, assign: bool = True) -> list[PciDevice]:
+    """All functions with a type 0 header, set up (see :meth:`PciDevice.setup`).
+
+    Scans bus 0 and the buses behind bridges that have been given numbers. ``assign`` False leaves BARs where
+    something else has put them.
+    """
+    windows = _Windows(port)
+    found: list[PciDevice] = []
+    buses = [0]
+    for bus in buses:
+        for device in range(_DEVICES):
+            for function in range(8):
+                bdf = make_bdf(bus, device, function)
+                vendor = HEADER.vendor_id
+                if await port.config_read(bdf, vendor.offset, vendor.size) == _ABSENT:
+                    if function == 0:
+                        break
+                    continue
+                register = HEADER.header_type
+                header_type = await port.config_read(bdf, register.offset, register.size)
+                if header_type & ~_MULTIFUNCTION == _BRIDGE:
+                    secondary = await port.config_read(bdf, _SECONDARY_BUS, 1)
+                    if secondary > bus and secondary not in buses:
+                        buses.append(secondary)
+                else:
+                    item = PciDevice(port, bdf)
+                    await item.setup(assign, windows)
+                    found.append(item)
+                if function == 0 and not header_type & _MULTIFUNCTION:
+                    break
+    return found
