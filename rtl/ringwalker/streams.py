@@ -114,11 +114,16 @@ class Visit(data.Struct):
 
 
 class IndexSnapshot(data.Struct):
-    """``avail.idx`` of ``queue`` as it was read from memory."""
+    """``avail.idx`` of ``queue`` as it was read from memory.
+
+    ``overlapped``: it was asked for while an earlier read of the same index was under way, so it may be the
+    older of the two; what it then lacks the earlier one has covered.
+    """
 
     queue: unsigned(QUEUE_BITS)
     idx: unsigned(16)
     error: unsigned(1)
+    overlapped: unsigned(1)
 
 
 class Head(data.Struct):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,9 @@ def run_bench(
     top = f"{name}_bench"
     text, _ports = to_verilog(component, top)
     root = root or Path.cwd()
+    # The simulator's Python gets this one's path, and must find the tests.
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
     version = Path(cocotb_tools.__file__).parent.as_posix()
     with build_once("bench", f"{name}-{content_hash([text, *_FLAGS, version])}") as (folder, missing):
         build_dir = folder / "build"
@@ -85,7 +89,6 @@ def run_bench(
                 results_xml=str(work / "results.xml"),
                 extra_env={
                     _PARAMETERS: json.dumps(dict(parameters or {})),
-                    "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
                     "COCOTB_RANDOM_SEED": os.environ.get("COCOTB_RANDOM_SEED", str(seed)),
                 },
                 log_file=log,
