@@ -1,0 +1,108 @@
+"""What a person can choose about the root complex and its link, in one validated value.
+
+Ref: PCI Express Base 3.1, 2.3.1.1 (read completion boundary), 7.8.4 (payload and read request sizes).
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["STREAMS", "Fault", "HostParameters", "Split"]
+
+STREAMS = (
+    "completer_request",
+    "completer_completion",
+    "requester_request",
+    "requester_completion",
+    "storage_commands",
+    "storage_write_data",
+    "storage_read_data",
+    "storage_results",
+)
+"""The streams between device and host that can be stalled at random."""
+
+
+class Split(enum.IntEnum):
+    """How a read is cut into completions; all cuts are at multiples of the read completion boundary."""
+
+    LARGEST = 0
+    SMALLEST = 1
+    RANDOM = 2
+
+
+class Fault(enum.IntEnum):
+    """What can go wrong with a read of the device."""
+
+    UNSUPPORTED_REQUEST = 0
+    COMPLETER_ABORT = 1
+    POISONED = 2
+    LOST = 3
+    LATE = 4
+
+
+def _check(condition: bool, name: str, value: object, wanted: str) -> None:
+    if not condition:
+        raise ValueError(f"{name} is {value!r}; it must be {wanted}")
+
+
+@dataclass(frozen=True)
+class HostParameters:
+    """The root complex. Errors: ``ValueError`` that names the parameter and the value.
+
+    ``latency`` is in cycles from the last beat of a read request to the first of its completion, to which
+    a uniform 0 to ``latency_jitter`` is added. ``max_payload``, ``max_read_request`` and
+    ``read_completion_boundary`` are in bytes; the first two bound the device's requests too. ``reorder``
+    lets completions of different tags overtake each other and interleave. ``completion_timeout`` is how
+    many cycles the CPU waits for the device. ``device`` is the bus, device and function that the link
+    leads to (8, 5 and 3 bits). ``storage_latency`` is in cycles from a storage command to its first beat.
+    ``link_bytes_per_cycle`` limits each direction of the link (headers counted as in
+    ``ringwalker_sim.host.link``); 0 is no limit. ``stalls`` is the probability of a stall a cycle, for
+    all streams, or by stream name. ``msi_window`` is the address range whose writes are interrupts.
+    """
+
+    latency: int = 125
+    latency_jitter: int = 0
+    max_payload: int = 256
+    max_read_request: int = 512
+    read_completion_boundary: int = 64
+    reorder: bool = True
+    split: Split = Split.LARGEST
+    completion_timeout: int = 1_000_000
+    device: int = 0x0100
+    root_id: int = 0x0000
+    storage_latency: int = 50
+    link_bytes_per_cycle: float = 0.0
+    stalls: float | Mapping[str, float] = 0.0
+    msi_window: tuple[int, int] = field(default=(0xFEE0_0000, 0xFEEF_FFFF))
+
+    def __post_init__(self):
+        for name, low, high in (
+            ("latency", 1, 10_000_000),
+            ("latency_jitter", 0, 10_000_000),
+            ("completion_timeout", 16, 1 << 40),
+            ("device", 0, 0xFFFF),
+            ("root_id", 0, 0xFFFF),
+            ("storage_latency", 0, 10_000_000),
+        ):
+            value = getattr(self, name)
+            _check(
+                isinstance(value, int) and low <= value <= high, name, value, f"an integer, {low} to {high}"
+            )
+        for name, low in (("max_payload", 128), ("max_read_request", 128)):
+            value = getattr(self, name)
+            ok = isinstance(value, int) and low <= value <= 4096 and value & (value - 1) == 0
+            _check(ok, name, value, f"a power of two from {low} to 4096")
+        boundary = self.read_completion_boundary
+        _check(boundary in (64, 128), "read_completion_boundary", boundary, "64 or 128")
+        _check(
+            0 <= self.link_bytes_per_cycle < 65536, "link_bytes_per_cycle", self.link_bytes_per_cycle, "0 or more"
+        )
+        for name, value in self.stall_probabilities().items():
+            _check(name in STREAMS, "stalls", name, f"one of {', '.join(STREAMS)}")
+            _check(0 <= value < 1, f"stalls of {name}", value, "at least 0 and less than 1")
+
+    def stall_probabilities(self) -> dict[str, float]:
+        """The probability of a stall for each stream."""
+        if isinstance(self.stalls, Mapping):
+            return {**dict.fromkeys(STREAMS, 0.0), **self.stalls}
+        return dict.fromkeys(STREAMS, float(self.stalls))

@@ -1,0 +1,1 @@
+"""The fast engine: Verilated model and C++ host in one shared library."""

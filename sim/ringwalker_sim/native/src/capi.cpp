@@ -1,0 +1,72 @@
+// The face to ctypes: plain functions on an opaque handle. Python checks arguments; lengths are in bytes.
+#include <exception>
+
+#include "host.h"
+
+using rw::Host;
+
+extern "C" {
+
+// Null when the trace file cannot be written.
+Host* rw_open(const rw::Parameters* parameters, const char* trace) noexcept {
+  try {
+    return new Host(*parameters, trace);
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+void rw_close(Host* host) noexcept { delete host; }
+
+void rw_reset(Host* host, std::uint64_t cycles) noexcept { host->reset(cycles); }
+
+std::uint32_t rw_run(Host* host, std::uint64_t cycles, rw::Event* out, std::uint32_t room) noexcept {
+  return host->run(cycles, out, room);
+}
+
+std::uint64_t rw_now(Host* host) noexcept { return host->shared().now; }
+
+void rw_stats(Host* host, rw::Stats* out) noexcept { *out = host->shared().stats; }
+
+// The next complaint about the device, or null; the text lives until the next call.
+const char* rw_violation(Host* host) noexcept { return host->next_violation(); }
+
+std::uint64_t rw_submit(Host* host, std::uint32_t kind, std::uint64_t address, std::uint32_t length,
+                        std::uint32_t target, const std::uint8_t* data) noexcept {
+  const auto target_id = static_cast<std::uint16_t>(target);
+  return host->submit(static_cast<rw::RequestKind>(kind), address, length, target_id, data);
+}
+
+std::uint32_t rw_fetch(Host* host, std::uint64_t ticket, std::uint8_t* out, std::uint32_t length) noexcept {
+  return host->cpu().fetch(ticket, out, length);
+}
+
+std::uint32_t rw_map(Host* host, std::uint64_t address, std::uint64_t size, std::uint8_t* memory,
+                     std::uint32_t writable) noexcept {
+  return host->memory().map(address, size, memory, writable != 0);
+}
+
+std::uint32_t rw_unmap(Host* host, std::uint64_t address) noexcept { return host->memory().unmap(address); }
+
+void rw_watch(Host* host, std::uint32_t number, std::uint64_t address, std::uint64_t length, std::uint32_t reads,
+              std::uint32_t writes) noexcept {
+  host->memory().watch(number, address, length, reads != 0, writes != 0);
+}
+
+void rw_clear_watches(Host* host) noexcept { host->memory().clear_watches(); }
+
+void rw_inject(Host* host, std::uint32_t kind, std::uint64_t nth, std::uint64_t delay) noexcept {
+  host->reads().inject(static_cast<rw::FaultKind>(kind), nth, delay);
+}
+
+void rw_storage(Host* host, std::uint8_t* image, std::uint64_t sectors, std::uint32_t read_only) noexcept {
+  host->attach(image, sectors, read_only != 0);
+}
+
+void rw_storage_fail(Host* host, std::uint64_t nth) noexcept { host->storage().fail(nth); }
+
+void rw_capacity(Host* host, std::uint64_t sectors) noexcept { host->capacity(sectors); }
+
+void rw_trace(Host* host, std::uint32_t on) noexcept { host->trace(on != 0); }
+
+}  // extern "C"

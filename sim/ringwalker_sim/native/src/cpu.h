@@ -1,0 +1,72 @@
+// The CPU's requests to the device: posted writes keep their place before later reads, answers come by tag.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "shared.h"
+#include "types.h"
+
+namespace rw {
+
+class Cpu {
+ public:
+  explicit Cpu(Shared& shared) : shared_(shared) {}
+
+  // Queues an access of length bytes that does not cross 4 KiB (configuration and I/O: a dword). data is
+  // what is written. Returns the ticket that its event will carry; posted writes have one without an event.
+  std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
+                       const std::uint8_t* data);
+
+  // The next request TLP; false when there is none or no tag is free.
+  bool next(RequestPacket& out);
+
+  // A completion TLP arrived from the device.
+  void complete(const CompletionPacket& packet);
+
+  // Called every cycle: gives up what took too long.
+  void tick() {
+    if (shared_.now >= earliest_deadline_) expire();
+  }
+
+  // The data of an answered read of more than 8 bytes, once; false when there is none of that size.
+  bool fetch(std::uint64_t ticket, std::uint8_t* out, std::uint32_t length);
+
+  // Ends everything that is under way.
+  void reset();
+
+ private:
+  static constexpr unsigned tags = 64;
+  static constexpr std::uint64_t never = ~std::uint64_t{0};
+
+  struct Waiting {
+    RequestPacket packet{};
+    std::uint64_t ticket = 0;
+    std::uint32_t offset = 0;  // of the first byte in the first dword
+    std::uint32_t length = 0;
+  };
+  struct Pending {
+    enum class State { FREE, BUSY, LOST } state = State::FREE;
+    RequestHeader header{};
+    std::uint64_t ticket = 0;
+    std::uint64_t deadline = 0;
+    std::uint32_t offset = 0;
+    std::uint32_t length = 0;
+    std::vector<std::uint8_t> data{};
+  };
+
+  void expire();
+  void finish(Pending& pending, Outcome outcome);
+  bool check(const Pending& pending, const CompletionHeader& header);
+
+  Shared& shared_;
+  std::deque<Waiting> queue_{};
+  std::array<Pending, tags> pending_{};
+  std::unordered_map<std::uint64_t, std::vector<std::uint8_t>> answers_{};
+  std::uint64_t tickets_ = 0;
+  std::uint64_t earliest_deadline_ = never;
+};
+
+}  // namespace rw

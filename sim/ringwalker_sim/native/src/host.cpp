@@ -1,0 +1,226 @@
+#include "host.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "request_rules.h"
+
+namespace rw {
+
+Host::Host(const Parameters& parameters, const char* trace)
+    : shared_(parameters),
+      up_(parameters.link_rate),
+      down_(parameters.link_rate),
+      stalls_(parameters.seed ^ 0x7374616cu),
+      pins_((context_.traceEverOn(trace != nullptr), context_)) {
+  if (trace == nullptr) return;
+  waves_ = std::make_unique<Waves>(context_, pins_, trace);
+  if (!waves_->open()) throw std::runtime_error("cannot write waves");
+}
+
+void Host::tick(bool level) {
+  pins_.clock(level);
+  if (!waves_) return;
+  const std::uint64_t period = shared_.parameters.period_ps;
+  waves_->dump(shared_.now * period + (level ? period / 2 : 0));
+}
+
+void Host::reset(std::uint64_t cycles) {
+  request_sink_.reset();
+  completion_sink_.reset();
+  request_source_.reset();
+  completion_source_.reset();
+  command_check_.reset();
+  write_data_check_.reset();
+  reads_.reset();
+  cpu_.reset();
+  storage_.reset();
+  request_ready_ = completion_ready_ = commands_ready_ = write_data_ready_ = false;
+  read_data_valid_ = results_valid_ = false;
+  device_id_ = -1;
+  pins_.requester_request_ready(false);
+  pins_.requester_completion_valid(false);
+  pins_.completer_request_valid(false);
+  pins_.completer_completion_ready(false);
+#if RW_HAS_STORAGE
+  pins_.commands_ready(false);
+  pins_.write_data_ready(false);
+  pins_.read_data_valid(false);
+  pins_.results_valid(false);
+#endif
+  pins_.reset(true);
+  for (std::uint64_t i = 0; i < cycles; ++i) {
+    tick(false);
+    tick(true);
+    ++shared_.now;
+  }
+  pins_.reset(false);
+  tick(false);
+}
+
+std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t room) {
+  std::deque<Event>& events = shared_.events;
+  shared_.stop = events.size() >= room;
+  for (const Event& e : events) shared_.stop |= e.kind != static_cast<std::uint32_t>(EventKind::FAULT);
+  for (std::uint64_t i = 0; i < most_cycles && !shared_.stop; ++i) cycle();
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(room, events.size()));
+  std::copy_n(events.begin(), count, out);
+  events.erase(events.begin(), events.begin() + count);
+  shared_.stats.cycles = shared_.now;
+  return count;
+}
+
+// The clock is low and everything has settled: see what the coming edge transfers, make the edge, then
+// drive the inputs of the next cycle.
+void Host::cycle() {
+  transfer_requests();
+  transfer_completions();
+  transfer_storage();
+  const bool level = pins_.intx();
+  if (level != intx_) {
+    intx_ = level;
+    shared_.event(EventKind::INTX, 0, 0, level);
+  }
+  tick(true);
+  ++shared_.now;
+  cpu_.tick();
+  drive_requests();
+  drive_completions();
+  drive_storage();
+  tick(false);
+}
+
+void Host::transfer_requests() {
+  const bool valid = pins_.requester_request_valid();
+  if (valid) pins_.get(request_beat_);
+  if (request_sink_.cycle(valid, request_ready_, request_beat_)) arrived(request_sink_.packet());
+  if (request_source_.valid() && pins_.completer_request_ready()) {
+    if (request_source_.advance()) count_down(request_source_.header());
+  }
+}
+
+void Host::transfer_completions() {
+  const bool valid = pins_.completer_completion_valid();
+  if (valid) pins_.get(completion_beat_);
+  if (completion_sink_.cycle(valid, completion_ready_, completion_beat_)) arrived(completion_sink_.packet());
+  if (!completion_source_.valid()) return;
+  if (!pins_.requester_completion_ready()) {
+    ++shared_.stats.completion_stalls;
+    return;
+  }
+  if (!completion_source_.advance()) return;
+  const CompletionHeader& header = completion_source_.header();
+  const unsigned dwords = payload_dwords(header);
+  reads_.sent(header, dwords);
+  ++(header.has_data ? shared_.stats.down_completion_data : shared_.stats.down_completion);
+  shared_.stats.down_bytes += completion_bytes + 4 * dwords;
+  shared_.stats.down_payload += 4 * dwords;
+}
+
+void Host::drive_requests() {
+  const Parameters& p = shared_.parameters;
+  request_ready_ = up_.free(shared_.now) && !stalls_.chance(p.stall_requester_request);
+  pins_.requester_request_ready(request_ready_);
+  if (!request_source_.busy() && down_.free(shared_.now)) {
+    RequestPacket packet;
+    if (cpu_.next(packet)) {
+      const bool wide = packet.header.kind == RequestKind::MEMORY_READ || is_posted(packet.header.kind);
+      down_.occupy(shared_.now, (wide ? request_64_bytes : request_32_bytes) + 4 * packet.payload.size());
+      request_source_.start(std::move(packet));
+    }
+  }
+  if (request_source_.wants_show() && request_source_.show(stalls_.chance(p.stall_completer_request))) {
+    pins_.put(request_source_.beat());
+  }
+  pins_.completer_request_valid(request_source_.valid());
+}
+
+void Host::drive_completions() {
+  const Parameters& p = shared_.parameters;
+  completion_ready_ = up_.free(shared_.now) && !stalls_.chance(p.stall_completer_completion);
+  pins_.completer_completion_ready(completion_ready_);
+  if (!completion_source_.busy() && down_.free(shared_.now)) {
+    CompletionPacket packet;
+    if (reads_.next(packet)) {
+      down_.occupy(shared_.now, completion_bytes + 4 * packet.payload.size());
+      completion_source_.start(std::move(packet));
+    }
+  }
+  if (completion_source_.wants_show() && completion_source_.show(stalls_.chance(p.stall_requester_completion))) {
+    pins_.put(completion_source_.beat());
+  }
+  pins_.requester_completion_valid(completion_source_.valid());
+}
+
+void Host::arrived(const RequestPacket& packet) {
+  const RequestHeader& h = packet.header;
+  Stats& stats = shared_.stats;
+  check_request(shared_, h, device_id_);
+  const std::uint64_t payload = 4 * packet.payload.size();
+  up_.occupy(shared_.now, request_64_bytes + payload);
+  stats.up_bytes += request_64_bytes + payload;
+  stats.up_payload += payload;
+  if (h.kind == RequestKind::MEMORY_READ) {
+    ++stats.up_memory_read;
+    reads_.request(h);
+  } else if (h.kind != RequestKind::MEMORY_WRITE) {
+    ++stats.up_other;
+  } else if (h.address >= shared_.parameters.msi_first && h.address <= shared_.parameters.msi_last) {
+    ++stats.up_message;
+    if (h.length != 1 || h.first_be != 0xf) shared_.violation("message of %u dwords, enables 0x%x", h.length, h.first_be);
+    shared_.event(EventKind::MESSAGE, 0, h.address, packet.payload[0]);
+  } else {
+    ++stats.up_memory_write;
+    memory_.write(packet);
+  }
+}
+
+void Host::arrived(const CompletionPacket& packet) {
+  Stats& stats = shared_.stats;
+  const std::uint64_t payload = 4 * packet.payload.size();
+  up_.occupy(shared_.now, completion_bytes + payload);
+  stats.up_bytes += completion_bytes + payload;
+  stats.up_payload += payload;
+  ++(packet.header.has_data ? stats.up_completion_data : stats.up_completion);
+  cpu_.complete(packet);
+}
+
+void Host::count_down(const RequestHeader& h) {
+  Stats& stats = shared_.stats;
+  const unsigned payload = 4 * payload_dwords(h);
+  const bool wide = h.kind == RequestKind::MEMORY_READ || h.kind == RequestKind::MEMORY_WRITE;
+  stats.down_bytes += (wide ? request_64_bytes : request_32_bytes) + payload;
+  stats.down_payload += payload;
+  switch (h.kind) {
+    case RequestKind::MEMORY_READ: ++stats.down_memory_read; break;
+    case RequestKind::MEMORY_WRITE: ++stats.down_memory_write; break;
+    case RequestKind::IO_READ: ++stats.down_io_read; break;
+    case RequestKind::IO_WRITE: ++stats.down_io_write; break;
+    case RequestKind::CONFIG_READ_0: ++stats.down_config_read; break;
+    case RequestKind::CONFIG_WRITE_0:
+      ++stats.down_config_write;
+      device_id_ = h.target_id;  // the device captures bus and device from every configuration write
+      break;
+    default: break;
+  }
+}
+
+std::uint64_t Host::submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
+                           const std::uint8_t* data) {
+  return cpu_.submit(kind, address, length, target_id, data);
+}
+
+void Host::attach(std::uint8_t* image, std::uint64_t sectors, bool read_only) {
+  storage_.attach(image, sectors, read_only);
+  pins_.capacity(sectors);
+}
+
+void Host::trace(bool on) {
+  if (!waves_) return;
+  waves_->enable(on);
+  if (!on) waves_->flush();
+}
+
+const char* Host::next_violation() { return shared_.take_violation(violation_) ? violation_.c_str() : nullptr; }
+
+}  // namespace rw

@@ -1,0 +1,88 @@
+// The root complex around the model: one call is one clock cycle.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cpu.h"
+#include "link.h"
+#include "memory_map.h"
+#include "pins.h"
+#include "reads.h"
+#include "rng.h"
+#include "shared.h"
+#include "storage.h"
+#include "streams.h"
+#include "waves.h"
+
+namespace rw {
+
+class Host {
+ public:
+  // trace is the FST file to write, or null. Throws std::runtime_error when it cannot be written.
+  Host(const Parameters& parameters, const char* trace);
+
+  // Holds the reset for so many cycles; drops everything under way on both sides.
+  void reset(std::uint64_t cycles);
+
+  // Runs until an event or so many cycles have gone; gives the number of events in out.
+  std::uint32_t run(std::uint64_t most_cycles, Event* out, std::uint32_t room);
+
+  std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
+                       const std::uint8_t* data);
+  void attach(std::uint8_t* image, std::uint64_t sectors, bool read_only);
+  void capacity(std::uint64_t sectors) { pins_.capacity(sectors); }
+  void trace(bool on);
+  const char* next_violation();
+
+  Shared& shared() { return shared_; }
+  MemoryMap& memory() { return memory_; }
+  ReadServer& reads() { return reads_; }
+  Cpu& cpu() { return cpu_; }
+  Storage& storage() { return storage_; }
+
+ private:
+  void cycle();
+  void transfer_requests();
+  void transfer_completions();
+  void transfer_storage();
+  void drive_requests();
+  void drive_completions();
+  void drive_storage();
+  void arrived(const RequestPacket& packet);
+  void arrived(const CompletionPacket& packet);
+  void count_down(const RequestHeader& header);
+  void tick(bool level);
+
+  Shared shared_;
+  MemoryMap memory_{shared_};
+  ReadServer reads_{shared_, memory_};
+  Cpu cpu_{shared_};
+  Storage storage_{shared_};
+  LinkModel up_;
+  LinkModel down_;
+  Rng stalls_;
+  VerilatedContext context_{};
+  Pins pins_;
+  std::unique_ptr<Waves> waves_{};
+  std::string violation_{};
+
+  PacketSink<RequestHeader> request_sink_{shared_, "requester_request"};
+  PacketSink<CompletionHeader> completion_sink_{shared_, "completer_completion"};
+  PacketSource<RequestHeader> request_source_{};
+  PacketSource<CompletionHeader> completion_source_{};
+  StallCheck<StorageCommand> command_check_{shared_, "storage_commands"};
+  StallCheck<StorageBeat> write_data_check_{shared_, "storage_write_data"};
+  Beat<RequestHeader> request_beat_{};
+  Beat<CompletionHeader> completion_beat_{};
+  bool request_ready_ = false;
+  bool completion_ready_ = false;
+  bool commands_ready_ = false;
+  bool write_data_ready_ = false;
+  bool read_data_valid_ = false;
+  bool results_valid_ = false;
+  bool intx_ = false;
+  int device_id_ = -1;
+};
+
+}  // namespace rw

@@ -1,0 +1,85 @@
+#include "memory_map.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace rw {
+
+Extent extent(const RequestHeader& header) {
+  const unsigned first = header.first_be;
+  const unsigned last = header.length == 1 ? first : header.last_be;
+  if (first == 0 || last == 0) return {0, 1};  // a read of nothing still has a byte count of 1
+  const auto low = static_cast<std::uint32_t>(std::countr_zero(first));
+  const auto high = static_cast<std::uint32_t>(std::bit_width(last)) - 1;
+  return {low, 4 * (header.length - 1) + high + 1 - low};
+}
+
+bool MemoryMap::map(std::uint64_t address, std::uint64_t size, std::uint8_t* host, bool writable) {
+  if (size == 0 || address + size - 1 < address) return false;
+  const auto overlaps = [&](const Region& r) {
+    return address <= r.address + (r.size - 1) && r.address <= address + (size - 1);
+  };
+  if (std::any_of(regions_.begin(), regions_.end(), overlaps)) return false;
+  regions_.push_back({address, size, host, writable});
+  return true;
+}
+
+bool MemoryMap::unmap(std::uint64_t address) {
+  return std::erase_if(regions_, [&](const Region& r) { return r.address == address; }) != 0;
+}
+
+std::uint8_t* MemoryMap::find(std::uint64_t address, std::uint64_t length, bool write) {
+  for (std::size_t i = 0; i < regions_.size(); ++i) {
+    const Region& r = regions_[i];
+    const std::uint64_t offset = address - r.address;
+    if (address < r.address || offset >= r.size || length > r.size - offset) continue;
+    if (write && !r.writable) return nullptr;
+    std::uint8_t* host = r.host + offset;
+    if (i != 0) std::swap(regions_[0], regions_[i]);
+    return host;
+  }
+  return nullptr;
+}
+
+void MemoryMap::write(const RequestPacket& packet) {
+  const RequestHeader& header = packet.header;
+  if (header.first_be == 0 && header.length == 1) return;
+  const Extent bytes = extent(header);
+  const std::uint64_t address = header.address + bytes.offset;
+  std::uint8_t* host = find(address, bytes.count, true);
+  if (host == nullptr || header.poisoned) {
+    ++shared_.stats.write_faults;
+    shared_.event(EventKind::FAULT, 1, address, bytes.count);
+    return;
+  }
+  note(address, bytes.count, true);
+  const auto* source = reinterpret_cast<const std::uint8_t*>(packet.payload.data());
+  const auto contiguous = [](unsigned be) { return std::has_single_bit(be + (be & -be)); };
+  const bool to_end = header.length == 1 || ((header.first_be & 8) != 0 && (header.last_be & 1) != 0);
+  const bool plain = to_end && contiguous(header.first_be) && (header.length == 1 || contiguous(header.last_be));
+  if (plain) {
+    std::memcpy(host, source + bytes.offset, bytes.count);
+    return;
+  }
+  for (std::uint32_t i = 0; i < 4 * header.length; ++i) {
+    const bool in_first = i < 4;
+    const bool in_last = header.length > 1 && i >= 4 * (header.length - 1);
+    const unsigned enables = in_first ? header.first_be : in_last ? header.last_be : 0xfu;
+    if (enables >> (i % 4) & 1) host[i - bytes.offset] = source[i];
+  }
+}
+
+void MemoryMap::watch(std::uint32_t number, std::uint64_t address, std::uint64_t length, bool reads, bool writes) {
+  watches_.push_back({number, address, length, reads, writes});
+}
+
+void MemoryMap::note(std::uint64_t address, std::uint64_t length, bool write) {
+  for (const Watch& w : watches_) {
+    if (!(write ? w.writes : w.reads)) continue;
+    if (address >= w.address + w.length || address + length <= w.address) continue;
+    shared_.event(EventKind::WATCH, (w.number << 1) | (write ? 1u : 0u), address, length);
+  }
+}
+
+}  // namespace rw

@@ -1,0 +1,127 @@
+#include "pins.h"
+
+namespace rw {
+namespace {
+
+// A data port is one 64-bit integer or an array of 32-bit words, lowest first.
+static_assert(sizeof(QData) == 8);
+
+template <class Port>
+void read_words(BeatData& out, const Port& port) {
+  static_assert(sizeof(Port) == sizeof(BeatData));
+  std::memcpy(out.data(), &port, sizeof(BeatData));
+}
+
+template <class Port>
+void write_words(Port& port, const BeatData& in) {
+  static_assert(sizeof(Port) == sizeof(BeatData));
+  std::memcpy(&port, in.data(), sizeof(BeatData));
+}
+
+// Ports have the smallest unsigned type that holds them.
+template <class Port, class Value>
+void set(Port& port, Value value) {
+  port = static_cast<Port>(value);
+}
+
+}  // namespace
+
+void Pins::get(Beat<RequestHeader>& beat) const {
+  const Vringwalker& m = *model_;
+  RequestHeader& h = beat.header;
+  h.kind = static_cast<RequestKind>(m.requester_request_header_kind);
+  h.address = m.requester_request_header_address;
+  h.length = m.requester_request_header_length;
+  h.first_be = m.requester_request_header_first_be;
+  h.last_be = m.requester_request_header_last_be;
+  h.requester_id = m.requester_request_header_requester_id;
+  h.target_id = m.requester_request_header_target_id;
+  h.tag = m.requester_request_header_tag;
+  h.traffic_class = m.requester_request_header_traffic_class;
+  h.attributes = m.requester_request_header_attributes;
+  h.poisoned = m.requester_request_header_poisoned != 0;
+  read_words(beat.data, m.requester_request_data);
+  beat.dwords = m.requester_request_dwords;
+  beat.first = m.requester_request_first != 0;
+  beat.last = m.requester_request_last != 0;
+}
+
+void Pins::get(Beat<CompletionHeader>& beat) const {
+  const Vringwalker& m = *model_;
+  CompletionHeader& h = beat.header;
+  h.status = static_cast<CompletionStatus>(m.completer_completion_header_status);
+  h.has_data = m.completer_completion_header_has_data != 0;
+  h.length = m.completer_completion_header_length;
+  h.byte_count = m.completer_completion_header_byte_count;
+  h.lower_address = m.completer_completion_header_lower_address;
+  h.requester_id = m.completer_completion_header_requester_id;
+  h.completer_id = m.completer_completion_header_completer_id;
+  h.tag = m.completer_completion_header_tag;
+  h.traffic_class = m.completer_completion_header_traffic_class;
+  h.attributes = m.completer_completion_header_attributes;
+  h.poisoned = m.completer_completion_header_poisoned != 0;
+  read_words(beat.data, m.completer_completion_data);
+  beat.dwords = m.completer_completion_dwords;
+  beat.first = m.completer_completion_first != 0;
+  beat.last = m.completer_completion_last != 0;
+}
+
+void Pins::put(const Beat<CompletionHeader>& beat) {
+  Vringwalker& m = *model_;
+  const CompletionHeader& h = beat.header;
+  set(m.requester_completion_header_status, h.status);
+  set(m.requester_completion_header_has_data, h.has_data);
+  set(m.requester_completion_header_length, h.length);
+  set(m.requester_completion_header_byte_count, h.byte_count);
+  set(m.requester_completion_header_lower_address, h.lower_address);
+  set(m.requester_completion_header_requester_id, h.requester_id);
+  set(m.requester_completion_header_completer_id, h.completer_id);
+  set(m.requester_completion_header_tag, h.tag);
+  set(m.requester_completion_header_traffic_class, h.traffic_class);
+  set(m.requester_completion_header_attributes, h.attributes);
+  set(m.requester_completion_header_poisoned, h.poisoned);
+  write_words(m.requester_completion_data, beat.data);
+  set(m.requester_completion_dwords, beat.dwords);
+  set(m.requester_completion_first, beat.first);
+  set(m.requester_completion_last, beat.last);
+}
+
+void Pins::put(const Beat<RequestHeader>& beat) {
+  Vringwalker& m = *model_;
+  const RequestHeader& h = beat.header;
+  set(m.completer_request_header_kind, h.kind);
+  set(m.completer_request_header_address, h.address);
+  set(m.completer_request_header_length, h.length);
+  set(m.completer_request_header_first_be, h.first_be);
+  set(m.completer_request_header_last_be, h.last_be);
+  set(m.completer_request_header_requester_id, h.requester_id);
+  set(m.completer_request_header_target_id, h.target_id);
+  set(m.completer_request_header_tag, h.tag);
+  set(m.completer_request_header_traffic_class, h.traffic_class);
+  set(m.completer_request_header_attributes, h.attributes);
+  set(m.completer_request_header_poisoned, h.poisoned);
+  write_words(m.completer_request_data, beat.data);
+  set(m.completer_request_dwords, beat.dwords);
+  set(m.completer_request_first, beat.first);
+  set(m.completer_request_last, beat.last);
+}
+
+#if RW_HAS_STORAGE
+void Pins::get(StorageCommand& command) const {
+  command.op = static_cast<StorageOp>(model_->storage_commands_op);
+  command.sector = model_->storage_commands_sector;
+  command.sectors = model_->storage_commands_sectors;
+}
+
+void Pins::get(StorageBeat& beat) const {
+  read_words(beat.data, model_->storage_write_data_data);
+  beat.last = model_->storage_write_data_last != 0;
+}
+
+void Pins::put(const StorageBeat& beat) {
+  write_words(model_->storage_read_data_data, beat.data);
+  set(model_->storage_read_data_last, beat.last);
+}
+#endif
+
+}  // namespace rw

@@ -1,0 +1,142 @@
+#include "reads.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace rw {
+
+ReadServer::ReadServer(Shared& shared, MemoryMap& memory)
+    : shared_(shared), memory_(memory), rng_(shared.parameters.seed ^ 0x72656164u) {}
+
+void ReadServer::request(const RequestHeader& header) {
+  if (in_flight_[header.tag]) shared_.violation("tag %u is used again while its read is in flight", header.tag);
+  const Extent bytes = extent(header);
+  Read read{header, header.address + bytes.offset, 0};
+  read.end = read.position + bytes.count;
+  const Parameters& p = shared_.parameters;
+  std::uint64_t time = shared_.now + p.latency + rng_.up_to(p.latency_jitter);
+  const Planned* fault = planned_fault();
+  const bool apart = fault != nullptr && (fault->kind == FaultKind::LOST || fault->kind == FaultKind::LATE);
+  if (!apart) {
+    in_flight_[header.tag] = true;
+    shared_.stats.most_reads_in_flight = std::max(shared_.stats.most_reads_in_flight, ++count_in_flight_);
+    if (p.reorder == 0) time = latest_ = std::max(time, latest_);
+  }
+  if (fault != nullptr) {
+    ++shared_.stats.injected_faults;
+    if (fault->kind == FaultKind::LOST) return;
+    if (fault->kind == FaultKind::LATE) time += fault->delay;
+    if (fault->kind == FaultKind::UNSUPPORTED_REQUEST) read.status = CompletionStatus::UNSUPPORTED_REQUEST;
+    if (fault->kind == FaultKind::COMPLETER_ABORT) read.status = CompletionStatus::COMPLETER_ABORT;
+    read.poisoned = fault->kind == FaultKind::POISONED;
+  }
+  std::size_t slot = slots_.size();
+  if (unused_.empty()) {
+    slots_.push_back(read);
+  } else {
+    slot = unused_.back();
+    unused_.pop_back();
+    slots_[slot] = read;
+  }
+  due_.push({time, order_++, slot});
+}
+
+const ReadServer::Planned* ReadServer::planned_fault() {
+  if (planned_.empty()) return nullptr;
+  bool found = false;
+  std::erase_if(planned_, [&](Planned& plan) {
+    if (plan.countdown-- != 0 || found) return false;
+    taken_ = plan;
+    return found = true;
+  });
+  return found ? &taken_ : nullptr;
+}
+
+bool ReadServer::next(CompletionPacket& out) {
+  if (due_.empty() || due_.top().time > shared_.now) return false;
+  const Due due = due_.top();
+  due_.pop();
+  Read& read = slots_[due.slot];
+  const std::uint64_t length = read.end - read.position;
+  const std::uint8_t* host = nullptr;
+  if (read.status == CompletionStatus::SUCCESS) {
+    host = memory_.find(read.position, length, false);
+    if (host == nullptr) {
+      read.status = CompletionStatus::UNSUPPORTED_REQUEST;
+      ++shared_.stats.read_faults;
+      shared_.event(EventKind::FAULT, 0, read.position, length);
+    }
+  }
+  const std::uint64_t stop = host == nullptr ? read.end : cut(read);
+  fill(out, read, stop, host);
+  if (stop == read.end) {
+    unused_.push_back(due.slot);
+    return true;
+  }
+  read.position = stop;
+  if (shared_.parameters.reorder == 0) {
+    due_.push(due);
+  } else {
+    due_.push({shared_.now + 1 + rng_.up_to(shared_.parameters.latency_jitter), order_++, due.slot});
+  }
+  return true;
+}
+
+// Where this completion of the read ends: at most the payload limit, at a boundary or at the end.
+std::uint64_t ReadServer::cut(const Read& read) {
+  const Parameters& p = shared_.parameters;
+  const std::uint64_t boundary = p.read_completion_boundary;
+  const std::uint64_t smallest = read.position / boundary * boundary + boundary;
+  const std::uint64_t largest = ((read.position & ~std::uint64_t{3}) + p.max_payload) / boundary * boundary;
+  std::uint64_t stop = largest;
+  if (p.split == static_cast<std::uint64_t>(Split::SMALLEST)) stop = smallest;
+  if (p.split == static_cast<std::uint64_t>(Split::RANDOM)) {
+    stop = smallest + boundary * rng_.up_to((largest - smallest) / boundary);
+  }
+  return std::min(stop, read.end);
+}
+
+void ReadServer::fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host) {
+  const RequestHeader& request = read.header;
+  const bool with_data = host != nullptr;
+  const auto skip = static_cast<std::uint32_t>(read.position % 4);
+  const auto length = static_cast<std::uint32_t>(stop - read.position);
+  CompletionHeader& h = out.header;
+  h = {};
+  h.status = read.status;
+  h.has_data = with_data;
+  h.byte_count = static_cast<std::uint32_t>(read.end - read.position);
+  h.lower_address = static_cast<std::uint8_t>(read.position % 128);
+  h.length = with_data ? (skip + length + 3) / 4 : 0;
+  h.requester_id = request.requester_id;
+  h.completer_id = static_cast<std::uint16_t>(shared_.parameters.root_id);
+  h.tag = request.tag;
+  h.attributes = request.attributes;
+  h.poisoned = read.poisoned;
+  out.payload.assign(h.length, 0xdeadbeefu);  // bytes that were not asked for hold anything
+  if (!with_data) return;
+  memory_.note(read.position, length, false);
+  std::memcpy(reinterpret_cast<std::uint8_t*>(out.payload.data()) + skip, host, length);
+}
+
+void ReadServer::sent(const CompletionHeader& header, std::size_t dwords) {
+  const std::uint32_t returned = 4 * static_cast<std::uint32_t>(dwords) - header.lower_address % 4;
+  const bool final = header.status != CompletionStatus::SUCCESS || returned >= header.byte_count;
+  if (!final || !in_flight_[header.tag]) return;
+  in_flight_[header.tag] = false;
+  --count_in_flight_;
+}
+
+void ReadServer::inject(FaultKind kind, std::uint64_t nth, std::uint64_t delay) {
+  planned_.push_back({kind, nth, delay});
+}
+
+void ReadServer::reset() {
+  due_ = {};
+  slots_.clear();
+  unused_.clear();
+  in_flight_.fill(false);
+  count_in_flight_ = 0;
+}
+
+}  // namespace rw

@@ -1,0 +1,71 @@
+// Answers the device's reads: after a latency, cut at the read completion boundary, in a chosen order.
+#pragma once
+
+#include <array>
+#include <queue>
+#include <vector>
+
+#include "memory_map.h"
+#include "rng.h"
+#include "shared.h"
+#include "types.h"
+
+namespace rw {
+
+class ReadServer {
+ public:
+  ReadServer(Shared& shared, MemoryMap& memory);
+
+  // A checked read request arrived.
+  void request(const RequestHeader& header);
+
+  // The next completion that is due; false when none is. Memory is read at this moment.
+  bool next(CompletionPacket& out);
+
+  // The last beat of a completion was taken by the device.
+  void sent(const CompletionHeader& header, std::size_t dwords);
+
+  // The nth read from now (0 is the next) will fail; delay in cycles counts for LATE.
+  void inject(FaultKind kind, std::uint64_t nth, std::uint64_t delay);
+
+  void reset();
+
+ private:
+  struct Read {
+    RequestHeader header{};
+    std::uint64_t position = 0;  // of the next byte to return
+    std::uint64_t end = 0;
+    CompletionStatus status = CompletionStatus::SUCCESS;
+    bool poisoned = false;
+  };
+  struct Due {
+    std::uint64_t time;
+    std::uint64_t order;
+    std::size_t slot;
+    bool operator>(const Due& o) const { return time != o.time ? time > o.time : order > o.order; }
+  };
+  struct Planned {
+    FaultKind kind;
+    std::uint64_t countdown;
+    std::uint64_t delay;
+  };
+
+  const Planned* planned_fault();
+  std::uint64_t cut(const Read& read);
+  void fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host);
+
+  Shared& shared_;
+  MemoryMap& memory_;
+  Rng rng_;
+  std::vector<Read> slots_{};
+  std::vector<std::size_t> unused_{};
+  std::priority_queue<Due, std::vector<Due>, std::greater<>> due_{};
+  std::vector<Planned> planned_{};
+  Planned taken_{};
+  std::uint64_t order_ = 0;
+  std::uint64_t latest_ = 0;
+  std::array<bool, 256> in_flight_{};
+  std::uint64_t count_in_flight_ = 0;
+};
+
+}  // namespace rw
