@@ -270,9 +270,8 @@ class VirtioPciTransport:
             stop=self._stop_queue,
             vdev=self.device,
         )
-        old = self.vqs.get(index)
-        if old is not None and old in self.device.vqs:
-            self.device.vqs.remove(old)
+        if index in self.vqs:
+            await self.del_vq(self.vqs[index])
         self.vqs[index] = vq
         self.device.vqs.append(vq)
         await self._enable_queue(vq)

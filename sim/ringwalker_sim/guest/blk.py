@@ -1,0 +1,356 @@
+"""The block driver: written against virtqueues and configuration operations, not against a transport.
+
+Ref: virtio 1.4, 5.2.
+"""
+
+import errno
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ringwalker.spec.blk import (
+    BLK_CONFIG,
+    ID_BYTES,
+    SECTOR_BYTES,
+    BlkFeature,
+    BlkRequestHeader,
+    BlkRequestType,
+    BlkStatus,
+)
+from ringwalker.spec.ids import CLASS_CODES, DeviceType
+
+from ..memory import dtype_of
+from .bus import VirtioDevice, VirtioDeviceId, VirtioDriver, virtio_ids
+from .errors import DeviceError, RequestError, RequestTimeout, VirtioError
+from .port import Port, Task
+from .virtqueue import Virtqueue
+
+__all__ = ["BlkDevice", "BlkRequest", "blk_driver"]
+
+WANTED = (
+    1 << BlkFeature.BLK_SIZE
+    | 1 << BlkFeature.FLUSH
+    | 1 << BlkFeature.SEG_MAX
+    | 1 << BlkFeature.SIZE_MAX
+    | 1 << BlkFeature.RO
+    | 1 << BlkFeature.MQ
+)
+"""The features that the driver makes use of."""
+
+TIMEOUT_CYCLES = 20_000_000
+"""How long a request may take."""
+
+NO_STATUS = 0xFF
+"""What the status byte is before the device writes it."""
+
+_HEADER_BYTES = dtype_of(BlkRequestHeader).itemsize
+
+
+class BlkRequest:
+    """One request: ``type``, ``sector``, data ``sg``, and ``token`` are the caller's.
+
+    Then ``started`` and ``ended`` (cycles: kick and completion seen), ``written`` (the used length), ``status``,
+    and ``error`` (None, or the exception that says what is wrong).
+    """
+
+    __slots__ = (
+        "callback",
+        "ended",
+        "error",
+        "expected",
+        "sector",
+        "sg",
+        "slot",
+        "started",
+        "status",
+        "token",
+        "type",
+        "written",
+    )
+
+    def __init__(self, kind: int, sector: int, sg: Sequence[tuple[int, int]], callback: Any, token: Any):
+        self.type = kind
+        self.sector = sector
+        self.sg = sg
+        self.callback = callback
+        self.token = token
+        self.slot = -1
+        self.started = self.ended = -1
+        self.written = 0
+        self.expected = 0
+        self.status = NO_STATUS
+        self.error: VirtioError | None = None
+
+    @property
+    def name(self) -> str:
+        """What was asked for, for messages."""
+        try:
+            kind = BlkRequestType(self.type).name
+        except ValueError:
+            kind = f"type {self.type}"
+        return f"{kind} at sector {self.sector}"
+
+
+class _Queue:
+    """A virtqueue with the headers and status bytes of the requests in it."""
+
+    def __init__(self, port: Port, vq: Virtqueue):
+        self.vq = vq
+        self.slots = list(range(vq.size - 1, -1, -1))
+        self.unkicked: list[BlkRequest] = []
+        self.pending: dict[int, BlkRequest] = {}
+        self.memory = (
+            port.memory.allocate(vq.size * _HEADER_BYTES, _HEADER_BYTES),
+            port.memory.allocate(vq.size, 1),
+        )
+        self.headers, self.statuses = (item.address for item in self.memory)
+        view = port.memory.struct_view(self.headers, BlkRequestHeader, vq.size)
+        self.type, self.sector = view["type"], view["sector"]
+        self.status: np.ndarray = self.memory[1].array
+
+    def free(self) -> None:
+        for item in self.memory:
+            item.free()
+
+
+class BlkDevice:
+    """A disk as the guest sees it; what :func:`blk_driver` leaves in ``priv`` of a device.
+
+    ``capacity`` is in 512-byte sectors, ``block_size`` in bytes. ``failure`` is the exception that made the
+    disk unusable, if any; all requests then end with it.
+    """
+
+    def __init__(self, port: Port, device: VirtioDevice, queues: int | None = None):
+        self.port = port
+        self.device = device
+        self.features = 0
+        self.capacity = 0
+        self.block_size = SECTOR_BYTES
+        self.failure: VirtioError | None = None
+        self.capacity_changes = 0
+        self._wanted_queues = queues
+        self._queues: list[_Queue] = []
+        self._changed = port.event()
+        self._watcher: Task | None = None
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Negotiate, read the configuration, set up the queues, and let the device start."""
+        config = self.device.config
+        self.features = await config.negotiate(WANTED)
+        await self._read_config()
+        count = 1
+        if self.has(BlkFeature.MQ):
+            count = await config.get(BLK_CONFIG.num_queues)
+        for index in range(min(count, self._wanted_queues or count)):
+            self._queues.append(_Queue(self.port, await config.find_vq(index, self._used)))
+        config.on_change(self._changed.set)
+        self._watcher = self.port.start(self._watch())
+        await config.driver_ok()
+
+    async def close(self) -> None:
+        """Take back what is outstanding and stop the device."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
+        config = self.device.config
+        config.on_change(None)
+        await config.reset()
+        self._fail(RequestError("the device was removed"))
+        for queue in self._queues:
+            await config.del_vq(queue.vq)
+            queue.free()
+        self._queues.clear()
+
+    async def _read_config(self) -> None:
+        config = self.device.config
+        self.capacity = await config.get(BLK_CONFIG.capacity)
+        if self.has(BlkFeature.BLK_SIZE):
+            self.block_size = await config.get(BLK_CONFIG.blk_size)
+
+    async def _watch(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if await self.device.config.needs_reset():
+                self._fail(DeviceError("the device says that it needs a reset"))
+                return
+            before = self.capacity
+            await self._read_config()
+            self.capacity_changes += self.capacity != before
+
+    def has(self, feature: BlkFeature) -> bool:
+        """Whether ``feature`` was negotiated."""
+        return bool(self.features >> feature & 1)
+
+    @property
+    def queues(self) -> int:
+        """How many queues are in use."""
+        return len(self._queues)
+
+    def queue_size(self, queue: int = 0) -> int:
+        """Descriptors of a queue."""
+        return self._queues[queue].vq.size
+
+    # --- queued interface ----------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        kind: int,
+        sector: int,
+        sg: Sequence[tuple[int, int]],
+        callback: Callable[[BlkRequest], None],
+        token: Any = None,
+        queue: int = 0,
+    ) -> BlkRequest | None:
+        """Add a request to a queue, without telling the device; None when the queue is full.
+
+        ``sg`` is the data: read by the device for OUT, else written by it. ``callback(request)`` runs at the
+        end, whatever the end is. Errors: the ``failure`` of the disk, ``ValueError`` for a bad ``sg``.
+        """
+        if self.failure is not None:
+            raise self.failure
+        place = self._queues[queue]
+        if not place.slots:
+            return None
+        request = BlkRequest(kind, sector, sg, callback, token)
+        slot = place.slots[-1]
+        header = (place.headers + slot * _HEADER_BYTES, _HEADER_BYTES)
+        status = (place.statuses + slot, 1)
+        place.type[slot] = kind
+        place.sector[slot] = sector
+        place.status[slot] = NO_STATUS
+        out = len(sg) if kind == BlkRequestType.OUT else 0
+        request.expected = 1 + (0 if out else sum(length for _, length in sg))
+        result = place.vq.add_buf([header, *sg, status], 1 + out, 1 + len(sg) - out, request)
+        if result == -errno.ENOSPC:
+            return None
+        if result:
+            raise ValueError(f"{request.name}: add_buf gives {errno.errorcode[-result]} for data {list(sg)}")
+        request.slot = place.slots.pop()
+        place.pending[slot] = request
+        place.unkicked.append(request)
+        return request
+
+    async def kick(self, queue: int = 0) -> None:
+        """Tell the device of what was submitted. Latency counts from here."""
+        place = self._queues[queue]
+        now = self.port.now()
+        for request in place.unkicked:
+            request.started = now
+        place.unkicked.clear()
+        await place.vq.kick()
+
+    def _used(self, vq: Virtqueue) -> bool:
+        place = self._queues[vq.index]
+        now = self.port.now()
+        try:
+            while (used := vq.get_buf()) is not None:
+                request, request.written = used[0], used[1]
+                request.ended = now
+                slot = request.slot
+                request.status = int(place.status[slot])
+                del place.pending[slot]
+                place.slots.append(slot)
+                request.error = self._judge(request)
+                request.callback(request)
+        except DeviceError as error:
+            self._fail(error)
+        return True
+
+    @staticmethod
+    def _judge(request: BlkRequest) -> VirtioError | None:
+        if request.status == BlkStatus.OK:
+            if request.written == request.expected:
+                return None
+            return DeviceError(
+                f"{request.name}: the device says OK but wrote {request.written} bytes, not {request.expected}"
+            )
+        if request.status == NO_STATUS:
+            return DeviceError(f"{request.name}: used without a status ({request.written} bytes written)")
+        try:
+            return RequestError(f"{request.name}: {BlkStatus(request.status).name}")
+        except ValueError:
+            return DeviceError(f"{request.name}: status {request.status}, which there is not")
+
+    def _fail(self, error: VirtioError) -> None:
+        """Nothing more can come: end all requests."""
+        if self.failure is None:
+            self.failure = error
+        for place in self._queues:
+            place.unkicked.clear()
+            pending, place.pending = place.pending, {}
+            for request in pending.values():
+                request.error = self.failure
+                request.ended = self.port.now()
+                request.callback(request)
+
+    # --- one at a time -------------------------------------------------------------------------------------
+
+    async def request(
+        self, kind: int, sector: int, sg: Sequence[tuple[int, int]], queue: int = 0
+    ) -> BlkRequest:
+        """Do one request and wait for it. Errors: :class:`VirtioError` of its kind."""
+        done = self.port.event()
+        request = self.submit(kind, sector, sg, lambda _request: done.set(), queue=queue)
+        if request is None:
+            raise RequestError(f"queue {queue} is full")
+        await self.kick(queue)
+        if not await done.wait(TIMEOUT_CYCLES):
+            await self.timed_out(f"{request.name} was not answered in {TIMEOUT_CYCLES} cycles")
+        if request.error is not None:
+            raise request.error
+        return request
+
+    async def timed_out(self, what: str) -> None:
+        """Raise :class:`RequestTimeout`, with what the device says about itself."""
+        failed = await self.device.config.needs_reset()
+        raise RequestTimeout(what + ("; the device says that it needs a reset" if failed else ""))
+
+    async def read(self, sector: int, count: int, queue: int = 0) -> bytes:
+        """``count`` sectors from ``sector`` on."""
+        with self.port.memory.allocate(count * SECTOR_BYTES, SECTOR_BYTES) as buffer:
+            await self.request(BlkRequestType.IN, sector, buffer.sg, queue)
+            return buffer.array.tobytes()
+
+    async def write(self, sector: int, data: bytes, queue: int = 0) -> None:
+        """Write ``data``, whole sectors, from ``sector`` on."""
+        if not data or len(data) % SECTOR_BYTES:
+            raise ValueError(f"data has {len(data)} bytes; it must be a multiple of {SECTOR_BYTES}, not 0")
+        with self.port.memory.allocate(len(data), SECTOR_BYTES) as buffer:
+            buffer.array[:] = np.frombuffer(data, np.uint8)
+            await self.request(BlkRequestType.OUT, sector, buffer.sg, queue)
+
+    async def flush(self, queue: int = 0) -> None:
+        """Bring what was written to stable storage."""
+        await self.request(BlkRequestType.FLUSH, 0, [], queue)
+
+    async def get_id(self, queue: int = 0) -> str:
+        """The serial number."""
+        with self.port.memory.allocate(ID_BYTES) as buffer:
+            await self.request(BlkRequestType.GET_ID, 0, buffer.sg, queue)
+            return buffer.array.tobytes().split(b"\0")[0].decode("ascii", "replace")
+
+
+def blk_driver(port: Port, *, queues: int | None = None, ids: Sequence[VirtioDeviceId] = ()) -> VirtioDriver:
+    """The block driver, to be registered on a bus. ``queues`` bounds how many it uses; ``ids`` are further ids."""
+
+    async def probe(device: VirtioDevice) -> int:
+        disk = BlkDevice(port, device, queues)
+        device.priv = disk
+        try:
+            await disk.open()
+        except VirtioError:
+            device.priv = None
+            await device.config.fail()
+            raise
+        return 0
+
+    async def remove(device: VirtioDevice) -> None:
+        disk: BlkDevice = device.priv
+        device.priv = None
+        await disk.close()
+
+    table = (*virtio_ids(DeviceType.BLK, CLASS_CODES[DeviceType.BLK]), *ids)
+    return VirtioDriver("virtio_blk", table, probe, remove)
