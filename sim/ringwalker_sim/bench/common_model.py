@@ -1,0 +1,219 @@
+"""The common configuration structure in Python, a byte at a time, to compare the hardware with.
+
+Ref: virtio 1.4, 2.1, 2.2, 4.1.4.3.
+"""
+
+import random
+from collections import deque
+
+from ringwalker.spec.common import COMMON, NO_VECTOR, DeviceStatus
+from ringwalker.spec.features import Feature
+from ringwalker.spec.registers import Access, Register
+
+__all__ = ["CommonModel"]
+
+_OFFERED_BY_DRIVER = (
+    DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
+)
+_STARTED = DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
+_ALIGNMENTS = {"desc": 16, "driver": 2, "device": 4}
+
+
+class CommonModel:
+    """State as the driver and the device see it; ``rows`` is the queue table.
+
+    ``coverage`` collects names of events that happened, ``changes`` counts notifications of
+    DEVICE_NEEDS_RESET, ``waiting`` holds the queues whose reset was asked for.
+    """
+
+    def __init__(self, queues: int, queue_size: int, vectors: int, device_features: int, generation: int = 0):
+        self.queues = queues
+        self.queue_size = queue_size
+        self.vectors = vectors
+        self.device_features = device_features
+        self.generation = generation
+        self.coverage: set[str] = set()
+        self.changes = 0
+        self.reset()
+
+    def _reset_row(self) -> dict[str, int]:
+        fields = dict.fromkeys(("desc", "driver", "device", "enable", "reserved"), 0)
+        return fields | {"size": self.queue_size, "vector": NO_VECTOR}
+
+    def reset(self) -> None:
+        """A device reset is done."""
+        self.rows = [self._reset_row() for _ in range(self.queues)]
+        self.device_feature_select = self.driver_feature_select = self.queue_select = 0
+        self.driver_features = 0
+        self.config_vector = NO_VECTOR
+        self.bits = DeviceStatus(0)
+        self.resetting = False
+        self.waiting: deque[int] = deque()
+
+    def queue_reset_done(self) -> int:
+        """The oldest queue reset is done; gives the queue."""
+        queue = self.waiting.popleft()
+        self.rows[queue] = self._reset_row()
+        return queue
+
+    def needs_reset(self) -> None:
+        """The device failed."""
+        if self.bits & _STARTED and not self.bits & DeviceStatus.DEVICE_NEEDS_RESET:
+            self.coverage.add("needs reset")
+            self.changes += self.driver_ok
+            self.bits |= DeviceStatus.DEVICE_NEEDS_RESET
+
+    @property
+    def status(self) -> int:
+        """device_status as it is read."""
+        return int(self.bits) or (int(DeviceStatus.DEVICE_NEEDS_RESET) if self.resetting else 0)
+
+    @property
+    def driver_ok(self) -> bool:
+        """Whether the device may run queues."""
+        ok = self.bits & DeviceStatus.DRIVER_OK and not self.bits & DeviceStatus.DEVICE_NEEDS_RESET
+        return bool(ok) and not self.resetting
+
+    def _value(self, register: Register) -> int:
+        name = register.name
+        row = self.rows[self.queue_select] if self.queue_select < self.queues else None
+        if name.startswith("queue_") and name != "queue_select":
+            if row is None:
+                return 0
+            if name == "queue_notify_off":
+                return self.queue_select
+            key = {"queue_msix_vector": "vector", "queue_reset": "reserved"}.get(name, name[len("queue_") :])
+            return row.get(key, 0)
+        if name in ("device_feature", "driver_feature"):
+            select = getattr(self, f"{name}_select")
+            return getattr(self, f"{name}s") >> 32 * select & 0xFFFF_FFFF if select < 2 else 0
+        named = {
+            "config_msix_vector": self.config_vector,
+            "num_queues": self.queues,
+            "device_status": self.status,
+            "config_generation": self.generation,
+        }
+        return named[name] if name in named else getattr(self, name, 0)
+
+    def read(self, offset: int) -> int:
+        """The dword at ``offset``."""
+        return sum(
+            (self._value(register) >> 8 * n & 0xFF) << 8 * (register.offset + n - offset)
+            for register in COMMON
+            for n in range(register.size)
+            if offset <= register.offset + n < offset + 4
+        )
+
+    def write(self, offset: int, data: int, strobe: int) -> None:
+        """Write the bytes of ``strobe`` of the dword at ``offset``."""
+        if self.resetting:
+            return
+        changes = []
+        for register in COMMON:
+            value, touched = self._value(register), False
+            for n in range(register.size):
+                lane = register.offset + n - offset
+                if 0 <= lane < 4 and strobe >> lane & 1:
+                    touched = True
+                    value = value & ~(0xFF << 8 * n) | (data >> 8 * lane & 0xFF) << 8 * n
+            if touched and register.access is Access.RW:
+                changes.append((register, value))
+        for register, value in changes:
+            if register.name == "device_status":
+                self._write_status(value)
+            elif register.name.startswith("queue_") and register.name != "queue_select":
+                if self.queue_select < self.queues:
+                    self._write_queue(register.name, value)
+            else:
+                self._write_device(register.name, value)
+
+    def _vector(self, value: int) -> int:
+        return value if value < self.vectors else NO_VECTOR
+
+    def _write_device(self, name: str, value: int) -> None:
+        if name == "config_msix_vector":
+            self.config_vector = self._vector(value)
+        elif name == "driver_feature":
+            select = self.driver_feature_select
+            if select < 2 and not self.bits & DeviceStatus.FEATURES_OK:
+                other = self.driver_features & (0xFFFF_FFFF << 32 * (1 - select))
+                self.driver_features = other | value << 32 * select
+        else:
+            setattr(self, name, value)
+
+    def _write_status(self, value: int) -> None:
+        if value == 0:
+            self.resetting = True
+            self.coverage.add("device reset")
+            return
+        features = self.driver_features
+        if features & ~self.device_features or not features >> Feature.VERSION_1 & 1:
+            value &= ~DeviceStatus.FEATURES_OK
+        if not (self.bits | value) & DeviceStatus.FEATURES_OK:
+            value &= ~DeviceStatus.DRIVER_OK
+        self.bits |= DeviceStatus(value & int(_OFFERED_BY_DRIVER | DeviceStatus.FAILED))
+        if self.driver_ok:
+            self.coverage.add("driver ok")
+
+    def _write_queue(self, name: str, value: int) -> None:
+        row = self.rows[self.queue_select]
+        if name == "queue_msix_vector":
+            row["vector"] = self._vector(value)
+        elif name == "queue_reset":
+            negotiated = self.driver_features >> Feature.RING_RESET & 1
+            agreed = negotiated and self.bits & DeviceStatus.FEATURES_OK
+            if value == 1 and agreed and row["enable"] and not row["reserved"]:
+                row["reserved"] = 1
+                self.waiting.append(self.queue_select)
+                self.coverage.add("queue reset")
+        elif row["enable"]:
+            return
+        elif name == "queue_enable":
+            if value == 1:
+                row["enable"] = 1
+                self.coverage.add("enable")
+        elif name == "queue_size":
+            if 0 < value <= self.queue_size and value & (value - 1) == 0:
+                row["size"] = value
+        else:
+            key = name[len("queue_") :]
+            row[key] = value & ~(_ALIGNMENTS[key] - 1)
+
+    def typical_writes(self) -> list[tuple[str, int]]:
+        """Registers and values: a negotiation as drivers do it, or the enabling and reset of a queue."""
+        if random.random() < 0.5:
+            queue = [("queue_select", random.randrange(self.queues)), ("queue_enable", 1), ("queue_reset", 1)]
+            return queue[: random.randrange(2, 4)]
+        low, high = self.device_features & 0xFFFF_FFFF, self.device_features >> 32
+        features = [("driver_feature_select", 1), ("driver_feature", high)]
+        features += [("driver_feature_select", 0), ("driver_feature", low & random.getrandbits(32))]
+        steps = [("device_status", value) for value in (1, 3, 11, 15)]
+        return [*steps[:2], *features, *steps[2:]]
+
+    def random_write(self) -> tuple[int, int, int]:
+        """Offset, data and strobe of a write that a driver might do, or a stranger one."""
+        if random.random() < 0.2:
+            return 4 * random.randrange(17), random.getrandbits(32), random.getrandbits(4)
+        register = random.choice([r for r in COMMON if random.random() < 0.3 or r.access is Access.RW])
+        half = random.randrange(2) if register.width == 64 else 0
+        offset = register.offset + 4 * half
+        size = min(register.size, 4)
+        interesting = {
+            "queue_select": range(self.queues + 1),
+            "queue_size": [1 << n for n in range(8)],
+            "queue_enable": [1],
+            "queue_reset": [1],
+            "device_feature_select": range(3),
+            "driver_feature_select": range(3),
+            "device_status": [1, 3, 3, 8, 11, 11, 12, 15, 15, 15] * 4 + [0, 128],
+            "driver_feature": [self.device_features >> 32 & 0xFFFF_FFFF, self.device_features & 0xFFFF_FFFF],
+            "queue_msix_vector": [*range(self.vectors + 1), NO_VECTOR],
+            "config_msix_vector": [*range(self.vectors + 1), NO_VECTOR],
+        }
+        value = random.getrandbits(8 * size)
+        if register.name in interesting and random.random() < 0.9:
+            value = random.choice(list(interesting[register.name]))
+            if register.name == "driver_feature" and self.driver_feature_select < 2:
+                value = self.device_features >> 32 * self.driver_feature_select & 0xFFFF_FFFF
+        lane = offset % 4
+        return offset - lane, value << 8 * lane & 0xFFFF_FFFF, (1 << size) - 1 << lane
