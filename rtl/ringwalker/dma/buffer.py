@@ -1,0 +1,77 @@
+"""Small buffers for streams: a register that cuts both directions, and a FIFO."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["ElasticBuffer", "StreamFifo"]
+
+
+class ElasticBuffer(wiring.Component):
+    """Two places for items of ``shape``, so that neither ``valid`` nor ``ready`` passes combinationally.
+
+    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle, one item a cycle.
+    """
+
+    i: Any
+    o: Any
+    idle: Any
+
+    def __init__(self, shape: Any):
+        self._shape = shape
+        super().__init__(
+            {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "idle": Out(1, init=1)}
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        spare = Signal(self._shape)
+        spare_valid = Signal()
+        m.d.comb += [self.i.ready.eq(~spare_valid), self.idle.eq(~self.o.valid & ~spare_valid)]
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.valid.eq(self.i.valid | spare_valid),
+                self.o.payload.eq(Mux(spare_valid, spare, self.i.payload)),
+                spare_valid.eq(0),
+            ]
+        with m.Elif(self.i.valid & self.i.ready):
+            m.d.sync += [spare.eq(self.i.payload), spare_valid.eq(1)]
+        return m
+
+
+class StreamFifo(wiring.Component):
+    """A FIFO of ``depth`` items of ``shape`` in distributed memory.
+
+    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle; ``i.ready``
+    and ``o.valid`` are from registers.
+    """
+
+    i: Any
+    o: Any
+    idle: Any
+
+    def __init__(self, shape: Any, depth: int):
+        if depth < 2:
+            raise ValueError(f"depth must be at least 2, not {depth!r}")
+        self._shape = shape
+        self._depth = depth
+        super().__init__(
+            {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "idle": Out(1, init=1)}
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.fifo = fifo = SyncFIFO(width=Shape.cast(self._shape).width, depth=self._depth)
+        m.d.comb += [
+            fifo.w_data.eq(self.i.payload),
+            fifo.w_en.eq(self.i.valid),
+            self.i.ready.eq(fifo.w_rdy),
+            self.o.payload.eq(fifo.r_data),
+            self.o.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.o.ready),
+            self.idle.eq(~fifo.r_rdy),
+        ]
+        return m

@@ -1,0 +1,143 @@
+"""Decides where in guest memory each reply goes."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..streams import QUEUE_BITS, Completed
+from .segments import Run
+
+__all__ = ["Owner", "ReplyHeader", "WritePlanner"]
+
+
+class Owner(data.Struct):
+    """Whose chain it is."""
+
+    queue: unsigned(QUEUE_BITS)
+    head: unsigned(16)
+
+
+class ReplyHeader(data.Struct):
+    """What all beats of a reply packet say; the fields are those of reply_beat."""
+
+    offset: unsigned(32)
+    length: unsigned(32)
+    written: unsigned(32)
+    done: unsigned(1)
+
+
+class WritePlanner(wiring.Component):
+    """Turns replies into runs of guest memory, over the segments of their chain.
+
+    Each reply gives one or more runs, one for each segment that it touches, the last of them with ``last``; a reply
+    that writes nothing gives one run of length 0. ``done`` goes with the last run of a reply that has it. After that the
+    chain's other segments are taken and dropped, and then ``completed`` is given.
+
+    Members: ``owners`` In stream of Owner, one a chain; ``segments`` In stream of Run, as SegmentWalker gives them;
+    ``replies`` In stream of ReplyHeader; ``runs`` Out stream of Run; ``completed`` Out stream of Completed; ``overrun``
+    Out 1, pulse: a reply goes beyond the last segment, where it is cut off; ``idle`` Out 1.
+    Latency: 2 cycles from a reply to its first run. Throughput: a reply takes 2 cycles, and 2 for each further segment
+    that it touches, skips or drops; ``done`` takes 1 more.
+    """
+
+    owners: Any
+    segments: Any
+    replies: Any
+    runs: Any
+    completed: Any
+    overrun: Any
+    idle: Any
+
+    def __init__(self):
+        super().__init__(
+            {
+                "owners": In(stream.Signature(Owner)),
+                "segments": In(stream.Signature(Run)),
+                "replies": In(stream.Signature(ReplyHeader)),
+                "runs": Out(stream.Signature(Run)),
+                "completed": Out(stream.Signature(Completed)),
+                "overrun": Out(1),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        segment, segment_valid, exhausted = Signal(Run), Signal(), Signal()
+        position, skip, left, written, done = Signal(32), Signal(32), Signal(32), Signal(32), Signal()
+        fits, final, free, retire = Signal(), Signal(), Signal(), Signal()
+        reply, run = self.replies.p, self.runs.p
+        m.d.comb += [
+            fits.eq(left <= segment.length),
+            final.eq(fits | segment.last),
+            free.eq(~self.runs.valid | self.runs.ready),
+            self.segments.ready.eq(~segment_valid & ~exhausted),
+        ]
+        with m.If(self.runs.ready):
+            m.d.sync += self.runs.valid.eq(0)
+        with m.If(self.segments.valid & self.segments.ready):
+            empty = self.segments.p.length == 0
+            m.d.sync += [segment.eq(self.segments.p), segment_valid.eq(~empty), exhausted.eq(empty)]
+        with m.Elif(retire):
+            m.d.sync += [segment_valid.eq(0), exhausted.eq(segment.last)]
+        m.d.sync += self.overrun.eq(0)
+        m.d.comb += [
+            self.completed.p.queue.eq(self.owners.p.queue),
+            self.completed.p.head.eq(self.owners.p.head),
+            self.completed.p.written.eq(written),
+        ]
+        with m.FSM() as fsm:
+            m.d.comb += self.idle.eq(
+                fsm.ongoing("REPLY") & ~self.runs.valid & ~self.owners.valid & ~segment_valid & ~exhausted
+            )
+            with m.State("REPLY"):
+                m.d.comb += self.replies.ready.eq(1)
+                m.d.sync += [skip.eq(reply.offset - position), left.eq(reply.length)]
+                m.d.sync += [written.eq(reply.written), done.eq(reply.done)]
+                with m.If(self.replies.valid):
+                    with m.If(reply.length != 0):
+                        m.d.sync += position.eq(reply.offset + reply.length)
+                    m.next = "PLACE"
+            with m.State("PLACE"):
+                with m.If((left == 0) | exhausted):
+                    with m.If(free):
+                        m.d.sync += [
+                            self.runs.valid.eq(1),
+                            run.length.eq(0),
+                            run.last.eq(1),
+                            run.done.eq(done),
+                        ]
+                        m.d.sync += self.overrun.eq(left != 0)
+                        m.next = "REPLY"
+                        with m.If(done):
+                            m.next = "DRAIN"
+                with m.Elif(segment_valid & (skip >= segment.length)):
+                    m.d.sync += skip.eq(skip - segment.length)
+                    m.d.comb += retire.eq(1)
+                with m.Elif(segment_valid & (skip != 0)):
+                    m.d.sync += [segment.address.eq(segment.address + skip), skip.eq(0)]
+                    m.d.sync += segment.length.eq(segment.length - skip)
+                with m.Elif(segment_valid & free):
+                    m.d.sync += [self.runs.valid.eq(1), run.address.eq(segment.address), run.last.eq(final)]
+                    m.d.sync += [run.length.eq(Mux(fits, left, segment.length)), run.done.eq(final & done)]
+                    m.d.sync += self.overrun.eq(~fits & segment.last)
+                    m.d.sync += [segment.address.eq(segment.address + left), left.eq(left - segment.length)]
+                    m.d.sync += segment.length.eq(segment.length - left)
+                    m.d.comb += retire.eq(left >= segment.length)
+                    with m.If(final):
+                        m.next = "REPLY"
+                        with m.If(done):
+                            m.next = "DRAIN"
+            with m.State("DRAIN"):
+                m.d.comb += retire.eq(segment_valid)
+                with m.If(exhausted):
+                    m.d.comb += [
+                        self.completed.valid.eq(self.owners.valid),
+                        self.owners.ready.eq(self.completed.ready),
+                    ]
+                    with m.If(self.owners.valid & self.completed.ready):
+                        m.d.sync += [exhausted.eq(0), position.eq(0)]
+                        m.next = "REPLY"
+        return m

@@ -1,0 +1,125 @@
+"""The way of posted requests to the link: merged in order, released whole, and swallowed on abort."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..spec.tlp import RequestKind
+from ..streams import request_beat
+from ..tlp.arbiter import PacketArbiter
+
+__all__ = ["PacketBuffer", "PostedGate", "PostedMux"]
+
+
+class PostedMux(PacketArbiter):
+    """Merges what must stay in order: a packet that was taken is before all that are taken later.
+
+    Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W), ``o`` Out stream of request_beat(W),
+    ``idle`` Out 1. Whole packets in turn (round robin). Latency 1 cycle, a beat a cycle.
+    """
+
+    def __init__(self, data_width: int, inputs: int):
+        super().__init__(request_beat(data_width), inputs)
+
+
+class PacketBuffer(wiring.Component):
+    """Stores and forwards: no beat of a packet comes out before all of it is in.
+
+    ``depth_beats`` is a power of two, at least the beats of the longest packet (a longer one would stop the
+    stream for good), and at least twice that for a beat a cycle.
+
+    Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W), ``idle`` Out 1:
+    nothing is held. Latency 2 cycles from a packet's last beat to its first. A packet that has begun to
+    come out is never without a valid beat.
+    """
+
+    i: Any
+    o: Any
+    idle: Any
+
+    def __init__(self, data_width: int, depth_beats: int):
+        if depth_beats < 2 or depth_beats & (depth_beats - 1):
+            raise ValueError(f"depth_beats must be a power of two, at least 2, not {depth_beats!r}")
+        self.depth_beats = depth_beats
+        self._beat = request_beat(data_width)
+        super().__init__(
+            {
+                "i": In(stream.Signature(self._beat)),
+                "o": Out(stream.Signature(self._beat)),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.memory = memory = Memory(shape=self._beat, depth=self.depth_beats, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        # One bit more than an address each: equal is empty, and that bit alone apart is full.
+        written, released, taken = (Signal(range(2 * self.depth_beats)) for _ in range(3))
+        advance = Signal()
+        put = self.i.valid & self.i.ready
+        m.d.comb += [
+            self.i.ready.eq((written ^ taken) != self.depth_beats),
+            write.en.eq(put),
+            write.addr.eq(written[:-1]),
+            write.data.eq(self.i.p),
+            advance.eq(~self.o.valid | self.o.ready),
+            read.en.eq(advance & (taken != released)),
+            read.addr.eq(taken[:-1]),
+            self.o.p.eq(read.data),
+            self.idle.eq((written == taken) & ~self.o.valid),
+        ]
+        with m.If(put):
+            m.d.sync += written.eq(written + 1)
+            m.d.sync += released.eq(Mux(self.i.p.last, written + 1, released))
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(taken != released)
+        with m.If(read.en):
+            m.d.sync += taken.eq(taken + 1)
+        return m
+
+
+class PostedGate(wiring.Component):
+    """Swallows whole memory writes while ``abort`` is up; all other requests pass.
+
+    Each packet's fate is decided at its first beat. Reads pass, since a reader that waits for an answer
+    would wait for ever otherwise; it stops asking by itself.
+
+    Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W), ``abort`` In 1,
+    ``idle`` Out 1: no packet is under way and nothing is held. Latency 1 cycle, a beat a cycle.
+    """
+
+    i: Any
+    o: Any
+    abort: Any
+    idle: Any
+
+    def __init__(self, data_width: int):
+        self._beat = request_beat(data_width)
+        super().__init__(
+            {
+                "i": In(stream.Signature(self._beat)),
+                "o": Out(stream.Signature(self._beat)),
+                "abort": In(1),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        inside, dropping, drop, free = Signal(), Signal(), Signal(), Signal()
+        write = self.i.p.header.kind == RequestKind.MEMORY_WRITE
+        m.d.comb += [
+            drop.eq(Mux(self.i.p.first, self.abort & write, dropping)),
+            free.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(free),
+            self.idle.eq(~self.o.valid & ~inside),
+        ]
+        with m.If(free):
+            m.d.sync += [self.o.valid.eq(self.i.valid & ~drop), self.o.p.eq(self.i.p)]
+        with m.If(free & self.i.valid):
+            m.d.sync += [dropping.eq(drop), inside.eq(~self.i.p.last)]
+        return m

@@ -1,0 +1,256 @@
+"""Reads of guest memory for one client: many in flight, completed in any order, answered in order."""
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..interfaces import DmaReadPort
+from ..spec.tlp import RequestKind
+from ..streams import completion_beat, request_beat
+from .enables import DwordSpan, dword_span
+from .intake import CompletionIntake
+from .slots import SlotMemory, check_slot_bytes
+from .tags import TagRange
+
+__all__ = ["DmaReader"]
+
+
+class DmaReader(wiring.Component):
+    """Serves a client's reads in order, with as many in flight as ``tags`` has tags.
+
+    Each read gets the next slot of ``slot_bytes`` of buffer, in a circle, before it is asked for, so
+    completions always have room. A response starts when all of its data is there, because ``error`` is
+    the same in all of its beats; it has ``ceil((address % 4 + length) / (data_width / 8))`` beats.
+
+    Members (W is ``data_width``):
+
+    - ``port`` In(DmaReadPort(W)): the client. A read must fit a slot, counted in whole dwords.
+    - ``requests`` Out stream of request_beat(W): memory reads, one beat each, ``requester_id`` 0.
+    - ``completions`` In stream of completion_beat(W): those with a tag of ``tags``; ready is always 1.
+    - ``abort`` In 1: reads that were not yet put on ``requests`` are answered at once, with error; those that
+      were are waited for as always.
+    - ``extended_tags`` In 1: tags above 31 may be used. A change takes effect when nothing is in flight.
+    - ``idle`` Out 1: no read is in flight and no response is waiting.
+    - ``failed`` Out 1, pulse: a read ended in error by fault of the host (error status, poisoned, malformed,
+      timed out; one pulse when several time out together). ``unsupported``, ``aborted`` Out 1, pulses with
+      it: the completion status was Unsupported Request or Completer Abort.
+    - ``unexpected`` Out 1, pulse: a completion was dropped, because its tag was not outstanding.
+
+    Time-out: ``timeout_cycles`` without a completion or a request sent while reads are outstanding end all of
+    them with error. Their tags (and that of a malformed completion, after which more could follow) are in
+    quarantine then: no read is sent until each of them has had its last completion after all, or
+    another ``timeout_cycles`` have passed. Reads under ``abort`` are answered meanwhile. A completion that comes
+    later than that, for a tag in use again, is caught only by its byte count. ``idle`` does not wait for a
+    quarantine.
+
+    Latency: 1 cycle from a read to its request; 4 cycles from the last completion beat to the first beat of
+    data. Throughput: a request, a completion beat and a data beat a cycle.
+
+    Errors: ``ValueError`` for a slot size that is no power of two, or a time-out below 1.
+    Ref: PCI Express Base Specification 3.1, 2.2.9, 2.3.2, 2.8 (completion timeout).
+    """
+
+    port: Any
+    requests: Any
+    completions: Any
+    abort: Any
+    extended_tags: Any
+    idle: Any
+    failed: Any
+    unexpected: Any
+    unsupported: Any
+    aborted: Any
+
+    def __init__(self, data_width: int, tags: TagRange, slot_bytes: int, timeout_cycles: int):
+        if timeout_cycles < 1:
+            raise ValueError(f"timeout_cycles must be at least 1, not {timeout_cycles!r}")
+        check_slot_bytes(data_width, slot_bytes)
+        self.data_width = data_width
+        self.tags = tags
+        self.slot_bytes = slot_bytes
+        self.timeout_cycles = timeout_cycles
+        slot = range(tags.slots)
+        self._opened = Signal()
+        self._open_slot = Signal(slot)
+        self._loaded = Signal()
+        self._head = Signal(slot)
+        self._freed = Signal()
+        self._in_use = Signal(range(tags.slots + 1))
+        self._outstanding = Signal(tags.slots)
+        self._fresh = Signal(tags.slots)
+        self._done = Signal(tags.slots)
+        self._error = Signal(tags.slots)
+        self._blocked = Signal()
+        self._last_slot = Signal(slot, init=tags.low_count - 1)
+        super().__init__(
+            {
+                "port": In(DmaReadPort(data_width)),
+                "requests": Out(stream.Signature(request_beat(data_width))),
+                "completions": In(stream.Signature(completion_beat(data_width))),
+                "abort": In(1),
+                "extended_tags": In(1),
+                "idle": Out(1, init=1),
+                "failed": Out(1),
+                "unexpected": Out(1),
+                "unsupported": Out(1),
+                "aborted": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.slots = slots = SlotMemory(self.data_width, self.tags.slots, self.slot_bytes)
+        m.submodules.intake = intake = CompletionIntake(self.data_width, self.tags, self.slot_bytes)
+        wiring.connect(m, wiring.flipped(self.completions), intake.completions)
+        m.d.comb += [
+            intake.outstanding.eq(self._outstanding),
+            intake.fresh.eq(self._fresh),
+            slots.write_en.eq(intake.write_en),
+            slots.write_slot.eq(intake.write_slot),
+            slots.write_position.eq(intake.write_position),
+            slots.write_data.eq(intake.write_data),
+            slots.write_mask.eq(intake.write_mask),
+            self.idle.eq((self._in_use == 0) & ~self.requests.valid & ~self.port.data.valid),
+        ]
+        request = self.port.requests.p
+        span = dword_span(m, request.address[:2], request.length)
+        self._issue(m, span, intake)
+        self._deliver(m, span, slots)
+        self._track(m, intake)
+        return m
+
+    def _next(self, slot: Signal) -> Any:
+        return Mux(slot == self._last_slot, 0, slot + 1)
+
+    def _issue(self, m: Any, span: DwordSpan, intake: CompletionIntake) -> None:
+        """Take a read, give it the next slot, and put the request out unless it is to be aborted."""
+        request = self.port.requests
+        highest = Mux(self.extended_tags, self.tags.slots - 1, self.tags.low_count - 1)
+        settled = Signal()
+        can_send = ~self._blocked & (~self.requests.valid | self.requests.ready)
+        m.d.comb += [
+            settled.eq((highest == self._last_slot) & (self._in_use != self._last_slot + 1)),
+            request.ready.eq(settled & (self.abort | can_send)),
+            self._opened.eq(request.valid & request.ready),
+            intake.open_en.eq(self._opened),
+            intake.open_slot.eq(self._open_slot),
+            intake.open.dwords.eq(span.dwords),
+            intake.open.offset.eq(request.p.address[:2]),
+            intake.open.tail.eq(-span.total[:2]),
+        ]
+        with m.If(self.requests.ready):
+            m.d.sync += self.requests.valid.eq(0)
+        with m.If(self._opened):
+            m.d.sync += self._open_slot.eq(self._next(self._open_slot))
+            with m.If(~self.abort):
+                header = self.requests.p.header
+                m.d.sync += [
+                    self.requests.valid.eq(1),
+                    header.kind.eq(RequestKind.MEMORY_READ),
+                    header.address.eq(request.p.address & ~Const(3, 64)),
+                    header.length.eq(span.dwords),
+                    header.first_be.eq(span.first_be),
+                    header.last_be.eq(span.last_be),
+                    header.tag.eq(self.tags.tag_value(self._open_slot)),
+                ]
+        m.d.comb += [self.requests.p.first.eq(1), self.requests.p.last.eq(1)]
+        with m.If((highest != self._last_slot) & (self._in_use == 0)):
+            m.d.sync += [self._last_slot.eq(highest), self._open_slot.eq(0), self._head.eq(0)]
+
+    def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory) -> None:
+        """Read finished slots out of memory, in order."""
+        m.submodules.rows = rows = Memory(shape=max(1, (slots.rows - 1).bit_length()), depth=self.tags.slots, init=[])
+        row_write, row_read = rows.write_port(), rows.read_port(domain="comb")
+        data = self.port.data
+        active, first, error = Signal(), Signal(), Signal()
+        slot, row = Signal.like(self._head), Signal(range(slots.rows))
+        last_row = Signal.like(row)
+        advance, at_end = Signal(), Signal()
+        lanes = (slots.banks - 1).bit_length()
+        m.d.comb += [
+            row_write.en.eq(self._opened),
+            row_write.addr.eq(self._open_slot),
+            row_write.data.eq((span.dwords - 1)[lanes:]),
+            row_read.addr.eq(self._head),
+            advance.eq(~data.valid | data.ready),
+            at_end.eq(row == last_row),
+            self._loaded.eq(self._done.bit_select(self._head, 1) & (~active | (advance & at_end))),
+            self._freed.eq(active & advance & at_end),
+            slots.read_en.eq(active & advance),
+            slots.read_slot.eq(slot),
+            slots.read_row.eq(row),
+            data.p.data.eq(slots.read_data),
+        ]
+        with m.If(advance):
+            m.d.sync += [data.valid.eq(active), data.p.first.eq(first), data.p.last.eq(at_end)]
+            m.d.sync += [data.p.error.eq(error), row.eq(row + 1), first.eq(0)]
+            with m.If(at_end):
+                m.d.sync += active.eq(0)
+        with m.If(self._loaded):
+            m.d.sync += [
+                active.eq(1),
+                first.eq(1),
+                row.eq(0),
+                slot.eq(self._head),
+                last_row.eq(row_read.data),
+            ]
+            m.d.sync += error.eq(self._error.bit_select(self._head, 1))
+            m.d.sync += self._head.eq(self._next(self._head))
+
+    def _track(self, m: Any, intake: CompletionIntake) -> None:
+        """The state of all slots, one bit each, and the two clocks that bound it."""
+        count = self.tags.slots
+        quarantine, quarantine_next = Signal(count), Signal(count)
+        timer, quarantine_timer = (
+            Signal(range(self.timeout_cycles + 1)),
+            Signal(range(self.timeout_cycles + 1)),
+        )
+        expired = Signal()
+        waiting = Signal()
+        timed_out = Mux(expired, self._outstanding, Const(0, count))
+
+        def only(event: Any, slot: Signal) -> Signal:
+            mask = Signal(count, name=f"mask_{len(masks)}")
+            masks.append(mask)
+            m.d.comb += mask.eq(Mux(event, Const(1, count) << slot, 0))
+            return mask
+
+        masks: list[Signal] = []
+        opened = only(self._opened, self._open_slot)
+        dropped = only(self._opened & self.abort, self._open_slot)
+        finished, failed = only(intake.finish, intake.slot), only(intake.fail, intake.slot)
+        malformed, settled = only(intake.malformed, intake.slot), only(intake.settled, intake.slot)
+        begun, loaded = only(intake.begin, intake.slot), only(self._loaded, self._head)
+        m.d.comb += [
+            waiting.eq((self._outstanding != 0) & ~intake.active & ~self.requests.valid),
+            expired.eq(waiting & (timer == 0)),
+            quarantine_next.eq(
+                ((quarantine & Mux(quarantine_timer == 0, 0, ~Const(0, count))) & ~settled)
+                | malformed
+                | timed_out
+            ),
+        ]
+        m.d.sync += [
+            self._in_use.eq(self._in_use + self._opened - self._freed),
+            self._outstanding.eq((self._outstanding & ~finished & ~timed_out) | (opened & ~dropped)),
+            self._fresh.eq((self._fresh & ~begun) | opened),
+            self._done.eq((self._done & ~loaded) | finished | timed_out | dropped),
+            self._error.eq((self._error & ~opened) | failed | timed_out | dropped),
+            quarantine.eq(quarantine_next),
+            self._blocked.eq(quarantine_next != 0),
+            timer.eq(Mux(waiting & ~expired, timer - 1, self.timeout_cycles)),
+            quarantine_timer.eq(
+                Mux(
+                    expired | intake.malformed,
+                    self.timeout_cycles,
+                    quarantine_timer - (quarantine_timer != 0),
+                )
+            ),
+            self.failed.eq(intake.fail | expired),
+            self.unexpected.eq(intake.unexpected),
+            self.unsupported.eq(intake.unsupported),
+            self.aborted.eq(intake.aborted),
+        ]

@@ -1,0 +1,190 @@
+"""Spreads a function's replies over the device-writable segments of chains, as memory writes."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..interfaces import SegmentRead
+from ..spec.tlp import RequestKind
+from ..streams import SEGMENT_BITS, Chain, Completed, byte_beat, reply_beat, request_beat
+from .buffer import StreamFifo
+from .enables import dword_span
+from .planner import Owner, ReplyHeader, WritePlanner
+from .segments import Cutter, SegmentList, SegmentWalker
+from .slice import ByteSlicer
+
+__all__ = ["Scatter"]
+
+
+class _Waiting(data.Struct):
+    """A chain that waits for its turn."""
+
+    list: SegmentList
+    owner: Owner
+
+
+class _Write(data.Struct):
+    """The header of a write to come; ``empty``: none, only ``done`` counts (the last of a chain)."""
+
+    address: unsigned(64)
+    dwords: unsigned(11)
+    first_be: unsigned(4)
+    last_be: unsigned(4)
+    empty: unsigned(1)
+    done: unsigned(1)
+
+
+class Scatter(wiring.Component):
+    """Writes replies to where the oldest chain's device-writable segments say, and passes on ``completed``.
+
+    A reply's bytes go to its ``offset`` in the chain's writable bytes, cut at segments and at multiples of
+    ``max_payload``. What goes beyond the chain's writable bytes is dropped, and ``overrun`` pulses once for
+    the reply. ``done`` frees the segments that remain and finishes the chain: ``completed`` comes after the last
+    payload beat of the chain was accepted on ``writes``.
+
+    Parameters: ``chains_ahead``, how many chains wait inside, at least 2.
+
+    Members (W is ``data_width``): ``chains`` In stream of Chain (``writable_segments``, ``first_writable``, ``queue`` and
+    ``head`` matter); ``segments`` Out(SegmentRead()); ``frees`` Out stream of 16 bits: segments that were read from the
+    store and are no longer needed; ``replies`` In stream of reply_beat(W); ``writes`` Out stream of request_beat(W):
+    memory writes, ``requester_id`` 0; ``completed`` Out stream of Completed; ``max_payload`` In 13, bytes, a power of
+    two; ``overrun`` Out 1; ``idle`` Out 1.
+
+    Latency: 8 cycles from a reply's first beat to its first write. Throughput: a beat a cycle within a segment, where
+    two TLPs have no gap; a reply of one beat takes 2 cycles, 3 with ``done``.
+    Ref: PCI Express Base Specification 3.1, 2.2.5, 2.2.7; virtio 1.4, 2.7.4, 2.7.8.
+    """
+
+    chains: Any
+    segments: Any
+    frees: Any
+    replies: Any
+    writes: Any
+    completed: Any
+    max_payload: Any
+    overrun: Any
+    idle: Any
+
+    def __init__(self, data_width: int, chains_ahead: int = 16):
+        self.data_width = data_width
+        self.chains_ahead = chains_ahead
+        super().__init__(
+            {
+                "chains": In(stream.Signature(Chain)),
+                "segments": Out(SegmentRead()),
+                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),
+                "replies": In(stream.Signature(reply_beat(data_width))),
+                "writes": Out(stream.Signature(request_beat(data_width))),
+                "completed": Out(stream.Signature(Completed)),
+                "max_payload": In(13),
+                "overrun": Out(1),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.walker = walker = SegmentWalker()
+        m.submodules.planner = planner = WritePlanner()
+        m.submodules.cutter = cutter = Cutter()
+        m.submodules.slicer = slicer = ByteSlicer(self.data_width)
+        m.submodules.waiting = waiting = StreamFifo(_Waiting, self.chains_ahead)
+        m.submodules.owners = owners = StreamFifo(Owner, 4)
+        m.submodules.headers = headers = StreamFifo(ReplyHeader, 4)
+        m.submodules.bytes = beats = StreamFifo(byte_beat(self.data_width), 16)
+        m.submodules.pending = pending = StreamFifo(_Write, 8)
+        m.submodules.finished = finished = StreamFifo(Completed, 4)
+        wiring.connect(m, walker.segments, wiring.flipped(self.segments))
+        wiring.connect(m, walker.frees, wiring.flipped(self.frees))
+        for source, sink in (
+            (walker.o, planner.segments),
+            (owners.o, planner.owners),
+            (headers.o, planner.replies),
+            (planner.runs, cutter.i),
+            (planner.completed, finished.i),
+            (beats.o, slicer.i),
+        ):
+            wiring.connect(m, source, sink)
+        m.d.comb += [cutter.limit.eq(self.max_payload), self.overrun.eq(planner.overrun)]
+        self._accept(m, waiting, walker, owners, headers, beats)
+        self._announce(m, cutter, slicer, pending)
+        released = self._send(m, slicer, pending)
+        credits = Signal(range(8))
+        taken = Signal()
+        m.d.comb += [
+            self.completed.p.eq(finished.o.p),
+            self.completed.valid.eq(finished.o.valid & (credits != 0)),
+            taken.eq(self.completed.valid & self.completed.ready),
+            finished.o.ready.eq(taken),
+        ]
+        m.d.sync += credits.eq(credits + released - taken)
+        parts = (walker, planner, cutter, slicer, waiting, owners, headers, beats, pending, finished)
+        m.d.comb += self.idle.eq(Cat(part.idle for part in parts).all())
+        return m
+
+    def _accept(self, m: Any, waiting: Any, walker: Any, owners: Any, headers: Any, beats: Any) -> None:
+        """Take chains, and split replies into headers and bytes."""
+        chain, reply = self.chains.p, self.replies.p
+        m.d.comb += [
+            waiting.i.p.list.first.eq(chain.first_writable),
+            waiting.i.p.list.count.eq(chain.writable_segments),
+            waiting.i.p.owner.queue.eq(chain.queue),
+            waiting.i.p.owner.head.eq(chain.head),
+            waiting.i.valid.eq(self.chains.valid),
+            self.chains.ready.eq(waiting.i.ready),
+            walker.lists.p.eq(waiting.o.p.list),
+            walker.lists.valid.eq(waiting.o.valid & owners.i.ready),
+            owners.i.p.eq(waiting.o.p.owner),
+            owners.i.valid.eq(waiting.o.valid & walker.lists.ready),
+            waiting.o.ready.eq(walker.lists.ready & owners.i.ready),
+            *(getattr(headers.i.p, name).eq(reply[name]) for name in ("offset", "length", "written", "done")),
+            headers.i.valid.eq(self.replies.valid & reply.first & beats.i.ready),
+            *(beats.i.p[name].eq(reply[name]) for name in ("data", "count", "first", "last")),
+            beats.i.valid.eq(self.replies.valid & (headers.i.ready | ~reply.first)),
+            self.replies.ready.eq(beats.i.ready & (headers.i.ready | ~reply.first)),
+        ]
+
+    def _announce(self, m: Any, cutter: Cutter, slicer: ByteSlicer, pending: StreamFifo) -> None:
+        """Hand each piece to the slicer, and its header to where the sliced payload comes out."""
+        piece, header, part = cutter.o.p, pending.i.p, slicer.slices.p
+        span = dword_span(m, piece.address[:2], piece.length)
+        nothing = Signal()
+        m.d.comb += [
+            header.empty.eq(piece.length == 0),
+            nothing.eq(header.empty & ~piece.done),
+            header.done.eq(piece.done),
+            header.address.eq(piece.address & ~Const(3, 64)),
+            header.dwords.eq(span.dwords),
+            header.first_be.eq(span.first_be),
+            header.last_be.eq(span.last_be),
+            part.offset.eq(piece.address[:2]),
+            part.length.eq(piece.length),
+            part.final.eq(piece.last),
+            slicer.slices.valid.eq(cutter.o.valid & pending.i.ready),
+            pending.i.valid.eq(cutter.o.valid & slicer.slices.ready & ~nothing),
+            cutter.o.ready.eq(slicer.slices.ready & pending.i.ready),
+        ]
+
+    def _send(self, m: Any, slicer: ByteSlicer, pending: StreamFifo) -> Signal:
+        """Join headers and payload. Returns a pulse for each chain whose last write was taken."""
+        header, payload, write = pending.o.p, slicer.o.p, self.writes.p
+        ends, released = Signal(), Signal()
+        m.d.comb += [
+            write.header.kind.eq(RequestKind.MEMORY_WRITE),
+            write.header.address.eq(header.address),
+            write.header.length.eq(header.dwords),
+            write.header.first_be.eq(header.first_be),
+            write.header.last_be.eq(header.last_be),
+            write.data.eq(payload.data),
+            write.dwords.eq(payload.dwords),
+            write.first.eq(payload.first),
+            write.last.eq(payload.last),
+            self.writes.valid.eq(slicer.o.valid & pending.o.valid & ~header.empty),
+            slicer.o.ready.eq(self.writes.ready & pending.o.valid & ~header.empty),
+            ends.eq(Mux(header.empty, 1, self.writes.valid & self.writes.ready & payload.last)),
+            pending.o.ready.eq(ends),
+            released.eq(pending.o.valid & ends & header.done),
+        ]
+        return released
