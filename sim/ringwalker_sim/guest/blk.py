@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from ringwalker.spec.blk import (
     BLK_CONFIG,
     ID_BYTES,
@@ -49,8 +50,8 @@ _HEADER_BYTES = dtype_of(BlkRequestHeader).itemsize
 class BlkRequest:
     """One request: ``type``, ``sector``, data ``sg``, and ``token`` are the caller's.
 
-    Then ``started`` and ``ended`` (cycles: kick and completion seen), ``written`` (the used length), ``status``,
-    and ``error`` (None, or the exception that says what is wrong).
+    Then ``started`` and ``ended`` (cycles: kick and completion seen), ``written`` (the used length),
+    ``status``, and ``error`` (None, or the exception that says what is wrong).
     """
 
     __slots__ = (
@@ -193,6 +194,10 @@ class BlkDevice:
         """Descriptors of a queue."""
         return self._queues[queue].vq.size
 
+    def room(self, queue: int = 0) -> int:
+        """Descriptors of a queue that are free."""
+        return self._queues[queue].vq.num_free
+
     # --- queued interface ----------------------------------------------------------------------------------
 
     def submit(
@@ -265,7 +270,8 @@ class BlkDevice:
             if request.written == request.expected:
                 return None
             return DeviceError(
-                f"{request.name}: the device says OK but wrote {request.written} bytes, not {request.expected}"
+                f"{request.name}: the device says OK and {request.written} bytes written; "
+                f"it must be {request.expected}"
             )
         if request.status == NO_STATUS:
             return DeviceError(f"{request.name}: used without a status ({request.written} bytes written)")
@@ -304,9 +310,11 @@ class BlkDevice:
         return request
 
     async def timed_out(self, what: str) -> None:
-        """Raise :class:`RequestTimeout`, with what the device says about itself."""
+        """Give the disk up and raise :class:`RequestTimeout`, with what the device says about itself."""
         failed = await self.device.config.needs_reset()
-        raise RequestTimeout(what + ("; the device says that it needs a reset" if failed else ""))
+        error = RequestTimeout(what + ("; the device says that it needs a reset" if failed else ""))
+        self._fail(error)
+        raise error
 
     async def read(self, sector: int, count: int, queue: int = 0) -> bytes:
         """``count`` sectors from ``sector`` on."""
@@ -334,7 +342,7 @@ class BlkDevice:
 
 
 def blk_driver(port: Port, *, queues: int | None = None, ids: Sequence[VirtioDeviceId] = ()) -> VirtioDriver:
-    """The block driver, to be registered on a bus. ``queues`` bounds how many it uses; ``ids`` are further ids."""
+    """The block driver, for a bus. ``queues`` bounds how many it uses; ``ids`` are further ids it serves."""
 
     async def probe(device: VirtioDevice) -> int:
         disk = BlkDevice(port, device, queues)

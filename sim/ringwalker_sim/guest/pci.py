@@ -289,12 +289,12 @@ class _Windows:
 async def enumerate_pci(port: Port, assign: bool = True) -> list[PciDevice]:
     """All functions with a type 0 header, set up (see :meth:`PciDevice.setup`).
 
-    Scans bus 0 and the buses behind bridges that have been given numbers. ``assign`` False leaves BARs where
-    something else has put them.
+    Scans bus 0, bus 1 (where a machine without a modelled root port has its link) and the buses behind
+    bridges that have been given numbers. ``assign`` False leaves BARs where something else has put them.
     """
     windows = _Windows(port)
     found: list[PciDevice] = []
-    buses = [0]
+    buses = [0, 1]
     for bus in buses:
         for device in range(_DEVICES):
             for function in range(8):
