@@ -1,0 +1,262 @@
+"""Configuration space of the function: the registers, their side effects, and what they tell the device."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import DeviceConfig
+from ..interfaces import ConfigPort, ConfigRequest, FunctionState, RegisterPort
+from ..spec.pci import (
+    Command,
+    DeviceControl,
+    DeviceStatus,
+    MsixControl,
+    PmControlStatus,
+    PowerState,
+    Status,
+)
+from .capabilities import encode_bytes, layout
+from .config_window import ConfigWindow
+
+__all__ = ["ConfigSpace"]
+
+_LEVELS = ("intx_asserted", "transactions_pending")
+_PULSES = (
+    "completion_unsupported",
+    "completion_aborted",
+    "unsupported_request",
+    "unsupported_posted",
+    "poisoned",
+    "poisoned_request",
+)
+
+
+def _bits(value: Any, flag: int) -> Any:
+    """The field of ``value`` that the contiguous ones of ``flag`` name."""
+    low = (flag & -flag).bit_length() - 1
+    return value[low : int(flag).bit_length()]
+
+
+class ConfigSpace(wiring.Component):
+    """Answers configuration requests and keeps the state of the function.
+
+    Registers beyond 256 bytes read 0 (no extended capabilities). The bus, device and function of each write
+    become ``state.requester_id``. In D3hot memory, I/O and bus mastering are off in ``state``, whatever
+    the command register says; a write of a power state other than D0 and D3hot leaves it as it was, and
+    coming back to D0 resets nothing. Maximum payload and read request size are bounded by ``config`` in
+    ``state``, while the register reads as it was written. Errors are logged as a device with role-based
+    error reporting does: what the requester learns from a completion is an advisory, thus a correctable
+    error. No error messages are sent.
+
+    Members: ``config`` takes the requests; ``window`` is where an access through the virtio PCI access
+    capability goes (:class:`ConfigWindow`); ``state``, from registers; inputs of one bit:
+    ``intx_asserted`` and ``transactions_pending`` (levels, shown in the status registers);
+    ``completion_unsupported``, ``completion_aborted``, ``poisoned`` (a completion with that came in),
+    ``unsupported_request`` (a request was refused; ``unsupported_posted`` with it if that one was
+    posted), ``poisoned_request`` (pulses of a cycle each); ``idle``.
+
+    Latency: 2 cycles from a request to its response, and one request at a time; more for the window.
+    ``state`` has changed when the response to the write is valid.
+
+    Ref: PCI 3.0, 6.2; PCI PM 1.2, 3.2; PCIe 3.1, 2.2.9, 6.2, 7.8; virtio 1.4, 4.1.4.9
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self._device = config
+        self._layout = layout(config)
+        self._registers: dict[int, Any] = {}
+        self.config: Any
+        self.window: Any
+        self.state: Any
+        self.intx_asserted: Any
+        self.transactions_pending: Any
+        self.completion_unsupported: Any
+        self.completion_aborted: Any
+        self.unsupported_request: Any
+        self.unsupported_posted: Any
+        self.poisoned: Any
+        self.poisoned_request: Any
+        self.idle: Any
+        super().__init__(
+            {
+                "config": In(ConfigPort()),
+                "window": Out(RegisterPort()),
+                "state": Out(FunctionState()),
+                **{name: In(1) for name in (*_LEVELS, *_PULSES)},
+                "idle": Out(1),
+            }
+        )
+
+    def _field(self, structure: str, register: str) -> Any:
+        """The signal of a register of a capability (or ``"header"``)."""
+        dword, shift, width = self._layout[structure].locate(register)
+        return self._registers[dword][shift : shift + width]
+
+    def _set_bits(self) -> dict[int, Value]:
+        """By dword, the error bits that are set in this cycle."""
+        parity_response = (self._field("header", "command") & int(Command.PARITY_ERROR_RESPONSE)).any()
+        unsupported = self.unsupported_request
+        posted = unsupported & self.unsupported_posted
+        poisoned = self.poisoned
+        received = poisoned | self.poisoned_request
+        status = {
+            Status.RECEIVED_MASTER_ABORT: self.completion_unsupported,
+            Status.RECEIVED_TARGET_ABORT: self.completion_aborted,
+            Status.DETECTED_PARITY_ERROR: received,
+            Status.MASTER_DATA_PARITY_ERROR: poisoned & parity_response,
+        }
+        device_status = {
+            DeviceStatus.UNSUPPORTED_REQUEST: unsupported,
+            DeviceStatus.CORRECTABLE_ERROR: (unsupported & ~posted) | received,
+            DeviceStatus.NON_FATAL_ERROR: posted,
+        }
+        result: dict[int, Any] = {}
+        for structure, register, flags in (
+            ("header", "status", status),
+            ("pcie", "device_status", device_status),
+        ):
+            dword, shift, _width = self._layout[structure].locate(register)
+            value: Any = Const(0, 32)
+            for flag, condition in flags.items():
+                value = value | Mux(condition, int(flag) << shift, 0)
+            result[dword] = value
+        return result
+
+    def _live_bits(self) -> dict[int, Value]:
+        """By dword, the bits that show a level."""
+        result: dict[int, Any] = {}
+        for structure, register, flag, level in (
+            ("header", "status", Status.INTERRUPT_STATUS, self.intx_asserted),
+            ("pcie", "device_status", DeviceStatus.TRANSACTIONS_PENDING, self.transactions_pending),
+        ):
+            dword, shift, _width = self._layout[structure].locate(register)
+            result[dword] = Mux(level, int(flag) << shift, 0)
+        return result
+
+    def _update(self, m: Any, request: Any, write: Any) -> None:
+        """Carry out a write of the registers, and the events."""
+        lanes: Any = Cat(byte.replicate(8) for byte in request.strobe)
+        events = self._set_bits()
+        power_dword, power_shift, _width = self._layout["pm"].locate("control_status")
+        power_bits = int(PmControlStatus.POWER_STATE) << power_shift
+        power = _bits(request.data, power_bits)
+        power_legal = (power == PowerState.D0) | (power == PowerState.D3HOT)
+        for number, register in self._registers.items():
+            dword = self._layout.dwords[number]
+            selected = write & (request.register == number)
+            writable = lanes & dword.writable
+            if number == power_dword:
+                writable = writable & Mux(power_legal, 0xFFFFFFFF, ~power_bits & 0xFFFFFFFF)
+            cleared = lanes & dword.w1c & request.data
+            written = (register & ~writable & ~cleared) | (request.data & writable)
+            m.d.sync += register.eq(Mux(selected, written, register) | events.get(number, 0))
+
+    def _read(self, m: Any, request: Any, value: Any) -> None:
+        """``value`` becomes the register that ``request`` names."""
+        live = self._live_bits()
+        with m.Switch(request.register):
+            for number, dword in enumerate(self._layout.dwords):
+                if number in self._registers or dword.reset:
+                    with m.Case(number):
+                        m.d.sync += value.eq(self._registers.get(number, dword.reset) | live.get(number, 0))
+            with m.Default():
+                m.d.sync += value.eq(0)
+
+    def _bounded(self, m: Any, register: str, flag: int, limit: int, output: Any) -> None:
+        """``output`` is 128 << the coded size, at most ``limit`` bytes."""
+        code = _bits(self._field("pcie", register), flag)
+        highest = encode_bytes(limit)
+        m.d.comb += output.eq(limit)
+        with m.Switch(code):
+            for n in range(highest):
+                with m.Case(n):
+                    m.d.comb += output.eq(128 << n)
+
+    def _drive_state(self, m: Any) -> None:
+        state = self.state
+        for bar in self._layout.bars:
+            m.d.comb += getattr(state, f"bar{bar.index}").eq(
+                self._field("header", f"bar{bar.index}") & bar.writable
+            )
+            if bar.is_64:
+                upper = f"bar{bar.index + 1}"
+                m.d.comb += getattr(state, upper).eq(self._field("header", upper))
+        command = self._field("header", "command")
+        control = self._field("msix", "control")
+        power = _bits(self._field("pm", "control_status"), PmControlStatus.POWER_STATE)
+        awake = power == PowerState.D0
+        device_control = self._field("pcie", "device_control")
+        m.d.comb += [
+            state.io_enable.eq(_bits(command, Command.IO_ENABLE) & awake),
+            state.memory_enable.eq(_bits(command, Command.MEMORY_ENABLE) & awake),
+            state.bus_master_enable.eq(_bits(command, Command.BUS_MASTER_ENABLE) & awake),
+            state.intx_disable.eq(_bits(command, Command.INTX_DISABLE)),
+            state.extended_tags.eq(_bits(device_control, DeviceControl.EXTENDED_TAG_ENABLE)),
+            state.msix_enable.eq(_bits(control, MsixControl.ENABLE)),
+            state.msix_function_mask.eq(_bits(control, MsixControl.FUNCTION_MASK)),
+        ]
+        sizes = (
+            (DeviceControl.MAX_PAYLOAD_SIZE, self._device.max_payload, state.max_payload),
+            (DeviceControl.MAX_READ_REQUEST_SIZE, self._device.max_read_request, state.max_read_request),
+        )
+        for flag, limit, output in sizes:
+            self._bounded(m, "device_control", flag, limit, output)
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.window = window = ConfigWindow(self._layout.bars)
+        connect(m, window.registers, flipped(self.window))
+        self._registers = {
+            n: Signal(32, init=dword.reset, name=f"register_{4 * n:02x}")
+            for n, dword in enumerate(self._layout.dwords)
+            if dword.writable or dword.w1c
+        }
+        self._drive_state(m)
+        request: Any = Signal(ConfigRequest)
+        response = Signal(32)
+        write = Signal()
+        requester_id = Signal(16)
+        self._update(m, request, write)
+        pci = self._layout["virtio_pci"]
+        window_register, _shift, _width = pci.locate("window")
+        m.d.comb += [
+            self.state.requester_id.eq(requester_id),
+            self.config.responses.p.data.eq(response),
+            window.accesses.p.bar.eq(self._field("virtio_pci", "bar")),
+            window.accesses.p.offset.eq(self._field("virtio_pci", "offset")),
+            window.accesses.p.size.eq(self._field("virtio_pci", "size")),
+            window.accesses.p.write.eq(request.write),
+            window.accesses.p.strobe.eq(request.strobe),
+            window.accesses.p.data.eq(request.data),
+        ]
+        with m.FSM() as fsm:
+            m.d.comb += self.idle.eq(fsm.ongoing("WAIT_REQUEST"))
+            with m.State("WAIT_REQUEST"):
+                m.d.comb += self.config.requests.ready.eq(1)
+                with m.If(self.config.requests.valid):
+                    m.d.sync += request.eq(self.config.requests.payload)
+                    m.next = "ACCESS"
+            with m.State("ACCESS"):
+                m.d.comb += write.eq(request.write)
+                self._read(m, request, response)
+                with m.If(request.write):
+                    m.d.sync += requester_id.eq(request.target_id)
+                m.next = "ANSWER"
+                with m.If(request.register == window_register):
+                    m.next = "REQUEST_WINDOW"
+            with m.State("REQUEST_WINDOW"):
+                m.d.comb += window.accesses.valid.eq(1)
+                with m.If(window.accesses.ready):
+                    m.next = "WAIT_WINDOW"
+            with m.State("WAIT_WINDOW"):
+                m.d.comb += window.results.ready.eq(1)
+                m.d.sync += response.eq(window.results.p.data)
+                with m.If(window.results.valid):
+                    m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += self.config.responses.valid.eq(1)
+                with m.If(self.config.responses.ready):
+                    m.next = "WAIT_REQUEST"
+        return m

@@ -1,0 +1,191 @@
+"""The MSI-X table and its pending bits."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..config import DeviceConfig
+from ..interfaces import RegisterPort
+from ..spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
+from ..spec.tlp import RequestKind, request_beat
+from ..streams import RegisterRequest
+from .capabilities import msix_pba_offset
+
+__all__ = ["MsixTable"]
+
+_ENTRY_BITS = 8 * MSIX_ENTRY_BYTES
+_ENTRY_SHIFT = MSIX_ENTRY_BYTES.bit_length() - 1
+
+
+def _entry_bits(name: str) -> slice:
+    """Where a register of a table entry stands in the row."""
+    register = MSIX_TABLE_ENTRY[name]
+    return slice(8 * register.offset, 8 * register.offset + register.width)
+
+
+_CONTROL = _entry_bits("vector_control")
+_MASK_BIT = _CONTROL.start + int(MsixVectorControl.MASK).bit_length() - 1
+_RESET_ROW = sum(row.reset << 8 * row.offset for row in MSIX_TABLE_ENTRY)
+# Reserved bits read 0: the low bits of the address, all of vector control but the mask.
+_KEPT = (1 << _CONTROL.start) - 1 & ~0b11 | 1 << _MASK_BIT
+
+
+class MsixTable(wiring.Component):
+    """Turns vectors into messages, or remembers them while they are masked.
+
+    A vector is masked by its own mask bit, by ``function_mask``, or by MSI-X being off. A masked vector
+    sets its pending bit; when the mask goes, the message is sent and the bit cleared. A vector that the
+    table does not have is dropped. All entries are masked after reset.
+
+    Parameters: ``config`` (the data width and the number of vectors).
+
+    Members: ``registers``, offsets from the start of the BAR: table at 0, pending bits at
+    ``msix_pba_offset``; ``vectors`` in; ``messages`` out, memory writes of one dword without a requester
+    id; ``enable`` and ``function_mask`` from the MSI-X capability; ``idle`` (a pending bit of a vector
+    that stays masked does not count).
+
+    Latency: 2 cycles from a vector to its message and from a read to its response. After reset nothing is
+    taken for a cycle a vector. What was unmasked is found by a scan of one cycle a vector, which
+    gives way to registers and takes turns with new vectors.
+
+    Ref: PCI 3.0, 6.8.2 and 6.8.3
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self._count = config.vectors
+        self._pba = msix_pba_offset(config)
+        beat: Any = request_beat(config.data_width)
+        vector: Any = unsigned(16)
+        self.registers: Any
+        self.vectors: Any
+        self.messages: Any
+        self.enable: Any
+        self.function_mask: Any
+        self.idle: Any
+        super().__init__(
+            {
+                "registers": In(RegisterPort()),
+                "vectors": In(stream.Signature(vector)),
+                "messages": Out(stream.Signature(beat)),
+                "enable": In(1),
+                "function_mask": In(1),
+                "idle": Out(1),
+            }
+        )
+
+    def _drive_message(self, m: Any, row: Any) -> None:
+        header = self.messages.p.header
+        address = Cat(row[_entry_bits("address_low")], row[_entry_bits("address_high")])
+        m.d.comb += [
+            header.kind.eq(RequestKind.MEMORY_WRITE),
+            header.address.eq(address),
+            header.length.eq(1),
+            header.first_be.eq(0b1111),
+            self.messages.p.data.eq(row[_entry_bits("data")]),
+            self.messages.p.dwords.eq(1),
+            self.messages.p.first.eq(1),
+            self.messages.p.last.eq(1),
+        ]
+
+    def _register_value(self, row: Any, pending: Any, held: Any) -> Any:
+        """The dword that a read of ``held`` gives; ``row`` is the entry at its offset, if there is one."""
+        words = (self._count + 31) // 32
+        index = (held.offset - self._pba)[2:]
+        in_table = held.offset < self._count * MSIX_ENTRY_BYTES
+        in_pba = (held.offset >= self._pba) & (index < words)
+        bits = pending.word_select(index[: max(1, (words - 1).bit_length())], 32)
+        return Mux(in_table, row.word_select(held.offset[2:_ENTRY_SHIFT], 32), Mux(in_pba, bits, 0))
+
+    def _drive_table(self, m: Any, write: Any, clearing: Any, index: Any, writing: Any) -> None:
+        """The write port of the table: the sweep after reset, and register writes."""
+        request = self.registers.requests.p
+        with m.If(clearing):
+            m.d.comb += [write.addr.eq(index), write.data.eq(_RESET_ROW), write.en.eq(~0)]
+        with m.Else():
+            m.d.comb += [
+                write.addr.eq(request.offset >> _ENTRY_SHIFT),
+                write.data.eq(request.data.replicate(_ENTRY_BITS // 32) & _KEPT),
+                write.en.eq(Mux(writing, request.strobe << Cat(Const(0, 2), request.offset[2:4]), 0)),
+            ]
+
+    def _scan(self, m: Any, pending: Any, writing: Any, step: Any) -> tuple[Any, Any]:
+        """The vector to look at next, and whether there is a need: some may be pending and not masked."""
+        index: Any = Signal(range(self._count))
+        left: Any = Signal(range(self._count + 1))
+        armed, was_armed = Signal(), Signal()
+        m.d.comb += armed.eq(self.enable & ~self.function_mask)
+        m.d.sync += was_armed.eq(armed)
+        with m.If(step):
+            m.d.sync += [index.eq(Mux(index == self._count - 1, 0, index + 1)), left.eq(left - left.any())]
+        # Whatever was unmasked: look at every vector once more from here on.
+        with m.If((writing | (armed & ~was_armed)) & pending.any()):
+            m.d.sync += left.eq(self._count)
+        return index, left.any()
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        count = self._count
+        rows = [_RESET_ROW] * count
+        m.submodules.table = table = Memory(shape=unsigned(_ENTRY_BITS), depth=count, init=rows)
+        read: Any = table.read_port()
+        row: Any = Signal(_ENTRY_BITS)
+        pending: Any = Signal(count)
+        held: Any = Signal(RegisterRequest)
+        response: Any = Signal(32)
+        vector: Any = Signal(range(count))
+        clearing, writing, step, turn = Signal(), Signal(), Signal(), Signal()
+        request = self.registers.requests
+        index, scanning = self._scan(m, pending, writing, step)
+        self._drive_table(m, table.write_port(granularity=8), clearing, index, writing)
+        self._drive_message(m, row)
+        m.d.comb += self.registers.responses.p.data.eq(response)
+        with m.FSM(init="CLEAR_TABLE") as fsm:
+            m.d.comb += [
+                self.idle.eq(fsm.ongoing("WAIT_WORK") & ~scanning),
+                clearing.eq(fsm.ongoing("CLEAR_TABLE")),
+            ]
+            with m.State("CLEAR_TABLE"):
+                m.d.comb += step.eq(1)
+                with m.If(index == count - 1):
+                    m.next = "WAIT_WORK"
+            with m.State("WAIT_WORK"):
+                m.d.comb += request.ready.eq(1)
+                with m.If(request.valid):
+                    m.d.comb += [
+                        writing.eq(request.p.write & (request.p.offset < count * MSIX_ENTRY_BYTES)),
+                        read.addr.eq(request.p.offset >> _ENTRY_SHIFT),
+                    ]
+                    m.d.sync += held.eq(request.payload)
+                    with m.If(~request.p.write):
+                        m.next = "READ_REGISTER"
+                with m.Elif(self.vectors.valid & ~(scanning & turn)):
+                    m.d.comb += [self.vectors.ready.eq(1), read.addr.eq(self.vectors.payload)]
+                    m.d.sync += [vector.eq(self.vectors.payload), turn.eq(1)]
+                    with m.If(self.vectors.payload < count):
+                        m.next = "CHECK_MASK"
+                with m.Elif(scanning):
+                    m.d.comb += [step.eq(1), read.addr.eq(index)]
+                    m.d.sync += [vector.eq(index), turn.eq(0)]
+                    with m.If(pending.bit_select(index, 1)):
+                        m.next = "CHECK_MASK"
+            with m.State("READ_REGISTER"):
+                m.d.sync += response.eq(self._register_value(read.data, pending, held))
+                m.next = "ANSWER_READ"
+            with m.State("ANSWER_READ"):
+                m.d.comb += self.registers.responses.valid.eq(1)
+                with m.If(self.registers.responses.ready):
+                    m.next = "WAIT_WORK"
+            with m.State("CHECK_MASK"):
+                masked = ~self.enable | self.function_mask | read.data[_MASK_BIT]
+                m.d.sync += [row.eq(read.data), pending.bit_select(vector, 1).eq(masked)]
+                m.next = "WAIT_WORK"
+                with m.If(~masked):
+                    m.next = "SEND_MESSAGE"
+            with m.State("SEND_MESSAGE"):
+                m.d.comb += self.messages.valid.eq(1)
+                with m.If(self.messages.ready):
+                    m.next = "WAIT_WORK"
+        return m

@@ -1,0 +1,142 @@
+"""Register accesses on their way: from one initiator to the owner of the offset, and from two to one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..interfaces import RegisterPort
+
+__all__ = ["RegisterArbiter", "RegisterRouter", "Window"]
+
+Window = tuple[str, int, int, int]
+"""Name of the port, BAR, first offset and size in bytes."""
+
+
+def _check_windows(windows: Sequence[Window]) -> None:
+    names = [name for name, _bar, _base, _size in windows]
+    for name, bar, base, size in windows:
+        if not name.isidentifier() or name in ("i", "idle", "signature") or names.count(name) > 1:
+            raise ValueError(f"windows: the name {name!r} is taken or not an identifier")
+        if bar not in range(6):
+            raise ValueError(f"windows: {name} has BAR {bar}; there are 0 to 5")
+        if base < 0 or base % 4 or size <= 0 or base + size > 1 << 24:
+            raise ValueError(f"windows: {name} has base {base:#x} and size {size:#x}")
+    for n, (name, bar, base, size) in enumerate(windows):
+        for other, other_bar, other_base, other_size in windows[n + 1 :]:
+            if bar == other_bar and base < other_base + other_size and other_base < base + size:
+                raise ValueError(f"windows: {name} and {other} overlap")
+
+
+class RegisterRouter(wiring.Component):
+    """Passes each access to the window that its BAR and offset lie in.
+
+    Parameters: ``windows``, a list of :data:`Window`; ``base`` is a multiple of 4 and ``size`` is rounded up
+    to whole dwords. Errors: ``ValueError`` for bad or overlapping windows.
+
+    Members: ``i`` from the initiator; for each window a port of its name, with ``offset`` counted from the
+    window's base; ``idle``. A read outside all windows gives 0, a write there has no effect.
+
+    Latency: none, requests and responses pass in the same cycle. While a read waits for its response no
+    further access is passed on, so the responses are in order.
+    """
+
+    def __init__(self, windows: Sequence[Window]):
+        _check_windows(windows)
+        self._windows = tuple(windows)
+        self.i: Any
+        self.idle: Any
+        super().__init__(
+            {
+                "i": In(RegisterPort()),
+                **{name: Out(RegisterPort()) for name, *_ in self._windows},
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        request = self.i.requests.p
+        waiting = Signal()
+        # The window that the read under way went to; one more than there are stands for none.
+        owner = Signal(range(len(self._windows) + 1))
+        selected = Signal.like(owner)
+        m.d.comb += [selected.eq(len(self._windows)), self.idle.eq(~waiting)]
+        for n, (name, bar, base, size) in enumerate(self._windows):
+            port: Any = getattr(self, name)
+            m.d.comb += [
+                port.requests.payload.eq(self.i.requests.payload),
+                port.requests.p.offset.eq(request.offset - base),
+            ]
+            with m.If((request.bar == bar) & (request.offset >= base) & (request.offset < base + size)):
+                m.d.comb += [
+                    selected.eq(n),
+                    port.requests.valid.eq(self.i.requests.valid & ~waiting),
+                    self.i.requests.ready.eq(port.requests.ready & ~waiting),
+                ]
+            with m.If(waiting & (owner == n)):
+                m.d.comb += [
+                    self.i.responses.valid.eq(port.responses.valid),
+                    self.i.responses.payload.eq(port.responses.payload),
+                    port.responses.ready.eq(self.i.responses.ready),
+                ]
+        with m.If(selected == len(self._windows)):
+            m.d.comb += self.i.requests.ready.eq(~waiting)
+        with m.If(waiting & (owner == len(self._windows))):
+            m.d.comb += self.i.responses.valid.eq(1)
+        with m.If(self.i.requests.valid & self.i.requests.ready & ~request.write):
+            m.d.sync += [waiting.eq(1), owner.eq(selected)]
+        with m.If(self.i.responses.valid & self.i.responses.ready):
+            m.d.sync += waiting.eq(0)
+        return m
+
+
+class RegisterArbiter(wiring.Component):
+    """Lets two initiators share one register port.
+
+    Members: ``a`` and ``b`` from the initiators, ``o`` to the registers; ``idle``. Each initiator gets the
+    responses to its own reads, in order. When both ask, they take turns.
+
+    Latency: none, requests and responses pass in the same cycle. While a read waits for its response no
+    further access is passed on.
+    """
+
+    def __init__(self):
+        self.a: Any
+        self.b: Any
+        self.o: Any
+        self.idle: Any
+        super().__init__(
+            {"a": In(RegisterPort()), "b": In(RegisterPort()), "o": Out(RegisterPort()), "idle": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        waiting, owner = Signal(), Signal()
+        # An access that was offered stays the one that is offered until it is taken.
+        locked, chosen, last = Signal(), Signal(), Signal()
+        preferred = Mux(self.a.requests.valid & self.b.requests.valid, ~last, self.b.requests.valid)
+        grant = Signal()
+        m.d.comb += [grant.eq(Mux(locked, chosen, preferred)), self.idle.eq(~waiting & ~locked)]
+        for n, port in enumerate((self.a, self.b)):
+            with m.If(grant == n):
+                m.d.comb += [
+                    self.o.requests.valid.eq(port.requests.valid & ~waiting),
+                    self.o.requests.payload.eq(port.requests.payload),
+                    port.requests.ready.eq(self.o.requests.ready & ~waiting),
+                ]
+            m.d.comb += port.responses.payload.eq(self.o.responses.payload)
+            with m.If(waiting & (owner == n)):
+                m.d.comb += [
+                    port.responses.valid.eq(self.o.responses.valid),
+                    self.o.responses.ready.eq(port.responses.ready),
+                ]
+        with m.If(self.o.requests.valid):
+            m.d.sync += [locked.eq(~self.o.requests.ready), chosen.eq(grant)]
+            with m.If(self.o.requests.ready):
+                m.d.sync += [last.eq(grant), waiting.eq(~self.o.requests.p.write), owner.eq(grant)]
+        with m.If(self.o.responses.valid & self.o.responses.ready):
+            m.d.sync += waiting.eq(0)
+        return m
