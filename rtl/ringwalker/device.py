@@ -1,0 +1,220 @@
+"""The whole device: wiring only. docs/architecture.md draws it."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .config import DeviceConfig
+from .function.blk import BlkFunction
+from .interfaces import StoragePort
+from .pci.capabilities import bars, device_config_bytes
+from .pci.completer import Completer
+from .pci.config_space import ConfigSpace
+from .pci.msix import MsixTable
+from .queue.table import QueueTable
+from .queue.walker import RingWalker
+from .spec.common import (
+    COMMON,
+    COMMON_BASE,
+    DEVICE_BASE,
+    FACE_BAR,
+    ISR,
+    ISR_BASE,
+    MSIX_BAR,
+    NOTIFY_BASE,
+    NOTIFY_MULTIPLIER,
+)
+from .spec.features import Feature
+from .streams import completion_beat, request_beat
+from .tlp.arbiter import TlpArbiter
+from .transport.common import CommonConfig
+from .transport.interrupt import InterruptRouter
+from .transport.isr import Isr
+from .transport.notify import Notify
+from .transport.reset import ResetSequencer
+from .transport.router import RegisterArbiter, RegisterRouter
+
+__all__ = ["TRANSPORT_FEATURES", "VirtioPciDevice"]
+
+TRANSPORT_FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
+"""Feature bits that every function is offered with."""
+
+
+class VirtioPciDevice(wiring.Component):
+    """A virtio PCI function behind four TLP streams.
+
+    Members (W is ``config.data_width``): ``completer_request`` In and ``completer_completion`` Out, the
+    requests of the host and our answers; ``requester_request`` Out and ``requester_completion`` In, our
+    requests and the host's answers (its ready is always 1); ``intx`` Out 1, the level of INTA, to be told to
+    the host as a message or a pin; ``storage`` Out(StoragePort(W)) and ``capacity`` In 64, its size in
+    512-byte sectors; ``idle`` Out 1: nothing is under way, and nothing will happen before the next request
+    of the host or change of ``capacity``.
+
+    One clock, ``sync``; its reset is the fundamental reset of the function.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self.config = config
+        width = config.data_width
+        self.completer_request: Any
+        self.completer_completion: Any
+        self.requester_request: Any
+        self.requester_completion: Any
+        self.intx: Any
+        self.storage: Any
+        self.capacity: Any
+        self.idle: Any
+        super().__init__(
+            {
+                "completer_request": In(stream.Signature(request_beat(width))),
+                "completer_completion": Out(stream.Signature(completion_beat(width))),
+                "requester_request": Out(stream.Signature(request_beat(width))),
+                "requester_completion": In(stream.Signature(completion_beat(width))),
+                "intx": Out(1),
+                "storage": Out(StoragePort(width)),
+                "capacity": In(64, init=config.blk.capacity),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        config = self.config
+        m.submodules.config_space = space = ConfigSpace(config)
+        m.submodules.completer = completer = Completer(config)
+        m.submodules.function = function = BlkFunction(config)
+        m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | function.features)
+        m.submodules.notify = notify = Notify(config)
+        m.submodules.isr = isr = Isr()
+        m.submodules.msix = msix = MsixTable(config)
+        m.submodules.interrupts = interrupts = InterruptRouter()
+        m.submodules.sequencer = sequencer = ResetSequencer(config)
+        m.submodules.walker = walker = RingWalker(config)
+        m.submodules.requester = requester = TlpArbiter(config.data_width, 3)
+        state = space.state
+
+        # The host's requests.
+        connect(m, flipped(self.completer_request), completer.requests)
+        connect(m, completer.completions, flipped(self.completer_completion))
+        connect(m, completer.config, space.config)
+        registers = self._registers(m, completer, space, common, notify, isr, function, msix)
+
+        # Our requests.
+        connect(m, walker.posted, requester.i0)
+        connect(m, msix.messages, requester.i1)
+        connect(m, walker.reads, requester.i2)
+        connect(m, requester.o, flipped(self.requester_request))
+        connect(m, flipped(self.requester_completion), walker.completions)
+        m.d.comb += requester.requester_id.eq(state.requester_id)
+
+        # Chains, and the notifications both ways.
+        connect(m, notify.doorbells, walker.doorbells)
+        connect(m, walker.function, function.chain)
+        connect(m, function.storage, flipped(self.storage))
+        connect(m, walker.interrupts, interrupts.interrupts)
+        connect(m, interrupts.vectors, msix.vectors)
+
+        self._queue_table(m, common, sequencer, walker)
+        self._control(m, space, completer, common, sequencer, walker, function)
+        m.d.comb += [
+            function.capacity.eq(self.capacity),
+            notify.enable.eq(common.driver_ok),
+            interrupts.config_change.eq(function.config_change | common.config_change),
+            interrupts.config_vector.eq(common.config_vector),
+            interrupts.msix_enable.eq(state.msix_enable),
+            isr.set_queue.eq(interrupts.set_queue),
+            isr.set_config.eq(interrupts.set_config),
+            isr.clear.eq(sequencer.clearing),
+            msix.enable.eq(state.msix_enable & state.bus_master_enable),
+            msix.function_mask.eq(state.msix_function_mask),
+            self.intx.eq(isr.asserted & ~state.msix_enable & ~state.intx_disable),
+            self.idle.eq(
+                completer.idle
+                & space.idle
+                & registers
+                & notify.idle
+                & walker.idle
+                & interrupts.idle
+                & msix.idle
+                & requester.idle
+                & sequencer.ready
+                & ~sequencer.halt
+            ),
+        ]
+        return m
+
+    def _registers(self, m: Any, completer, space, common, notify, isr, function, msix) -> Any:
+        """The blocks behind the BARs; gives whether no access is under way."""
+        config = self.config
+        sizes = {bar.index: bar.size for bar in bars(config)}
+        targets = (
+            ("common", common.registers, FACE_BAR, COMMON_BASE, COMMON.size),
+            ("isr", isr.registers, FACE_BAR, ISR_BASE, ISR.size),
+            ("device", function.registers, FACE_BAR, DEVICE_BASE, device_config_bytes(config)),
+            ("notify", notify.registers, FACE_BAR, NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER),
+            ("msix", msix.registers, MSIX_BAR, 0, sizes[MSIX_BAR]),
+        )
+        windows = [(name, bar, base, size) for name, _port, bar, base, size in targets]
+        m.submodules.register_arbiter = arbiter = RegisterArbiter()
+        m.submodules.register_router = router = RegisterRouter(windows)
+        connect(m, completer.registers, arbiter.a)
+        connect(m, space.window, arbiter.b)
+        connect(m, arbiter.o, router.i)
+        for name, port, *_window in targets:
+            connect(m, getattr(router, name), port)
+        connect(m, space.state, completer.state)
+        return arbiter.idle & router.idle
+
+    def _queue_table(self, m: Any, common, sequencer, walker) -> None:
+        """The table, its readers, and its two writers, of which the sequencer goes first."""
+        m.submodules.queue_table = table = QueueTable(self.config, RingWalker.TABLE_READS + 1)
+        for n in range(RingWalker.TABLE_READS):
+            connect(m, getattr(walker, f"table{n}"), table.reads[n])
+        connect(m, common.table_read, table.reads[-1])
+        first, second = sequencer.table_write, common.table_write
+        m.d.comb += [
+            table.write.en.eq(first.en | second.en),
+            *(
+                getattr(table.write, name).eq(Mux(first.en, getattr(first, name), getattr(second, name)))
+                for name in ("index", "mask")
+            ),
+            table.write.row.eq(Mux(first.en, first.row.as_value(), second.row.as_value())),
+        ]
+        connect(m, sequencer.clear, walker.clear)
+
+    def _control(self, m: Any, space, completer, common, sequencer, walker, function) -> None:
+        """Reset, failure, and what configuration space is told."""
+        state = space.state
+        needs_reset = Signal()
+        quiet = Signal()
+        m.d.comb += [
+            quiet.eq(walker.idle & function.chain.idle),
+            sequencer.device_request.eq(common.reset_request),
+            sequencer.queue_request.eq(common.queue_reset_request),
+            sequencer.queue_index.eq(common.queue_reset_index),
+            sequencer.idle.eq(quiet),
+            common.reset_done.eq(sequencer.device_done),
+            common.queue_reset_done.eq(sequencer.queue_done),
+            common.hold.eq(~sequencer.ready),
+            common.config_generation.eq(function.generation),
+            common.needs_reset.eq(walker.fail),
+            walker.halt.eq(sequencer.halt | needs_reset),
+            walker.abort.eq(needs_reset | ~state.bus_master_enable),
+            walker.msix_enable.eq(state.msix_enable),
+            walker.max_payload.eq(state.max_payload),
+            walker.max_read_request.eq(state.max_read_request),
+            walker.extended_tags.eq(state.extended_tags),
+            space.transactions_pending.eq(~walker.idle),
+            space.completion_unsupported.eq(walker.unsupported),
+            space.completion_aborted.eq(walker.aborted),
+            space.unsupported_request.eq(completer.unsupported),
+            space.unsupported_posted.eq(completer.unsupported_posted),
+            space.poisoned_request.eq(completer.poisoned),
+        ]
+        # From the failure itself on, not only from the cycle in which the status shows it.
+        with m.If(sequencer.clearing):
+            m.d.sync += needs_reset.eq(0)
+        with m.Elif(walker.fail):
+            m.d.sync += needs_reset.eq(1)

@@ -1,0 +1,186 @@
+"""The ring walker: from a doorbell to a finished chain and its notification. Wiring only."""
+
+from functools import reduce
+from operator import and_, or_
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import DeviceConfig
+from ..dma.gather import Gather
+from ..dma.posted import PacketBuffer, PostedGate, PostedMux
+from ..dma.reader import DmaReader
+from ..dma.scatter import Scatter
+from ..dma.tags import allocate_tags
+from ..interfaces import ChainPort, QueueClear, QueueRead
+from ..spec.ring import DESC_BYTES
+from ..streams import Doorbell, completion_beat, request_beat
+from ..tlp.arbiter import PacketArbiter
+from ..tlp.router import CompletionRouter
+from .avail import LINE_BYTES, AvailIndexFetch, AvailRingFetch
+from .descriptor import DescriptorFetch
+from .dispatch import ChainDispatch
+from .interrupt import InterruptStage
+from .scheduler import Scheduler
+from .segments import SegmentStore
+from .used import UsedWriter
+
+__all__ = ["RingWalker"]
+
+_INDEX_TAGS = 4
+_ENTRY_TAGS = 4
+_FLAGS_TAGS = 4
+
+
+class RingWalker(wiring.Component):
+    """Walks the rings of all queues for one function.
+
+    Members (W is ``config.data_width``): ``doorbells`` In stream of Doorbell; ``table0`` to ``table4``
+    Out(QueueRead()), one for each stage that looks at the queue table; ``clear`` In(QueueClear()); ``halt``
+    In 1: no queue is visited, all else finishes; ``abort`` In 1: reads end with an error and writes are
+    swallowed; ``reads`` and ``posted`` Out streams of request_beat(W): memory reads, and what must
+    stay in order; ``completions`` In stream of completion_beat(W), ready always 1; ``function``
+    Out(ChainPort(W)); ``interrupts`` Out stream of 16-bit vectors; ``msix_enable``, ``max_payload``,
+    ``max_read_request``, ``extended_tags`` In; ``fail`` Out 1, a pulse: something in the rings, or the host,
+    is broken; ``unexpected``, ``unsupported``, ``aborted`` Out 1, pulses for completions that were not
+    asked for or had such a status; ``idle`` Out 1: nothing is under way.
+    """
+
+    TABLE_READS = 5
+
+    def __init__(self, config: DeviceConfig):
+        self._config = config
+        width = config.data_width
+        super().__init__(
+            {
+                "doorbells": In(stream.Signature(Doorbell)),
+                **{f"table{n}": Out(QueueRead()) for n in range(self.TABLE_READS)},
+                "clear": In(QueueClear()),
+                "halt": In(1),
+                "abort": In(1),
+                "reads": Out(stream.Signature(request_beat(width))),
+                "posted": Out(stream.Signature(request_beat(width))),
+                "completions": In(stream.Signature(completion_beat(width))),
+                "function": Out(ChainPort(width)),
+                "interrupts": Out(stream.Signature(16)),
+                "msix_enable": In(1),
+                "max_payload": In(13),
+                "max_read_request": In(13),
+                "extended_tags": In(1),
+                "fail": Out(1),
+                "unexpected": Out(1),
+                "unsupported": Out(1),
+                "aborted": Out(1),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, width = self._config, self._config.data_width
+        depth = 2 * config.queue_size + 2 * config.chains
+        m.submodules.scheduler = scheduler = Scheduler(config.queues)
+        m.submodules.index = index = AvailIndexFetch(width, _INDEX_TAGS)
+        m.submodules.entries = entries = AvailRingFetch(width, config.queues, _ENTRY_TAGS)
+        m.submodules.descriptors = descriptors = DescriptorFetch(
+            width, config.queue_size, config.chains, depth
+        )
+        m.submodules.segments = segments = SegmentStore(depth)
+        m.submodules.dispatch = dispatch = ChainDispatch(config.chains)
+        m.submodules.gather = gather = Gather(width, config.max_read_request, config.read_tags)
+        m.submodules.scatter = scatter = Scatter(width)
+        m.submodules.used = used = UsedWriter(width, config.queues)
+        m.submodules.interrupt = interrupt = InterruptStage(width, _FLAGS_TAGS)
+        function = self.function
+
+        connect(m, flipped(self.doorbells), scheduler.doorbells)
+        connect(m, scheduler.visits, index.visits)
+        connect(m, index.snapshots, entries.snapshots)
+        connect(m, entries.heads, descriptors.heads)
+        connect(m, descriptors.chains, dispatch.chains)
+        connect(m, dispatch.gather, gather.chains)
+        connect(m, dispatch.scatter, scatter.chains)
+        connect(m, dispatch.function, flipped(function.chains))
+        connect(m, gather.readable, flipped(function.readable))
+        connect(m, flipped(function.replies), scatter.replies)
+        connect(m, scatter.completed, used.completed)
+        connect(m, used.used, interrupt.used)
+        connect(m, interrupt.interrupts, flipped(self.interrupts))
+
+        connect(m, segments.allocate, descriptors.allocate)
+        connect(m, descriptors.write, segments.write)
+        connect(m, descriptors.link, segments.link)
+        connect(m, descriptors.drops, segments.drops)
+        connect(m, gather.segments, segments.read0)
+        connect(m, gather.frees, segments.free0)
+        connect(m, scatter.segments, segments.read1)
+        connect(m, scatter.frees, segments.free1)
+
+        lookers = (index, entries, descriptors, used, interrupt)
+        for n, stage in enumerate(lookers):
+            connect(m, stage.table, flipped(getattr(self, f"table{n}")))
+        for stage in (scheduler, entries, used):
+            connect(m, flipped(self.clear), stage.clear)
+        m.d.comb += [
+            scheduler.halt.eq(self.halt),
+            function.halt.eq(self.halt),
+            descriptors.available.eq(segments.available),
+            gather.max_read_request.eq(self.max_read_request),
+            scatter.max_payload.eq(self.max_payload),
+            interrupt.msix_enable.eq(self.msix_enable),
+        ]
+        readers, arbiter = self._readers(m, (index, entries, descriptors, gather, interrupt))
+        posted = self._posted(m, (scatter.writes, used.writes, readers[-1].requests))
+        stages = (*lookers, scheduler, dispatch, gather, scatter, arbiter, *readers, *posted)
+        failures = (entries.fail, descriptors.fail, interrupt.fail, *(reader.failed for reader in readers))
+        m.d.comb += [
+            # The segment store is ready some cycles after a reset; until then no chain can have begun.
+            self.idle.eq(reduce(and_, (stage.idle for stage in stages)) & function.idle),
+            self.fail.eq(reduce(or_, failures)),
+        ]
+        return m
+
+    def _readers(self, m, clients):
+        """A reader for each client, the router of their completions, and the arbiter of their requests."""
+        config, width = self._config, self._config.data_width
+        counts = (_INDEX_TAGS, _ENTRY_TAGS, config.ring_tags, config.read_tags, _FLAGS_TAGS)
+        line, description = max(LINE_BYTES, width // 8), max(DESC_BYTES, width // 8)
+        slot_bytes = (description, line, description, config.max_read_request, description)
+        ranges = allocate_tags(counts)
+        names = ("index_reader", "entry_reader", "descriptor_reader", "payload_reader", "flags_reader")
+        m.submodules.completion_router = router = CompletionRouter(width, ranges)
+        m.submodules.read_arbiter = arbiter = PacketArbiter(request_beat(width), len(clients) - 1)
+        connect(m, flipped(self.completions), router.i)
+        readers = []
+        for n, client in enumerate(clients):
+            reader = DmaReader(width, ranges[n], slot_bytes[n], config.completion_timeout)
+            m.submodules[names[n]] = reader
+            readers.append(reader)
+            connect(m, client.read, reader.port)
+            connect(m, getattr(router, f"o{n}"), reader.completions)
+            m.d.comb += [reader.abort.eq(self.abort), reader.extended_tags.eq(self.extended_tags)]
+            if n < arbiter.inputs:
+                connect(m, reader.requests, getattr(arbiter, f"i{n}"))
+        connect(m, arbiter.o, flipped(self.reads))
+        m.d.comb += [
+            self.unexpected.eq(router.unexpected | reduce(or_, (reader.unexpected for reader in readers))),
+            self.unsupported.eq(reduce(or_, (reader.unsupported for reader in readers))),
+            self.aborted.eq(reduce(or_, (reader.aborted for reader in readers))),
+        ]
+        return readers, arbiter
+
+    def _posted(self, m, sources):
+        """Everything that must stay in order, in whole packets."""
+        width = self._config.data_width
+        beats = 2 * self._config.max_payload * 8 // width
+        m.submodules.posted_mux = mux = PostedMux(width, len(sources))
+        m.submodules.posted_buffer = buffer = PacketBuffer(width, max(beats, 4))
+        m.submodules.posted_gate = gate = PostedGate(width)
+        for n, source in enumerate(sources):
+            connect(m, source, getattr(mux, f"i{n}"))
+        connect(m, mux.o, buffer.i)
+        connect(m, buffer.o, gate.i)
+        connect(m, gate.o, flipped(self.posted))
+        m.d.comb += gate.abort.eq(self.abort)
+        return mux, buffer, gate
