@@ -1,0 +1,115 @@
+"""Runs inside the simulator: one cocotb test that carries out a job and writes down its result."""
+
+import importlib
+import json
+import os
+import random
+import time
+import traceback
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.triggers import First, Timer
+
+from ringwalker.config import DeviceConfig
+
+from ..memory import DiskImage, GuestMemory
+from .entry_name import FOLDER
+from .port import CocotbPort
+from .storage import StorageModel
+
+__all__ = ["job"]
+
+
+def _stalls(probability: float) -> Any:
+    if not probability:
+        return None
+
+    def endless() -> Any:
+        while True:
+            yield random.random() < probability
+
+    return lambda _name: endless()
+
+
+async def _stop_requested(port: CocotbPort, folder: Path, parent: int) -> None:
+    """Returns when the file ``stop`` appears, or when the process that wants the result is gone."""
+    while not (folder / "stop").exists():
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            return
+        await Timer(2000 * port.cycle_steps, "step")
+
+
+def _coroutine(job: dict[str, Any], port: CocotbPort) -> Coroutine[Any, Any, dict[str, Any]]:
+    module, _, function = job.get("coroutine", "ringwalker_sim.workload:run_job").partition(":")
+    return getattr(importlib.import_module(module), function)(port, job)
+
+
+async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
+    order = json.loads((folder / "job.json").read_text())
+    job, config = order["job"], DeviceConfig.from_dict(order["config"])
+    random.seed(job.get("seed", 1))
+    memory = GuestMemory(job.get("memory_bytes", 64 << 20))
+    image = job.get("image")
+    disk = DiskImage(image, read_only=bool(job.get("read_only"))) if image else None
+    if disk is None and "blank_sectors" in job:
+        disk = DiskImage.blank(job["blank_sectors"])
+    stalls = _stalls(job.get("stalls", 0))
+    port = CocotbPort(
+        dut,
+        memory,
+        disk=disk,
+        clock_mhz=config.clock_mhz,
+        latency=job.get("latency", 125),
+        max_payload=job.get("max_payload", 256),
+        max_read_request=job.get("max_read_request", 512),
+        stalls=stalls,
+    )
+    if hasattr(dut, "storage_commands_valid"):
+        latency = job.get("storage_latency", 50) * port.cycle_steps
+        array = disk.array if disk else None
+        StorageModel(dut, array, read_only=bool(job.get("read_only")), latency_steps=latency, stalls=stalls)
+    if hasattr(dut, "capacity"):
+        dut.capacity.value = disk.sectors if disk else config.blk.capacity
+    begin = time.perf_counter()
+    await port.start_machine()
+    task = cocotb.start_soon(_coroutine(job, port))
+    stopped = cocotb.start_soon(_stop_requested(port, folder, order["parent"]))
+    try:
+        await First(task.complete, stopped.complete)
+        if not task.done():
+            return {"stopped": True, "cycles_total": port.now()}
+        result = task.result()
+    finally:
+        if disk is not None:
+            disk.close()
+    wall = time.perf_counter() - begin
+    return {
+        **result,
+        "engine": "cocotb",
+        "tlps": port.tlps(),
+        "faults": port.faults,
+        "most_reads_in_flight": port.endpoint.most_reads_in_flight,
+        "cycles_total": port.now(),
+        "wall_s_total": wall,
+        "cycles_per_second": port.now() / wall,
+    }
+
+
+@cocotb.test()
+async def job(dut: Any) -> None:
+    """Carry out the job of the folder that the environment names."""
+    folder = Path(os.environ[FOLDER])
+    try:
+        result = await _carry_out(dut, folder)
+    except BaseException as error:
+        text = "".join(traceback.format_exception(error))
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        content = {"failed": {"kind": kind, "message": str(error), "traceback": text}}
+        (folder / "result.json").write_text(json.dumps(content))
+        raise
+    (folder / "result.json").write_text(json.dumps(result))

@@ -1,0 +1,119 @@
+"""The cocotb engine by itself, with small devices in place of the whole one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ringwalker.config import DeviceConfig
+from ringwalker.verilog import to_verilog
+from ringwalker_sim.bench.traffic import DiskCopier, MemoryCopier
+from ringwalker_sim.cocotb import CocotbError, run_simulation
+
+JOBS = "tb.system.bridge_jobs"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def _copy_memory(width: int, **job: object) -> dict[str, object]:
+    text, _ports = to_verilog(MemoryCopier(width, chunk=256, slots=8), "memory_copier")
+    order = {"coroutine": f"{JOBS}:copy_memory", "chunk": 256, "chunks": 64, **job}
+    return run_simulation(text, "memory_copier", DeviceConfig(data_width=width), order, timeout_s=300)
+
+
+@pytest.mark.parametrize("width", [64, 256])
+def test_copies_memory_through_the_root_complex(width: int) -> None:
+    result = _copy_memory(width)
+    assert result["bytes"] == 64 * 256
+    assert result["faults"] == []
+    assert result["most_reads_in_flight"] == 8
+    tlps = result["tlps"]
+    assert isinstance(tlps, dict)
+    assert (tlps["up_memory_read"], tlps["up_memory_write"]) == (64, 65)
+    assert tlps["up_message"] == 1
+    assert tlps["down_completion_data"] >= 64
+
+
+def test_copies_memory_with_stalls_on_every_stream() -> None:
+    assert _copy_memory(64, stalls=0.4, seed=7)["bytes"] == 64 * 256
+
+
+def test_latency_of_host_memory_takes_its_time() -> None:
+    short, long = (_copy_memory(256, latency=latency, chunks=16)["cycles"] for latency in (100, 1100))
+    assert isinstance(short, int)
+    assert isinstance(long, int)
+    # 16 chunks, 8 reads in flight: two rounds.
+    assert 1900 <= long - short <= 2100
+
+
+@pytest.mark.parametrize("stalls", [0, 0.3])
+def test_storage_model_serves_a_disk(stalls: float) -> None:
+    text, _ports = to_verilog(DiskCopier(64), "disk_copier")
+    order = {"coroutine": f"{JOBS}:copy_disk", "blank_sectors": 16, "stalls": stalls}
+    run_simulation(text, "disk_copier", DeviceConfig(data_width=64), order, timeout_s=300)
+
+
+def _simple() -> str:
+    return to_verilog(MemoryCopier(64, chunk=256, slots=8), "memory_copier")[0]
+
+
+def test_an_exception_inside_comes_out_with_its_traceback() -> None:
+    order = {"coroutine": f"{JOBS}:fail"}
+    with pytest.raises(CocotbError, match="this is what went wrong") as caught:
+        run_simulation(_simple(), "memory_copier", DeviceConfig(), order, timeout_s=300)
+    assert caught.value.kind == "builtins.LookupError"
+
+
+def _processes(folder: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        if folder.encode() in content:
+            found.append(path.parent.name)
+    return found
+
+
+def test_a_simulation_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGWALKER_TEST_MARK", str(tmp_path))
+    order = {"coroutine": f"{JOBS}:hang"}
+    with pytest.raises(TimeoutError, match="3 s"):
+        run_simulation(_simple(), "memory_copier", DeviceConfig(), order, timeout_s=3)
+    others = [number for number in _processes(str(tmp_path)) if number != str(os.getpid())]
+    assert others == []
+
+
+def test_interrupt_leaves_readable_waves(tmp_path: Path) -> None:
+    waves = tmp_path / "out.fst"
+    script = (
+        "import sys\nfrom ringwalker.config import DeviceConfig\n"
+        "from ringwalker_sim.cocotb import run_simulation\n"
+        "try: run_simulation(open(sys.argv[1]).read(), 'memory_copier', DeviceConfig(), "
+        f"{{'coroutine': '{JOBS}:hang'}}, waves=sys.argv[2])\n"
+        "except KeyboardInterrupt: sys.exit(130)\n"
+    )
+    verilog = tmp_path / "memory_copier.v"
+    verilog.write_text(_simple())
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", script, str(verilog), str(waves)], env=environment)
+    deadline = time.monotonic() + 120
+    while not waves.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    raw = waves.read_bytes()
+    # An FST file that was closed starts with a header block (type 0) whose end time is not 0.
+    assert raw[0] == 0
+    assert int.from_bytes(raw[17:25], "big") > 0
+    assert len(raw) > 1000
