@@ -9,13 +9,14 @@ from amaranth.lib.wiring import In, Out
 
 from ..interfaces import RegisterPort
 
-__all__ = ["RegisterArbiter", "RegisterRouter", "Window"]
+__all__ = ["RegisterArbiter", "RegisterRouter", "Window", "check_windows"]
 
 Window = tuple[str, int, int, int]
 """Name of the port, BAR, first offset and size in bytes."""
 
 
-def _check_windows(windows: Sequence[Window]) -> None:
+def check_windows(windows: Sequence[Window]) -> None:
+    """Errors: ``ValueError`` if names repeat, windows overlap, or one is not within a BAR."""
     names = [name for name, _bar, _base, _size in windows]
     for name, bar, base, size in windows:
         if not name.isidentifier() or name in ("i", "idle", "signature") or names.count(name) > 1:
@@ -44,7 +45,7 @@ class RegisterRouter(wiring.Component):
     """
 
     def __init__(self, windows: Sequence[Window]):
-        _check_windows(windows)
+        check_windows(windows)
         self._windows = tuple(windows)
         self.i: Any
         self.idle: Any
