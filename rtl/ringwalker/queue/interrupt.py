@@ -1,110 +1,154 @@
-"""Whether the driver wants to hear of a used buffer, asked after the used ring was written.
+"""Whether the driver wants to hear of used buffers.
 
-Ref: virtio 1.4, 2.7.7 (Used Buffer Notification Suppression).
+Ref: virtio 1.4, 2.7.7 (Used Buffer Notification Suppression), 4.1.5.3 (Used Buffer Notifications).
 """
+
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from ..interfaces import DmaReadPort, QueueRead
 from ..spec.common import NO_VECTOR
 from ..spec.ring import AVAIL_F_NO_INTERRUPT, AVAIL_FLAGS_OFFSET, AVAIL_IDX_OFFSET
-from ..streams import QUEUE_BITS, Visit
+from ..streams import QUEUE_BITS, DmaReadRequest, Visit
 from .fifo import StreamFifo
 
-__all__ = ["InterruptStage"]
+__all__ = ["InterruptStage", "UsedQueues"]
 
 _FLAGS_BYTES = AVAIL_IDX_OFFSET - AVAIL_FLAGS_OFFSET
 
 
-class _Question(data.Struct):
-    """A read of flags under way; ``odd``: they are in the upper half of their dword."""
+class UsedQueues(wiring.Component):
+    """Queues that wait for their turn, each at most once, first come first served.
 
-    vector: unsigned(16)
-    odd: unsigned(1)
+    Members: ``i``, taken at once, without effect if the queue waits already; ``o``, one cycle later at the
+    earliest; ``idle``: none waits. Whoever takes a queue acts for all that came on ``i`` up to that cycle.
+    """
+
+    i: Any
+    o: Any
+    idle: Any
+
+    def __init__(self, queues: int):
+        if not 1 <= queues <= 1 << QUEUE_BITS:
+            raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
+        self._queues = queues
+        visit: Any = Visit
+        super().__init__(
+            {"i": In(stream.Signature(visit)), "o": Out(stream.Signature(visit)), "idle": Out(1, init=1)}
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.order = order = StreamFifo(Visit, self._queues)
+        waits = Signal(self._queues)
+        entering, leaving = Signal.like(waits), Signal.like(waits)
+        again = (waits >> self.i.payload.queue)[0]
+        m.d.comb += [
+            self.i.ready.eq(1),
+            order.i.valid.eq(self.i.valid & ~again),
+            order.i.payload.eq(self.i.payload),
+            self.o.valid.eq(order.o.valid),
+            self.o.payload.eq(order.o.payload),
+            order.o.ready.eq(self.o.ready),
+            entering.eq(order.i.valid << self.i.payload.queue),
+            leaving.eq((order.o.valid & order.o.ready) << order.o.payload.queue),
+            self.idle.eq(order.idle),
+        ]
+        m.d.sync += waits.eq((waits & ~leaving) | entering)
+        return m
 
 
 class InterruptStage(wiring.Component):
-    """For each used buffer reads ``avail.flags`` and passes on the queue's vector unless it forbids.
+    """Reads ``avail.flags`` after a used index was written, and notifies unless the driver said not to.
 
-    The read is asked for after the index write, through a stream that keeps their order, so a driver that
-    clears the flag and then finds the used ring unchanged will be notified. Further ``used`` of the same
-    queue that arrive before the read was asked for are served by it. With MSI-X enabled and no vector nothing
-    is read.
+    Parameters: ``data_width`` in bits; ``queues``, how many there are; ``depth``, how many reads are under
+    way at most.
 
-    Parameters: ``depth``, how many reads are under way at most.
+    Members:
 
-    Members (W is ``data_width``): ``used`` In stream of Visit; ``table`` Out(QueueRead()); ``read``
-    Out(DmaReadPort(W)); ``msix_enable`` In 1; ``interrupts`` Out stream of 16-bit vectors; ``fail`` Out 1, a
-    pulse when a read failed (no notification then); ``idle`` Out 1.
+    - ``used``: queues whose used index was written; always ready. What comes while the same queue waits
+      for its read is served by that one read.
+    - ``table``: the queue table; ``read``: reads of 2 bytes. They must not pass the writes of the used index.
+    - ``msix_enable``: without it a queue has no vector of its own, and is always asked about.
+    - ``interrupts``: the vector of the queue. In MSI-X mode a queue with NO_VECTOR is skipped, unread.
+    - ``fail``: a pulse for a read that failed; there is no notification then.
+    - ``idle``: nothing is under way.
 
-    Latency: 2 cycles from a used buffer to its read, 1 from the answer to the vector.
+    The read is requested three cycles after ``used``, the vector is out one cycle after its answer.
     """
 
-    def __init__(self, data_width: int, depth: int = 8):
+    used: Any
+    table: Any
+    read: Any
+    msix_enable: Any
+    interrupts: Any
+    fail: Any
+    idle: Any
+
+    def __init__(self, data_width: int, queues: int, depth: int = 4):
+        self._queues = queues
         self._depth = depth
+        visit: Any = Visit
         super().__init__(
             {
-                "used": In(stream.Signature(Visit)),
+                "used": In(stream.Signature(visit)),
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
                 "msix_enable": In(1),
-                "interrupts": Out(stream.Signature(16)),
+                "interrupts": Out(stream.Signature(unsigned(16))),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }
         )
 
     def elaborate(self, platform):
-        m = Module()
-        m.submodules.questions = questions = StreamFifo(_Question, self._depth)
-        self._ask(m, questions)
-        self._hear(m, questions)
-        return m
+        m: Any = Module()
+        context = data.StructLayout({"vector": 16, "odd": 1})
+        m.submodules.waiting = waiting = UsedQueues(self._queues)
+        m.submodules.under_way = under_way = StreamFifo(context, self._depth)
+        connect(m, wiring.flipped(self.used), waiting.i)
 
-    def _ask(self, m, questions):
-        """From a used buffer to a read of its queue's flags."""
-        looked = Signal()
-        queue = Signal(QUEUE_BITS)
-        row, request, used = self.table.row, self.read.requests, self.used
-        address = row.driver + AVAIL_FLAGS_OFFSET
-        unwanted = self.msix_enable & (row.vector == NO_VECTOR)
-        asked = request.valid & request.ready
-        same = looked & (used.payload.queue == queue)
+        # Two steps: the row is looked up, then a read is asked for.
+        looked, asking = Signal(), Signal()
+        request: Any = Signal(DmaReadRequest)
+        vector = Signal(16)
+        row = self.table.row
+        step = Signal()
         m.d.comb += [
-            request.valid.eq(looked & ~unwanted & questions.i.ready),
-            request.payload.address.eq(Cat(Const(0, 1), address[1:64])),
-            request.payload.length.eq(_FLAGS_BYTES),
-            questions.i.valid.eq(asked),
-            questions.i.payload.vector.eq(row.vector),
-            questions.i.payload.odd.eq(address[1]),
-            # One of the same queue may join until the read is on its way, but not in that very cycle.
-            used.ready.eq(~looked | asked | unwanted | same),
-            self.table.en.eq(used.valid & used.ready),
-            self.table.index.eq(used.payload.queue),
-            self.idle.eq(~looked & questions.idle & ~self.interrupts.valid),
+            step.eq(~asking | (self.read.requests.valid & self.read.requests.ready)),
+            waiting.o.ready.eq(step),
+            self.table.en.eq(waiting.o.valid & step),
+            self.table.index.eq(waiting.o.payload.queue),
+            self.read.requests.valid.eq(asking & under_way.i.ready),
+            self.read.requests.payload.eq(request),
+            under_way.i.valid.eq(asking & self.read.requests.ready),
+            under_way.i.payload.vector.eq(vector),
+            under_way.i.payload.odd.eq(request.address[1]),
         ]
-        with m.If(used.valid & used.ready):
-            m.d.sync += [looked.eq(1), queue.eq(used.payload.queue)]
-        with m.Elif(asked | unwanted):
-            m.d.sync += looked.eq(0)
+        with m.If(step):
+            m.d.sync += [
+                looked.eq(waiting.o.valid),
+                asking.eq(looked & ~(self.msix_enable & (row.vector == NO_VECTOR))),
+                request.address.eq(Cat(Const(0, 1), (row.driver + AVAIL_FLAGS_OFFSET)[1:64])),
+                request.length.eq(_FLAGS_BYTES),
+                vector.eq(row.vector),
+            ]
 
-    def _hear(self, m, questions):
-        """From the answer to a notification."""
-        answer, question = self.read.data, questions.o.payload
-        halves = answer.payload.data[:32]
-        flags = Mux(question.odd, halves[16:], halves[:16])
-        free = ~self.interrupts.valid | self.interrupts.ready
-        take = Signal()
-        m.d.comb += [
-            take.eq(answer.valid & questions.o.valid & free),
-            answer.ready.eq(take),
-            questions.o.ready.eq(take & answer.payload.last),
-        ]
-        m.d.sync += self.fail.eq(take & answer.payload.error)
-        with m.If(self.interrupts.ready):
-            m.d.sync += self.interrupts.valid.eq(0)
-        with m.If(take & ~answer.payload.error & ((flags & AVAIL_F_NO_INTERRUPT) == 0)):
-            m.d.sync += [self.interrupts.valid.eq(1), self.interrupts.payload.eq(question.vector)]
+        answer = self.read.data
+        bits = 8 * _FLAGS_BYTES
+        flags = Mux(under_way.o.payload.odd, answer.payload.data[bits : 2 * bits], answer.payload.data[:bits])
+        room = ~self.interrupts.valid | self.interrupts.ready
+        m.d.comb += [answer.ready.eq(room), under_way.o.ready.eq(answer.valid & room)]
+        m.d.sync += self.fail.eq(answer.valid & room & answer.payload.error)
+        with m.If(room):
+            m.d.sync += [
+                self.interrupts.valid.eq(
+                    answer.valid & ~answer.payload.error & ((flags & AVAIL_F_NO_INTERRUPT) == 0)
+                ),
+                self.interrupts.payload.eq(under_way.o.payload.vector),
+            ]
+        m.d.comb += self.idle.eq(waiting.idle & ~looked & ~asking & under_way.idle & ~self.interrupts.valid)
         return m

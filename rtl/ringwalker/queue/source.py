@@ -39,7 +39,8 @@ class DescriptorSource(wiring.Component):
 
     Members: ``requests``, ``responses``; ``table``, the queue table; ``read``, reads of 16 bytes;
     ``idle``: no request is under way. The index must have been checked against the queue's size. Who
-    asks may not count on the order of the responses, only on ``slot``. The read is requested one cycle after the request was taken; one request a cycle.
+    asks may not count on the order of the responses, only on ``slot``. The read is requested one cycle
+    after the request was taken; one request a cycle.
     """
 
     def __init__(self, data_width: int, depth: int):

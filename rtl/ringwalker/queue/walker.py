@@ -91,7 +91,7 @@ class RingWalker(wiring.Component):
         m.submodules.gather = gather = Gather(width, config.max_read_request, config.read_tags)
         m.submodules.scatter = scatter = Scatter(width)
         m.submodules.used = used = UsedWriter(width, config.queues)
-        m.submodules.interrupt = interrupt = InterruptStage(width, _FLAGS_TAGS)
+        m.submodules.interrupt = interrupt = InterruptStage(width, config.queues, _FLAGS_TAGS)
         function = self.function
 
         connect(m, flipped(self.doorbells), scheduler.doorbells)
