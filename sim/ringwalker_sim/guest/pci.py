@@ -12,9 +12,12 @@ from ringwalker.spec.pci import (
     MSIX_CAPABILITY,
     MSIX_ENTRY_BYTES,
     MSIX_TABLE_ENTRY,
+    PCIE_CAPABILITY,
     BarType,
     CapabilityId,
     Command,
+    DeviceCapabilities,
+    DeviceControl,
     MsixControl,
     Status,
 )
@@ -35,6 +38,15 @@ _SECONDARY_BUS = 0x19
 """Secondary bus number in the header of a bridge (type 1)."""
 _BIR = 0b111
 """The bits of an MSI-X offset register that name the BAR."""
+
+
+def _size_code(size: int) -> int:
+    """The code of a payload or read request size: 0 for 128 bytes, 5 for 4096."""
+    return size.bit_length() - 8
+
+
+def _lowest(mask: int) -> int:
+    return int(mask & -mask)
 
 
 @dataclass
@@ -131,6 +143,22 @@ class PciDevice:
             enable |= Command.IO_ENABLE if bar.io else Command.MEMORY_ENABLE
         await self.set_command(enable)
         await self._walk_capabilities()
+        if assign:
+            await self._set_sizes()
+
+    async def _set_sizes(self) -> None:
+        """Let the function send and ask for packets as large as it and the root complex can."""
+        for capability in self.find_capabilities(CapabilityId.PCI_EXPRESS):
+            at = capability.offset
+            able = await self.read(PCIE_CAPABILITY.device_capabilities, at)
+            largest = able & DeviceCapabilities.MAX_PAYLOAD_SUPPORTED
+            payload = min(largest, _size_code(self.port.max_payload))
+            read_request = _size_code(self.port.max_read_request)
+            control = await self.read(PCIE_CAPABILITY.device_control, at)
+            control &= ~int(DeviceControl.MAX_PAYLOAD_SIZE | DeviceControl.MAX_READ_REQUEST_SIZE)
+            control |= payload * _lowest(DeviceControl.MAX_PAYLOAD_SIZE)
+            control |= read_request * _lowest(DeviceControl.MAX_READ_REQUEST_SIZE)
+            await self.write(PCIE_CAPABILITY.device_control, control, at)
 
     async def _identify(self) -> None:
         class_code = 0

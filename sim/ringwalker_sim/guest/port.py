@@ -61,12 +61,14 @@ class Port(ABC):
     ``disk``: the image behind the device's storage port where the engine has one (with an attribute ``array``
     of bytes), only for checking what the device did to it.
     ``mmio32``, ``mmio64``, ``io``: where base address registers may be put; empty ranges when something else
-    assigns them.
+    assigns them. ``max_payload`` and ``max_read_request``, in bytes, are what the root complex allows.
     """
 
     memory: GuestMemory
     disk: Any = None
     clock_mhz: int = 250
+    max_payload: int = 128
+    max_read_request: int = 512
     mmio32: range = range(0xC000_0000, 0xE000_0000)
     mmio64: range = range(0x40_0000_0000, 0x80_0000_0000)
     io: range = range(0x1000, 0x1_0000)

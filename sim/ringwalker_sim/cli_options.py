@@ -1,0 +1,84 @@
+"""Options that several commands have, and what they come to."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from ringwalker.config import DeviceConfig
+
+__all__ = [
+    "UsageError",
+    "add_device_options",
+    "add_engine_option",
+    "byte_count",
+    "check_output",
+    "device_config",
+    "positive",
+]
+
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+class UsageError(ValueError):
+    """Something that the person asked for cannot be; the message says what."""
+
+
+def byte_count(text: str) -> int:
+    """A number of bytes: ``4096``, ``4k``, ``1M``."""
+    scale = _UNITS.get(text[-1:].lower(), 1)
+    digits = text[:-1] if scale > 1 else text
+    if not digits.isdecimal() or int(digits) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes like 4096, 4k or 1M")
+    return int(digits) * scale
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 up; ``10k`` is 10000."""
+    scale = {"k": 1000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+    digits = text[:-1] if scale > 1 else text
+    if not digits.isdecimal() or int(digits) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(digits) * scale
+
+
+def add_engine_option(parser: Any) -> None:
+    """``--engine``."""
+    from .engines import ENGINES
+
+    text = "what simulates the device (default native; memory: a model in Python, without the hardware)"
+    parser.add_argument("--engine", choices=ENGINES, default="native", help=text)
+
+
+def add_device_options(parser: Any) -> None:
+    """``--config`` and the options that change single settings of it."""
+    group = parser.add_argument_group("device")
+    group.add_argument("--config", metavar="FILE.toml", help="configuration of the device")
+    group.add_argument("--data-width", type=int, choices=(64, 128, 256, 512), help="bits a beat")
+    group.add_argument("--queues", metavar="N", type=int, help="how many queues the device has")
+    text = "who the device says it is: vendor 0x5000 (2007) or 0x1af4 (oasis)"
+    group.add_argument("--preset", choices=("2007", "oasis"), help=text)
+
+
+def device_config(options: argparse.Namespace) -> DeviceConfig:
+    """The configuration that the options of :func:`add_device_options` describe."""
+    config = DeviceConfig.from_toml(options.config) if options.config else DeviceConfig()
+    changes: dict[str, Any] = {}
+    if options.data_width is not None:
+        changes["data_width"] = options.data_width
+    if options.queues is not None:
+        changes["queues"] = options.queues
+    if options.preset is not None:
+        changes["identity"] = dataclasses.replace(config.identity, preset=options.preset)
+    return dataclasses.replace(config, **changes)
+
+
+def check_output(option: str, name: str | None) -> None:
+    """See that a file can be written, before the work that fills it. ``-`` is standard output."""
+    if name is None or name == "-":
+        return
+    path = Path(name)
+    if path.is_dir():
+        raise UsageError(f"{option} {name}: is a folder")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {name}: there is no folder {path.parent}")

@@ -1,0 +1,120 @@
+"""What the command line shows: progress on the terminal, tables, JSON."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+__all__ = ["print_bench", "print_result", "progress_bar", "status_line", "write_json"]
+
+_REFRESH_S = 0.1
+
+
+def write_json(name: str, content: Mapping[str, Any]) -> None:
+    """Write ``content`` to a file, or to standard output for ``-``."""
+    text = json.dumps(content, indent=2) + "\n"
+    if name == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        Path(name).write_text(text)
+
+
+@contextmanager
+def status_line(text: str) -> Iterator[Callable[[str], None]]:
+    """A line on the terminal that says what is under way; nothing when it is not a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _text: None
+        return
+    with console.status(text) as status:
+        yield lambda new: status.update(new)
+
+
+@contextmanager
+def progress_bar() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """A progress bar on a terminal (standard error): functions that move it and that set its text."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield (lambda _name, _done, _total: None), (lambda _text: None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        next_update = 0.0
+
+        def move(name: str, done: int, total: int) -> None:
+            nonlocal next_update
+            now = time.monotonic()
+            if now >= next_update or done == total:
+                next_update = now + _REFRESH_S
+                bar.update(task, description=name, completed=done, total=total)
+
+        yield move, lambda text: bar.update(task, description=text)
+
+
+def _console(json_name: str | None) -> Console:
+    """Tables go to standard output unless the JSON is there."""
+    return Console(stderr=json_name == "-", highlight=False)
+
+
+def print_result(result: Mapping[str, Any], json_name: str | None = None) -> None:
+    """The table at the end of a run."""
+    table = Table(title=f"{result['engine']} engine", show_header=len(result["phases"]) > 1, min_width=40)
+    table.add_column("")
+    columns = [*result["phases"], result] if len(result["phases"]) > 1 else [result]
+    for column in columns:
+        table.add_column(column.get("name", "all"), justify="right")
+
+    def row(title: str, value: Callable[[Mapping[str, Any]], str]) -> None:
+        table.add_row(title, *(value(column) for column in columns))
+
+    row("requests", lambda item: f"{item['requests']:,}")
+    row("bytes", lambda item: f"{item['bytes']:,}")
+    row("errors", lambda item: f"{item['errors']:,}")
+    row("cycles", lambda item: f"{item['cycles']:,}")
+    row("bytes a cycle", lambda item: f"{item['bytes_per_cycle']:.2f}")
+    for name in ("p50", "p99", "max"):
+        row(f"latency {name}, cycles", lambda item, name=name: f"{item['latency_cycles'][name]:,}")
+    row("seconds", lambda item: f"{item['wall_s']:.2f}")
+    row("cycles a second", lambda item: f"{item['cycles_per_second']:,.0f}")
+    console = _console(json_name)
+    console.print(table)
+    if result["tlps"]:
+        packets = Table(title="TLPs", show_header=False, min_width=40)
+        packets.add_column("")
+        packets.add_column("", justify="right")
+        for kind, count in result["tlps"].items():
+            packets.add_row(kind, f"{count:,}")
+        console.print(packets)
+
+
+def print_bench(rows: list[Mapping[str, Any]], ratio: float, json_name: str | None = None) -> None:
+    """Two engines beside each other."""
+    table = Table(title="the same workload on both engines")
+    table.add_column("engine")
+    for title in ("requests", "cycles", "seconds", "cycles a second"):
+        table.add_column(title, justify="right")
+    for item in rows:
+        table.add_row(
+            item["engine"],
+            f"{item['requests']:,}",
+            f"{item['cycles']:,}",
+            f"{item['wall_s']:.2f}",
+            f"{item['cycles_per_second']:,.0f}",
+        )
+    console = _console(json_name)
+    console.print(table)
+    console.print(f"native is {ratio:.1f} times as fast as cocotb")
