@@ -63,6 +63,7 @@ class RamDisk(wiring.Component):
             port.read_data.p.data.eq(Mux(loaded_bad, 0, read_port.data)),
             port.read_data.p.last.eq(loaded_last),
             read_port.addr.eq(address),
+            read_port.en.eq(0),
             write_port.addr.eq(address),
             write_port.data.eq(port.write_data.p.data),
             results.i.p.eq(bad),
