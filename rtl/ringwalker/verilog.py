@@ -5,6 +5,7 @@ port: stream ``requests`` with a payload of ``address`` and ``length`` becomes `
 ``requests_ready``, ``requests_address`` and ``requests_length``; nested structs join with ``_`` too.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -85,10 +86,33 @@ class FlatTop(Elaboratable):
         return [self._domain.clk, self._domain.rst, *self.signals.values()]
 
 
+_MODULE = re.compile(r"^module .*?^endmodule$", re.MULTILINE | re.DOTALL)
+_TRIGGER = re.compile(r"^  reg (\\\S*dump_module\S*) +=", re.MULTILINE)
+_BARE_ALWAYS = re.compile(r"^  always @\*\n    (\S.*;)$", re.MULTILINE)
+
+
+def _trigger_constants(text: str) -> str:
+    """Give ``always @*`` blocks of one statement the trigger at time 0 that the others have.
+
+    Yosys writes the constant fields of a struct whose other fields are computed as ``always @* x[7:4] =
+    4'h1``. A block that reads nothing never runs, and simulators would leave the field at 0.
+    """
+
+    def in_module(module: re.Match[str]) -> str:
+        body = module[0]
+        trigger = _TRIGGER.search(body)
+        if trigger is None:
+            return body
+        start = f"  always @* begin\n    if ({trigger[1]} ) begin end\n    "
+        return _BARE_ALWAYS.sub(lambda block: f"{start}{block[1]}\n  end", body)
+
+    return _MODULE.sub(in_module, text)
+
+
 def to_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:
     """Verilog of ``component`` as module ``name``, without source locations, and its ports."""
     top = FlatTop(component)
     text = verilog.convert(
         top, name=name, ports=top.port_signals(), strip_internal_attrs=True, emit_src=False
     )
-    return text, top.ports
+    return _trigger_constants(text), top.ports
