@@ -1,7 +1,7 @@
 """What a TLP costs on the wire, in bytes.
 
 Ref: Neugebauer et al., "Understanding PCIe performance for end host networking", SIGCOMM 2018, section 3.
-The costs hold the framing, the sequence number, the LCRC and the TLP header, for 64-bit addresses, without ECRC.
+The costs hold framing, sequence number, LCRC and TLP header, for 64-bit addresses, without ECRC.
 """
 
 __all__ = ["COMPLETION_BYTES", "REQUEST_32_BYTES", "REQUEST_64_BYTES"]

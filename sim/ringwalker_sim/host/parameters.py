@@ -95,7 +95,10 @@ class HostParameters:
         boundary = self.read_completion_boundary
         _check(boundary in (64, 128), "read_completion_boundary", boundary, "64 or 128")
         _check(
-            0 <= self.link_bytes_per_cycle < 65536, "link_bytes_per_cycle", self.link_bytes_per_cycle, "0 or more"
+            0 <= self.link_bytes_per_cycle < 65536,
+            "link_bytes_per_cycle",
+            self.link_bytes_per_cycle,
+            "0 or more",
         )
         for name, value in self.stall_probabilities().items():
             _check(name in STREAMS, "stalls", name, f"one of {', '.join(STREAMS)}")

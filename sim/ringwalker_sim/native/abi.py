@@ -11,20 +11,30 @@ from ringwalker.verilog import PortInfo
 from ..host.link import COMPLETION_BYTES, REQUEST_32_BYTES, REQUEST_64_BYTES
 from ..host.parameters import STREAMS, Fault, Split
 
-__all__ = ["EVENT_FORMAT", "CEvent", "CParameters", "CStats", "EventKind", "Outcome", "generated_header"]
+__all__ = [
+    "EVENT_FORMAT",
+    "PARAMETERS",
+    "STATS",
+    "CEvent",
+    "CParameters",
+    "CStats",
+    "EventKind",
+    "Outcome",
+    "generated_header",
+]
 
 
 class EventKind(enum.IntEnum):
     """Why the clock stopped."""
 
     COMPLETION = 1
-    """A request of the CPU was answered: ``status`` is an :class:`Outcome`, ``a`` the ticket, ``b`` the data."""
+    """A request of the CPU was answered: ``status`` is an :class:`Outcome`, ``a`` the ticket, ``b`` data."""
     MESSAGE = 2
     """A message signalled interrupt: ``a`` its address, ``b`` its data."""
     INTX = 3
     """The INTx level changed to ``b``."""
     WATCH = 4
-    """A watched range was accessed: bit 0 of ``status`` for a write, the watch's number above; ``a``, ``b``."""
+    """A watched range was accessed: ``status`` is 1 for a write plus twice the watch's number."""
     FAULT = 5
     """The device accessed ``b`` bytes at ``a`` in vain; ``status`` 1 for a write. The clock goes on."""
     ERROR = 6
@@ -101,19 +111,19 @@ _C_TYPES = {32: ctypes.c_uint32, 64: ctypes.c_uint64}
 class CParameters(ctypes.Structure):
     """``struct Parameters``: 64-bit integers. Stalls are in 2**-32, ``link_rate`` in 2**-16 bytes a cycle."""
 
-    _fields_ = [(name, ctypes.c_uint64) for name in PARAMETERS]  # noqa: RUF012
+    _fields_ = [(name, ctypes.c_uint64) for name in PARAMETERS]
 
 
 class CStats(ctypes.Structure):
     """``struct Stats``: 64-bit counters. ``*_bytes`` count the wire, ``*_payload`` data alone."""
 
-    _fields_ = [(name, ctypes.c_uint64) for name in STATS]  # noqa: RUF012
+    _fields_ = [(name, ctypes.c_uint64) for name in STATS]
 
 
 class CEvent(ctypes.Structure):
     """``struct Event``."""
 
-    _fields_ = [(name, _C_TYPES[width]) for name, width in _EVENT]  # noqa: RUF012
+    _fields_ = [(name, _C_TYPES[width]) for name, width in _EVENT]
 
 
 def _enum(name: str, members: type[enum.Enum]) -> list[str]:

@@ -74,7 +74,12 @@ def _run(command: Sequence[str], folder: Path, what: str) -> None:
 def _variant_flags(waves: bool, sanitize: bool) -> list[str]:
     flags = [f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_FST={int(waves)}", f"-DRW_WAVES={int(waves)}"]
     if sanitize:
-        flags += [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+        flags += [
+            f"-fsanitize={SANITIZERS}",
+            "-fno-sanitize-recover=undefined",
+            "-fno-omit-frame-pointer",
+            "-g",
+        ]
     return flags
 
 

@@ -19,7 +19,7 @@ from ringwalker.verilog import to_verilog
 
 from ..host import Fault, HostParameters
 from ..memory import Access, DiskImage, GuestMemory, Watch
-from .abi import EVENT_FORMAT, STATS, CEvent, CParameters, CStats, EventKind, Outcome
+from .abi import EVENT_FORMAT, PARAMETERS, STATS, CEvent, CParameters, CStats, EventKind, Outcome
 from .build import TOP, build_library
 from .library import load
 from .verilog_cache import device_verilog
@@ -117,15 +117,14 @@ class NativeEngine:
 
     def _parameters(self, seed: int) -> CParameters:
         host = self.host
-        names = {name for name, _type in CParameters._fields_}
-        values = {name: int(getattr(host, name)) for name in names if hasattr(host, name)}
+        values = {name: int(getattr(host, name)) for name in PARAMETERS if hasattr(host, name)}
         values["seed"] = seed & all_ones(8)
         values["link_rate"] = int(host.link_bytes_per_cycle * 65536)
         values["msi_first"], values["msi_last"] = host.msi_window
         values["period_ps"] = 1_000_000 // self.config.clock_mhz
         for name, probability in host.stall_probabilities().items():
             values[f"stall_{name}"] = int(probability * 2**32)
-        assert set(values) == names, names ^ set(values)
+        assert set(values) == set(PARAMETERS), set(values) ^ set(PARAMETERS)
         return CParameters(**values)
 
     # --- life ---------------------------------------------------------------------------------------------

@@ -85,9 +85,7 @@ class NativePort(Loop, Port):
     async def config_write(self, bdf: int, offset: int, size: int, value: int) -> None:
         """Write configuration space."""
         if self.engine.reaches(bdf):
-            await self._request(
-                RequestKind.CONFIG_WRITE_0, offset, size, value.to_bytes(size, "little"), bdf
-            )
+            await self._request(RequestKind.CONFIG_WRITE_0, offset, size, value.to_bytes(size, "little"), bdf)
 
     async def memory_read(self, address: int, size: int) -> int:
         """Read memory space; all ones when the device refuses."""

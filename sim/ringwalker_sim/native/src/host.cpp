@@ -6,11 +6,16 @@
 #include "request_rules.h"
 
 namespace rw {
+namespace {
+
+constexpr std::uint64_t up_buffer = 512;  // bytes of packets that wait for the link in the device's port
+
+}  // namespace
 
 Host::Host(const Parameters& parameters, const char* trace)
     : shared_(parameters),
-      up_(parameters.link_rate),
-      down_(parameters.link_rate),
+      up_(parameters.link_rate, up_buffer),
+      down_(parameters.link_rate, 0),
       stalls_(parameters.seed ^ 0x7374616cu),
       pins_((context_.traceEverOn(trace != nullptr), context_)) {
   if (trace == nullptr) return;

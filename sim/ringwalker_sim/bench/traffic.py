@@ -5,7 +5,7 @@ They have the ports of the device's top, so that the host model can be tested an
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,38 +16,52 @@ from ringwalker.spec.pci import HEADER
 from ringwalker.spec.tlp import CompletionStatus, RequestKind
 from ringwalker.streams import StorageOp, completion_beat, request_beat
 
-__all__ = ["DEVICE_ID", "VENDOR_ID", "CopyRegisters", "DiskCopier", "MemoryCopier", "RegisterFace", "tlp_ports"]
+__all__ = [
+    "DEVICE_ID",
+    "VENDOR_ID",
+    "CopyRegisters",
+    "DiskCopier",
+    "MemoryCopier",
+    "RegisterFace",
+    "tlp_ports",
+]
 
 VENDOR_ID, DEVICE_ID = 0x5000, 0x00FE
 _LOW = [0, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0]
 _HIGH = [0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3]
 
 
-class CopyRegisters(data.Struct):
-    """What the CPU writes, dword by dword at offset 0 of memory space (any address: only bits 7:0 count).
+CopyRegisters: Any = data.StructLayout(
+    {
+        "source": 64,
+        "destination": 64,
+        "message_address": 64,
+        "message_data": 32,
+        "chunks": 32,
+        "control": 32,
+        "done": 32,
+        "errors": 32,
+        "pad": 32,
+    }
+)
+"""What the CPU writes, dword by dword at offset 0 of memory space (any address: only bits 5:2 count).
 
-    Writing ``control`` starts a copy of ``chunks`` chunks. ``done`` (read only) is 1 when the last byte was
-    written, ``errors`` (read only) counts chunks whose read failed; they are left out.
-    """
+Writing ``control`` starts a copy of ``chunks`` chunks. ``done`` (read only) is 1 when the last byte was
+written, ``errors`` (read only) counts chunks whose read failed; they are left out.
+"""
 
-    source: unsigned(64)
-    destination: unsigned(64)
-    message_address: unsigned(64)
-    message_data: unsigned(32)
-    chunks: unsigned(32)
-    control: unsigned(32)
-    done: unsigned(32)
-    errors: unsigned(32)
-    pad: unsigned(32)
+
+def _stream(payload: Any) -> stream.Signature:
+    return stream.Signature(payload)
 
 
 def tlp_ports(data_width: int) -> dict[str, Any]:
     """The four TLP streams and the interrupt pin, as signature members."""
     return {
-        "completer_request": In(stream.Signature(request_beat(data_width))),
-        "completer_completion": Out(stream.Signature(completion_beat(data_width))),
-        "requester_request": Out(stream.Signature(request_beat(data_width))),
-        "requester_completion": In(stream.Signature(completion_beat(data_width))),
+        "completer_request": In(_stream(request_beat(data_width))),
+        "completer_completion": Out(_stream(completion_beat(data_width))),
+        "requester_request": Out(_stream(request_beat(data_width))),
+        "requester_completion": In(_stream(completion_beat(data_width))),
         "intx": Out(1),
     }
 
@@ -63,8 +77,8 @@ class RegisterFace(wiring.Component):
     def __init__(self, data_width: int):
         super().__init__(
             {
-                "i": In(stream.Signature(request_beat(data_width))),
-                "o": Out(stream.Signature(completion_beat(data_width))),
+                "i": In(_stream(request_beat(data_width))),
+                "o": Out(_stream(completion_beat(data_width))),
                 "registers": Out(CopyRegisters),
                 "started": Out(1),
                 "done": In(1),
@@ -75,14 +89,18 @@ class RegisterFace(wiring.Component):
         self.i: Any
         self.o: Any
         self.registers: Any
+        self.started: Any
+        self.done: Any
+        self.errors: Any
+        self.requester_id: Any
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         header = self.i.p.header
-        count = CopyRegisters.as_shape().size // 32
+        count = CopyRegisters.size // 32
         words = Array([Signal(32, name=f"register_{n}") for n in range(count)])
         shown = Array(list(words))
-        names = {name: field.offset // 32 for name, field in CopyRegisters.as_shape()}
+        names = {name: field.offset // 32 for name, field in CopyRegisters}
         shown[names["done"]], shown[names["errors"]] = self.done, self.errors
         m.d.comb += self.registers.as_value().eq(Cat(*words))
         m.d.sync += self.started.eq(0)
@@ -107,7 +125,7 @@ class RegisterFace(wiring.Component):
             self._answer(m, header, Cat(shown[index], shown[index + 1]))
         return m
 
-    def _answer(self, m: Module, request: Any, words: Any) -> None:
+    def _answer(self, m: Any, request: Any, words: Any) -> None:
         o = self.o.p
         config_read = request.kind == RequestKind.CONFIG_READ_0
         memory_read = (request.kind == RequestKind.MEMORY_READ) & (request.length <= 2)
@@ -138,7 +156,7 @@ class RegisterFace(wiring.Component):
 class MemoryCopier(wiring.Component):
     """Copies ``chunks`` times ``chunk`` bytes with up to ``slots`` reads in flight, then sends a message.
 
-    ``source`` and ``destination`` must be multiples of ``chunk``, which is a power of two from 64 bytes to the
+    ``source`` and ``destination`` must be multiples of ``chunk``, a power of two from 64 bytes to the
     payload limit. Chunks are written in order, each as soon as it is there. ``intx`` is ``done``.
     """
 
@@ -146,25 +164,26 @@ class MemoryCopier(wiring.Component):
         self.data_width, self.chunk, self.slots = data_width, chunk, slots
         self.beats = chunk * 8 // data_width
         super().__init__(tlp_ports(data_width))
+        self.completer_request: Any
+        self.completer_completion: Any
         self.requester_request: Any
         self.requester_completion: Any
         self.intx: Any
 
     def elaborate(self, platform):
-        m = Module()
-        m.submodules.face = face = RegisterFace(self.data_width)
-        wiring.connect(m, face.i, wiring.flipped(self.completer_request))  # pyright: ignore[reportAttributeAccessIssue]
-        wiring.connect(m, wiring.flipped(self.completer_completion), face.o)  # pyright: ignore[reportAttributeAccessIssue]
-        m.submodules.buffer = memory = Memory(
-            shape=self.data_width, depth=self.slots * self.beats, init=[]
-        )
+        m: Any = Module()
+        face: Any = RegisterFace(self.data_width)
+        m.submodules.face = face
+        wiring.connect(m, face.i, wiring.flipped(self.completer_request))
+        wiring.connect(m, wiring.flipped(self.completer_completion), face.o)
+        m.submodules.buffer = memory = Memory(shape=self.data_width, depth=self.slots * self.beats, init=[])
         self._finished = Array([Signal(name=f"finished_{n}") for n in range(self.slots)])
         self._failed = Array([Signal(name=f"failed_{n}") for n in range(self.slots)])
         self._take_completions(m, memory.write_port())
         self._send_requests(m, memory.read_port(), face)
         return m
 
-    def _take_completions(self, m: Module, port: Any) -> None:
+    def _take_completions(self, m: Any, port: Any) -> None:
         i = self.requester_completion
         header = i.p.header
         slot = header.tag[: (self.slots - 1).bit_length()]
@@ -186,13 +205,13 @@ class MemoryCopier(wiring.Component):
             with m.If(i.p.last & (~header.has_data | (header.byte_count <= header.length * 4))):
                 m.d.sync += self._finished[slot].eq(1)
 
-    def _send_requests(self, m: Module, port: Any, face: RegisterFace) -> None:
+    def _send_requests(self, m: Any, port: Any, face: Any) -> None:
         o, registers = self.requester_request, face.registers
         bits = (self.slots - 1).bit_length()
         asked, written, errors = Signal(32), Signal(32), Signal(32)
         beat = Signal(range(self.beats))
         running, message, turn = Signal(), Signal(), Signal()
-        head = written[:bits]
+        head: Any = written[:bits]
         advance = ~o.valid | o.ready
         can_ask = running & (asked != registers.chunks) & (asked - written < self.slots)
         can_write = running & (written != asked) & self._finished[head]
@@ -209,7 +228,12 @@ class MemoryCopier(wiring.Component):
             with m.If(can_ask & (beat == 0) & (turn | ~can_write)):
                 self._header(m, face, RequestKind.MEMORY_READ, registers.source + (asked << step))
                 m.d.sync += [o.p.header.length.eq(self.chunk // 4), o.p.header.last_be.eq(0xF)]
-                m.d.sync += [o.p.header.tag.eq(asked[:bits]), o.p.dwords.eq(0), o.p.first.eq(1), o.p.last.eq(1)]
+                m.d.sync += [
+                    o.p.header.tag.eq(asked[:bits]),
+                    o.p.dwords.eq(0),
+                    o.p.first.eq(1),
+                    o.p.last.eq(1),
+                ]
                 m.d.sync += [asked.eq(asked + 1), turn.eq(0)]
             with m.Elif(can_write & self._failed[head]):
                 m.d.sync += [errors.eq(errors + 1), written.eq(written + 1)]
@@ -230,7 +254,7 @@ class MemoryCopier(wiring.Component):
         with m.If(face.started):
             m.d.sync += [running.eq(1), asked.eq(0), written.eq(0), errors.eq(0), face.done.eq(0)]
 
-    def _header(self, m: Module, face: RegisterFace, kind: RequestKind, address: Any) -> None:
+    def _header(self, m: Any, face: Any, kind: RequestKind, address: Any) -> None:
         o = self.requester_request
         m.d.sync += [
             o.valid.eq(1),
@@ -242,24 +266,27 @@ class MemoryCopier(wiring.Component):
 
 
 class DiskCopier(wiring.Component):
-    """Copies the first half of a disk onto its second half, a sector at a time, flushes, then raises ``intx``.
+    """Copies the first half of a disk onto the second, a sector at a time, flushes, then raises ``intx``.
 
-    It starts on its own when ``control`` is written. Register ``errors`` counts results that were errors.
+    It starts when ``control`` is written. Register ``errors`` counts results that were errors.
     """
 
     def __init__(self, data_width: int):
         self.data_width = data_width
         members = {**tlp_ports(data_width), "storage": Out(StoragePort(data_width)), "capacity": In(64)}
         super().__init__(members)
+        self.completer_request: Any
+        self.completer_completion: Any
         self.storage: Any
         self.intx: Any
         self.capacity: Any
 
     def elaborate(self, platform):
-        m = Module()
-        m.submodules.face = face = RegisterFace(self.data_width)
-        wiring.connect(m, face.i, wiring.flipped(self.completer_request))  # pyright: ignore[reportAttributeAccessIssue]
-        wiring.connect(m, wiring.flipped(self.completer_completion), face.o)  # pyright: ignore[reportAttributeAccessIssue]
+        m: Any = Module()
+        face: Any = RegisterFace(self.data_width)
+        m.submodules.face = face
+        wiring.connect(m, face.i, wiring.flipped(self.completer_request))
+        wiring.connect(m, wiring.flipped(self.completer_completion), face.o)
         storage, beats = self.storage, SECTOR_BYTES * 8 // self.data_width
         words = Array([Signal(self.data_width, name=f"word_{n}") for n in range(beats)])
         sector, beat, errors = Signal(64), Signal(range(beats)), Signal(32)
@@ -273,7 +300,11 @@ class DiskCopier(wiring.Component):
                 m.d.sync += [sector.eq(0), errors.eq(0), self.intx.eq(0)]
                 m.next = "ASK_READ"
             with m.State("ASK_READ"):
-                m.d.comb += [command.valid.eq(1), command.p.op.eq(StorageOp.READ), command.p.sector.eq(sector)]
+                m.d.comb += [
+                    command.valid.eq(1),
+                    command.p.op.eq(StorageOp.READ),
+                    command.p.sector.eq(sector),
+                ]
                 with m.If(command.ready):
                     m.next = "TAKE_DATA"
             with m.State("TAKE_DATA"):
