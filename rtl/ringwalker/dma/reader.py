@@ -162,7 +162,9 @@ class DmaReader(wiring.Component):
 
     def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory) -> None:
         """Read finished slots out of memory, in order."""
-        m.submodules.rows = rows = Memory(shape=max(1, (slots.rows - 1).bit_length()), depth=self.tags.slots, init=[])
+        m.submodules.rows = rows = Memory(
+            shape=max(1, (slots.rows - 1).bit_length()), depth=self.tags.slots, init=[]
+        )
         row_write, row_read = rows.write_port(), rows.read_port(domain="comb")
         data = self.port.data
         active, first, error = Signal(), Signal(), Signal()

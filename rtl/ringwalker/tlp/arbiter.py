@@ -11,6 +11,16 @@ from ..streams import request_beat
 __all__ = ["PacketArbiter", "TlpArbiter"]
 
 
+def _members(shape: Any, inputs: int) -> dict[str, Any]:
+    if inputs < 1:
+        raise ValueError(f"inputs must be at least 1, not {inputs!r}")
+    return {
+        **{f"i{k}": In(stream.Signature(shape)) for k in range(inputs)},
+        "o": Out(stream.Signature(shape)),
+        "idle": Out(1, init=1),
+    }
+
+
 class PacketArbiter(wiring.Component):
     """Takes whole packets, ``first`` to ``last``, from ``inputs`` streams of ``shape`` in turn (round robin).
 
@@ -24,17 +34,9 @@ class PacketArbiter(wiring.Component):
     idle: Any
 
     def __init__(self, shape: Any, inputs: int):
-        if inputs < 1:
-            raise ValueError(f"inputs must be at least 1, not {inputs!r}")
         self._shape = shape
         self.inputs = inputs
-        super().__init__(
-            {
-                **{f"i{k}": In(stream.Signature(shape)) for k in range(inputs)},
-                "o": Out(stream.Signature(shape)),
-                "idle": Out(1, init=1),
-            }
-        )
+        super().__init__(_members(shape, inputs))
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -84,14 +86,15 @@ class TlpArbiter(wiring.Component):
     idle: Any
 
     def __init__(self, data_width: int, inputs: int):
-        self._arbiter = PacketArbiter(request_beat(data_width), inputs)
-        super().__init__({**self._arbiter.signature.members, "requester_id": In(16)})
+        self.data_width = data_width
+        self.inputs = inputs
+        super().__init__({**_members(request_beat(data_width), inputs), "requester_id": In(16)})
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.arbiter = arbiter = self._arbiter
+        m.submodules.arbiter = arbiter = PacketArbiter(request_beat(self.data_width), self.inputs)
         out = arbiter.o.p
-        for k in range(arbiter.inputs):
+        for k in range(self.inputs):
             outer, inner = getattr(self, f"i{k}"), getattr(arbiter, f"i{k}")
             # The arbiter's output still holds the beat before, of the same packet.
             stamp = Mux(outer.p.first, self.requester_id, out.header.requester_id)

@@ -1,0 +1,48 @@
+"""TagRange and the division of tag space."""
+
+import pytest
+
+from ringwalker.dma.tags import LOW_TAGS, TAGS, TagRange, allocate_tags
+
+
+def test_slots_and_tags_correspond():
+    tags = TagRange(4, 3, 100, 5)
+    assert [tags.tag(k) for k in range(tags.slots)] == [4, 5, 6, 100, 101, 102, 103, 104]
+    assert [tags.slot(tags.tag(k)) for k in range(tags.slots)] == list(range(8))
+    for tag in (3, 7, 99, 105):
+        with pytest.raises(ValueError, match=str(tag)):
+            tags.slot(tag)
+    with pytest.raises(ValueError, match="slot"):
+        tags.tag(8)
+
+
+@pytest.mark.parametrize("counts", [[1], [32], [4, 16, 8, 4], [2, 128, 16, 4], [256], [1] * 32, [225] + [1] * 31, [40, 2]])
+def test_allocation_is_a_partition(counts):
+    ranges = allocate_tags(counts)
+    assert [tags.slots for tags in ranges] == counts
+    everything = [tags.tag(k) for tags in ranges for k in range(tags.slots)]
+    assert len(set(everything)) == len(everything) == sum(counts)
+    assert max(everything) < TAGS
+    assert all(tags.low_count >= 1 for tags in ranges)
+    assert sum(tags.low_count for tags in ranges) == min(LOW_TAGS, sum(counts))
+
+
+def test_few_readers_need_no_extended_tags():
+    assert allocate_tags([4, 16, 8, 4]) == [
+        TagRange(0, 4, 32, 0),
+        TagRange(4, 16, 32, 0),
+        TagRange(20, 8, 32, 0),
+        TagRange(28, 4, 32, 0),
+    ]
+
+
+@pytest.mark.parametrize("counts", [[], [0], [3, 0], [1] * 33, [200, 57]])
+def test_impossible_allocations_are_refused(counts):
+    with pytest.raises(ValueError, match="counts"):
+        allocate_tags(counts)
+
+
+@pytest.mark.parametrize("arguments", [(0, 0), (30, 3), (-1, 2), (0, 1, 31, 2), (0, 1, 250, 7)])
+def test_wrong_ranges_are_refused(arguments):
+    with pytest.raises(ValueError, match="tags must be"):
+        TagRange(*arguments)
