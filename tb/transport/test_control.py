@@ -142,6 +142,13 @@ class Driver:
         await self.set("device_status", int(status | DeviceStatus.DRIVER_OK))
         assert await self.get("device_status") == status | DeviceStatus.DRIVER_OK
 
+    async def wait_for_reset(self) -> None:
+        """Read device_status until it is 0."""
+        for _ in range(200):
+            if await self.get("device_status") == 0:
+                return
+        raise AssertionError("the reset does not end")
+
     async def set_up_queue(self, queue: int) -> None:
         await self.set("queue_select", queue)
         assert await self.get("queue_size") == QUEUE_SIZE
@@ -203,10 +210,7 @@ async def device_reset_from_any_state(dut):
         assert int(dut.halt.value)
         assert int(dut.asserted.value)
         dut.busy.value = 0
-        polls = 0
-        while await driver.get("device_status"):
-            polls += 1
-            assert polls < 200
+        await driver.wait_for_reset()
         assert not int(dut.asserted.value)
         assert not int(dut.driver_ok.value)
         visited = len(driver.visited)
@@ -227,13 +231,11 @@ async def reset_of_a_fresh_device_is_seen_to_end(dut):
         shown = [await driver.get("device_status") for _ in range(random.randrange(1, 6))]
         assert all(shown)
         dut.busy.value = 0
-        while await driver.get("device_status"):
-            pass
+        await driver.wait_for_reset()
         await driver.set("device_status", 1)
         assert await driver.get("device_status") == 1
         await driver.set("device_status", 0)
-        while await driver.get("device_status"):
-            pass
+        await driver.wait_for_reset()
 
 
 @cocotb.test()
@@ -288,8 +290,7 @@ async def device_reset_ends_queue_resets(dut):
             await driver.set("queue_reset", 1)
         await _cycles(dut, random.randrange(40))
         await driver.set("device_status", 0)
-        while await driver.get("device_status"):
-            pass
+        await driver.wait_for_reset()
         await _cycles(dut, 40)
         assert not int(dut.halt.value)
         for queue in range(QUEUES):

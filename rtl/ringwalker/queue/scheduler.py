@@ -69,9 +69,7 @@ class Scheduler(wiring.Component):
         m.d.sync += pending.eq((pending & ~taken & ~cleared) | rung)
 
         group = Signal(range(groups))
-        unseen: Any = Signal(
-            GROUP, init=-1
-        )  # those of this group that have not had their turn
+        unseen: Any = Signal(GROUP, init=-1)  # those of this group that have not had their turn
         candidates = Signal(GROUP)
         choice = Signal(range(GROUP))
         m.d.comb += candidates.eq(pending.word_select(group, GROUP) & unseen)
