@@ -191,8 +191,8 @@ class Virtqueue:
 
     @property
     def used_pending(self) -> bool:
-        """Whether :meth:`get_buf` would give a buffer."""
-        return not self.broken and self._pending() > 0
+        """Whether the device has moved the used index, so that :meth:`get_buf` gives a buffer or an error."""
+        return not self.broken and int(self._used_idx[0]) != self._last_used
 
     def get_buf(self) -> tuple[Any, int] | None:
         """The next used buffer's token and the number of bytes written into it, or None."""
@@ -230,7 +230,7 @@ class Virtqueue:
     def interrupt(self) -> None:
         """A used buffer notification has come. For transports; interrupts without cause are counted."""
         self.interrupts += 1
-        if self.broken or self._suppressed or not self._pending():
+        if self._suppressed or not self.used_pending:
             self.spurious += 1
         elif self.callback is not None and not self.callback(self):
             self._suppress()
