@@ -197,11 +197,11 @@ def _verilog(options: argparse.Namespace) -> int:
 
 
 def _waves(options: argparse.Namespace) -> int:
-    from .waves import open_waves
-
     path = Path(options.fst)
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
+    from .waves import open_waves
+
     result = open_waves(path)
     if isinstance(result, str):
         print(result)

@@ -149,7 +149,7 @@ def run_blk(options: argparse.Namespace) -> int:
 def _verdict(result: dict[str, Any]) -> int:
     if not result["errors"]:
         return 0
-    print(f"ringwalker: {result['errors']} errors; the first are:", file=sys.stderr)
+    print(f"ringwalker: the run found {result['errors']} error(s):", file=sys.stderr)
     for message in result["messages"]:
         print(f"  {message}", file=sys.stderr)
     return 1
