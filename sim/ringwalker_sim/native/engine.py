@@ -59,6 +59,17 @@ def all_ones(size: int) -> int:
     return (1 << 8 * size) - 1
 
 
+def _writable(path: str | Path | None) -> bytes | None:
+    """The name of a file that can be written, as C takes it."""
+    if path is None:
+        return None
+    try:
+        with Path(path).open("wb"):
+            return str(path).encode()
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be written: {error.strerror}") from None
+
+
 class NativeEngine:
     """The device of ``config`` (or any ``component`` with its TLP streams) with RAM ``memory`` and ``disk``.
 
@@ -96,8 +107,7 @@ class NativeEngine:
         path = build_library(text, ports, waves=waves is not None, sanitize=sanitize, progress=progress)
         self._library = load(path)
         parameters = self._parameters(seed)
-        trace = None if waves is None else str(waves).encode()
-        handle = self._library.rw_open(ctypes.byref(parameters), trace)
+        handle = self._library.rw_open(ctypes.byref(parameters), _writable(waves))
         if not handle:
             raise EngineError(f"{waves}: cannot be written")
         self._handle = ctypes.c_void_p(handle)
