@@ -6,15 +6,17 @@ port: stream ``requests`` with a payload of ``address`` and ``length`` becomes `
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from amaranth.back import verilog
-from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal, Value
+from amaranth.hdl import ClockDomain, Elaboratable, Fragment, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
-__all__ = ["FlatTop", "PortInfo", "to_verilog"]
+from .verilog_names import plain_names
+
+__all__ = ["FlatTop", "PortInfo", "to_verilog", "to_verilog_with_names"]
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,21 @@ def _trigger_constants(text: str) -> str:
     return _MODULE.sub(in_module, text)
 
 
-def to_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:
-    """Verilog of ``component`` as module ``name``, without source locations, and its ports."""
+def to_verilog_with_names(
+    component: wiring.Component, name: str
+) -> tuple[str, list[PortInfo], Mapping[Signal, tuple[str, ...]]]:
+    """As :func:`to_verilog`, and where each signal of the hierarchy is: module instances, then its name."""
     top = FlatTop(component)
-    text = verilog.convert(
-        top, name=name, ports=top.port_signals(), strip_internal_attrs=True, emit_src=False
+    text, places = verilog.convert_fragment(
+        Fragment.get(top, None), top.port_signals(), name, strip_internal_attrs=True, emit_src=False
     )
-    return _trigger_constants(text), top.ports
+    return plain_names(_trigger_constants(text)), top.ports, places
+
+
+def to_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:
+    """Verilog of ``component`` as module ``name``, without source locations, and its ports.
+
+    Names are as in :func:`ringwalker.verilog_names.plain_names`.
+    """
+    text, ports, _places = to_verilog_with_names(component, name)
+    return text, ports

@@ -105,7 +105,7 @@ class BlkFunction(wiring.Component):
         ):
             connect(m, source, sink)
         m.d.comb += [
-            buffer.release.eq(commander.release),
+            buffer.grant.eq(commander.grant),
             face.capacity.eq(self.capacity),
             parser.capacity.eq(face.sampled),
             self.generation.eq(face.generation),

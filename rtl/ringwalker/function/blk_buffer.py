@@ -15,11 +15,11 @@ __all__ = ["BlkWriteBuffer"]
 
 class BlkWriteBuffer(wiring.Component):
     """Cuts the data of each write into chunks of ``chunk_sectors`` (the last may be shorter), and keeps each
-    until it is released; there is room for two whole ones.
+    until it is granted; there is room for two whole ones.
 
     Members: ``i`` (In, ``write_beat``), ``chunks`` (Out, stream of 1 bit: a chunk has ended; 1 if it can be
-    written, 0 if an error came and it was dropped), ``release`` (In: let go of the oldest good chunk),
-    ``o`` (Out, ``storage_beat``: released chunks, ``last`` at the end of each). One beat a cycle in and out.
+    written, 0 if an error came and it was dropped), ``grant`` (In: a pulse lets go of the oldest good chunk),
+    ``o`` (Out, ``storage_beat``: granted chunks, ``last`` at the end of each). One beat a cycle in and out.
     """
 
     def __init__(self, data_width: int, chunk_sectors: int):
@@ -29,13 +29,13 @@ class BlkWriteBuffer(wiring.Component):
             {
                 "i": In(stream_of(write_beat(data_width))),
                 "chunks": Out(stream_of(1)),
-                "release": In(1),
+                "grant": In(1),
                 "o": Out(stream_of(storage_beat(data_width))),
             }
         )
         self.i: Any
         self.chunks: Any
-        self.release: Any
+        self.grant: Any
         self.o: Any
 
     def elaborate(self, platform):
@@ -73,15 +73,15 @@ class BlkWriteBuffer(wiring.Component):
                     m.d.sync += committed.eq(written + 1)
 
         loaded, sent = Signal(), Signal()
-        released = Signal(range(depth + 1))
+        granted = Signal(range(depth + 1))
         m.d.comb += [
             read_port.addr.eq(fetched),
             read_port.en.eq((fetched != committed) & (~loaded | sent)),
             self.o.p.eq(read_port.data),
-            self.o.valid.eq(loaded & (released != 0)),
+            self.o.valid.eq(loaded & (granted != 0)),
             sent.eq(self.o.valid & self.o.ready),
         ]
         with m.If(~loaded | sent):
             m.d.sync += [loaded.eq(read_port.en), fetched.eq(fetched + read_port.en)]
-        m.d.sync += released.eq(released + self.release - (sent & self.o.p.last))
+        m.d.sync += granted.eq(granted + self.grant - (sent & self.o.p.last))
         return m

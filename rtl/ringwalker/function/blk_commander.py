@@ -16,7 +16,7 @@ class BlkCommander(wiring.Component):
     """Issues each request's commands, of at most ``chunk_sectors`` each, in the order of the requests.
 
     Members: ``requests`` (In, ``BlkRequest``), ``chunks`` (In, stream of 1 bit: the next chunk of a write is
-    there, or is lost), ``release`` (Out: the command of a chunk was taken), ``commands`` (Out,
+    there, or is lost), ``grant`` (Out: the command of a chunk was taken), ``commands`` (Out,
     ``StorageCommand``), ``records`` (Out, ``BlkRecord``: the answers that are due), ``expected`` (Out, stream
     of 1 bit: 0 for each command, 1 after the last command of a request).
 
@@ -30,7 +30,7 @@ class BlkCommander(wiring.Component):
             {
                 "requests": In(stream_of(BlkRequest)),
                 "chunks": In(stream_of(1)),
-                "release": Out(1),
+                "grant": Out(1),
                 "commands": Out(stream_of(StorageCommand)),
                 "records": Out(stream_of(BlkRecord)),
                 "expected": Out(stream_of(1)),
@@ -38,7 +38,7 @@ class BlkCommander(wiring.Component):
         )
         self.requests: Any
         self.chunks: Any
-        self.release: Any
+        self.grant: Any
         self.commands: Any
         self.records: Any
         self.expected: Any
@@ -78,7 +78,7 @@ class BlkCommander(wiring.Component):
                     with m.If(request.sectors == sectors):
                         m.next = "SEND_RECORD"
             with m.State("SEND_COMMAND"):
-                m.d.comb += [self.commands.valid.eq(1), self.release.eq(self.commands.ready & is_write)]
+                m.d.comb += [self.commands.valid.eq(1), self.grant.eq(self.commands.ready & is_write)]
                 with m.If(self.commands.ready):
                     advance()
                     m.next = "SEND_EXPECTED"

@@ -58,8 +58,9 @@ class _Request:
 
     def verdict(self, m: Any, request) -> None:
         """The request to pass on, after the checks. A write whose packet has ended has no data."""
+        op = Signal(BlkOp)
         m.d.comb += [
-            request.op.eq(BlkOp.NONE),
+            request.op.eq(op),
             request.sector.eq(self.header.sector),
             request.sectors.eq(0),
             request.writable.eq(self.writable),
@@ -67,23 +68,23 @@ class _Request:
             request.answer.eq(~self.malformed & ~self.failed),
         ]
         with m.Switch(self.header.type):
-            for kind, op in ((BlkRequestType.FLUSH, BlkOp.FLUSH), (BlkRequestType.GET_ID, BlkOp.ID)):
+            for kind, value in ((BlkRequestType.FLUSH, BlkOp.FLUSH), (BlkRequestType.GET_ID, BlkOp.ID)):
                 with m.Case(kind):
-                    m.d.comb += request.op.eq(op)
+                    m.d.comb += op.eq(value)
             with m.Case(BlkRequestType.IN):
-                m.d.comb += request.op.eq(BlkOp.READ)
+                m.d.comb += op.eq(BlkOp.READ)
                 with m.If(~self.in_range):
-                    m.d.comb += [request.op.eq(BlkOp.NONE), request.status.eq(BlkStatus.IOERR)]
+                    m.d.comb += [op.eq(BlkOp.NONE), request.status.eq(BlkStatus.IOERR)]
             with m.Case(BlkRequestType.OUT):
                 with m.If(~self.in_range | (self.ended & (self.sectors != 0))):
                     m.d.comb += request.status.eq(BlkStatus.IOERR)
                 with m.Elif(self.sectors != 0):
-                    m.d.comb += request.op.eq(BlkOp.WRITE)
+                    m.d.comb += op.eq(BlkOp.WRITE)
             with m.Default():
                 m.d.comb += request.status.eq(BlkStatus.UNSUPP)
         with m.If(self.malformed | self.failed):
-            m.d.comb += request.op.eq(BlkOp.NONE)
-        with m.If((request.op == BlkOp.READ) | (request.op == BlkOp.WRITE)):
+            m.d.comb += op.eq(BlkOp.NONE)
+        with m.If((op == BlkOp.READ) | (op == BlkOp.WRITE)):
             m.d.comb += request.sectors.eq(self.sectors)
 
 

@@ -1,0 +1,35 @@
+"""Names in generated Verilog that every tool can take."""
+
+import re
+
+__all__ = ["plain_name", "plain_names"]
+
+_ESCAPED = re.compile(r"\\(\S+) ")
+_PLAIN = re.compile(r"(?<![\\\w$])[A-Za-z_][\w$]*")
+
+
+def plain_name(name: str) -> str:
+    """What :func:`plain_names` makes of one name, keywords aside."""
+    return re.sub(r"[^\w$]", "_", re.sub(r"^\$", "_", name).replace(".", "__"))
+
+
+def plain_names(text: str) -> str:
+    r"""The same Verilog without escaped identifiers, as yosys writes them (``\name`` and a space).
+
+    A dot becomes two underscores, so field ``op`` of ``i__payload`` is ``i__payload__op``, and module
+    ``ringwalker.core.dma`` is ``ringwalker__core__dma``. Names that begin with ``$``, which are of the tool's
+    making, begin with ``_`` instead, for which Verilator leaves them out of waves. Escaped keywords stay.
+    Errors: ``ValueError`` when two names would become one.
+    """
+    escaped = dict.fromkeys(_ESCAPED.findall(text))
+    taken = set(_PLAIN.findall(_ESCAPED.sub(" ", text)))
+    renamed: dict[str, str] = {}
+    for name in escaped:
+        plain = plain_name(name)
+        if (plain == name and "$" not in name) or not re.match(r"[A-Za-z_]", plain):
+            continue
+        if plain in taken:
+            raise ValueError(f"{name!r} would be called {plain}, which there is already")
+        taken.add(plain)
+        renamed[name] = plain
+    return _ESCAPED.sub(lambda match: renamed.get(match[1], match[0]), text)
