@@ -24,6 +24,11 @@ SLOT = 512
 class GatherBench(wiring.Component):
     """A gather with its reader."""
 
+    max_read_request: Any
+    idle: Any
+    reader_idle: Any
+    abort: Any
+
     def __init__(self, width: int):
         self.gather = Gather(width, slot_bytes=SLOT)
         self.reader = DmaReader(width, TagRange(0, 32), SLOT, 5000)

@@ -5,6 +5,7 @@ import random
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles
+from cocotb.utils import get_sim_time
 
 from ringwalker.dma.pack import BytePacker
 from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
@@ -79,9 +80,9 @@ async def one_beat_a_cycle(dut):
     for k, part in enumerate(beats):
         source.queue({"data": int.from_bytes(part, "little"), "count": len(part), "last": int(k == 200)})
     first = await sink.receive()
-    cycles = cocotb.utils.get_sim_time("ns")
+    cycles = get_sim_time("ns")
     got = [first, *(await sink.receive_packet())]
-    cycles = (cocotb.utils.get_sim_time("ns") - cycles) / 4
+    cycles = (get_sim_time("ns") - cycles) / 4
     assert bytes_of(got, width) == data
     assert cycles == 200
 

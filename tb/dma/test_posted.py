@@ -27,13 +27,22 @@ class PostedBench(wiring.Component):
     ``entered`` and ``left`` are transfers into and out of the buffer, ``offers`` is valid at its output.
     """
 
+    o: Any
+    abort: Any
+    idle: Any
+    entered: Any
+    entered_last: Any
+    left: Any
+    left_last: Any
+    offers: Any
+
     def __init__(self, width: int):
         self.width = width
         beat = request_beat(width)
         super().__init__(
             {
-                **{f"i{k}": In(stream.Signature(beat)) for k in range(INPUTS)},
-                "o": Out(stream.Signature(beat)),
+                **{f"i{k}": In(stream.Signature(beat)) for k in range(INPUTS)},  # pyright: ignore[reportArgumentType]
+                "o": Out(stream.Signature(beat)),  # pyright: ignore[reportArgumentType]
                 "abort": In(1),
                 "idle": Out(1),
                 "entered": Out(1),

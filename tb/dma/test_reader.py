@@ -174,7 +174,9 @@ async def a_request_a_cycle_and_short_latency(dut):
 @cocotb.test()
 async def errors_stay_with_their_read(dut):
     faults: dict[int, str] = {}
-    bench = Bench(dut, stalls=0.2, fault=lambda header: faults.get(header["address"] // SLOT), max_payload=128)
+    bench = Bench(
+        dut, stalls=0.2, fault=lambda header: faults.get(header["address"] // SLOT), max_payload=128
+    )
     await bench.start()
     dut.extended_tags.value = 1
     kinds = ("ur", "ca", "poison")

@@ -198,7 +198,9 @@ async def completed_waits_for_the_last_write(dut):
     await bench.finished()
 
 
-async def measure(dut, segments: list[tuple[int, int]], lengths: list[int], count: int, max_payload: int) -> float:
+async def measure(
+    dut, segments: list[tuple[int, int]], lengths: list[int], count: int, max_payload: int
+) -> float:
     bench = Bench(dut, max_payload=max_payload, size=1 << 17)
     await bench.start()
     for _ in range(count):

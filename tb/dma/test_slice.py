@@ -5,6 +5,7 @@ import random
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles
+from cocotb.utils import get_sim_time
 
 from ringwalker.dma.slice import ByteSlicer
 from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
@@ -84,10 +85,10 @@ async def one_beat_a_cycle(dut):
     for k, (offset, length) in enumerate(parts):
         slices.queue({"offset": offset, "length": length, "final": int(k == 8)})
     await sink.receive()
-    begin = cocotb.utils.get_sim_time("ns")
+    begin = get_sim_time("ns")
     for _ in range(64):
         await sink.receive()
-    assert (cocotb.utils.get_sim_time("ns") - begin) / 4 == 64
+    assert (get_sim_time("ns") - begin) / 4 == 64
 
 
 @pytest.mark.parametrize("width", [64, 256])

@@ -16,7 +16,9 @@ def test_slots_and_tags_correspond():
         tags.tag(8)
 
 
-@pytest.mark.parametrize("counts", [[1], [32], [4, 16, 8, 4], [2, 128, 16, 4], [256], [1] * 32, [225] + [1] * 31, [40, 2]])
+@pytest.mark.parametrize(
+    "counts", [[1], [32], [4, 16, 8, 4], [2, 128, 16, 4], [256], [1] * 32, [225] + [1] * 31, [40, 2]]
+)
 def test_allocation_is_a_partition(counts):
     ranges = allocate_tags(counts)
     assert [tags.slots for tags in ranges] == counts

@@ -107,7 +107,9 @@ def test_completions_agree():
         assert decoded.data == data
 
 
-@pytest.mark.parametrize("tlp_type", [TlpType.MEM_READ_LOCKED, TlpType.FETCH_ADD_64, TlpType.SWAP, TlpType.CAS])
+@pytest.mark.parametrize(
+    "tlp_type", [TlpType.MEM_READ_LOCKED, TlpType.FETCH_ADD_64, TlpType.SWAP, TlpType.CAS]
+)
 def test_other_non_posted_requests_are_recognised(tlp_type):
     tlp = Tlp()
     tlp.fmt_type, tlp.length, tlp.tag, tlp.address = tlp_type, 2, 9, 0x1234
@@ -134,7 +136,9 @@ def test_a_digest_is_not_payload():
     assert decode_tlp(bytes(raw) + b"wxyz").data == b"abcd"
 
 
-@pytest.mark.parametrize("raw", [b"", bytes(8), bytes(16), bytes([0x40]) + bytes(11), bytes([0x80]) + bytes(15)])
+@pytest.mark.parametrize(
+    "raw", [b"", bytes(8), bytes(16), bytes([0x40]) + bytes(11), bytes([0x80]) + bytes(15)]
+)
 def test_bytes_that_are_no_tlp_are_refused(raw):
     with pytest.raises(TlpError):
         decode_tlp(raw)

@@ -25,7 +25,9 @@ async def run(dut, stalls: float) -> None:
     for _ in range(600):
         tag = random.randrange(256)
         packet = packet_beats(random.randbytes(4 * random.randint(0, 40)), width, dwords=True)
-        owner = next((k for k, tags in enumerate(RANGES) if tag in [tags.tag(j) for j in range(tags.slots)]), None)
+        owner = next(
+            (k for k, tags in enumerate(RANGES) if tag in [tags.tag(j) for j in range(tags.slots)]), None
+        )
         for beat in packet:
             beat["header_tag"] = tag
             source.queue(beat)

@@ -13,7 +13,8 @@ __all__ = ["ElasticBuffer", "StreamFifo"]
 class ElasticBuffer(wiring.Component):
     """Two places for items of ``shape``, so that neither ``valid`` nor ``ready`` passes combinationally.
 
-    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle, one item a cycle.
+    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle, one item a
+    cycle.
     """
 
     i: Any

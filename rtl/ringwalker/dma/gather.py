@@ -20,19 +20,19 @@ _SMALLEST_LIMIT = 128
 class Gather(wiring.Component):
     """For each chain reads all device-readable segments, and packs their bytes into one packet.
 
-    Reads are cut at multiples of the smaller of ``max_read_request`` and ``slot_bytes``, and run ahead of the data
-    over segments and chains, up to ``reads`` of them. Segments of length 0 are skipped; a chain without readable
-    bytes gives no packet. An error in any read of a packet is ``error`` in its last beat.
+    Reads are cut at multiples of the smaller of ``max_read_request`` and ``slot_bytes``, and run ahead of
+    the data over segments and chains, up to ``reads`` of them. Segments of length 0 are skipped; a chain
+    without readable bytes gives no packet. An error in any read of a packet is ``error`` in its last beat.
 
     Parameters: ``slot_bytes``, the slot of the reader behind ``read``, a power of two; ``reads``, at least 2.
 
     Members (W is ``data_width``): ``chains`` In stream of Chain (``readable_segments`` and ``first_readable``
-    matter); ``segments`` Out(SegmentRead()); ``frees`` Out stream of 16 bits: segments that were read from the store
-    and are no longer needed; ``read`` Out(DmaReadPort(W)); ``readable`` Out stream of byte_beat(W);
-    ``max_read_request`` In 13, bytes, a power of two; ``idle`` Out 1.
+    matter); ``segments`` Out(SegmentRead()); ``frees`` Out stream of 16 bits: segments that were read from
+    the store and are no longer needed; ``read`` Out(DmaReadPort(W)); ``readable`` Out stream of
+    byte_beat(W); ``max_read_request`` In 13, bytes, a power of two; ``idle`` Out 1.
 
-    Latency: 7 cycles from a chain to its first read, 4 from read data to a full beat of a packet. Throughput: a
-    segment in two cycles, a read request a cycle, a beat a cycle.
+    Latency: 7 cycles from a chain to its first read, 4 from read data to a full beat of a packet.
+    Throughput: a segment in two cycles, a read request a cycle, a beat a cycle.
     Ref: PCI Express Base Specification 3.1, 2.2.7 (no request crosses 4 KiB); virtio 1.4, 2.7.4.
     """
 
@@ -52,11 +52,11 @@ class Gather(wiring.Component):
         self.reads = reads
         super().__init__(
             {
-                "chains": In(stream.Signature(Chain)),
+                "chains": In(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
                 "segments": Out(SegmentRead()),
-                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),
+                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
                 "read": Out(DmaReadPort(data_width)),
-                "readable": Out(stream.Signature(byte_beat(data_width))),
+                "readable": Out(stream.Signature(byte_beat(data_width))),  # pyright: ignore[reportArgumentType]
                 "max_read_request": In(13),
                 "idle": Out(1, init=1),
             }
@@ -68,7 +68,8 @@ class Gather(wiring.Component):
         m.submodules.walker = walker = SegmentWalker()
         m.submodules.cutter = cutter = Cutter()
         m.submodules.packer = packer = BytePacker(self.data_width)
-        # What to take out of each response: from byte ``start`` of its first beat to before byte ``stop`` of its last.
+        # What to take out of each response: from byte ``start`` of its first beat to before byte
+        # ``stop`` of its last.
         place = data.StructLayout({"start": 2, "stop": range(size + 1), "last": 1})
         m.submodules.places = places = StreamFifo(place, self.reads)
         wiring.connect(m, walker.segments, wiring.flipped(self.segments))

@@ -15,8 +15,8 @@ __all__ = ["CompletionIntake", "Expected"]
 
 
 class Expected(data.Struct):
-    """What a slot waits for: ``dwords`` in all, the bytes of the first dword before (``offset``) and of the last
-    dword after (``tail``) those that were asked for."""
+    """What a slot waits for: ``dwords`` in all, the bytes of the first dword before (``offset``) and of
+    the last dword after (``tail``) those that were asked for."""
 
     dwords: unsigned(11)
     offset: unsigned(2)
@@ -27,19 +27,20 @@ class CompletionIntake(wiring.Component):
     """Takes a completion beat every cycle, finds the slot of its tag, checks it and says where its data goes.
 
     A completion is good when its slot is outstanding, its status is success, it has data, its byte count
-    is exactly what the slot still waits for, and its length does not exceed that. Anything else with an outstanding
-    tag finishes the slot with an error, and the rest of that TLP is dropped. Good completions of one
-    request may be of any length, must come in order, and finish it when all dwords are there.
+    is exactly what the slot still waits for, and its length does not exceed that. Anything else with an
+    outstanding tag finishes the slot with an error, and the rest of that TLP is dropped. Good completions
+    of one request may be of any length, must come in order, and finish it when all dwords are there.
 
-    The checks happen one cycle after a beat was taken (``slot`` and the events of that cycle are combinational
-    from registers), the data goes out to the slot memory one cycle later.
+    The checks happen one cycle after a beat was taken (``slot`` and the events of that cycle are
+    combinational from registers), the data goes out to the slot memory one cycle later.
 
-    Members: ``completions`` In (ready always 1); ``outstanding``, ``fresh`` In, a bit a slot (fresh: no completion
-    yet); ``open_en``, ``open_slot``, ``open`` In: a slot is opened; ``active`` Out: a beat is checked in this cycle;
-    ``slot`` Out: which the events below are about; ``begin`` (first good completion), ``finish`` (slot is
-    complete), ``fail`` (with an error), ``malformed`` (more completions may follow an error), ``settled`` (the
-    last completion of a tag that is not outstanding), ``unexpected``, ``unsupported``, ``aborted`` Out 1; ``write_*``
-    Out as in :class:`~ringwalker.dma.slots.SlotMemory`.
+    Members: ``completions`` In (ready always 1); ``outstanding``, ``fresh`` In, a bit a slot (fresh: no
+    completion yet); ``open_en``, ``open_slot``, ``open`` In: a slot is opened; ``active`` Out: a beat is
+    checked in this cycle; ``slot`` Out: which the events below are about; ``begin`` (first good
+    completion), ``finish`` (slot is complete), ``fail`` (with an error), ``malformed`` (more completions
+    may follow an error), ``settled`` (the last completion of a tag that is not outstanding),
+    ``unexpected``, ``unsupported``, ``aborted`` Out 1; ``write_*`` Out as in
+    :class:`~ringwalker.dma.slots.SlotMemory`.
     Ref: PCI Express Base Specification 3.1, 2.2.9 and 2.3.2.
     """
 
@@ -72,7 +73,7 @@ class CompletionIntake(wiring.Component):
         events = ("begin", "finish", "fail", "malformed", "settled", "unexpected", "unsupported", "aborted")
         super().__init__(
             {
-                "completions": In(stream.Signature(completion_beat(data_width))),
+                "completions": In(stream.Signature(completion_beat(data_width))),  # pyright: ignore[reportArgumentType]
                 "outstanding": In(tags.slots),
                 "fresh": In(tags.slots),
                 "open_en": In(1),
@@ -108,14 +109,16 @@ class CompletionIntake(wiring.Component):
         return m
 
     def _check(self, m: Any, beat: Any) -> tuple[Signal, Signal, Signal]:
-        """Where a completion's first dword goes, whether it fits what is awaited, and whether it ends that."""
-        m.submodules.expected = expected = Memory(shape=Expected, depth=self.tags.slots, init=[])
-        m.submodules.left = left = Memory(shape=11, depth=self.tags.slots, init=[])
+        """Where a completion's first dword goes, whether it fits what is awaited, whether it ends that."""
+        expected: Any = Memory(shape=Expected, depth=self.tags.slots, init=[])
+        m.submodules.expected = expected
+        left: Any = Memory(shape=11, depth=self.tags.slots, init=[])
+        m.submodules.left = left
         opening, looking = expected.write_port(), expected.read_port(domain="comb")
         counting, left_before = left.write_port(), left.read_port(domain="comb")
         header = beat.header
         fresh = self.fresh.bit_select(self.slot, 1)
-        entry = Signal(Expected)
+        entry: Any = Signal(Expected)
         waiting = Signal(11)
         slack = Signal(3)
         position, good, final = Signal(11), Signal(), Signal()

@@ -32,10 +32,10 @@ def irregular_beat(data_width: int) -> data.StructLayout:
 class BytePacker(wiring.Component):
     """Joins irregular beats into dense packets of bytes; an error in any beat is on the packet's last.
 
-    Members (W is ``data_width``): ``i`` In stream of irregular_beat(W), ``o`` Out stream of byte_beat(W), ``idle``
-    Out 1 (nothing is held). Latency: 3 cycles from the beat that fills an output beat. Throughput: a beat a cycle;
-    a packet whose last beat fills one output beat and starts another takes one cycle more, unless the beat
-    after it fills none.
+    Members (W is ``data_width``): ``i`` In stream of irregular_beat(W), ``o`` Out stream of byte_beat(W),
+    ``idle`` Out 1 (nothing is held). Latency: 3 cycles from the beat that fills an output beat. Throughput:
+    a beat a cycle; a packet whose last beat fills one output beat and starts another takes one cycle more,
+    unless the beat after it fills none.
     """
 
     i: Any
@@ -46,8 +46,8 @@ class BytePacker(wiring.Component):
         self.data_width = data_width
         super().__init__(
             {
-                "i": In(stream.Signature(irregular_beat(data_width))),
-                "o": Out(stream.Signature(byte_beat(data_width))),
+                "i": In(stream.Signature(irregular_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "o": Out(stream.Signature(byte_beat(data_width))),  # pyright: ignore[reportArgumentType]
                 "idle": Out(1, init=1),
             }
         )

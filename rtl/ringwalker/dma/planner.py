@@ -31,15 +31,16 @@ class ReplyHeader(data.Struct):
 class WritePlanner(wiring.Component):
     """Turns replies into runs of guest memory, over the segments of their chain.
 
-    Each reply gives one or more runs, one for each segment that it touches, the last of them with ``last``; a reply
-    that writes nothing gives one run of length 0. ``done`` goes with the last run of a reply that has it. After that the
-    chain's other segments are taken and dropped, and then ``completed`` is given.
+    Each reply gives one or more runs, one for each segment that it touches, the last of them with ``last``;
+    a reply that writes nothing gives one run of length 0. ``done`` goes with the last run of a reply that
+    has it. After that the chain's other segments are taken and dropped, and then ``completed`` is given.
 
-    Members: ``owners`` In stream of Owner, one a chain; ``segments`` In stream of Run, as SegmentWalker gives them;
-    ``replies`` In stream of ReplyHeader; ``runs`` Out stream of Run; ``completed`` Out stream of Completed; ``overrun``
-    Out 1, pulse: a reply goes beyond the last segment, where it is cut off; ``idle`` Out 1.
-    Latency: 2 cycles from a reply to its first run. Throughput: a reply takes 2 cycles, and 2 for each further segment
-    that it touches, skips or drops; ``done`` takes 1 more.
+    Members: ``owners`` In stream of Owner, one a chain; ``segments`` In stream of Run, as SegmentWalker
+    gives them; ``replies`` In stream of ReplyHeader; ``runs`` Out stream of Run; ``completed`` Out stream
+    of Completed; ``overrun`` Out 1, pulse: a reply goes beyond the last segment, where it is cut off;
+    ``idle`` Out 1.
+    Latency: 2 cycles from a reply to its first run. Throughput: a reply takes 2 cycles, and 2 for each
+    further segment that it touches, skips or drops; ``done`` takes 1 more.
     """
 
     owners: Any
@@ -53,11 +54,11 @@ class WritePlanner(wiring.Component):
     def __init__(self):
         super().__init__(
             {
-                "owners": In(stream.Signature(Owner)),
-                "segments": In(stream.Signature(Run)),
-                "replies": In(stream.Signature(ReplyHeader)),
-                "runs": Out(stream.Signature(Run)),
-                "completed": Out(stream.Signature(Completed)),
+                "owners": In(stream.Signature(Owner)),  # pyright: ignore[reportArgumentType]
+                "segments": In(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
+                "replies": In(stream.Signature(ReplyHeader)),  # pyright: ignore[reportArgumentType]
+                "runs": Out(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
+                "completed": Out(stream.Signature(Completed)),  # pyright: ignore[reportArgumentType]
                 "overrun": Out(1),
                 "idle": Out(1, init=1),
             }
@@ -65,7 +66,8 @@ class WritePlanner(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        segment, segment_valid, exhausted = Signal(Run), Signal(), Signal()
+        segment: Any = Signal(Run)
+        segment_valid, exhausted = Signal(), Signal()
         position, skip, left, written, done = Signal(32), Signal(32), Signal(32), Signal(32), Signal()
         fits, final, free, retire = Signal(), Signal(), Signal(), Signal()
         reply, run = self.replies.p, self.runs.p

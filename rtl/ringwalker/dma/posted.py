@@ -17,8 +17,8 @@ __all__ = ["PacketBuffer", "PostedGate", "PostedMux"]
 class PostedMux(PacketArbiter):
     """Merges what must stay in order: a packet that was taken is before all that are taken later.
 
-    Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W), ``o`` Out stream of request_beat(W),
-    ``idle`` Out 1. Whole packets in turn (round robin). Latency 1 cycle, a beat a cycle.
+    Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W), ``o`` Out stream of
+    request_beat(W), ``idle`` Out 1. Whole packets in turn (round robin). Latency 1 cycle, a beat a cycle.
     """
 
     def __init__(self, data_width: int, inputs: int):
@@ -31,9 +31,9 @@ class PacketBuffer(wiring.Component):
     ``depth_beats`` is a power of two, at least the beats of the longest packet (a longer one would stop the
     stream for good), and at least twice that for a beat a cycle.
 
-    Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W), ``idle`` Out 1:
-    nothing is held. Latency 2 cycles from a packet's last beat to its first. A packet that has begun to
-    come out is never without a valid beat.
+    Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W),
+    ``idle`` Out 1: nothing is held. Latency 2 cycles from a packet's last beat to its first. A packet that
+    has begun to come out is never without a valid beat.
     """
 
     i: Any
@@ -47,15 +47,16 @@ class PacketBuffer(wiring.Component):
         self._beat = request_beat(data_width)
         super().__init__(
             {
-                "i": In(stream.Signature(self._beat)),
-                "o": Out(stream.Signature(self._beat)),
+                "i": In(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
+                "o": Out(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
                 "idle": Out(1, init=1),
             }
         )
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.memory = memory = Memory(shape=self._beat, depth=self.depth_beats, init=[])
+        memory: Any = Memory(shape=self._beat, depth=self.depth_beats, init=[])
+        m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         # One bit more than an address each: equal is empty, and that bit alone apart is full.
         written, released, taken = (Signal(range(2 * self.depth_beats)) for _ in range(3))
@@ -88,8 +89,9 @@ class PostedGate(wiring.Component):
     Each packet's fate is decided at its first beat. Reads pass, since a reader that waits for an answer
     would wait for ever otherwise; it stops asking by itself.
 
-    Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W), ``abort`` In 1,
-    ``idle`` Out 1: no packet is under way and nothing is held. Latency 1 cycle, a beat a cycle.
+    Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W),
+    ``abort`` In 1, ``idle`` Out 1: no packet is under way and nothing is held. Latency 1 cycle, a beat a
+    cycle.
     """
 
     i: Any
@@ -101,8 +103,8 @@ class PostedGate(wiring.Component):
         self._beat = request_beat(data_width)
         super().__init__(
             {
-                "i": In(stream.Signature(self._beat)),
-                "o": Out(stream.Signature(self._beat)),
+                "i": In(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
+                "o": Out(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
                 "abort": In(1),
                 "idle": Out(1, init=1),
             }

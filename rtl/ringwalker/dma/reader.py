@@ -42,9 +42,9 @@ class DmaReader(wiring.Component):
     Time-out: ``timeout_cycles`` without a completion or a request sent while reads are outstanding end all of
     them with error. Their tags (and that of a malformed completion, after which more could follow) are in
     quarantine then: no read is sent until each of them has had its last completion after all, or
-    another ``timeout_cycles`` have passed. Reads under ``abort`` are answered meanwhile. A completion that comes
-    later than that, for a tag in use again, is caught only by its byte count. ``idle`` does not wait for a
-    quarantine.
+    another ``timeout_cycles`` have passed. Reads under ``abort`` are answered meanwhile. A completion that
+    comes later than that, for a tag in use again, is caught only by its byte count. ``idle`` does not wait
+    for a quarantine.
 
     Latency: 1 cycle from a read to its request; 4 cycles from the last completion beat to the first beat of
     data. Throughput: a request, a completion beat and a data beat a cycle.
@@ -88,8 +88,8 @@ class DmaReader(wiring.Component):
         super().__init__(
             {
                 "port": In(DmaReadPort(data_width)),
-                "requests": Out(stream.Signature(request_beat(data_width))),
-                "completions": In(stream.Signature(completion_beat(data_width))),
+                "requests": Out(stream.Signature(request_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "completions": In(stream.Signature(completion_beat(data_width))),  # pyright: ignore[reportArgumentType]
                 "abort": In(1),
                 "extended_tags": In(1),
                 "idle": Out(1, init=1),
@@ -122,7 +122,7 @@ class DmaReader(wiring.Component):
         self._track(m, intake)
         return m
 
-    def _next(self, slot: Signal) -> Any:
+    def _next(self, slot: Any) -> Any:
         return Mux(slot == self._last_slot, 0, slot + 1)
 
     def _issue(self, m: Any, span: DwordSpan, intake: CompletionIntake) -> None:
@@ -139,7 +139,7 @@ class DmaReader(wiring.Component):
             intake.open_slot.eq(self._open_slot),
             intake.open.dwords.eq(span.dwords),
             intake.open.offset.eq(request.p.address[:2]),
-            intake.open.tail.eq(-span.total[:2]),
+            intake.open.tail.eq(-span.total),
         ]
         with m.If(self.requests.ready):
             m.d.sync += self.requests.valid.eq(0)
@@ -162,9 +162,8 @@ class DmaReader(wiring.Component):
 
     def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory) -> None:
         """Read finished slots out of memory, in order."""
-        m.submodules.rows = rows = Memory(
-            shape=max(1, (slots.rows - 1).bit_length()), depth=self.tags.slots, init=[]
-        )
+        rows: Any = Memory(shape=max(1, (slots.rows - 1).bit_length()), depth=self.tags.slots, init=[])
+        m.submodules.rows = rows
         row_write, row_read = rows.write_port(), rows.read_port(domain="comb")
         data = self.port.data
         active, first, error = Signal(), Signal(), Signal()

@@ -1,8 +1,10 @@
 """Spreads a function's replies over the device-writable segments of chains, as memory writes."""
 
+import functools
+import operator
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -41,19 +43,19 @@ class Scatter(wiring.Component):
 
     A reply's bytes go to its ``offset`` in the chain's writable bytes, cut at segments and at multiples of
     ``max_payload``. What goes beyond the chain's writable bytes is dropped, and ``overrun`` pulses once for
-    the reply. ``done`` frees the segments that remain and finishes the chain: ``completed`` comes after the last
-    payload beat of the chain was accepted on ``writes``.
+    the reply. ``done`` frees the segments that remain and finishes the chain: ``completed`` comes after the
+    last payload beat of the chain was accepted on ``writes``.
 
     Parameters: ``chains_ahead``, how many chains wait inside, at least 2.
 
-    Members (W is ``data_width``): ``chains`` In stream of Chain (``writable_segments``, ``first_writable``, ``queue`` and
-    ``head`` matter); ``segments`` Out(SegmentRead()); ``frees`` Out stream of 16 bits: segments that were read from the
-    store and are no longer needed; ``replies`` In stream of reply_beat(W); ``writes`` Out stream of request_beat(W):
-    memory writes, ``requester_id`` 0; ``completed`` Out stream of Completed; ``max_payload`` In 13, bytes, a power of
-    two; ``overrun`` Out 1; ``idle`` Out 1.
+    Members (W is ``data_width``): ``chains`` In stream of Chain (``writable_segments``, ``first_writable``,
+    ``queue`` and ``head`` matter); ``segments`` Out(SegmentRead()); ``frees`` Out stream of 16 bits:
+    segments that were read from the store and are no longer needed; ``replies`` In stream of reply_beat(W);
+    ``writes`` Out stream of request_beat(W): memory writes, ``requester_id`` 0; ``completed`` Out stream of
+    Completed; ``max_payload`` In 13, bytes, a power of two; ``overrun`` Out 1; ``idle`` Out 1.
 
-    Latency: 8 cycles from a reply's first beat to its first write. Throughput: a beat a cycle within a segment, where
-    two TLPs have no gap; a reply of one beat takes 2 cycles, 3 with ``done``.
+    Latency: 8 cycles from a reply's first beat to its first write. Throughput: a beat a cycle within a
+    segment, where two TLPs have no gap; a reply of one beat takes 2 cycles, 3 with ``done``.
     Ref: PCI Express Base Specification 3.1, 2.2.5, 2.2.7; virtio 1.4, 2.7.4, 2.7.8.
     """
 
@@ -72,12 +74,12 @@ class Scatter(wiring.Component):
         self.chains_ahead = chains_ahead
         super().__init__(
             {
-                "chains": In(stream.Signature(Chain)),
+                "chains": In(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
                 "segments": Out(SegmentRead()),
-                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),
-                "replies": In(stream.Signature(reply_beat(data_width))),
-                "writes": Out(stream.Signature(request_beat(data_width))),
-                "completed": Out(stream.Signature(Completed)),
+                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
+                "replies": In(stream.Signature(reply_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "writes": Out(stream.Signature(request_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "completed": Out(stream.Signature(Completed)),  # pyright: ignore[reportArgumentType]
                 "max_payload": In(13),
                 "overrun": Out(1),
                 "idle": Out(1, init=1),
@@ -121,7 +123,7 @@ class Scatter(wiring.Component):
         ]
         m.d.sync += credits.eq(credits + released - taken)
         parts = (walker, planner, cutter, slicer, waiting, owners, headers, beats, pending, finished)
-        m.d.comb += self.idle.eq(Cat(part.idle for part in parts).all())
+        m.d.comb += self.idle.eq(functools.reduce(operator.and_, (part.idle for part in parts)))
         return m
 
     def _accept(self, m: Any, waiting: Any, walker: Any, owners: Any, headers: Any, beats: Any) -> None:

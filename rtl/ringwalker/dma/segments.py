@@ -32,7 +32,8 @@ class Run(data.Struct):
 
 
 class Piece(data.Struct):
-    """A part of a run that fits one TLP. ``last`` and ``done`` are set in the last piece of a run that has them."""
+    """A part of a run that fits one TLP. ``last`` and ``done`` are set in the last piece of a run that has
+    them."""
 
     address: unsigned(64)
     length: unsigned(13)
@@ -41,13 +42,14 @@ class Piece(data.Struct):
 
 
 class SegmentWalker(wiring.Component):
-    """Reads lists of segments from the segment store, one segment in two cycles, and frees each as it is read.
+    """Reads lists of segments from the segment store, one segment in two cycles, and frees each as it is
+    read.
 
-    Segments of length 0 are left out. Each list gives at least one run and exactly one with ``last``, which has
-    length 0 when the list has no bytes.
+    Segments of length 0 are left out. Each list gives at least one run and exactly one with ``last``, which
+    has length 0 when the list has no bytes.
 
-    Members: ``lists`` In stream of SegmentList, ``segments`` Out(SegmentRead()), ``frees`` Out stream of 16-bit
-    indices, ``o`` Out stream of Run (``done`` is 0), ``idle`` Out 1.
+    Members: ``lists`` In stream of SegmentList, ``segments`` Out(SegmentRead()), ``frees`` Out stream of
+    16-bit indices, ``o`` Out stream of Run (``done`` is 0), ``idle`` Out 1.
     """
 
     lists: Any
@@ -59,10 +61,10 @@ class SegmentWalker(wiring.Component):
     def __init__(self):
         super().__init__(
             {
-                "lists": In(stream.Signature(SegmentList)),
+                "lists": In(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
                 "segments": Out(SegmentRead()),
-                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),
-                "o": Out(stream.Signature(Run)),
+                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
+                "o": Out(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
                 "idle": Out(1, init=1),
             }
         )
@@ -70,7 +72,8 @@ class SegmentWalker(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         index, left = Signal(SEGMENT_BITS), Signal(SEGMENT_BITS)
-        held, held_valid = Signal(Run), Signal()
+        held: Any = Signal(Run)
+        held_valid = Signal()
         free, useful = Signal(), Signal()
         m.d.comb += [
             self.segments.index.eq(index),
@@ -134,16 +137,17 @@ class Cutter(wiring.Component):
     def __init__(self):
         super().__init__(
             {
-                "i": In(stream.Signature(Run)),
+                "i": In(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
                 "limit": In(13),
-                "o": Out(stream.Signature(Piece)),
+                "o": Out(stream.Signature(Piece)),  # pyright: ignore[reportArgumentType]
                 "idle": Out(1, init=1),
             }
         )
 
     def elaborate(self, platform):
         m: Any = Module()
-        run, busy, mask, room = Signal(Run), Signal(), Signal(12), Signal(13)
+        run: Any = Signal(Run)
+        busy, mask, room = Signal(), Signal(12), Signal(13)
         incoming_mask = Signal(12)
         ends, free = Signal(), Signal()
         m.d.comb += [

@@ -25,7 +25,8 @@ class Slice(data.Struct):
 
 
 def payload_beat(data_width: int) -> data.StructLayout:
-    """A beat of a TLP's payload: ``data`` and ``dwords`` as in request_beat. Bytes outside the slice are undefined."""
+    """A beat of a TLP's payload: ``data`` and ``dwords`` as in request_beat. Bytes outside the slice are
+    undefined."""
     return data.StructLayout(
         {"data": unsigned(data_width), "dwords": unsigned(data_width // 32), "first": 1, "last": 1}
     )
@@ -36,8 +37,9 @@ class ByteSlicer(wiring.Component):
 
     The slices of a packet must not ask for more bytes than it has, and the last must be ``final``.
 
-    Members (W is ``data_width``): ``i`` In stream of byte_beat(W) (``error`` is not looked at; a packet may be one
-    beat without bytes), ``slices`` In stream of Slice, ``o`` Out stream of payload_beat(W), ``idle`` Out 1.
+    Members (W is ``data_width``): ``i`` In stream of byte_beat(W) (``error`` is not looked at; a packet
+    may be one beat without bytes), ``slices`` In stream of Slice, ``o`` Out stream of payload_beat(W),
+    ``idle`` Out 1.
     Latency: 2 cycles from a beat, if its slice came before it, to the output. Throughput: one beat a
     cycle, without a gap between slices except after an empty one, or to drop the rest of a packet.
     """
@@ -51,9 +53,9 @@ class ByteSlicer(wiring.Component):
         self.data_width = data_width
         super().__init__(
             {
-                "i": In(stream.Signature(byte_beat(data_width))),
-                "slices": In(stream.Signature(Slice)),
-                "o": Out(stream.Signature(payload_beat(data_width))),
+                "i": In(stream.Signature(byte_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "slices": In(stream.Signature(Slice)),  # pyright: ignore[reportArgumentType]
+                "o": Out(stream.Signature(payload_beat(data_width))),  # pyright: ignore[reportArgumentType]
                 "idle": Out(1, init=1),
             }
         )
@@ -82,8 +84,9 @@ class ByteSlicer(wiring.Component):
         """Walk through slices and beats: which bytes of the window of two beats make the next output beat.
 
         ``window`` is the beat that the next byte is in, which is byte ``used`` of it, or the one before that
-        if ``used`` is the size of a beat. An output beat is bytes ``start`` to ``start + size`` of the window and the
-        beat that follows, where ``start`` is negative if the slice's offset exceeds ``used``.
+        if ``used`` is the size of a beat. An output beat is bytes ``start`` to ``start + size`` of the
+        window and the beat that follows, where ``start`` is negative if the slice's offset exceeds
+        ``used``.
         """
         size = self.data_width // 8
         window, used, at_end = Signal(self.data_width), Signal(range(size + 1), init=size), Signal()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Value
 
@@ -16,11 +17,12 @@ TAGS = 256
 
 @dataclass(frozen=True)
 class TagRange:
-    """The tags of one reader: ``low_count`` from ``low`` on, all below 32, and ``high_count`` from ``high`` on.
+    """The tags of one reader: ``low_count`` from ``low`` on, all below 32, and ``high_count`` from ``high``
+    on.
 
-    Slot ``k`` of the reader has tag ``low + k`` for ``k < low_count`` and ``high + k - low_count`` above that;
-    slots above ``low_count`` are used only with extended tags. Errors: ``ValueError`` for a range that
-    is empty or leaves its half of the tag space.
+    Slot ``k`` of the reader has tag ``low + k`` for ``k < low_count`` and ``high + k - low_count`` above
+    that; slots above ``low_count`` are used only with extended tags. Errors: ``ValueError`` for a range
+    that is empty or leaves its half of the tag space.
 
     Ref: PCI Express Base Specification 3.1, 2.2.6.2 (transaction descriptor, tag field).
     """
@@ -66,15 +68,15 @@ class TagRange:
         high = (tag >= self.high) & (tag < self.high + self.high_count)
         return low | high if self.high_count else low
 
-    def slot_value(self, tag: Value) -> Value:
+    def slot_value(self, tag: Value) -> Any:
         """As hardware: the slot of the 8-bit ``tag``, which must be of this range."""
         if not self.high_count:
             return (tag - self.low)[:5]
         return Mux(tag[5:8] == 0, (tag - self.low)[:8], (tag - (self.high - self.low_count))[:8])
 
-    def tag_value(self, slot: Value) -> Value:
+    def tag_value(self, slot: Value) -> Any:
         """As hardware: the 8-bit tag of ``slot``."""
-        low = Cat(slot + self.low, Const(0, 8))[:8]
+        low: Any = Cat(slot + self.low, Const(0, 8))[:8]
         if not self.high_count:
             return low
         return Mux(slot < self.low_count, low, Cat(slot + (self.high - self.low_count), Const(0, 8))[:8])

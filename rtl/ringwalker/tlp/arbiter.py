@@ -24,8 +24,8 @@ def _members(shape: Any, inputs: int) -> dict[str, Any]:
 class PacketArbiter(wiring.Component):
     """Takes whole packets, ``first`` to ``last``, from ``inputs`` streams of ``shape`` in turn (round robin).
 
-    Members: ``i0``, ``i1``, ... In streams of ``shape``, which has ``first`` and ``last``; ``o`` Out stream of ``shape``;
-    ``idle`` Out 1: no packet is under way and nothing is held.
+    Members: ``i0``, ``i1``, ... In streams of ``shape``, which has ``first`` and ``last``; ``o`` Out stream
+    of ``shape``; ``idle`` Out 1: no packet is under way and nothing is held.
     Latency: 1 cycle. Throughput: a beat a cycle, without a gap between packets.
     Errors: ``ValueError`` for less than one input.
     """
@@ -53,12 +53,13 @@ class PacketArbiter(wiring.Component):
         # The nearest input above the one that had the last turn, else the lowest.
         with m.If(~inside):
             above = Signal(count)
-            m.d.comb += above.eq(valid & ~((Const(2, count + 1) << last_turn) - 1)[:count])
+            m.d.comb += above.eq(valid & ~((Const(2, count + 1) << last_turn) - 1))
             for candidates in (valid, above):
                 for k in reversed(range(count)):
                     with m.If(candidates[k]):
                         m.d.comb += choice.eq(k)
-        chosen, taken = Signal(self._shape), Signal()
+        chosen: Any = Signal(self._shape)
+        taken = Signal()
         m.d.comb += taken.eq(valid.bit_select(choice, 1) & free)
         with m.Switch(choice):
             for k, source in enumerate(sources):
@@ -76,9 +77,9 @@ class PacketArbiter(wiring.Component):
 class TlpArbiter(wiring.Component):
     """All requesters of the device on one stream, with the device's requester ID in every header.
 
-    Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W); ``o`` Out stream of request_beat(W);
-    ``requester_id`` In 16; ``idle`` Out 1. Latency, throughput and errors as :class:`PacketArbiter`. A change of
-    ``requester_id`` takes effect with the next packet.
+    Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W); ``o`` Out stream of
+    request_beat(W); ``requester_id`` In 16; ``idle`` Out 1. Latency, throughput and errors as
+    :class:`PacketArbiter`. A change of ``requester_id`` takes effect with the next packet.
     """
 
     o: Any

@@ -1,10 +1,11 @@
 """Raw TLPs to and from the header fields that travel on the streams, in plain Python.
 
-A header is a dict from the field names of RequestHeader or CompletionHeader to integers; fields that are left out
-are 0 when encoding. Raw bytes are in the order of the link: each header dword most significant byte first, then
-the payload in address order.
+A header is a dict from the field names of RequestHeader or CompletionHeader to integers; fields that are
+left out are 0 when encoding. Raw bytes are in the order of the link: each header dword most significant
+byte first, then the payload in address order.
 
-Ref: PCI Express Base Specification 3.1, 2.2.1 (common fields), 2.2.7 (requests), 2.2.8 (messages), 2.2.9 (completions).
+Ref: PCI Express Base Specification 3.1, 2.2.1 (common fields), 2.2.7 (requests), 2.2.8 (messages), 2.2.9
+(completions).
 """
 
 import struct
@@ -35,7 +36,8 @@ class RawTlp:
 
 
 def _check(header: Mapping[str, int], widths: Mapping[str, int]) -> dict[str, int]:
-    """All fields, the missing ones 0. Errors: :class:`TlpError` for unknown names and values that do not fit."""
+    """All fields, the missing ones 0. Errors: :class:`TlpError` for unknown names and values that do not
+    fit."""
     unknown = set(header) - set(widths)
     if unknown:
         raise TlpError(f"a header has no field {', '.join(sorted(unknown))}")
@@ -75,8 +77,8 @@ def _check_payload(data: bytes, has_data: bool, length: int) -> None:
 def encode_request(header: Mapping[str, int], data: bytes = b"") -> bytes:
     """The raw bytes of a request; the header has three dwords if the address fits 32 bits, else four.
 
-    Errors: :class:`TlpError` for a kind without a code of its own (messages, OTHER_NON_POSTED), a field that does not
-    fit, or a payload that is not what ``length`` says.
+    Errors: :class:`TlpError` for a kind without a code of its own (messages, OTHER_NON_POSTED), a field
+    that does not fit, or a payload that is not what ``length`` says.
     """
     fields = _check(header, _REQUEST)
     kind = next((kind for kind in REQUEST_CODES if kind.value == fields["kind"]), None)
@@ -105,9 +107,7 @@ def encode_completion(header: Mapping[str, int], data: bytes = b"") -> bytes:
     _check_payload(data, has_data, fields["length"])
     if fields["byte_count"] > _MAX_BYTE_COUNT or (has_data and fields["length"] == 0):
         raise TlpError(f"byte_count {fields['byte_count']} with length {fields['length']} cannot be")
-    second = (
-        fields["completer_id"] << 16 | fields["status"] << 13 | fields["byte_count"] % _MAX_BYTE_COUNT
-    )
+    second = fields["completer_id"] << 16 | fields["status"] << 13 | fields["byte_count"] % _MAX_BYTE_COUNT
     third = fields["requester_id"] << 16 | fields["tag"] << 8 | fields["lower_address"]
     first = _first_dword(fields, TlpType.COMPLETION, has_data, four_dwords=False)
     return struct.pack(">LLL", first, second, third) + data
@@ -116,8 +116,9 @@ def encode_completion(header: Mapping[str, int], data: bytes = b"") -> bytes:
 def decode_tlp(raw: bytes) -> RawTlp:
     """The TLP in ``raw``.
 
-    A message has its code where other requests have byte enables (``first_be`` the low half), and its last two dwords
-    as ``address``. Locked completions are completions; locked reads, atomics and what is not known are OTHER_NON_POSTED.
+    A message has its code where other requests have byte enables (``first_be`` the low half), and its last
+    two dwords as ``address``. Locked completions are completions; locked reads, atomics and what is not
+    known are OTHER_NON_POSTED.
     Errors: :class:`TlpError` for a prefix, and for bytes that are more or fewer than the header says.
     """
     if len(raw) < 12:

@@ -16,10 +16,10 @@ __all__ = ["CompletionRouter"]
 class CompletionRouter(wiring.Component):
     """Routes completions by tag: those of ``ranges[k]`` come out on ``o{k}``, others are dropped.
 
-    Members (W is ``data_width``): ``i`` In stream of completion_beat(W), ready always 1; ``o0``, ``o1``, ... Out
-    streams of completion_beat(W), whose ready must always be 1, as a reader's is; ``unexpected`` Out 1, pulse: a
-    completion was dropped because no reader has its tag. Latency 1 cycle, a beat a cycle; all outputs share one
-    register of payload.
+    Members (W is ``data_width``): ``i`` In stream of completion_beat(W), ready always 1; ``o0``, ``o1``,
+    ... Out streams of completion_beat(W), whose ready must always be 1, as a reader's is; ``unexpected``
+    Out 1, pulse: a completion was dropped because no reader has its tag. Latency 1 cycle, a beat a cycle;
+    all outputs share one register of payload.
     Errors: ``ValueError`` for no ranges, or ranges that overlap.
     """
 
@@ -37,8 +37,8 @@ class CompletionRouter(wiring.Component):
         self._beat = completion_beat(data_width)
         super().__init__(
             {
-                "i": In(stream.Signature(self._beat)),
-                **{f"o{k}": Out(stream.Signature(self._beat)) for k in range(len(ranges))},
+                "i": In(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
+                **{f"o{k}": Out(stream.Signature(self._beat)) for k in range(len(ranges))},  # pyright: ignore[reportArgumentType]
                 "unexpected": Out(1),
             }
         )
@@ -46,12 +46,12 @@ class CompletionRouter(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         outputs = [getattr(self, f"o{k}") for k in range(len(self.ranges))]
-        matches = [tags.contains_value(self.i.p.header.tag) for tags in self.ranges]
+        matches: list[Any] = [tags.contains_value(self.i.p.header.tag) for tags in self.ranges]
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += outputs[0].p.eq(self.i.p)
         for output, match in zip(outputs, matches, strict=True):
             m.d.sync += output.valid.eq(self.i.valid & match)
             if output is not outputs[0]:
                 m.d.comb += output.p.eq(outputs[0].p)
-        m.d.sync += self.unexpected.eq(self.i.valid & self.i.p.first & ~Cat(matches).any())
+        m.d.sync += self.unexpected.eq(self.i.valid & self.i.p.first & (Cat(matches) == 0))
         return m

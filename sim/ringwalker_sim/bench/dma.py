@@ -16,7 +16,8 @@ __all__ = ["HostMemoryModel", "SegmentStoreModel", "bytes_of", "enabled_bytes", 
 
 
 def packet_beats(data: bytes, data_width: int, dwords: bool = False) -> list[Payload]:
-    """``data`` as the beats of a packet: ``data``, ``first``, ``last``, and ``count``, or ``dwords`` if that is set.
+    """``data`` as the beats of a packet: ``data``, ``first``, ``last``, and ``count``, or ``dwords`` if
+    that is set.
 
     Empty data is one beat with nothing in it. For ``dwords`` the length must be a multiple of 4.
     """
@@ -41,7 +42,8 @@ def bytes_of(beats: Iterable[Payload], data_width: int) -> bytes:
 
 
 def enabled_bytes(header: Payload) -> list[bool]:
-    """For each byte of a request's dwords, whether its byte enables choose it. ``header`` has plain field names."""
+    """For each byte of a request's dwords, whether its byte enables choose it. ``header`` has plain field
+    names."""
     enables = []
     for dword in range(header["length"]):
         mask = 0xF
@@ -56,17 +58,19 @@ def enabled_bytes(header: Payload) -> list[bool]:
 class HostMemoryModel:
     """Answers a request_beat stream of the component under test: reads from ``memory``, writes into it.
 
-    ``memory`` stands at address ``base``; what lies outside is answered as Unsupported Request (a write there is an
-    ``AssertionError``). ``latency`` gives the cycles from a request to its first completion. Completions of a
-    request come in order, cut at ``read_completion_boundary`` (at random ones of them, at most ``max_payload`` bytes
-    each); those of different requests are mixed if ``reorder``. ``completions`` None: there are no reads.
+    ``memory`` stands at address ``base``; what lies outside is answered as Unsupported Request (a write
+    there is an ``AssertionError``). ``latency`` gives the cycles from a request to its first completion.
+    Completions of a request come in order, cut at ``read_completion_boundary`` (at random ones of them, at
+    most ``max_payload`` bytes each); those of different requests are mixed if ``reorder``. ``completions``
+    None: there are no reads.
 
-    ``fault(header)`` may return, for a read: ``"ur"``, ``"ca"`` (an error completion, instead of the last piece if
-    there are several), ``"poison"``, ``"drop"`` (no completion), ``"count"`` (a wrong byte count). ``header`` has the plain
-    names of RequestHeader's fields.
+    ``fault(header)`` may return, for a read: ``"ur"``, ``"ca"`` (an error completion, instead of the last
+    piece if there are several), ``"poison"``, ``"drop"`` (no completion), ``"count"`` (a wrong byte
+    count). ``header`` has the plain names of RequestHeader's fields.
 
-    ``reads`` and ``writes`` list the headers that came, ``write_bytes`` counts enabled bytes. Every request is
-    checked: no 4 KiB crossing, at most ``max_read_request`` or ``max_payload`` bytes, byte enables contiguous, tag free.
+    ``reads`` and ``writes`` list the headers that came, ``write_bytes`` counts enabled bytes. Every
+    request is checked: no 4 KiB crossing, at most ``max_read_request`` or ``max_payload`` bytes, byte
+    enables contiguous, tag free.
     """
 
     def __init__(
@@ -106,7 +110,7 @@ class HostMemoryModel:
         self._due: list[tuple[int, int, list[list[Payload]]]] = []
         self.requests = StreamSink(dut, requests, request_stalls, self._take)
         self.data_width = len(self.requests.fields["data"])
-        self.completions = StreamSource(dut, completions, completion_stalls) if completions else None
+        self.completions: Any = StreamSource(dut, completions, completion_stalls) if completions else None
         self._task = cocotb.start_soon(self._run())
 
     @property
