@@ -83,6 +83,19 @@ def _variant_flags(waves: bool, sanitize: bool) -> list[str]:
     return flags
 
 
+def _skip_settled_inputs(model: Path) -> None:
+    """Let the generated code compute what hangs on inputs only when one changed (``inputs_changed``).
+
+    Verilator computes it in every evaluation, twice a cycle. Where the line is not found as expected,
+    nothing is changed and the model is only slower.
+    """
+    line = "vlSelfRef.__VicoFirstIteration = 1U;"
+    found = [path for path in model.glob("*.cpp") if line in path.read_text()]
+    if len(found) == 1 and found[0].read_text().count(line) == 1:
+        text = found[0].read_text().replace(line, line.replace("1U", "rw::inputs_changed"))
+        found[0].write_text(f"namespace rw {{ extern thread_local bool inputs_changed; }}\n{text}")
+
+
 def _units(folder: Path, waves: bool) -> list[tuple[Path, tuple[str, ...]]]:
     """Sources to compile, each with flags of its own; what takes longest first."""
     units = []
@@ -150,6 +163,7 @@ def build_library(
             trace = ["--trace-fst"] if waves else []
             command = [str(verilator_bin() / "verilator_bin"), *_VERILATOR_FLAGS, *trace, f"{TOP}.v"]
             _run(command, folder, "Verilator")
+            _skip_settled_inputs(folder / "model")
             _compile(folder, waves, sanitize, progress)
             shutil.rmtree(folder / "objects", ignore_errors=True)
     return library

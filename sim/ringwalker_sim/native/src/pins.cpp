@@ -12,19 +12,9 @@ void read_words(BeatData& out, const Port& port) {
   std::memcpy(out.data(), &port, sizeof(BeatData));
 }
 
-template <class Port>
-void write_words(Port& port, const BeatData& in) {
-  static_assert(sizeof(Port) == sizeof(BeatData));
-  std::memcpy(&port, in.data(), sizeof(BeatData));
-}
-
-// Ports have the smallest unsigned type that holds them.
-template <class Port, class Value>
-void set(Port& port, Value value) {
-  port = static_cast<Port>(value);
-}
-
 }  // namespace
+
+thread_local bool inputs_changed = true;
 
 void Pins::get(Beat<RequestHeader>& beat) const {
   const Vringwalker& m = *model_;

@@ -10,6 +10,10 @@
 
 namespace rw {
 
+// Read by the generated code (build.py puts it there): whether combinational logic behind the inputs must
+// be computed in the coming evaluation. Always safe to leave true.
+extern thread_local bool inputs_changed;
+
 class Pins {
  public:
   explicit Pins(VerilatedContext& context) : model_(std::make_unique<Vringwalker>(&context, "")) {}
@@ -19,30 +23,33 @@ class Pins {
 
   Vringwalker& model() { return *model_; }
 
+  // Inputs change only while the clock is low, so they have settled when it rises.
   void clock(bool level) {
+    inputs_changed = changed_ && !level;
+    changed_ = changed_ && level;
     model_->clk = level;
     model_->eval();
   }
-  void reset(bool level) { model_->rst = level; }
+  void reset(bool level) { set(model_->rst, level); }
 
   // Requests of the device.
   bool requester_request_valid() const { return model_->requester_request_valid != 0; }
-  void requester_request_ready(bool ready) { model_->requester_request_ready = ready; }
+  void requester_request_ready(bool ready) { set(model_->requester_request_ready, ready); }
   void get(Beat<RequestHeader>& beat) const;
 
   // Answers to them.
   bool requester_completion_ready() const { return model_->requester_completion_ready != 0; }
-  void requester_completion_valid(bool valid) { model_->requester_completion_valid = valid; }
+  void requester_completion_valid(bool valid) { set(model_->requester_completion_valid, valid); }
   void put(const Beat<CompletionHeader>& beat);
 
   // Requests of the CPU.
   bool completer_request_ready() const { return model_->completer_request_ready != 0; }
-  void completer_request_valid(bool valid) { model_->completer_request_valid = valid; }
+  void completer_request_valid(bool valid) { set(model_->completer_request_valid, valid); }
   void put(const Beat<RequestHeader>& beat);
 
   // Answers to them.
   bool completer_completion_valid() const { return model_->completer_completion_valid != 0; }
-  void completer_completion_ready(bool ready) { model_->completer_completion_ready = ready; }
+  void completer_completion_ready(bool ready) { set(model_->completer_completion_ready, ready); }
   void get(Beat<CompletionHeader>& beat) const;
 
 #if RW_HAS_INTX
@@ -51,28 +58,44 @@ class Pins {
   bool intx() const { return false; }
 #endif
 #if RW_HAS_CAPACITY
-  void capacity(std::uint64_t sectors) { model_->capacity = sectors; }
+  void capacity(std::uint64_t sectors) { set(model_->capacity, sectors); }
 #else
   void capacity(std::uint64_t) {}
 #endif
 
 #if RW_HAS_STORAGE
   bool commands_valid() const { return model_->storage_commands_valid != 0; }
-  void commands_ready(bool ready) { model_->storage_commands_ready = ready; }
+  void commands_ready(bool ready) { set(model_->storage_commands_ready, ready); }
   void get(StorageCommand& command) const;
   bool write_data_valid() const { return model_->storage_write_data_valid != 0; }
-  void write_data_ready(bool ready) { model_->storage_write_data_ready = ready; }
+  void write_data_ready(bool ready) { set(model_->storage_write_data_ready, ready); }
   void get(StorageBeat& beat) const;
   bool read_data_ready() const { return model_->storage_read_data_ready != 0; }
-  void read_data_valid(bool valid) { model_->storage_read_data_valid = valid; }
+  void read_data_valid(bool valid) { set(model_->storage_read_data_valid, valid); }
   void put(const StorageBeat& beat);
   bool results_ready() const { return model_->storage_results_ready != 0; }
-  void results_valid(bool valid) { model_->storage_results_valid = valid; }
-  void result(bool error) { model_->storage_results_payload = error; }
+  void results_valid(bool valid) { set(model_->storage_results_valid, valid); }
+  void result(bool error) { set(model_->storage_results_payload, error); }
 #endif
 
  private:
+  // Ports have the smallest unsigned type that holds them.
+  template <class Port, class Value>
+  void set(Port& port, Value value) {
+    const auto wanted = static_cast<Port>(value);
+    changed_ = changed_ || port != wanted;
+    port = wanted;
+  }
+
+  template <class Port>
+  void write_words(Port& port, const BeatData& in) {
+    static_assert(sizeof(Port) == sizeof(BeatData));
+    std::memcpy(&port, in.data(), sizeof(BeatData));
+    changed_ = true;
+  }
+
   std::unique_ptr<Vringwalker> model_;
+  bool changed_ = true;
 };
 
 }  // namespace rw
