@@ -32,6 +32,8 @@ _CHUNK = 100_000
 _ROOM = 256
 """Events taken from the library at once."""
 
+_EVENT_BYTES = ctypes.sizeof(CEvent)
+_KINDS = {int(kind): kind for kind in EventKind}
 _RESET_CYCLES = 8
 _PAGE = 4096
 
@@ -110,9 +112,12 @@ class NativeEngine:
         handle = self._library.rw_open(ctypes.byref(parameters), _writable(waves))
         if not handle:
             raise EngineError(f"{waves}: cannot be written")
-        self._handle = ctypes.c_void_p(handle)
-        self._finalizer = weakref.finalize(self, self._library.rw_close, self._handle)
+        self._handle: int | None = handle
+        self._finalizer = weakref.finalize(self, self._library.rw_close, handle)
         self._buffer = (CEvent * _ROOM)()
+        self._raw_events = memoryview(self._buffer).cast("B")
+        self.now = 0
+        """Cycles since the start; changes in :meth:`run`, :meth:`wait` and :meth:`reset` only."""
         self._answers: dict[int, tuple[Outcome, int]] = {}
         self._backlog: list[NativeEvent] = []
         self._watches: list[Watch] = []
@@ -142,9 +147,11 @@ class NativeEngine:
     def reset(self, cycles: int = _RESET_CYCLES) -> None:
         """Reset the device; what was under way is dropped, and waiting requests end with ``RESET``."""
         self._library.rw_reset(self._open(), cycles)
+        self.now = self._library.rw_now(self._handle)
 
     def close(self) -> None:
         """End the simulation: waves are complete, the disk is flushed. May be called again."""
+        self._handle = None
         self._finalizer()
         if self.disk:
             self.disk.flush()
@@ -155,17 +162,12 @@ class NativeEngine:
     def __exit__(self, *_args: object) -> None:
         self.close()
 
-    def _open(self) -> ctypes.c_void_p:
-        if not self._finalizer.alive:
+    def _open(self) -> int:
+        if self._handle is None:
             raise EngineError("the engine is closed")
         return self._handle
 
     # --- time and events ----------------------------------------------------------------------------------
-
-    @property
-    def now(self) -> int:
-        """Cycles since the start."""
-        return self._library.rw_now(self._open())
 
     def run(self, max_cycles: int) -> list[NativeEvent]:
         """Let time pass until something happens or ``max_cycles`` have gone; what happened, in order.
@@ -183,22 +185,20 @@ class NativeEngine:
         if self.memory.watch_version != self._watch_version:
             self._set_watches()
         count = self._library.rw_run(handle, cycles, self._buffer, _ROOM)
+        self.now = self._library.rw_now(handle)
         if not count:
             return []
-        raw = memoryview(self._buffer).cast("B")[: count * ctypes.sizeof(CEvent)]
+        raw = self._raw_events[: count * _EVENT_BYTES]
         events = []
         for kind, status, cycle, a, b in struct.iter_unpack(EVENT_FORMAT, raw):
-            event = NativeEvent(EventKind(kind), status, cycle, a, b)
-            if event.kind is EventKind.COMPLETION or event.kind is EventKind.MESSAGE:
-                events.append(event)
-            elif event.kind is EventKind.ERROR:
+            if kind == EventKind.ERROR:
                 self._collect_violations()
-            elif event.kind is EventKind.FAULT:
+            elif kind == EventKind.FAULT:
                 self.faults.append(Access(cycle, a, b, bool(status)))
-            elif event.kind is EventKind.WATCH:
+            elif kind == EventKind.WATCH:
                 self._watches[status >> 1].report(Access(cycle, a, b, bool(status & 1)))
             else:
-                events.append(event)
+                events.append(NativeEvent(_KINDS[kind], status, cycle, a, b))
         if self.strict and self.violations:
             self._backlog += events
             raise ProtocolError("; ".join(self.violations[:5]))
@@ -231,7 +231,7 @@ class NativeEngine:
         ``data`` is what a write writes. Posted writes have no event. Errors: ``ValueError`` for an access
         that one TLP cannot make.
         """
-        memory = kind in (RequestKind.MEMORY_READ, RequestKind.MEMORY_WRITE)
+        memory = kind is RequestKind.MEMORY_READ or kind is RequestKind.MEMORY_WRITE
         limit = _PAGE if memory else 4
         if length < 1 or address < 0 or address // limit != (address + length - 1) // limit:
             raise ValueError(f"{kind.name} of {length} bytes at {address:#x} crosses {limit} bytes")
@@ -240,7 +240,7 @@ class NativeEngine:
         if memory and data is not None and (address % 4 + length + 3) // 4 * 4 > self.host.max_payload:
             raise ValueError(f"write of {length} bytes; max_payload is {self.host.max_payload}")
         target = 0
-        if kind.name.startswith("CONFIG"):
+        if kind is RequestKind.CONFIG_READ_0 or kind is RequestKind.CONFIG_WRITE_0:
             target = self.host.device if bdf is None else bdf
         return self._library.rw_submit(self._open(), kind.value, address, length, target, data)
 
