@@ -14,7 +14,7 @@ from amaranth.hdl import ClockDomain, Elaboratable, Fragment, Module, Signal, Va
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
-from .verilog_names import plain_names
+from .verilog_names import plain_names, without_empty_wires
 
 __all__ = ["FlatTop", "PortInfo", "to_verilog", "to_verilog_with_names"]
 
@@ -119,7 +119,7 @@ def to_verilog_with_names(
     text, places = verilog.convert_fragment(
         Fragment.get(top, None), top.port_signals(), name, strip_internal_attrs=True, emit_src=False
     )
-    return plain_names(_trigger_constants(text)), top.ports, places
+    return plain_names(without_empty_wires(_trigger_constants(text))), top.ports, places
 
 
 def to_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:

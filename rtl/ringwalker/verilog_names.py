@@ -1,10 +1,11 @@
-"""Names in generated Verilog that every tool can take."""
+"""Generated Verilog in a form that every tool can take."""
 
 import re
 
-__all__ = ["plain_name", "plain_names"]
+__all__ = ["plain_name", "plain_names", "without_empty_wires"]
 
 _ESCAPED = re.compile(r"\\(\S+) ")
+_EMPTY = re.compile(r"^  (?:wire|reg) \[-1:0\] [^;]*;\n", re.MULTILINE)
 _PLAIN = re.compile(r"(?<![\\\w$])[A-Za-z_][\w$]*")
 
 
@@ -33,3 +34,11 @@ def plain_names(text: str) -> str:
         taken.add(plain)
         renamed[name] = plain
     return _ESCAPED.sub(lambda match: renamed.get(match[1], match[0]), text)
+
+
+def without_empty_wires(text: str) -> str:
+    """The same Verilog without declarations of wires of no bits (``[-1:0]``), which nothing refers to.
+
+    To Verilog such a wire would have two bits.
+    """
+    return _EMPTY.sub("", text)
