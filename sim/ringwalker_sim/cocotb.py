@@ -20,6 +20,8 @@ from .toolchain import verilator_environment
 
 __all__ = ["CocotbError", "run_cocotb", "run_simulation"]
 
+OnProgress = Callable[[str, int, int], None]
+
 _GRACE_S = 20.0
 """How long a simulation that was asked to stop may take to close its files."""
 
@@ -39,6 +41,7 @@ def run_cocotb(
     waves: str | Path | None = None,
     timeout_s: float | None = None,
     progress: Callable[[str], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Carry out ``job`` on the device that ``config`` describes, under cocotb with cocotbext-pcie.
 
@@ -48,14 +51,17 @@ def run_cocotb(
     ``read_only``, or ``blank_sectors``; ``memory_bytes``, ``seed``, ``latency`` and ``storage_latency``
     (cycles), ``max_payload`` and ``max_read_request`` (bytes), ``stalls`` (probability a cycle).
 
-    ``waves``: an FST file to write, whole even after Ctrl-C. ``progress`` is called with a line of text now
-    and then. Errors: :class:`CocotbError`; ``TimeoutError`` after ``timeout_s``; ``KeyboardInterrupt``, once
-    the simulation has ended.
+    ``waves``: an FST file to write, whole even after Ctrl-C. ``progress`` is called with a line of text while
+    the simulator is built, ``on_progress`` as ``run_job`` calls it, a few times a second. Errors:
+    :class:`CocotbError`; ``TimeoutError`` after ``timeout_s``; ``KeyboardInterrupt``, once the simulation has
+    ended.
     """
     from .native.verilog_cache import TOP, device_verilog
 
     text, _ports = device_verilog(config, progress)
-    return run_simulation(text, TOP, config, job, waves=waves, timeout_s=timeout_s, progress=progress)
+    return run_simulation(
+        text, TOP, config, job, waves=waves, timeout_s=timeout_s, progress=progress, on_progress=on_progress
+    )
 
 
 def run_simulation(
@@ -67,6 +73,7 @@ def run_simulation(
     waves: str | Path | None = None,
     timeout_s: float | None = None,
     progress: Callable[[str], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Like :func:`run_cocotb`, for any Verilog whose module ``top`` has the ports of the device."""
     build_dir = build_simulator(verilog, top, waves=waves is not None, progress=progress)
@@ -81,7 +88,7 @@ def run_simulation(
         arguments = [top, str(build_dir), name, waves_file, str(job.get("seed", 1))]
         process = _start([*command, *arguments])
         try:
-            _wait(process, timeout_s)
+            _wait(process, folder, timeout_s, on_progress)
         except BaseException:
             _end(process, folder)
             raise
@@ -104,11 +111,19 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait(process: subprocess.Popen[bytes], timeout_s: float | None) -> None:
-    try:
-        process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        raise TimeoutError(f"the cocotb simulation did not end within {timeout_s:g} s") from None
+def _wait(
+    process: subprocess.Popen[bytes], folder: Path, timeout_s: float | None, on_progress: OnProgress | None
+) -> None:
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.25)
+            return
+        if on_progress is not None:
+            with contextlib.suppress(OSError):
+                on_progress(*json.loads((folder / "progress.json").read_text()))
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError(f"the cocotb simulation did not end within {timeout_s:g} s")
 
 
 def _end(process: subprocess.Popen[bytes], folder: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import random
 import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cocotb.triggers import First, Timer
 from ringwalker.config import DeviceConfig
 
 from ..memory import DiskImage, GuestMemory
+from ..workload import run_job
 from .entry_name import FOLDER
 from .port import CocotbPort
 from .storage import StorageModel
@@ -44,8 +45,26 @@ async def _stop_requested(port: CocotbPort, folder: Path, parent: int) -> None:
         await Timer(2000 * port.cycle_steps, "step")
 
 
-def _coroutine(job: dict[str, Any], port: CocotbPort) -> Coroutine[Any, Any, dict[str, Any]]:
-    module, _, function = job.get("coroutine", "ringwalker_sim.workload:run_job").partition(":")
+def _reporter(folder: Path) -> Callable[[str, int, int], None]:
+    """Writes how far the job is to ``progress.json``, at most four times a second."""
+    written = 0.0
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal written
+        now = time.monotonic()
+        if now - written >= 0.25:
+            written = now
+            # Written aside and renamed, so that no one reads half of it.
+            (folder / "progress.new").write_text(json.dumps([what, done, total]))
+            (folder / "progress.new").replace(folder / "progress.json")
+
+    return report
+
+
+def _coroutine(job: dict[str, Any], port: CocotbPort, folder: Path) -> Coroutine[Any, Any, dict[str, Any]]:
+    if "coroutine" not in job:
+        return run_job(port, job, _reporter(folder))
+    module, _, function = job["coroutine"].partition(":")
     return getattr(importlib.import_module(module), function)(port, job)
 
 
@@ -77,7 +96,7 @@ async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
         dut.capacity.value = disk.sectors if disk else config.blk.capacity
     begin = time.perf_counter()
     await port.start_machine()
-    task = cocotb.start_soon(_coroutine(job, port))
+    task = cocotb.start_soon(_coroutine(job, port, folder))
     stopped = cocotb.start_soon(_stop_requested(port, folder, order["parent"]))
     try:
         await First(task.complete, stopped.complete)

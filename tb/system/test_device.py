@@ -1,0 +1,84 @@
+"""The whole device: enumerated by cocotbext-pcie, and the same requests on both engines."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker_sim.cocotb import run_cocotb
+from ringwalker_sim.engines import open_engine, run_on_engine
+from ringwalker_sim.memory import DiskImage, GuestMemory
+
+JOBS = "tb.system.device_jobs"
+ROOT = Path(__file__).parents[2]
+WIDE = DeviceConfig(data_width=256, blk=BlkConfig(capacity=4096))
+NARROW = DeviceConfig(data_width=64, queues=3, blk=BlkConfig(capacity=4096))
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.mark.parametrize("config", [WIDE, NARROW], ids=["256 bits", "64 bits, 3 queues"])
+def test_cocotbext_pcie_enumerates_it_and_drives_msix(config: DeviceConfig) -> None:
+    job = {
+        "coroutine": "tb.system.enumeration_job:enumerate_and_interrupt",
+        "device": dataclasses.asdict(config),
+        "blank_sectors": 64,
+    }
+    assert run_cocotb(config, job, timeout_s=300)["serial"] == config.blk.serial
+
+
+def _image(path: Path, sectors: int) -> Path:
+    path.write_bytes(np.random.default_rng(5).bytes(sectors * DiskImage.SECTOR))
+    return path
+
+
+def _native(config: DeviceConfig, job: dict[str, Any], image: Path) -> dict[str, Any]:
+    from tb.system.device_jobs import scripted_requests
+
+    with (
+        DiskImage(image) as disk,
+        open_engine("native", config, GuestMemory(64 << 20), disk, host={"latency": 200}) as port,
+    ):
+        return port.run(scripted_requests(port, job))
+
+
+@pytest.mark.parametrize(
+    ("config", "interrupt"), [(WIDE, "msix"), (NARROW, "intx")], ids=["256 bits, MSI-X", "64 bits, INTx"]
+)
+def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str, tmp_path: Path) -> None:
+    job = {"seed": 3, "count": 100, "interrupt": interrupt}
+    images = [_image(tmp_path / f"{name}.img", config.blk.capacity) for name in ("native", "cocotb")]
+    native = _native(config, job, images[0])
+    order = {**job, "coroutine": f"{JOBS}:scripted_requests", "image": str(images[1]), "latency": 200}
+    cocotb = run_cocotb(config, order, timeout_s=600)
+    assert cocotb["faults"] == []
+    # Status, used length and every byte of every buffer, request by request.
+    assert [tuple(answer) for answer in cocotb["answers"]] == native["answers"]
+    assert {status for _, status, _, _ in native["answers"]} == {0, 1, 2}
+    assert images[0].read_bytes() == images[1].read_bytes()
+    assert cocotb["disk"] == native["disk"]
+
+
+def test_a_disk_goes_through_the_cocotb_engine_both_ways(tmp_path: Path) -> None:
+    disk = _image(tmp_path / "disk.img", 512)
+    before = disk.read_bytes()
+    new, out = tmp_path / "new.img", tmp_path / "out.img"
+    new.write_bytes(np.random.default_rng(6).bytes(len(before)))
+    job = {"image": str(disk), "read_all": str(out), "latency": 50}
+    assert run_on_engine("cocotb", WIDE, job)["errors"] == 0
+    assert out.read_bytes() == before
+    assert run_on_engine("cocotb", WIDE, {**job, "write_all": str(new)})["errors"] == 0
+    assert disk.read_bytes() == new.read_bytes() == out.read_bytes()
+
+
+def test_stalls_on_every_stream_change_nothing(tmp_path: Path) -> None:
+    disk = _image(tmp_path / "disk.img", 512)
+    workload = {"kind": "randrw", "requests": 60, "queue_depth": 16, "block_size": 1536}
+    job = {"image": str(disk), "workload": workload, "stalls": 0.3, "seed": 4}
+    assert run_on_engine("cocotb", WIDE, job)["errors"] == 0
