@@ -128,18 +128,18 @@ async def run_random(bench: Bench, count: int) -> None:
     await bench.finished()
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def gathers_under_stalls(dut):
     bench = Bench(dut, 0.3, max_read_request=128, latency=lambda: random.randint(1, 100), size=1 << 15)
     await run_random(bench, 60)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def gathers_without_stalls(dut):
     await run_random(Bench(dut, max_read_request=4096, latency=lambda: random.randint(1, 60)), 100)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def cuts_at_aligned_addresses(dut):
     bench = Bench(dut, max_read_request=256)
     await start(dut)
@@ -156,7 +156,7 @@ async def cuts_at_aligned_addresses(dut):
     assert seen == [(8188, 1), (8192, 128), (8192 + 512, 121)]
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reads_run_ahead(dut):
     bench = Bench(dut, latency=lambda: 400, reorder=False)
     await start(dut)
@@ -166,7 +166,7 @@ async def reads_run_ahead(dut):
     assert bench.host.most_tags == 24
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def an_error_spoils_its_packet(dut):
     bench = Bench(dut, 0.2, fault=lambda header: "ur" if header["address"] // 4096 == 3 else None)
     await start(dut)
@@ -180,7 +180,7 @@ async def an_error_spoils_its_packet(dut):
     await bench.finished()
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def runs_empty_on_abort(dut):
     bench = Bench(dut, latency=lambda: 100)
     await start(dut)
@@ -206,7 +206,7 @@ async def measure(dut, segments: list[tuple[int, int]], count: int) -> float:
     return sum(length for _address, length in segments) * (count - 1) * 8 / bench.width / cycles
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def one_beat_a_cycle(dut):
     width = parameters()["width"]
     pages = await measure(dut, [(4096 * k, 4096) for k in range(4)], 6)
@@ -214,7 +214,7 @@ async def one_beat_a_cycle(dut):
     assert pages >= 0.95
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def nearly_one_beat_a_cycle_for_block_writes(dut):
     width = parameters()["width"]
     rate = await measure(dut, [(64, 16), (4096 + 512, 4096)], 20)

@@ -59,17 +59,17 @@ async def run(dut, stalls: float, count: int) -> None:
     assert int(dut.idle.value) == 1
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def packs_under_stalls(dut):
     await run(dut, 0.35, 500)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def packs_without_stalls(dut):
     await run(dut, 0, 500)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def one_beat_a_cycle(dut):
     width = parameters()["width"]
     size = width // 8

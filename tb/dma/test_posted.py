@@ -118,7 +118,7 @@ async def check_order(bench: Bench, sent: list[list[list[dict[str, int]]]]) -> l
     return turns
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def packets_stay_whole_and_in_order(dut):
     bench = Bench(dut, 0.3)
     await start(dut)
@@ -128,7 +128,7 @@ async def packets_stay_whole_and_in_order(dut):
     assert int(dut.idle.value) == 1
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def turns_are_fair(dut):
     bench = Bench(dut)
     await start(dut)
@@ -138,7 +138,7 @@ async def turns_are_fair(dut):
     assert set(turns[:INPUTS]) == set(range(INPUTS))
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def whole_packets_only(dut):
     bench = Bench(dut, 0.4)
     bench.sink.stalls = None
@@ -157,7 +157,7 @@ async def whole_packets_only(dut):
         complete += int(dut.entered.value) & int(dut.entered_last.value)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def one_beat_a_cycle(dut):
     bench = Bench(dut)
     await start(dut)
@@ -178,7 +178,7 @@ async def one_beat_a_cycle(dut):
     assert cycles <= 40 * 16 + 2
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def abort_swallows_whole_writes_only(dut):
     bench = Bench(dut, 0.3)
     await start(dut)

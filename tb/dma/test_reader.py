@@ -93,20 +93,20 @@ async def run_random(dut: Any, bench: Bench, count: int) -> None:
     assert not any(bench.pulses.values()), bench.pulses
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def delivers_in_order_under_stalls(dut):
     bench = Bench(dut, stalls=0.3, latency=lambda: random.randint(1, 200), max_payload=128)
     await run_random(dut, bench, 200)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def delivers_in_order_without_stalls(dut):
     bench = Bench(dut, latency=lambda: random.randint(1, 60), max_payload=512)
     await run_random(dut, bench, 400)
     assert bench.host.most_tags > TAGS.low_count
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def asks_for_exactly_the_bytes(dut):
     bench = Bench(dut)
     await bench.start()
@@ -119,7 +119,7 @@ async def asks_for_exactly_the_bytes(dut):
             assert header["requester_id"] == 0
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def one_beat_a_cycle(dut):
     bench = Bench(dut, latency=lambda: 100, reorder=False, max_payload=256)
     await bench.start()
@@ -147,7 +147,7 @@ async def one_beat_a_cycle(dut):
     assert rate >= 0.95
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_request_a_cycle_and_short_latency(dut):
     bench = Bench(dut, latency=lambda: 30, reorder=False)
     await bench.start()
@@ -171,7 +171,7 @@ async def a_request_a_cycle_and_short_latency(dut):
     assert answered[:8] == list(range(answered[0], answered[0] + 8))
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def errors_stay_with_their_read(dut):
     faults: dict[int, str] = {}
     bench = Bench(
@@ -196,7 +196,7 @@ async def errors_stay_with_their_read(dut):
     assert bench.pulses["unexpected"] == 0
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_wrong_byte_count_is_an_error(dut):
     bench = Bench(dut, fault=lambda header: "count" if header["address"] >= 4096 else None, max_payload=512)
     await bench.start()
@@ -208,7 +208,7 @@ async def a_wrong_byte_count_is_an_error(dut):
     await bench.check(bench.read(64, 64))
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def lost_completions_time_out(dut):
     lost = True
     bench = Bench(dut, fault=lambda header: "drop" if lost and header["address"] < 4096 else None)
@@ -251,7 +251,7 @@ async def lost_completions_time_out(dut):
     assert bench.pulses["unexpected"] == 7
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def strangers_are_dropped(dut):
     bench = Bench(dut)
     await bench.start()
@@ -272,7 +272,20 @@ async def strangers_are_dropped(dut):
     assert bench.pulses["failed"] == 1
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def strangers_do_not_hold_off_the_time_out(dut):
+    bench = Bench(dut, fault=lambda header: "drop")
+    await bench.start()
+    read = bench.read(0, 64)
+    beat = {"header_tag": TAGS.tag(7), "header_has_data": 1, "header_length": 1, "header_byte_count": 4}
+    for _ in range(2 * TIMEOUT):
+        bench.host.completions.queue(beat | {"dwords": 1, "first": 1, "last": 1})
+    await ClockCycles(dut.clk, TIMEOUT + 30)
+    assert bench.data.received, "the read did not time out"
+    await bench.check(read, error=True)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def abort_answers_what_was_not_sent(dut):
     bench = Bench(dut, latency=lambda: 150)
     await bench.start()
@@ -296,7 +309,7 @@ async def abort_answers_what_was_not_sent(dut):
     assert not any(bench.pulses.values()), bench.pulses
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def abort_does_not_wait_for_a_quarantine(dut):
     bench = Bench(dut, fault=lambda header: "drop")
     await bench.start()

@@ -149,22 +149,22 @@ async def run_random(bench: Bench, count: int, beyond: bool) -> None:
     assert bench.overruns == overruns
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def scatters_under_stalls(dut):
     await run_random(Bench(dut, 0.3, 128), 150, beyond=False)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def scatters_without_stalls(dut):
     await run_random(Bench(dut, 0, 256), 250, beyond=False)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def never_writes_beyond_the_chain(dut):
     await run_random(Bench(dut, 0.1, 512), 200, beyond=True)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def cuts_at_aligned_addresses(dut):
     bench = Bench(dut, max_payload=256)
     await bench.start()
@@ -183,7 +183,7 @@ async def cuts_at_aligned_addresses(dut):
     ]
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def completed_waits_for_the_last_write(dut):
     bench = Bench(dut, stalls=0.0)
     bench.host.requests.stalls = iter(lambda: bool(blocked), None)
@@ -224,17 +224,17 @@ async def measure_pages(dut, max_payload: int) -> None:
     assert rate >= 0.95
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def one_beat_a_cycle_with_small_packets(dut):
     await measure_pages(dut, 128)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def one_beat_a_cycle_with_large_packets(dut):
     await measure_pages(dut, 512)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def nearly_one_beat_a_cycle_for_block_reads(dut):
     rate = await measure(dut, [(PAGE, PAGE), (3 * PAGE + 64, 1)], [PAGE, 1], 20, 256)
     dut._log.warning("scatter: %.3f beats a cycle, 4096 + 1 bytes", rate)

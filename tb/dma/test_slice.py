@@ -62,17 +62,17 @@ async def run(dut, stalls: float, count: int) -> None:
     assert not source.pending
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def slices_under_stalls(dut):
     await run(dut, 0.35, 400)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def slices_without_stalls(dut):
     await run(dut, 0, 400)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def one_beat_a_cycle(dut):
     width = parameters()["width"]
     size = width // 8

@@ -23,7 +23,7 @@ def packet(source: StreamSource, number: int, serial: int, width: int, longest: 
     return beats
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def packets_stay_whole_and_in_order(dut):
     width = parameters()["width"]
     sources = [StreamSource(dut, f"i{k}", random_stalls(0.4)) for k in range(INPUTS)]
@@ -53,7 +53,7 @@ async def packets_stay_whole_and_in_order(dut):
     assert int(dut.idle.value) == 1
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def turns_are_fair_and_without_gaps(dut):
     width = parameters()["width"]
     sources = [StreamSource(dut, f"i{k}") for k in range(INPUTS)]
@@ -72,7 +72,7 @@ async def turns_are_fair_and_without_gaps(dut):
     assert all(beat["header_requester_id"] == 0x1234 for beat in sink.received)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def an_idle_input_costs_nothing(dut):
     width = parameters()["width"]
     sources = [StreamSource(dut, f"i{k}") for k in range(INPUTS)]

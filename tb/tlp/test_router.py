@@ -51,12 +51,12 @@ async def run(dut, stalls: float) -> None:
             assert all(got[key] == value for key, value in beat.items())
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def routes_by_tag(dut):
     await run(dut, 0.3)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def routes_a_beat_a_cycle(dut):
     await run(dut, 0)
 

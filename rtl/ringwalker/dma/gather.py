@@ -31,7 +31,7 @@ class Gather(wiring.Component):
     the store and are no longer needed; ``read`` Out(DmaReadPort(W)); ``readable`` Out stream of
     byte_beat(W); ``max_read_request`` In 13, bytes, a power of two; ``idle`` Out 1.
 
-    Latency: 7 cycles from a chain to its first read, 4 from read data to a full beat of a packet.
+    Latency: 6 cycles from a chain to its first read, 3 from read data to a full beat of a packet.
     Throughput: a segment in two cycles, a read request a cycle, a beat a cycle.
     Ref: PCI Express Base Specification 3.1, 2.2.7 (no request crosses 4 KiB); virtio 1.4, 2.7.4.
     """

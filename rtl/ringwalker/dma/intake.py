@@ -35,11 +35,11 @@ class CompletionIntake(wiring.Component):
     combinational from registers), the data goes out to the slot memory one cycle later.
 
     Members: ``completions`` In (ready always 1); ``outstanding``, ``fresh`` In, a bit a slot (fresh: no
-    completion yet); ``open_en``, ``open_slot``, ``open`` In: a slot is opened; ``active`` Out: a beat is
-    checked in this cycle; ``slot`` Out: which the events below are about; ``begin`` (first good
-    completion), ``finish`` (slot is complete), ``fail`` (with an error), ``malformed`` (more completions
-    may follow an error), ``settled`` (the last completion of a tag that is not outstanding),
-    ``unexpected``, ``unsupported``, ``aborted`` Out 1; ``write_*`` Out as in
+    completion yet); ``open_en``, ``open_slot``, ``open`` In: a slot is opened; ``active`` Out: a beat
+    of an outstanding tag is checked in this cycle; ``slot`` Out: which the events below are about;
+    ``begin`` (first good completion), ``finish`` (slot is complete), ``fail`` (with an error),
+    ``malformed`` (more completions may follow an error), ``settled`` (the last completion of a tag that is
+    not outstanding), ``unexpected``, ``unsupported``, ``aborted`` Out 1; ``write_*`` Out as in
     :class:`~ringwalker.dma.slots.SlotMemory`.
     Ref: PCI Express Base Specification 3.1, 2.2.9 and 2.3.2.
     """
@@ -93,19 +93,22 @@ class CompletionIntake(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         beat = Signal(completion_beat(self.data_width))
-        known = Signal()
+        known, arrived = Signal(), Signal()
         tag = self.completions.p.header.tag
         m.d.comb += self.completions.ready.eq(1)
         m.d.sync += [
-            self.active.eq(self.completions.valid),
+            arrived.eq(self.completions.valid),
             beat.eq(self.completions.p),
             self.slot.eq(self.tags.slot_value(tag)),
             known.eq(self.tags.contains_value(tag)),
         ]
         wanted = Signal()
-        m.d.comb += wanted.eq(known & self.outstanding.bit_select(self.slot, 1))
+        m.d.comb += [
+            wanted.eq(known & self.outstanding.bit_select(self.slot, 1)),
+            self.active.eq(arrived & wanted),
+        ]
         position, good, final = self._check(m, beat)
-        self._decide(m, beat, wanted, good, final, position)
+        self._decide(m, beat, arrived, wanted, good, final, position)
         return m
 
     def _check(self, m: Any, beat: Any) -> tuple[Signal, Signal, Signal]:
@@ -146,14 +149,23 @@ class CompletionIntake(wiring.Component):
         ]
         return position, good, final
 
-    def _decide(self, m: Any, beat: Any, wanted: Signal, good: Signal, final: Signal, position: Signal):
+    def _decide(
+        self,
+        m: Any,
+        beat: Any,
+        arrived: Signal,
+        wanted: Signal,
+        good: Signal,
+        final: Signal,
+        position: Signal,
+    ) -> None:
         """The events of a beat, and its way to the slot memory."""
         header = beat.header
         taking, ends, next_position = Signal(), Signal(), Signal(11)
         stray, ends_stray = Signal(), Signal()
         accept, ends_now, success = Signal(), Signal(), Signal()
         m.d.comb += success.eq(header.status == CompletionStatus.SUCCESS)
-        with m.If(self.active & beat.first):
+        with m.If(arrived & beat.first):
             with m.If(~wanted):
                 m.d.comb += self.unexpected.eq(1)
             with m.Elif(good):
@@ -172,15 +184,15 @@ class CompletionIntake(wiring.Component):
             remaining = Cat(header.lower_address[:2]) + header.byte_count
             m.d.comb += [ends_stray.eq(~success | (remaining <= Cat(0, 0, header.length)))]
             m.d.sync += [taking.eq(accept), ends.eq(final), stray.eq(ends_stray & ~wanted)]
-        with m.Elif(self.active):
+        with m.Elif(arrived):
             m.d.comb += [accept.eq(taking & wanted), ends_now.eq(ends)]
-        with m.If(self.active & beat.last):
+        with m.If(arrived & beat.last):
             with m.If(accept & ends_now):
                 m.d.comb += self.finish.eq(1)
             m.d.comb += self.settled.eq(Mux(beat.first, ends_stray & ~wanted, stray))
         here = Mux(beat.first, position, next_position)
         m.d.sync += [
-            next_position.eq(Mux(self.active, here + self.data_width // 32, next_position)),
+            next_position.eq(Mux(arrived, here + self.data_width // 32, next_position)),
             self.write_en.eq(accept),
             self.write_slot.eq(self.slot),
             self.write_position.eq(here),

@@ -39,12 +39,12 @@ class DmaReader(wiring.Component):
       it: the completion status was Unsupported Request or Completer Abort.
     - ``unexpected`` Out 1, pulse: a completion was dropped, because its tag was not outstanding.
 
-    Time-out: ``timeout_cycles`` without a completion or a request sent while reads are outstanding end all of
-    them with error. Their tags (and that of a malformed completion, after which more could follow) are in
-    quarantine then: no read is sent until each of them has had its last completion after all, or
-    another ``timeout_cycles`` have passed. Reads under ``abort`` are answered meanwhile. A completion that
-    comes later than that, for a tag in use again, is caught only by its byte count. ``idle`` does not wait
-    for a quarantine.
+    Time-out: ``timeout_cycles`` without a completion of theirs or a request sent while reads are outstanding
+    end all of them with error. Their tags (and that of a malformed completion, after which more could
+    follow) are in quarantine then: no read is sent until each of them has had its last completion after
+    all, or another ``timeout_cycles`` have passed. Reads under ``abort`` are answered meanwhile. A
+    completion that comes later than that, for a tag in use again, is caught only by its byte count.
+    ``idle`` does not wait for a quarantine.
 
     Latency: 1 cycle from a read to its request; 4 cycles from the last completion beat to the first beat of
     data. Throughput: a request, a completion beat and a data beat a cycle.
