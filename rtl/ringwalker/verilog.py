@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In
 
 from .verilog_names import plain_names, without_empty_wires
 
-__all__ = ["FlatTop", "PortInfo", "to_verilog", "to_verilog_with_names"]
+__all__ = ["FlatTop", "PortInfo", "VerilogDesign", "to_verilog", "verilog_design"]
 
 
 @dataclass(frozen=True)
@@ -111,15 +111,29 @@ def _trigger_constants(text: str) -> str:
     return _MODULE.sub(in_module, text)
 
 
-def to_verilog_with_names(
-    component: wiring.Component, name: str
-) -> tuple[str, list[PortInfo], Mapping[Signal, tuple[str, ...]]]:
-    """As :func:`to_verilog`, and where each signal of the hierarchy is: module instances, then its name."""
+@dataclass(frozen=True)
+class VerilogDesign:
+    """A component as Verilog, and what leads from its Python objects to names in it.
+
+    ``places`` gives for each signal the instances from the top down, the top first, and its name;
+    ``hierarchy`` is the elaborated design, whose fragments know the components that they come from.
+    """
+
+    text: str
+    ports: list[PortInfo]
+    places: Mapping[Signal, tuple[str, ...]]
+    hierarchy: Fragment
+
+
+def verilog_design(component: wiring.Component, name: str) -> VerilogDesign:
+    """As :func:`to_verilog`, with all that is known of names."""
     top = FlatTop(component)
+    hierarchy = Fragment.get(top, None)
     text, places = verilog.convert_fragment(
-        Fragment.get(top, None), top.port_signals(), name, strip_internal_attrs=True, emit_src=False
+        hierarchy, top.port_signals(), name, strip_internal_attrs=True, emit_src=False
     )
-    return plain_names(without_empty_wires(_trigger_constants(text))), top.ports, places
+    text = plain_names(without_empty_wires(_trigger_constants(text)))
+    return VerilogDesign(text, top.ports, places, hierarchy)
 
 
 def to_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:
@@ -127,5 +141,5 @@ def to_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortIn
 
     Names are as in :func:`ringwalker.verilog_names.plain_names`.
     """
-    text, ports, _places = to_verilog_with_names(component, name)
-    return text, ports
+    design = verilog_design(component, name)
+    return design.text, design.ports

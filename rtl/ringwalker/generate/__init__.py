@@ -9,7 +9,7 @@ from typing import Any
 from amaranth.lib import wiring
 
 from ..config import DeviceConfig
-from ..verilog import to_verilog_with_names
+from ..verilog import verilog_design
 from .core_file import core_file
 from .documents import register_reference
 from .header import c_header
@@ -39,8 +39,8 @@ def verilog_and_signals(component: wiring.Component) -> tuple[str, dict[str, Any
 
     The text is the one that :func:`ringwalker.verilog.to_verilog` gives.
     """
-    text, ports, places = to_verilog_with_names(component, TOP)
-    return text, signal_map(text, TOP, ports, places)
+    design = verilog_design(component, TOP)
+    return design.text, signal_map(design, TOP)
 
 
 def _version() -> str:

@@ -66,7 +66,7 @@ def _module(module: ModuleType) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         if isinstance(item, RegisterTable):
             yield item.doc, list(_table(item))
         elif isinstance(item, type) and issubclass(item, enum.IntEnum | enum.IntFlag):
-            prefix = name if _upper(name).startswith(_upper(area)) else f"{area}_{_upper(name)}"
+            prefix = f"{area}_{_upper(name)}" if module is pci else name
             yield (item.__doc__ or name).splitlines()[0], list(_enum(prefix, item))
         elif isinstance(item, type) and issubclass(item, data.Struct):
             fields = list(_struct(name, item))

