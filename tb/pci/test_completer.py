@@ -8,7 +8,7 @@ import pytest
 from cocotb.triggers import RisingEdge
 
 from ringwalker.config import DeviceConfig
-from ringwalker.pci.capabilities import bars
+from ringwalker.pci.capabilities import Bar, bars
 from ringwalker.pci.completer import Completer
 from ringwalker.spec.common import FACE_BAR, MSIX_BAR
 from ringwalker.spec.tlp import CompletionStatus, RequestKind
@@ -17,13 +17,17 @@ from ringwalker_sim.bench.register_target import RegisterTarget
 
 CONFIG = DeviceConfig()
 BASES = {MSIX_BAR: 0xE000_0000, FACE_BAR: 0x1_2340_0000}
-SIZES = {bar.index: bar.size for bar in bars(CONFIG)}
+IO_BAR = Bar(0, 32, io=True)
+IO_BASE = 0xC020
+BARS = (IO_BAR, *bars(CONFIG))
+SIZES = {bar.index: bar.size for bar in BARS}
 COMPLETER_ID = 0x0300
 CUT = 64
 
 Kind = RequestKind
 READS = (Kind.MEMORY_READ, Kind.IO_READ, Kind.CONFIG_READ_0, Kind.CONFIG_READ_1)
 POSTED = (Kind.MEMORY_WRITE, Kind.MESSAGE)
+IO = (Kind.IO_READ, Kind.IO_WRITE)
 
 
 def pattern(bar: int, offset: int) -> int:
@@ -76,7 +80,7 @@ class Model:
         ):
             self.poisoned += 1
             self.answer(header, CompletionStatus.UNSUPPORTED_REQUEST)
-        elif kind in (Kind.MEMORY_READ, Kind.MEMORY_WRITE) and place:
+        elif kind in (Kind.MEMORY_READ, Kind.MEMORY_WRITE, *IO) and place:
             self.memory(header, payload, *place)
         elif is_config:
             write = kind is Kind.CONFIG_WRITE_0
@@ -95,7 +99,8 @@ class Model:
 
     def find(self, header: dict[str, Any]) -> tuple[int, int] | None:
         """BAR and offset if the whole request lies in one."""
-        for bar, base in BASES.items():
+        bases = {IO_BAR.index: IO_BASE} if header["kind"] in IO else BASES
+        for bar, base in bases.items():
             offset = header["address"] - base
             if offset >= 0 and offset + 4 * header["length"] <= SIZES[bar]:
                 return bar, offset
@@ -107,7 +112,7 @@ class Model:
             last = header["last_be"] if n == count - 1 else 0xF
             strobe = header["first_be"] if n == 0 else last
             access = {"bar": bar, "offset": offset + 4 * n, "strobe": strobe}
-            if header["kind"] is Kind.MEMORY_READ:
+            if header["kind"] in (Kind.MEMORY_READ, Kind.IO_READ):
                 access["write"] = 0
                 data.append(self.registers.read(access))
                 self.accesses.append(access)
@@ -115,8 +120,7 @@ class Model:
                 access |= {"write": 1, "data": payload[n]}
                 self.registers.apply(access)
                 self.accesses.append(access)
-        if data:
-            self.answer(header, CompletionStatus.SUCCESS, data)
+        self.answer(header, CompletionStatus.SUCCESS, data)
 
     def answer(self, header: dict[str, Any], status: CompletionStatus, data: list[int] | None = None) -> None:
         if header["kind"] in POSTED:
@@ -171,7 +175,7 @@ def random_header() -> dict[str, Any]:
         [Kind.MEMORY_READ] * 6
         + [Kind.MEMORY_WRITE] * 6
         + [Kind.CONFIG_READ_0, Kind.CONFIG_WRITE_0] * 2
-        + list(Kind)
+        + [*IO, *Kind]
     )
     length, address, target = 1, random.getrandbits(10) << 2, 0
     if kind in (Kind.MEMORY_READ, Kind.MEMORY_WRITE):
@@ -184,8 +188,10 @@ def random_header() -> dict[str, Any]:
             address ^= random.choice([1 << 20, 1 << 31, 1 << 32, 1 << 40, 1 << 63])
     elif kind in (Kind.CONFIG_READ_0, Kind.CONFIG_WRITE_0):
         target = random.getrandbits(16) & ~7 | (random.random() < 0.1)
-    elif kind in (Kind.IO_READ, Kind.IO_WRITE):
-        address = random.choice(list(BASES.values())) & 0xFFFFFFFF
+    elif kind in IO:
+        memory = random.choice(list(BASES.values())) & 0xFFFFFFFF
+        inside = IO_BASE + random.randrange(0, IO_BAR.size, 4)
+        address = random.choice([inside, inside, IO_BASE - 4, IO_BASE + IO_BAR.size, memory])
     first, last = random.randrange(16), 0
     if length > 1:
         # From the second dword on, enabled bytes join up; two dwords may have holes.
@@ -230,6 +236,7 @@ class Bench:
         dut.state_memory_enable.value = 1
         dut.state_io_enable.value = 1
         dut.state_requester_id.value = COMPLETER_ID
+        dut.state_bar0.value = IO_BASE
         dut.state_bar1.value = BASES[MSIX_BAR]
         dut.state_bar4.value = BASES[FACE_BAR] & 0xFFFFFFFF
         dut.state_bar5.value = BASES[FACE_BAR] >> 32
@@ -367,7 +374,7 @@ WIDTHS = [64, 256, pytest.param(128, marks=pytest.mark.slow), pytest.param(512, 
 @pytest.mark.parametrize("data_width", WIDTHS)
 def test_completer(data_width):
     run_bench(
-        Completer(DeviceConfig(data_width=data_width)),
+        Completer(DeviceConfig(data_width=data_width), BARS),
         "tb.pci.test_completer",
         parameters={"data_width": data_width, "requests": 800},
     )

@@ -1,5 +1,6 @@
 """The completer: answers the requests that the host sends."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
@@ -16,7 +17,7 @@ from ..spec.tlp import (
     completion_beat,
     request_beat,
 )
-from .bar import BarDecode
+from .bar import Bar, BarDecode
 from .byte_span import ByteSpan
 from .capabilities import bars
 
@@ -40,7 +41,7 @@ class Completer(wiring.Component):
     and, if non-posted, is answered with Unsupported Request. Read data comes in whole dwords, in
     completions that end at multiples of 64 bytes; a beat is offered when all of its data is there.
 
-    Parameters: ``config`` (the data width and the BARs).
+    Parameters: ``config`` (the data width and the BARs); ``bar_list`` replaces the BARs of ``config``.
 
     Members: ``requests`` in, ``completions`` out; ``config`` and ``registers`` to the blocks behind;
     ``state`` as ConfigSpace gives it; pulses of a cycle: ``unsupported`` (a request was refused),
@@ -53,10 +54,10 @@ class Completer(wiring.Component):
     Ref: PCIe 3.1, 2.2.7 to 2.2.9, 2.3.1, 2.7.2.2
     """
 
-    def __init__(self, config: DeviceConfig):
+    def __init__(self, config: DeviceConfig, bar_list: Sequence[Bar] | None = None):
         request: Any = request_beat(config.data_width)
         completion: Any = completion_beat(config.data_width)
-        self._bars = bars(config)
+        self._bars = bars(config) if bar_list is None else tuple(bar_list)
         self._slots = config.data_width // 32
         self.requests: Any
         self.completions: Any
