@@ -17,7 +17,7 @@ find_python() {
             return
         fi
     done
-    say "Python 3.11 or newer is needed; there is $(python3 --version 2>&1 || echo none)." \
+    say "Python 3.11 or newer is needed; python3 is $(python3 --version 2>/dev/null || echo missing)." \
         "Install one, or name one with PYTHON=/path/to/python3.11."
     exit 1
 }
