@@ -6,7 +6,8 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.queue.avail import LINE_BYTES, AvailIndexFetch, AvailRingFetch
+from ringwalker.queue.avail import AvailIndexFetch, AvailRingFetch
+from ringwalker.queue.entries import LINE_BYTES
 from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET
 from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.bench.walker import DmaReadModel, QueueTableModel, pulses, until
@@ -80,12 +81,12 @@ async def _index_run(dut, stall, latency):
     assert all(length == 2 and address % 2 == 0 for address, length in read.requests)
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def index_of_each_visit_in_order(dut):
     await _index_run(dut, 0.4, (1, 30))
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def index_read_follows_the_visit_by_one_cycle(dut):
     table = QueueTableModel(dut)
     rings = Rings(table)
@@ -94,11 +95,11 @@ async def index_read_follows_the_visit_by_one_cycle(dut):
     DmaReadModel(dut, "read", rings.memory, parameters()["width"], latency=(1, 1))
     await start(dut)
     visits.queue({"queue": 0})
-    await until(dut, lambda: int(dut.visits_valid.value) == 1)
+    await until(dut, lambda: bool(int(dut.visits_valid.value)))
     assert await until(dut, lambda: int(dut.read_requests_valid.value) == 1) == 1
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_second_read_of_the_same_index_is_marked(dut):
     table = QueueTableModel(dut)
     rings = Rings(table)
@@ -174,7 +175,7 @@ class RingBench:
         await RisingEdge(self.dut.clk)
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_heads_come_out_in_order(dut):
     bench = RingBench(dut, 0.3, (1, 30))
     await bench.start()
@@ -187,7 +188,7 @@ async def ring_heads_come_out_in_order(dut):
         assert address // LINE_BYTES == (address + length - 1) // LINE_BYTES
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_snapshots_of_several_queues_overlap(dut):
     bench = RingBench(dut, 0.2, (20, 40))
     await bench.start()
@@ -200,7 +201,7 @@ async def ring_snapshots_of_several_queues_overlap(dut):
     assert bench.fail.count == 0
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_index_wraps(dut):
     bench = RingBench(dut)
     await bench.start()
@@ -211,7 +212,7 @@ async def ring_index_wraps(dut):
     assert bench.fail.count == 0
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_gives_a_head_a_cycle(dut):
     bench = RingBench(dut, 0, (1, 1))
     await bench.start()
@@ -223,7 +224,7 @@ async def ring_gives_a_head_a_cycle(dut):
     await bench.expect(expected)
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_read_is_requested_three_cycles_after_the_snapshot(dut):
     bench = RingBench(dut)
     await bench.start()
@@ -233,7 +234,7 @@ async def ring_read_is_requested_three_cycles_after_the_snapshot(dut):
     await bench.expect(expected)
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_refuses_a_hostile_index_and_stays_alive(dut):
     bench = RingBench(dut, 0.2, (1, 10))
     await bench.start()
@@ -252,7 +253,7 @@ async def ring_refuses_a_hostile_index_and_stays_alive(dut):
     assert bench.fail.count == 5
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_drops_hostile_heads_and_failed_reads(dut):
     bad = 0
     bench = RingBench(dut, 0.2, (1, 10), fails=lambda address: address == bad)
@@ -275,7 +276,7 @@ async def ring_drops_hostile_heads_and_failed_reads(dut):
     assert bench.fail.count > 2
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_clear_forgets_one_position(dut):
     bench = RingBench(dut)
     await bench.start()

@@ -1,6 +1,7 @@
 """DescriptorFetch, with the store that it fills, against chains made in Python."""
 
 import random
+from typing import Any
 
 import cocotb
 import pytest
@@ -24,17 +25,23 @@ MODULE = "tb.queue.test_descriptor"
 class FetchAndStore(wiring.Component):
     """DescriptorFetch joined with a SegmentStore; what leaves them is the members' names."""
 
+    look: Any
+    free: Any
+    fail: Any
+    idle: Any
+    empty: Any
+
     def __init__(self, data_width, queue_size, chains, segments):
         self.fetch = DescriptorFetch(data_width, queue_size, chains, segments)
         self.store = SegmentStore(segments)
         super().__init__(
             {
-                "heads": In(stream.Signature(Head)),
+                "heads": In(stream.Signature(Head)),  # pyright: ignore[reportArgumentType]
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
-                "chains": Out(stream.Signature(Chain)),
+                "chains": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
                 "look": In(SegmentRead()),
-                "free": In(stream.Signature(unsigned(16))),
+                "free": In(stream.Signature(unsigned(16))),  # pyright: ignore[reportArgumentType]
                 "fail": Out(1),
                 "idle": Out(1),
                 "empty": Out(1),
@@ -42,7 +49,7 @@ class FetchAndStore(wiring.Component):
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         m.submodules.fetch, m.submodules.store = self.fetch, self.store
         for name in ("allocate", "write", "link", "drops"):
             connect(m, getattr(self.fetch, name), getattr(self.store, name))
@@ -146,7 +153,7 @@ class Bench:
         await until(self.dut, lambda: bool(int(self.dut.empty.value)))
 
 
-@cocotb.test(timeout_time=4, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def random_chains_in_order(dut):
     bench = Bench(dut, 0.3, (1, 40))
     await bench.start()
@@ -163,7 +170,7 @@ async def random_chains_in_order(dut):
     assert bench.fail.count == 0
 
 
-@cocotb.test(timeout_time=4, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def long_chains_do_not_deadlock_a_small_store(dut):
     """Every chain is as long as a chain can be, and nothing is given back before the chain was passed on."""
     bench = Bench(dut, 0, (1, 20))
@@ -178,7 +185,7 @@ async def long_chains_do_not_deadlock_a_small_store(dut):
     assert bench.fail.count == 0
 
 
-@cocotb.test(timeout_time=4, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def several_chains_are_walked_at_once(dut):
     """With a latency of 100 cycles, 12 chains of 3 take little more than 300 cycles."""
     if parameters()["chains"] < 12:
@@ -194,7 +201,7 @@ async def several_chains_are_walked_at_once(dut):
     await bench.idle()
 
 
-@cocotb.test(timeout_time=4, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def single_descriptor_chains_take_at_most_four_cycles(dut):
     bench = Bench(dut, 0, (1, 1))
     await bench.start()
@@ -209,7 +216,7 @@ async def single_descriptor_chains_take_at_most_four_cycles(dut):
         await bench.expect(chain)
 
 
-@cocotb.test(timeout_time=4, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def read_is_requested_within_four_cycles_of_the_head(dut):
     bench = Bench(dut)
     await bench.start()
@@ -270,7 +277,7 @@ def _bad_chains(bench):
     return [function for name, function in locals().items() if name not in ("bench", "put", "size")]
 
 
-@cocotb.test(timeout_time=4, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def bad_chains_fail_and_all_else_goes_on(dut):
     bench = Bench(dut, 0.2, (1, 20))
     await bench.start()
@@ -286,7 +293,7 @@ async def bad_chains_fail_and_all_else_goes_on(dut):
         assert bench.fail.count == number + 1, make.__name__
 
 
-@cocotb.test(timeout_time=4, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def the_longest_legal_chain_passes(dut):
     bench = Bench(dut)
     await bench.start()

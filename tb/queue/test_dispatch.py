@@ -16,7 +16,7 @@ def random_chain(source):
     return {key: random.getrandbits(len(handle)) for key, handle in source.fields.items()}
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def every_output_gets_every_chain(dut):
     source = StreamSource(dut, "chains", random_stalls(0.2))
     sinks = [StreamSink(dut, name, random_stalls(0.5)) for name in OUTPUTS]
@@ -30,7 +30,7 @@ async def every_output_gets_every_chain(dut):
     await until(dut, lambda: bool(int(dut.idle.value)))
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def a_slow_output_holds_the_others_only_when_its_buffer_is_full(dut):
     depth = parameters()["depth"]
     source = StreamSource(dut, "chains")
@@ -49,7 +49,7 @@ async def a_slow_output_holds_the_others_only_when_its_buffer_is_full(dut):
     assert len(quick[0].received) == depth + 3
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def a_chain_passes_in_one_cycle(dut):
     source = StreamSource(dut, "chains")
     sinks = [StreamSink(dut, name) for name in OUTPUTS]

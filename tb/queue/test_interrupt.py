@@ -61,7 +61,7 @@ class Bench:
         return got
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=300, timeout_unit="us")
 async def one_by_one_each_queue_gets_its_vector_or_none(dut):
     bench = Bench(dut, 0.3, (1, 20))
     await start(dut)
@@ -75,7 +75,7 @@ async def one_by_one_each_queue_gets_its_vector_or_none(dut):
     assert bench.fail.count == 0
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=300, timeout_unit="us")
 async def without_msix_every_queue_is_asked_about(dut):
     bench = Bench(dut)
     dut.msix_enable.value = 0
@@ -87,7 +87,7 @@ async def without_msix_every_queue_is_asked_about(dut):
     assert len(bench.read.requests) == QUEUES
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=300, timeout_unit="us")
 async def a_burst_is_served_by_few_reads_and_no_queue_is_forgotten(dut):
     bench = Bench(dut, 0.1, (60, 60))
     await start(dut)
@@ -102,7 +102,7 @@ async def a_burst_is_served_by_few_reads_and_no_queue_is_forgotten(dut):
     assert len(bench.read.requests) < 20 * 100 // 2
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=300, timeout_unit="us")
 async def a_read_begins_after_each_used(dut):
     """What a read serves came before it: after the last ``used`` of a queue its flags are read once more."""
     bench = Bench(dut, 0, (30, 30))
@@ -120,7 +120,7 @@ async def a_read_begins_after_each_used(dut):
         assert set(bench.vectors()) == {101}
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=300, timeout_unit="us")
 async def latency_is_three_cycles_to_the_read_and_one_from_its_answer(dut):
     bench = Bench(dut, 0, (10, 10))
     await start(dut)
@@ -132,7 +132,7 @@ async def latency_is_three_cycles_to_the_read_and_one_from_its_answer(dut):
     await bench.idle()
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=300, timeout_unit="us")
 async def a_failed_read_fails_and_does_not_notify(dut):
     broken = 0x100 * 9 + 2
     bench = Bench(dut, 0.2, (1, 9), fails=lambda address: address == broken)

@@ -4,6 +4,8 @@ Ref: virtio 1.4, 2.7.5 (The Virtqueue Descriptor Table), 2.7.5.3.1 (requirements
 (readable before writable).
 """
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -54,6 +56,15 @@ class DescriptorStep(wiring.Component):
     after a writable one, and totals of 2^32 bytes and more. A descriptor of length 0 is as good as any other.
     """
 
+    response: Any
+    before: Any
+    segment: Any
+    after: Any
+    writable: Any
+    joins: Any
+    follow: Any
+    bad: Any
+
     def __init__(self):
         super().__init__(
             {
@@ -69,7 +80,7 @@ class DescriptorStep(wiring.Component):
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         descriptor, before, after = self.response.descriptor, self.before, self.after
         flags = descriptor.flags
         total = Signal(33)
@@ -138,6 +149,18 @@ class DescriptorFetch(wiring.Component):
     finished have given theirs back. So the oldest has taken ``queue_size``, and needs no more.
     """
 
+    heads: Any
+    table: Any
+    read: Any
+    allocate: Any
+    write: Any
+    link: Any
+    drops: Any
+    available: Any
+    chains: Any
+    fail: Any
+    idle: Any
+
     def __init__(self, data_width: int, queue_size: int, chains: int, segments: int):
         if chains not in (1 << n for n in range(SLOT_BITS + 1)):
             raise ValueError(f"chains is {chains!r}; it must be a power of two from 1 to {1 << SLOT_BITS}")
@@ -148,15 +171,15 @@ class DescriptorFetch(wiring.Component):
         self._slots = chains
         super().__init__(
             {
-                "heads": In(stream.Signature(Head)),
+                "heads": In(stream.Signature(Head)),  # pyright: ignore[reportArgumentType]
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
-                "allocate": In(stream.Signature(unsigned(SEGMENT_BITS))),
+                "allocate": In(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
                 "write": Out(SegmentWrite()),
                 "link": Out(SegmentLink()),
-                "drops": Out(stream.Signature(SegmentList)),
+                "drops": Out(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
                 "available": In(range(segments + 1)),
-                "chains": Out(stream.Signature(Chain)),
+                "chains": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }
@@ -166,18 +189,19 @@ class DescriptorFetch(wiring.Component):
         self._newest = Signal(bits)
         self._oldest = Signal(bits)
         self._taken = Signal(range(chains + 1))
-        self._fresh = Signal(1 << bits)
-        self._done = Signal(1 << bits)
-        self._failed = Signal(1 << bits)
+        self._fresh: Any = Signal(1 << bits)
+        self._done: Any = Signal(1 << bits)
+        self._failed: Any = Signal(1 << bits)
 
     def _next_slot(self, slot):
         return Mux(slot == self._slots - 1, 0, slot + 1)
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         depth = len(self._done)
-        m.submodules.heads = heads = Memory(shape=Head, depth=depth, init=[])
-        m.submodules.progress = progress = Memory(shape=ChainProgress, depth=depth, init=[])
+        heads: Any = Memory(shape=Head, depth=depth, init=[])
+        progress: Any = Memory(shape=ChainProgress, depth=depth, init=[])
+        m.submodules.heads, m.submodules.progress = heads, progress
         m.submodules.source = source = DescriptorSource(self._width, self._slots)
         connect(m, source.table, flipped(self.table))
         connect(m, source.read, flipped(self.read))
@@ -234,7 +258,7 @@ class DescriptorFetch(wiring.Component):
             ]
         return m
 
-    def _check(self, m, source, progress, follow, follow_slot, follow_index, claimed):
+    def _check(self, m: Any, source, progress, follow, follow_slot, follow_index, claimed) -> None:
         """A descriptor that came back: one cycle to find its chain, one to check and to store it."""
         m.submodules.step = step = DescriptorStep()
         busy, finish = Signal(), Signal()
@@ -280,7 +304,7 @@ class DescriptorFetch(wiring.Component):
                 self._failed.bit_select(slot, 1).eq(step.bad),
             ]
 
-    def _emit(self, m, heads, progress, release):
+    def _emit(self, m: Any, heads, progress, release) -> None:
         """The oldest chain, once it is done: passed on, or its two lists dropped."""
         oldest = self._oldest
         head, totals = heads.read_port(domain="comb"), progress.read_port(domain="comb")

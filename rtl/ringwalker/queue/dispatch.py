@@ -1,5 +1,7 @@
 """One walked chain, told to everyone who works on it."""
 
+from typing import Any
+
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -19,20 +21,26 @@ class ChainDispatch(wiring.Component):
     ChainInfo; ``idle`` Out 1, all buffers are empty. One chain a cycle, one cycle later on every output.
     """
 
+    chains: Any
+    gather: Any
+    scatter: Any
+    function: Any
+    idle: Any
+
     def __init__(self, depth: int):
         self._depth = depth
         super().__init__(
             {
-                "chains": In(stream.Signature(Chain)),
-                "gather": Out(stream.Signature(Chain)),
-                "scatter": Out(stream.Signature(Chain)),
-                "function": Out(stream.Signature(ChainInfo)),
+                "chains": In(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "gather": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "scatter": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "function": Out(stream.Signature(ChainInfo)),  # pyright: ignore[reportArgumentType]
                 "idle": Out(1, init=1),
             }
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         m.submodules.gather = gather = StreamFifo(Chain, self._depth)
         m.submodules.scatter = scatter = StreamFifo(Chain, self._depth)
         m.submodules.function = function = StreamFifo(ChainInfo, self._depth)

@@ -1,6 +1,8 @@
 """A FIFO between two streams of the same shape, which the stages use to run apart."""
 
-from amaranth.hdl import Module, ShapeLike, Value
+from typing import Any
+
+from amaranth.hdl import Module, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -16,7 +18,11 @@ class StreamFifo(wiring.Component):
     up only a payload taken can lower it.
     """
 
-    def __init__(self, shape: ShapeLike, depth: int):
+    i: Any
+    o: Any
+    idle: Any
+
+    def __init__(self, shape: Any, depth: int):
         if depth < 1:
             raise ValueError(f"depth is {depth!r}; it must be at least 1")
         self._depth = depth
@@ -25,7 +31,7 @@ class StreamFifo(wiring.Component):
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         payload = Value.cast(self.i.payload)
         m.submodules.fifo = fifo = SyncFIFO(width=len(payload), depth=self._depth)
         m.d.comb += [

@@ -94,11 +94,11 @@ class InterruptStage(wiring.Component):
         visit: Any = Visit
         super().__init__(
             {
-                "used": In(stream.Signature(visit)),
+                "used": In(stream.Signature(visit)),  # pyright: ignore[reportArgumentType]
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
                 "msix_enable": In(1),
-                "interrupts": Out(stream.Signature(unsigned(16))),
+                "interrupts": Out(stream.Signature(unsigned(16))),  # pyright: ignore[reportArgumentType]
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }

@@ -1,6 +1,8 @@
 """The segment store: where the pieces of guest memory of all chains under way are kept."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -15,12 +17,21 @@ __all__ = ["SegmentLink", "SegmentList", "SegmentStore", "SegmentWrite"]
 class SegmentWrite(Signature):
     """Writes address and length (bytes) of segment ``index``."""
 
+    en: Any
+    index: Any
+    address: Any
+    length: Any
+
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(SEGMENT_BITS), "address": Out(64), "length": Out(32)})
 
 
 class SegmentLink(Signature):
     """Makes segment ``next`` the one that follows segment ``index``."""
+
+    en: Any
+    index: Any
+    next: Any
 
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(SEGMENT_BITS), "next": Out(SEGMENT_BITS)})
@@ -39,11 +50,18 @@ class _ListWalker(wiring.Component):
     Two cycles a segment. ``look``, ``index`` and ``next`` read the links, one cycle later.
     """
 
+    drops: Any
+    frees: Any
+    look: Any
+    index: Any
+    next: Any
+    idle: Any
+
     def __init__(self):
         super().__init__(
             {
-                "drops": In(stream.Signature(SegmentList)),
-                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),
+                "drops": In(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
+                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
                 "look": Out(1),
                 "index": Out(SEGMENT_BITS),
                 "next": In(SEGMENT_BITS),
@@ -52,7 +70,7 @@ class _ListWalker(wiring.Component):
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         left = Signal(SEGMENT_BITS)
         m.d.comb += [self.index.eq(self.frees.payload), self.idle.eq(left == 0)]
         with m.FSM():
@@ -93,30 +111,42 @@ class SegmentStore(wiring.Component):
     given back; ``free0`` and ``free1`` take turns.
     """
 
+    allocate: Any
+    write: Any
+    link: Any
+    read0: Any
+    read1: Any
+    free0: Any
+    free1: Any
+    drops: Any
+    available: Any
+    idle: Any
+
     def __init__(self, depth: int):
         if not 2 <= depth <= 1 << SEGMENT_BITS:
             raise ValueError(f"depth is {depth!r}; it must be from 2 to {1 << SEGMENT_BITS}")
         self._depth = depth
         super().__init__(
             {
-                "allocate": Out(stream.Signature(unsigned(SEGMENT_BITS))),
+                "allocate": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
                 "write": In(SegmentWrite()),
                 "link": In(SegmentLink()),
                 "read0": In(SegmentRead()),
                 "read1": In(SegmentRead()),
-                "free0": In(stream.Signature(unsigned(SEGMENT_BITS))),
-                "free1": In(stream.Signature(unsigned(SEGMENT_BITS))),
-                "drops": In(stream.Signature(SegmentList)),
+                "free0": In(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
+                "free1": In(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
+                "drops": In(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
                 "available": Out(range(depth + 1)),
                 "idle": Out(1),
             }
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         place = data.StructLayout({"address": 64, "length": 32})
-        m.submodules.places = places = Memory(shape=place, depth=self._depth, init=[])
-        m.submodules.links = links = Memory(shape=SEGMENT_BITS, depth=self._depth, init=[])
+        places: Any = Memory(shape=place, depth=self._depth, init=[])
+        links: Any = Memory(shape=SEGMENT_BITS, depth=self._depth, init=[])
+        m.submodules.places, m.submodules.links = places, links
         m.submodules.walker = walker = _ListWalker()
         m.submodules.free = free = SyncFIFOBuffered(width=(self._depth - 1).bit_length(), depth=self._depth)
 
@@ -158,7 +188,8 @@ class SegmentStore(wiring.Component):
 
         filled = Signal(range(self._depth + 1))
         turn = Signal()
-        pick = Mux(turn, self.free1.valid, ~self.free0.valid)
+        pick = Signal()
+        m.d.comb += pick.eq(Mux(turn, self.free1.valid, ~self.free0.valid))
         with m.If(filled != self._depth):
             m.d.comb += [free.w_data.eq(filled), free.w_en.eq(1)]
             m.d.sync += filled.eq(filled + 1)
@@ -168,7 +199,8 @@ class SegmentStore(wiring.Component):
             m.d.comb += [
                 free.w_data.eq(Mux(pick, self.free1.payload, self.free0.payload)),
                 free.w_en.eq(self.free0.valid | self.free1.valid),
-                Cat(self.free0.ready, self.free1.ready).eq(Mux(pick, 0b10, 0b01)),
+                self.free0.ready.eq(~pick),
+                self.free1.ready.eq(pick),
             ]
             m.d.sync += turn.eq(~turn)
         return m

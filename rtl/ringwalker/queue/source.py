@@ -1,5 +1,7 @@
 """Where descriptors come from: today one read each."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -43,13 +45,19 @@ class DescriptorSource(wiring.Component):
     after the request was taken; one request a cycle.
     """
 
+    requests: Any
+    responses: Any
+    table: Any
+    read: Any
+    idle: Any
+
     def __init__(self, data_width: int, depth: int):
         self._width = data_width
         self._depth = depth
         super().__init__(
             {
-                "requests": In(stream.Signature(DescriptorRequest)),
-                "responses": Out(stream.Signature(DescriptorResponse)),
+                "requests": In(stream.Signature(DescriptorRequest)),  # pyright: ignore[reportArgumentType]
+                "responses": Out(stream.Signature(DescriptorResponse)),  # pyright: ignore[reportArgumentType]
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
                 "idle": Out(1, init=1),
@@ -57,11 +65,11 @@ class DescriptorSource(wiring.Component):
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         context = data.StructLayout({"slot": SLOT_BITS, "size": 16})
         m.submodules.under_way = under_way = StreamFifo(context, self._depth)
         looked = Signal()
-        request = Signal(DescriptorRequest)
+        request: Any = Signal(DescriptorRequest)
         row, read = self.table.row, self.read.requests
         offset = request.index << (DESC_BYTES - 1).bit_length()
         moved = read.valid & read.ready

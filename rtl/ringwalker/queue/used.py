@@ -3,6 +3,8 @@
 Ref: virtio 1.4, 2.7.8 (The Virtqueue Used Ring), 2.7.8.2 (the element before the index).
 """
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -28,28 +30,36 @@ class UsedWriter(wiring.Component):
     Five cycles a chain, one more when the element crosses a 4 KiB boundary and so is two writes.
     """
 
+    completed: Any
+    table: Any
+    writes: Any
+    used: Any
+    clear: Any
+    idle: Any
+
     def __init__(self, data_width: int, queues: int):
         if not 1 <= queues <= 1 << QUEUE_BITS:
             raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
         self._queues = queues
         super().__init__(
             {
-                "completed": In(stream.Signature(Completed)),
+                "completed": In(stream.Signature(Completed)),  # pyright: ignore[reportArgumentType]
                 "table": Out(QueueRead()),
-                "writes": Out(stream.Signature(request_beat(data_width))),
-                "used": Out(stream.Signature(Visit)),
+                "writes": Out(stream.Signature(request_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "used": Out(stream.Signature(Visit)),  # pyright: ignore[reportArgumentType]
                 "clear": In(QueueClear()),
                 "idle": Out(1, init=1),
             }
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         m.submodules.positions = positions = Memory(shape=16, depth=self._queues, init=[])
-        look, move = positions.read_port(), positions.write_port()
-        chain = Signal(Completed)
+        look: Any = positions.read_port()
+        move: Any = positions.write_port()
+        chain: Any = Signal(Completed)
         ring = Signal(64)
-        element_address = Signal(64)
+        element_address: Any = Signal(64)
         idx = Signal(16)
         row = self.table.row
         m.d.comb += [
@@ -80,7 +90,7 @@ class UsedWriter(wiring.Component):
                 with m.If(self.completed.valid):
                     m.next = "ROW"
             with m.State("ROW"):
-                aligned = Cat(Const(0, DEVICE_ALIGN.bit_length() - 1), row.device[2:])
+                aligned: Any = Cat(Const(0, DEVICE_ALIGN.bit_length() - 1), row.device[2:])
                 offset = (look.data & (row.size - 1)) * USED_ENTRY_BYTES
                 m.d.sync += [
                     ring.eq(aligned),

@@ -2,6 +2,7 @@
 
 from functools import reduce
 from operator import and_, or_
+from typing import Any
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
@@ -18,9 +19,10 @@ from ..spec.ring import DESC_BYTES
 from ..streams import Doorbell, completion_beat, request_beat
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.router import CompletionRouter
-from .avail import LINE_BYTES, AvailIndexFetch, AvailRingFetch
+from .avail import AvailIndexFetch, AvailRingFetch
 from .descriptor import DescriptorFetch
 from .dispatch import ChainDispatch
+from .entries import LINE_BYTES
 from .interrupt import InterruptStage
 from .scheduler import Scheduler
 from .segments import SegmentStore
@@ -47,6 +49,25 @@ class RingWalker(wiring.Component):
     asked for or had such a status; ``idle`` Out 1: nothing is under way.
     """
 
+    doorbells: Any
+    clear: Any
+    halt: Any
+    abort: Any
+    reads: Any
+    posted: Any
+    completions: Any
+    function: Any
+    interrupts: Any
+    msix_enable: Any
+    max_payload: Any
+    max_read_request: Any
+    extended_tags: Any
+    fail: Any
+    unexpected: Any
+    unsupported: Any
+    aborted: Any
+    idle: Any
+
     TABLE_READS = 5
 
     def __init__(self, config: DeviceConfig):
@@ -54,16 +75,16 @@ class RingWalker(wiring.Component):
         width = config.data_width
         super().__init__(
             {
-                "doorbells": In(stream.Signature(Doorbell)),
+                "doorbells": In(stream.Signature(Doorbell)),  # pyright: ignore[reportArgumentType]
                 **{f"table{n}": Out(QueueRead()) for n in range(self.TABLE_READS)},
                 "clear": In(QueueClear()),
                 "halt": In(1),
                 "abort": In(1),
-                "reads": Out(stream.Signature(request_beat(width))),
-                "posted": Out(stream.Signature(request_beat(width))),
-                "completions": In(stream.Signature(completion_beat(width))),
+                "reads": Out(stream.Signature(request_beat(width))),  # pyright: ignore[reportArgumentType]
+                "posted": Out(stream.Signature(request_beat(width))),  # pyright: ignore[reportArgumentType]
+                "completions": In(stream.Signature(completion_beat(width))),  # pyright: ignore[reportArgumentType]
                 "function": Out(ChainPort(width)),
-                "interrupts": Out(stream.Signature(16)),
+                "interrupts": Out(stream.Signature(16)),  # pyright: ignore[reportArgumentType]
                 "msix_enable": In(1),
                 "max_payload": In(13),
                 "max_read_request": In(13),
@@ -77,7 +98,7 @@ class RingWalker(wiring.Component):
         )
 
     def elaborate(self, platform):
-        m = Module()
+        m: Any = Module()
         config, width = self._config, self._config.data_width
         depth = 2 * config.queue_size + 2 * config.chains
         m.submodules.scheduler = scheduler = Scheduler(config.queues)

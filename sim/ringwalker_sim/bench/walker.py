@@ -27,7 +27,8 @@ class QueueTableModel:
         self.names = names or ("table",)
         self.rows: dict[int, dict[str, int]] = {}
         self.lookups = 0
-        fields = [str(key) for key, _field in data.Layout.cast(QueueRow)]
+        layout: Any = data.Layout.cast(QueueRow)
+        fields = [str(key) for key, _field in layout]
         self._handles = {
             name: {key: getattr(dut, f"{name}_row_{key}") for key in fields} for name in self.names
         }
@@ -138,7 +139,7 @@ def pulses(dut: Any, name: str) -> _Pulses:
     return _Pulses(dut, name)
 
 
-async def until(dut: Any, condition: Callable[[], bool], cycles: int = 20000) -> int:
+async def until(dut: Any, condition: Callable[[], object], cycles: int = 20000) -> int:
     """Wait until ``condition()`` holds after a clock edge; gives the cycles it took.
 
     Errors: ``AssertionError`` after ``cycles``.
