@@ -28,11 +28,15 @@ class FstError(ValueError):
 
 @dataclass(frozen=True)
 class FstSignal:
-    """A signal: the names of its scopes from the top, its own name without a bit range, its width in bits."""
+    """A signal: the names of its scopes from the top, its own name, its width, and its bits as ``[7:0]``.
+
+    ``bits`` is empty where the file gives no range.
+    """
 
     scopes: tuple[str, ...]
     name: str
     width: int
+    bits: str = ""
 
     @property
     def path(self) -> str:
@@ -146,8 +150,8 @@ def _parse_hierarchy(raw: bytes) -> list[FstSignal]:
             number()
         elif tag != _TAG_ATTRIBUTE_END:
             at += 1
-            name = text().split(" ")[0]
+            name, _space, bits = text().partition(" ")
             width = number()
             number()
-            signals.append(FstSignal(tuple(scopes), name, width))
+            signals.append(FstSignal(tuple(scopes), name, width, bits))
     return signals
