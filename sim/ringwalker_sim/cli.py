@@ -38,8 +38,9 @@ examples:
   ringwalker run blk --workload seqread --requests 100 --waves run.fst && ringwalker waves run.fst
       the same with waves, and a look at them
 
-Data is always verified. Exit codes: 0 all is well, 1 wrong data or a device that misbehaves,
-2 a bad option, configuration or image, 130 interrupted.
+Workloads that write overwrite what is on the image. Data is always verified.
+Exit codes: 0 all is well, 1 wrong data or a device that misbehaves, 2 a bad option,
+configuration or image, 130 interrupted.
 """
 
 _LSPCI_EXAMPLES = """\
