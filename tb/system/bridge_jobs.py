@@ -16,12 +16,13 @@ __all__ = ["copy_disk", "copy_memory", "fail", "hang"]
 ENDPOINT = make_bdf(1, 0)
 
 
-def _open_window(port: Any) -> int:
+def _open_window(port: Any, read_limit: int = 512) -> int:
     """The stand-ins have no base address registers: route a window of memory space to them by hand."""
     base = 0xD000_0000
     for bridge in (port.root_port, port.rc.upstream_bridge):
         bridge.mem_base, bridge.mem_limit = base, base + 0xF_FFFF
     port.endpoint.max_payload = 256
+    port.endpoint.max_read_request = read_limit
     return base
 
 
@@ -36,7 +37,8 @@ async def copy_memory(port: Any, job: dict[str, Any]) -> dict[str, Any]:
     assert await port.config_read(ENDPOINT, HEADER.device_id.offset, 2) == DEVICE_ID
     assert await port.config_read(make_bdf(1, 1), HEADER.vendor_id.offset, 4) == 0xFFFF_FFFF
     assert await port.config_read(make_bdf(0, 9), HEADER.vendor_id.offset, 4) == 0xFFFF_FFFF
-    base, chunk, chunks = _open_window(port), job["chunk"], job["chunks"]
+    base = _open_window(port, job.get("read_limit", 512))
+    chunk, chunks = job["chunk"], job["chunks"]
     source = port.memory.allocate(chunk * chunks, 4096)
     target = port.memory.allocate(chunk * chunks, 4096)
     source.array[:] = np.frombuffer(random.randbytes(chunk * chunks), dtype=np.uint8)

@@ -54,6 +54,11 @@ def test_latency_of_host_memory_takes_its_time() -> None:
     assert 1900 <= long - short <= 2100
 
 
+def test_a_request_over_the_limit_is_noticed() -> None:
+    with pytest.raises(CocotbError, match="memory_read of 64 dwords at .*: more than 128 bytes"):
+        _copy_memory(64, read_limit=128)
+
+
 @pytest.mark.parametrize("stalls", [0, 0.3])
 def test_storage_model_serves_a_disk(stalls: float) -> None:
     text, _ports = to_verilog(DiskCopier(64), "disk_copier")
