@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import DeviceConfig
@@ -27,7 +27,7 @@ from .spec.common import (
     NOTIFY_MULTIPLIER,
 )
 from .spec.features import Feature
-from .streams import completion_beat, request_beat
+from .streams import completion_beat, request_beat, stream_of
 from .tlp.arbiter import TlpArbiter
 from .transport.common import CommonConfig
 from .transport.interrupt import InterruptRouter
@@ -68,10 +68,10 @@ class VirtioPciDevice(wiring.Component):
         self.idle: Any
         super().__init__(
             {
-                "completer_request": In(stream.Signature(request_beat(width))),
-                "completer_completion": Out(stream.Signature(completion_beat(width))),
-                "requester_request": Out(stream.Signature(request_beat(width))),
-                "requester_completion": In(stream.Signature(completion_beat(width))),
+                "completer_request": In(stream_of(request_beat(width))),
+                "completer_completion": Out(stream_of(completion_beat(width))),
+                "requester_request": Out(stream_of(request_beat(width))),
+                "requester_completion": In(stream_of(completion_beat(width))),
                 "intx": Out(1),
                 "storage": Out(StoragePort(width)),
                 "capacity": In(64, init=config.blk.capacity),
@@ -92,7 +92,8 @@ class VirtioPciDevice(wiring.Component):
         m.submodules.interrupts = interrupts = InterruptRouter()
         m.submodules.sequencer = sequencer = ResetSequencer(config)
         m.submodules.walker = walker = RingWalker(config)
-        m.submodules.requester = requester = TlpArbiter(config.data_width, 3)
+        requester: Any = TlpArbiter(config.data_width, 3)
+        m.submodules.requester = requester
         state = space.state
 
         # The host's requests.
@@ -129,7 +130,8 @@ class VirtioPciDevice(wiring.Component):
             isr.clear.eq(sequencer.clearing),
             msix.enable.eq(state.msix_enable & state.bus_master_enable),
             msix.function_mask.eq(state.msix_function_mask),
-            self.intx.eq(isr.asserted & ~state.msix_enable & ~state.intx_disable),
+            space.intx_asserted.eq(isr.asserted & ~state.msix_enable),
+            self.intx.eq(space.intx_asserted & ~state.intx_disable),
             self.idle.eq(
                 completer.idle
                 & space.idle
@@ -186,7 +188,7 @@ class VirtioPciDevice(wiring.Component):
 
     def _control(self, m: Any, space, completer, common, sequencer, walker, function) -> None:
         """Reset, failure, and what configuration space is told."""
-        state = space.state
+        state, completion = space.state, self.requester_completion
         needs_reset = Signal()
         quiet = Signal()
         m.d.comb += [
@@ -212,6 +214,7 @@ class VirtioPciDevice(wiring.Component):
             space.unsupported_request.eq(completer.unsupported),
             space.unsupported_posted.eq(completer.unsupported_posted),
             space.poisoned_request.eq(completer.poisoned),
+            space.poisoned.eq(completion.valid & completion.p.first & completion.p.header.poisoned),
         ]
         # From the failure itself on, not only from the cycle in which the status shows it.
         with m.If(sequencer.clearing):

@@ -4,7 +4,7 @@ Signatures are written from the side that asks (the initiator); the other side t
 """
 
 from amaranth.hdl import unsigned
-from amaranth.lib import data, stream
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
 from .streams import (
@@ -19,6 +19,7 @@ from .streams import (
     dma_read_beat,
     reply_beat,
     storage_beat,
+    stream_of,
 )
 
 __all__ = [
@@ -43,8 +44,8 @@ class RegisterPort(Signature):
     def __init__(self):
         super().__init__(
             {
-                "requests": Out(stream.Signature(RegisterRequest)),
-                "responses": In(stream.Signature(RegisterResponse)),
+                "requests": Out(stream_of(RegisterRequest)),
+                "responses": In(stream_of(RegisterResponse)),
             }
         )
 
@@ -68,8 +69,8 @@ class ConfigPort(Signature):
     def __init__(self):
         super().__init__(
             {
-                "requests": Out(stream.Signature(ConfigRequest)),
-                "responses": In(stream.Signature(RegisterResponse)),
+                "requests": Out(stream_of(ConfigRequest)),
+                "responses": In(stream_of(RegisterResponse)),
             }
         )
 
@@ -108,8 +109,8 @@ class DmaReadPort(Signature):
         self.data_width = data_width
         super().__init__(
             {
-                "requests": Out(stream.Signature(DmaReadRequest)),
-                "data": In(stream.Signature(dma_read_beat(data_width))),
+                "requests": Out(stream_of(DmaReadRequest)),
+                "data": In(stream_of(dma_read_beat(data_width))),
             }
         )
 
@@ -177,9 +178,9 @@ class ChainPort(Signature):
         self.data_width = data_width
         super().__init__(
             {
-                "chains": Out(stream.Signature(ChainInfo)),
-                "readable": Out(stream.Signature(byte_beat(data_width))),
-                "replies": In(stream.Signature(reply_beat(data_width))),
+                "chains": Out(stream_of(ChainInfo)),
+                "readable": Out(stream_of(byte_beat(data_width))),
+                "replies": In(stream_of(reply_beat(data_width))),
                 "halt": Out(1),
                 "idle": In(1),
             }
@@ -199,9 +200,9 @@ class StoragePort(Signature):
         self.data_width = data_width
         super().__init__(
             {
-                "commands": Out(stream.Signature(StorageCommand)),
-                "write_data": Out(stream.Signature(storage_beat(data_width))),
-                "read_data": In(stream.Signature(storage_beat(data_width))),
-                "results": In(stream.Signature(1)),
+                "commands": Out(stream_of(StorageCommand)),
+                "write_data": Out(stream_of(storage_beat(data_width))),
+                "read_data": In(stream_of(storage_beat(data_width))),
+                "results": In(stream_of(1)),
             }
         )

@@ -4,8 +4,10 @@ All of them are ``amaranth.lib.stream`` streams: a payload stays stable while ``
 and ``valid`` never waits for ``ready``. No block may assume a latency of another.
 """
 
+from typing import Any
+
 from amaranth.hdl import unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data, enum, stream
 
 from .spec.tlp import completion_beat, request_beat
 
@@ -29,6 +31,7 @@ __all__ = [
     "reply_beat",
     "request_beat",
     "storage_beat",
+    "stream_of",
 ]
 
 QUEUE_BITS = 10
@@ -36,6 +39,11 @@ QUEUE_BITS = 10
 
 SEGMENT_BITS = 16
 """Width of an index into the segment store."""
+
+
+def stream_of(shape: Any) -> stream.Signature:
+    """A stream of ``shape``: whatever Amaranth takes for one."""
+    return stream.Signature(shape)
 
 
 # --- registers ---------------------------------------------------------------------------------------------

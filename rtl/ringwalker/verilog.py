@@ -8,6 +8,7 @@ port: stream ``requests`` with a payload of ``address`` and ``length`` becomes `
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, Elaboratable, Fragment, Module, Signal, Value
@@ -83,7 +84,7 @@ class FlatTop(Elaboratable):
             m.d.comb += leaf.eq(port) if is_input else port.eq(leaf)
         return m
 
-    def port_signals(self) -> list[Signal]:
+    def port_signals(self) -> list[Any]:
         """The signals to hand to the back end, in the order of ``ports``."""
         return [self._domain.clk, self._domain.rst, *self.signals.values()]
 

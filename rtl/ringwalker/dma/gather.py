@@ -6,9 +6,9 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort, SegmentRead
 from ..streams import SEGMENT_BITS, Chain, byte_beat
-from .buffer import StreamFifo
 from .pack import BytePacker
 from .segments import Cutter, SegmentWalker
 

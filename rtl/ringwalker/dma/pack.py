@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..buffers import ElasticBuffer
 from ..streams import byte_beat
-from .buffer import ElasticBuffer
 from .rotate import rotate
 
 __all__ = ["BytePacker", "irregular_beat"]

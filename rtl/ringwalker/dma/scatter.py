@@ -8,10 +8,10 @@ from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..buffers import StreamFifo
 from ..interfaces import SegmentRead
 from ..spec.tlp import RequestKind
 from ..streams import SEGMENT_BITS, Chain, Completed, byte_beat, reply_beat, request_beat
-from .buffer import StreamFifo
 from .enables import dword_span
 from .planner import Owner, ReplyHeader, WritePlanner
 from .segments import Cutter, SegmentList, SegmentWalker

@@ -6,12 +6,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..buffers import StreamFifo
 from ..config import DeviceConfig
 from ..interfaces import ChainPort, RegisterPort, StoragePort
 from .blk_buffer import BlkWriteBuffer
 from .blk_commander import BlkCommander
 from .blk_config import BlkConfigFace, blk_features
-from .blk_fifo import StreamFifo
 from .blk_parser import BlkParser
 from .blk_reply import BlkReply, BlkResults
 from .blk_types import BlkRecord, BlkRequest

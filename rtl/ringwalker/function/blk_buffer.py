@@ -6,9 +6,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..streams import storage_beat
-from .blk_fifo import StreamFifo
-from .blk_types import sector_beats, stream_of, write_beat
+from ..buffers import StreamFifo
+from ..streams import storage_beat, stream_of
+from .blk_types import sector_beats, write_beat
 
 __all__ = ["BlkWriteBuffer"]
 

@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..streams import StorageCommand, StorageOp
-from .blk_types import BlkOp, BlkRecord, BlkRequest, BlkSource, stream_of
+from ..streams import StorageCommand, StorageOp, stream_of
+from .blk_types import BlkOp, BlkRecord, BlkRequest, BlkSource
 
 __all__ = ["BlkCommander"]
 

@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.blk import SECTOR_BYTES, BlkRequestHeader, BlkRequestType, BlkStatus
-from ..streams import ChainInfo, byte_beat
-from .blk_types import SECTORS_BITS, BlkOp, BlkRequest, stream_of, write_beat
+from ..streams import ChainInfo, byte_beat, stream_of
+from .blk_types import SECTORS_BITS, BlkOp, BlkRequest, write_beat
 
 __all__ = ["BlkParser"]
 

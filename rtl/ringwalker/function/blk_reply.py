@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.blk import ID_BYTES, BlkStatus
-from ..streams import reply_beat, storage_beat
-from .blk_types import BlkRecord, BlkSource, stream_of
+from ..streams import reply_beat, storage_beat, stream_of
+from .blk_types import BlkRecord, BlkSource
 
 __all__ = ["BlkReply", "BlkResults"]
 

@@ -1,13 +1,11 @@
 """What runs between the parts of the block function."""
 
-from typing import Any
-
 from amaranth.hdl import unsigned
-from amaranth.lib import data, enum, stream
+from amaranth.lib import data, enum
 
 from ..spec.blk import SECTOR_BYTES
 
-__all__ = ["BlkOp", "BlkRecord", "BlkRequest", "BlkSource", "sector_beats", "stream_of", "write_beat"]
+__all__ = ["BlkOp", "BlkRecord", "BlkRequest", "BlkSource", "sector_beats", "write_beat"]
 
 SECTORS_BITS = 23
 """Enough for the sectors of the longest chain, which has less than 4 GiB."""
@@ -68,8 +66,3 @@ def write_beat(data_width: int) -> data.StructLayout:
 def sector_beats(data_width: int) -> int:
     """Beats in a sector."""
     return SECTOR_BYTES * 8 // data_width
-
-
-def stream_of(shape: Any) -> stream.Signature:
-    """The signature of a stream of ``shape``, which may be anything that Amaranth takes for a shape."""
-    return stream.Signature(shape)

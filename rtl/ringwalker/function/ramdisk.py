@@ -6,10 +6,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In
 
+from ..buffers import StreamFifo
 from ..interfaces import StoragePort
 from ..spec.blk import SECTOR_BYTES
 from ..streams import StorageOp
-from .blk_fifo import StreamFifo
 from .blk_types import sector_beats
 
 __all__ = ["RamDisk"]

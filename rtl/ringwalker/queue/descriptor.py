@@ -11,10 +11,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort, QueueRead
 from ..spec.ring import DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
 from ..streams import SEGMENT_BITS, Chain, Head
-from .fifo import StreamFifo
 from .segments import SegmentLink, SegmentList, SegmentWrite
 from .source import SLOT_BITS, DescriptorResponse, DescriptorSource
 

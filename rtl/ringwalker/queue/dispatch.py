@@ -6,8 +6,8 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..buffers import StreamFifo
 from ..streams import Chain, ChainInfo
-from .fifo import StreamFifo
 
 __all__ = ["ChainDispatch"]
 

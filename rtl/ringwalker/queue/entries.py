@@ -10,10 +10,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..buffers import StreamFifo
 from ..interfaces import QueueClear, QueueRead
 from ..spec.ring import AVAIL_ENTRY_BYTES, AVAIL_RING_OFFSET
 from ..streams import QUEUE_BITS, DmaReadRequest, Head, IndexSnapshot, dma_read_beat
-from .fifo import StreamFifo
 
 __all__ = ["LINE_BYTES", "EntryRead", "EntryReader", "HeadUnpacker"]
 

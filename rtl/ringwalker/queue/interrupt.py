@@ -9,11 +9,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort, QueueRead
 from ..spec.common import NO_VECTOR
 from ..spec.ring import AVAIL_F_NO_INTERRUPT, AVAIL_FLAGS_OFFSET, AVAIL_IDX_OFFSET
 from ..streams import QUEUE_BITS, DmaReadRequest, Visit
-from .fifo import StreamFifo
 
 __all__ = ["InterruptStage", "UsedQueues"]
 

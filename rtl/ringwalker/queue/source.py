@@ -6,10 +6,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort, QueueRead
 from ..spec.ring import DESC_BYTES, Descriptor
 from ..streams import QUEUE_BITS
-from .fifo import StreamFifo
 
 __all__ = ["SLOT_BITS", "DescriptorRequest", "DescriptorResponse", "DescriptorSource"]
 

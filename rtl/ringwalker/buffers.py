@@ -1,11 +1,13 @@
-"""Small buffers for streams: a register that cuts both directions, and a FIFO."""
+"""Buffers for streams of anything: a register that cuts both directions, and a FIFO."""
 
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Shape, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+
+from .streams import stream_of
 
 __all__ = ["ElasticBuffer", "StreamFifo"]
 
@@ -23,9 +25,7 @@ class ElasticBuffer(wiring.Component):
 
     def __init__(self, shape: Any):
         self._shape = shape
-        super().__init__(
-            {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "idle": Out(1, init=1)}
-        )
+        super().__init__({"i": In(stream_of(shape)), "o": Out(stream_of(shape)), "idle": Out(1, init=1)})
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -44,10 +44,11 @@ class ElasticBuffer(wiring.Component):
 
 
 class StreamFifo(wiring.Component):
-    """A FIFO of ``depth`` items of ``shape`` in distributed memory.
+    """A FIFO of ``depth`` items of ``shape``, in order, one a cycle.
 
-    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle; ``i.ready``
-    and ``o.valid`` are from registers.
+    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle.
+    ``i.ready`` and ``o.valid`` are from registers, and once ``i.ready`` is up only an item taken can lower it.
+    Errors: ``ValueError`` for a depth below 1.
     """
 
     i: Any
@@ -55,13 +56,11 @@ class StreamFifo(wiring.Component):
     idle: Any
 
     def __init__(self, shape: Any, depth: int):
-        if depth < 2:
-            raise ValueError(f"depth must be at least 2, not {depth!r}")
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, not {depth!r}")
         self._shape = shape
         self._depth = depth
-        super().__init__(
-            {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "idle": Out(1, init=1)}
-        )
+        super().__init__({"i": In(stream_of(shape)), "o": Out(stream_of(shape)), "idle": Out(1, init=1)})
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -73,6 +72,6 @@ class StreamFifo(wiring.Component):
             self.o.payload.eq(fifo.r_data),
             self.o.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.o.ready),
-            self.idle.eq(~fifo.r_rdy),
+            self.idle.eq(fifo.level == 0),
         ]
         return m
