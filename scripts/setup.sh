@@ -24,7 +24,7 @@ find_python() {
 
 missing_packages() {
     local python=$1 program
-    for program in g++ make perl; do
+    for program in g++ make perl ccache; do
         command -v "$program" >/dev/null || echo "$program"
     done
     PATH=$PATH:/usr/sbin:/sbin command -v mke2fs >/dev/null || echo e2fsprogs

@@ -46,8 +46,8 @@ class ElasticBuffer(wiring.Component):
 class StreamFifo(wiring.Component):
     """A FIFO of ``depth`` items of ``shape``, in order, one a cycle.
 
-    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle.
-    ``i.ready`` and ``o.valid`` are from registers, and once ``i.ready`` is up only an item taken can lower it.
+    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle. ``i.ready`` and
+    ``o.valid`` are from registers, and once ``i.ready`` is up only an item taken can lower it.
     Errors: ``ValueError`` for a depth below 1.
     """
 
