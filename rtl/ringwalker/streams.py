@@ -93,7 +93,8 @@ def byte_beat(data_width: int) -> data.StructLayout:
     """A beat of a packet of bytes, packed from bit 0 up with no gaps.
 
     ``count`` is the number of bytes in ``data``, 1 to ``data_width // 8``; every beat but the last is
-    full. ``error`` in the last beat says that the packet is not to be used; its length is still right.
+    full. ``error`` says that this beat, and all that follow to the end of the packet, are not to be used; the
+    packet's length is still right.
     """
     return data.StructLayout(
         {

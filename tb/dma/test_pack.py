@@ -36,6 +36,16 @@ def irregular(data: bytes, error: bool, size: int, lengths=None) -> list[dict[st
     return beats
 
 
+def error_flags(beats: list[dict[str, int]], size: int) -> list[int]:
+    """For each dense beat of ``size`` bytes, whether an error came no later than its last byte."""
+    total = sum(beat["count"] for beat in beats)
+    bad_from = total
+    for beat in reversed(beats):
+        if beat["error"]:
+            bad_from = sum(earlier["count"] for earlier in beats[: beats.index(beat)])
+    return [int(min(end, total) > bad_from) for end in range(size, total + size, size)]
+
+
 async def run(dut, stalls: float, count: int) -> None:
     width = parameters()["width"]
     size = width // 8
@@ -45,16 +55,16 @@ async def run(dut, stalls: float, count: int) -> None:
     packets = []
     for _ in range(count):
         length = random.choice((1, size - 1, size, size + 1, 2 * size, random.randint(1, 8 * size)))
-        packets.append((random.randbytes(length), random.random() < 0.3))
-    for data, error in packets:
-        for beat in irregular(data, error, size):
+        data = random.randbytes(length)
+        packets.append((data, irregular(data, random.random() < 0.3, size)))
+    for _data, sent in packets:
+        for beat in sent:
             source.queue(beat)
-    for data, error in packets:
+    for data, sent in packets:
         beats = await sink.receive_packet()
         assert bytes_of(beats, width) == data
         assert [beat["count"] for beat in beats[:-1]] == [size] * (len(beats) - 1)
-        assert beats[-1]["error"] == int(error)
-        assert not any(beat["error"] for beat in beats[:-1])
+        assert [beat["error"] for beat in beats] == error_flags(sent, size)
     await ClockCycles(dut.clk, 3)
     assert int(dut.idle.value) == 1
 

@@ -30,7 +30,9 @@ def irregular_beat(data_width: int) -> data.StructLayout:
 
 
 class BytePacker(wiring.Component):
-    """Joins irregular beats into dense packets of bytes; an error in any beat is on the packet's last.
+    """Joins irregular beats into dense packets of bytes; an error is on all beats that come after it.
+
+    So beats without ``error`` are good even if the packet turns bad later.
 
     Members (W is ``data_width``): ``i`` In stream of irregular_beat(W), ``o`` Out stream of byte_beat(W),
     ``idle`` Out 1 (nothing is held). Latency: 3 cycles from the beat that fills an output beat. Throughput:
@@ -118,7 +120,7 @@ class BytePacker(wiring.Component):
             with m.If(emits):
                 m.d.sync += [self.o.valid.eq(1), o.data.eq(merged), o.first.eq(first)]
                 m.d.sync += [o.count.eq(Mux(end > size, size, end)), o.last.eq(last & ~splits)]
-                m.d.sync += [o.error.eq(last & ~splits & (spoiled | error)), flush.eq(splits)]
+                m.d.sync += [o.error.eq(spoiled | error), flush.eq(splits)]
                 m.d.sync += [flush_count.eq(end - size), flush_error.eq(spoiled | error)]
                 m.d.sync += first.eq(last & ~splits)
         return between & ~flush
