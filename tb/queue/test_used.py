@@ -14,8 +14,8 @@ from ringwalker_sim.bench.walker import QueueTableModel, until
 
 QUEUES = 4
 MODULE = "tb.queue.test_used"
-# The second ring has an element over a 4 KiB address, the fourth starts 4 bytes below one.
-PLACES = [(0x1000, 16), (0x2FB4, 64), (0x5008, 2), (0x7FFC, 8)]
+# The second and the fourth ring have an element over a 4 KiB address.
+PLACES = [(0x1000, 16), (0x2FB8, 64), (0x5008, 2), (0x7FF8, 8)]
 
 
 def stalls(probability):
