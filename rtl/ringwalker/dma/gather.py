@@ -22,7 +22,7 @@ class Gather(wiring.Component):
 
     Reads are cut at multiples of the smaller of ``max_read_request`` and ``slot_bytes``, and run ahead of
     the data over segments and chains, up to ``reads`` of them. Segments of length 0 are skipped; a chain
-    without readable bytes gives no packet. From an error in a read on, all beats of the packet have ``error``.
+    without readable bytes gives no packet. From an error in a read on all beats of the packet have ``error``.
 
     Parameters: ``slot_bytes``, the slot of the reader behind ``read``, a power of two; ``reads``, at least 2.
 
