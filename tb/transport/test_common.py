@@ -169,20 +169,24 @@ async def offsets_outside_the_structure_are_empty(dut):
 @cocotb.test()
 async def hold_keeps_requests_waiting(dut):
     bench = await begin(dut, 0)
-    for _ in range(20):
+    early = 0
+    for _ in range(30):
         access = cocotb.start_soon(bench.set("queue_size", 2))
         await bench.cycles(random.randrange(4))
         dut.hold.value = 1
-        await bench.cycles(3)
+        await bench.cycles(1)
+        landed = (await bench.row(0))["size"] == 2
+        early += landed
         await bench.rewrite_row(0)
-        await bench.cycles(random.randrange(20))
+        for _ in range(random.randrange(20)):
+            await bench.cycles(1)
+            assert not int(dut.registers_requests_ready.value)
         assert (await bench.row(0))["size"] == QUEUE_SIZE
-        waited = not access.done()
         dut.hold.value = 0
         await access
-        await bench.cycles(4)
-        assert (await bench.row(0))["size"] == (2 if waited else QUEUE_SIZE)
+        assert (await bench.row(0))["size"] == (QUEUE_SIZE if landed else 2)
         await bench.rewrite_row(0)
+    assert 0 < early < 30
 
 
 @cocotb.test()
