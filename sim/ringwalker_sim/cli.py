@@ -110,6 +110,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     waves = add(commands, "waves", "open waves with a layout, or write the layout", _WAVES_EXAMPLES, _waves)
     waves.add_argument("fst", metavar="FILE.fst", help="waves that a run has written")
+    text = "configuration of the device (default: FILE.toml, which the run has left beside the waves)"
+    waves.add_argument("--config", metavar="FILE.toml", help=text)
 
     text = "run one workload on both engines and compare their speed"
     bench = add(commands, "bench-engines", text, _BENCH_EXAMPLES, _bench)
@@ -186,27 +188,25 @@ def _lspci(options: argparse.Namespace) -> int:
 def _verilog(options: argparse.Namespace) -> int:
     from ringwalker.generate import generate
 
+    from .cli_report import status_line
+
     config = device_config(options)
     folder = Path(options.output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with status_line("converting the device to Verilog"):
+            paths = generate(config, folder)
     except OSError as error:
         raise UsageError(f"-o {folder}: {error.strerror}") from None
-    for path in generate(config, folder):
+    for path in paths:
         print(path)
     return 0
 
 
 def _waves(options: argparse.Namespace) -> int:
-    path = Path(options.fst)
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    from .waves import open_waves
+    from .cli_waves import show_waves
 
-    result = open_waves(path)
-    if isinstance(result, str):
-        print(result)
-    return 0
+    return show_waves(options)
 
 
 def _failure(error: BaseException) -> tuple[int, str]:

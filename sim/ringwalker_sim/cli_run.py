@@ -11,6 +11,7 @@ from ringwalker.spec.blk import SECTOR_BYTES
 
 from .cli_options import UsageError, check_output, device_config
 from .cli_report import print_bench, print_result, progress_bar, write_json
+from .cli_waves import note_config
 from .engines import run_on_engine
 from .images import default_image
 from .memory import DiskImage
@@ -127,6 +128,8 @@ def run_blk(options: argparse.Namespace) -> int:
         check_output(f"--{option.replace('_', '-')}", getattr(options, option))
     if options.waves and options.engine == "memory":
         raise UsageError("--waves: the memory engine has no signals")
+    if options.waves and Path(options.waves).suffix != ".fst":
+        raise UsageError(f"--waves {options.waves}: the name must end with .fst")
     image = _image(options)
     job = _job(options, config, image)
     size = _check_disk(image, config, job["read_only"])
@@ -135,6 +138,8 @@ def run_blk(options: argparse.Namespace) -> int:
         _check_input(options.write_all, size, config.blk.block_size)
     job["latency"] = options.latency
     job["interrupt"] = options.interrupt
+    if options.waves:
+        note_config(options.waves, config)
     with progress_bar() as (progress, status):
         result = run_on_engine(
             options.engine, config, job, waves=options.waves, progress=progress, status=status

@@ -135,6 +135,7 @@ def test_a_reading_workload_needs_no_right_to_write() -> None:
         (("--image", "disk.img", "--read-all", "no/out"), "--read-all no/out: there is no folder no"),
         (("--image", "disk.img", "--read-all", "."), "--read-all .: is a folder"),
         (("--image", "disk.img", "--json", "no/x.json"), "--json no/x.json: there is no folder no"),
+        (("--image", "disk.img", "--engine", "native", "--waves", "x.vcd"), "the name must end with .fst"),
         (("--image", "disk.img", "--waves", "x.fst"), "--waves: the memory engine has no signals"),
     ],
 )
@@ -237,6 +238,20 @@ def test_lspci(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\n00: 00 50 02 00 " in capsys.readouterr().out
     assert cli.main(["lspci", "--engine", "memory", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["functions"][0]["slot"] == "01:00.0"
+
+
+def test_waves_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd.fst").write_bytes(bytes(100))
+    assert cli.main(["waves", "odd.fst"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ringwalker: odd.fst: ")
+    assert error.count("\n") == 1
+
+
+def test_the_output_folder_of_verilog_cannot_be_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("there").touch()
+    assert cli.main(["verilog", "-o", "there"]) == 2
+    assert capsys.readouterr().err == "ringwalker: -o there: File exists\n"
 
 
 def test_waves_of_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,8 @@ NARROW = ("--config", "narrow.toml")
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
     Path("narrow.toml").write_text(CONFIG)
 
 
@@ -100,6 +102,9 @@ def test_ctrl_c_leaves_readable_waves() -> None:
     assert Path("run.fst").stat().st_size > 1000
     with DiskImage(disk):
         pass
+    assert "data_width = 64" in Path("run.toml").read_text()
+    assert cli.main(["waves", "run.fst"]) == 0
+    assert "ringwalker.core.notify.doorbells__valid" in Path("run.gtkw").read_text()
     if reader:
         done = subprocess.run([reader, "-f", "run.fst"], capture_output=True, check=True)
         assert done.stdout.count(b"$var") > 100
