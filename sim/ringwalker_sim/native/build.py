@@ -49,9 +49,10 @@ Progress = Callable[[str], None]
 @cache
 def _compiler() -> tuple[str, str]:
     """Path and version of the C++ compiler."""
-    path = shutil.which(os.environ.get("CXX", "g++"))
+    name = os.environ.get("CXX", "g++")
+    path = shutil.which(name)
     if path is None:
-        raise ToolError(f"no C++ compiler (g++) was found; on Debian: {_APT}")
+        raise ToolError(f"the C++ compiler {name} was not found; on Debian: {_APT}")
     shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     return path, shown.stdout.splitlines()[0] if shown.stdout else "unknown"
 
@@ -71,16 +72,15 @@ def _run(command: Sequence[str], folder: Path, what: str) -> None:
         raise ToolError(f"{what} failed, see {log}: {lines[0].strip()}{hint}")
 
 
-def _variant_flags(waves: bool, sanitize: bool) -> list[str]:
-    flags = [f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_FST={int(waves)}", f"-DRW_WAVES={int(waves)}"]
-    if sanitize:
-        flags += [
-            f"-fsanitize={SANITIZERS}",
-            "-fno-sanitize-recover=undefined",
-            "-fno-omit-frame-pointer",
-            "-g",
-        ]
-    return flags
+def _variant_flags(waves: bool) -> list[str]:
+    return [f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_FST={int(waves)}", f"-DRW_WAVES={int(waves)}"]
+
+
+def _sanitizer_flags(sanitize: bool) -> tuple[str, ...]:
+    """For the host alone: generated code shifts negative numbers on purpose."""
+    if not sanitize:
+        return ()
+    return (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g")
 
 
 def _skip_settled_inputs(model: Path) -> None:
@@ -96,23 +96,24 @@ def _skip_settled_inputs(model: Path) -> None:
         found[0].write_text(f"namespace rw {{ extern thread_local bool inputs_changed; }}\n{text}")
 
 
-def _units(folder: Path, waves: bool) -> list[tuple[Path, tuple[str, ...]]]:
+def _units(folder: Path, waves: bool, sanitize: bool) -> list[tuple[Path, tuple[str, ...]]]:
     """Sources to compile, each with flags of its own; what takes longest first."""
     units = []
     for source in sorted((folder / "model").glob("*.cpp"), key=lambda path: -path.stat().st_size):
         slow = "__Slow" in source.name or "__Syms" in source.name or "__Trace" in source.name
-        units.append((source, (*_MODEL_FLAGS, "-O1" if slow else "-O3")))
+        units.append((source, (*_MODEL_FLAGS, "-O1" if slow else "-O2")))
     runtime = ["verilated.cpp", "verilated_threads.cpp", *(["verilated_fst_c.cpp"] if waves else [])]
     units += [(_RUNTIME / name, (*_MODEL_FLAGS, "-O2")) for name in runtime]
-    units += [(folder / source.name, _HOST_FLAGS) for source in sorted(_SOURCES.glob("*.cpp"))]
+    flags = (*_HOST_FLAGS, *_sanitizer_flags(sanitize))
+    units += [(folder / source.name, flags) for source in sorted(_SOURCES.glob("*.cpp"))]
     return units
 
 
 def _compile(folder: Path, waves: bool, sanitize: bool, progress: Progress) -> None:
     compiler, _version = _compiler()
     launcher = [shutil.which("ccache") or ""] if shutil.which("ccache") else []
-    variant = _variant_flags(waves, sanitize)
-    units = _units(folder, waves)
+    variant = _variant_flags(waves)
+    units = _units(folder, waves, sanitize)
     (folder / "objects").mkdir(exist_ok=True)
     objects = [f"objects/{source.stem}.o" for source, _flags in units]
 
@@ -126,7 +127,16 @@ def _compile(folder: Path, waves: bool, sanitize: bool, progress: Progress) -> N
         for count, _done in enumerate(pool.map(compile_one, range(len(units))), 1):
             progress(f"compiling the model: {count} of {len(units)}")
     libraries = ["-lpthread", *(["-llz4", "-lz"] if waves else [])]
-    link = [compiler, "-shared", "-Wl,-Bsymbolic", "-o", f"lib{TOP}.so", *objects, *variant, *libraries]
+    link = [
+        compiler,
+        "-shared",
+        "-Wl,-Bsymbolic",
+        "-o",
+        f"lib{TOP}.so",
+        *objects,
+        *_sanitizer_flags(sanitize),
+        *libraries,
+    ]
     _run(link, folder, "linking the model")
 
 
@@ -140,14 +150,15 @@ def build_library(
 ) -> Path:
     """The shared library for the Verilog of a top named :data:`TOP` with ``ports``, built if need be.
 
-    ``waves`` chooses the variant that can write FST files (slower); ``sanitize`` builds with
-    :data:`SANITIZERS`. ``progress`` is called with a line of text now and then. Errors:
+    ``waves`` chooses the variant that can write FST files (slower); ``sanitize`` builds the
+    host with :data:`SANITIZERS`. ``progress`` is called with a line of text now and then. Errors:
     :class:`~ringwalker_sim.toolchain.ToolError`.
     """
     progress = progress or (lambda _text: None)
     header = generated_header(ports)
     sources = sorted(_SOURCES.iterdir())
-    flags = [*_VERILATOR_FLAGS, *_COMMON_FLAGS, *_MODEL_FLAGS, *_HOST_FLAGS, *_variant_flags(waves, sanitize)]
+    flags = [*_VERILATOR_FLAGS, *_COMMON_FLAGS, *_MODEL_FLAGS, *_HOST_FLAGS]
+    flags += [*_variant_flags(waves), *_sanitizer_flags(sanitize)]
     version = (_RUNTIME / "verilated_config.h").read_text()
     parts = [verilog, header, *flags, version, *_compiler()]
     parts += [text for source in sources for text in (source.name, source.read_text())]
