@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from ringwalker.config import DeviceConfig
 
@@ -142,11 +143,12 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
 def _result(folder: Path) -> dict[str, Any]:
     path = folder / "result.json"
     if path.exists():
-        content = json.loads(path.read_text())
-        if "failed" not in content:
-            return content
-        failed = content["failed"]
-        raise CocotbError(f"{failed['message']}\n{failed['traceback']}", failed["kind"])
+        return json.loads(path.read_text())
+    with contextlib.suppress(OSError, ElementTree.ParseError):
+        # The exception that ended the test, wherever in the simulation it was raised.
+        failure = ElementTree.parse(folder / "results.xml").find(".//failure")
+        if failure is not None:
+            raise CocotbError(f"{failure.get('message')}\n{failure.text}", failure.get("type", ""))
     log = folder / "simulator.log"
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else "no log"
     raise CocotbError(f"the simulator ended without a result\n{tail}")

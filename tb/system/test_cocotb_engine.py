@@ -37,8 +37,9 @@ def test_copies_memory_through_the_root_complex(width: int) -> None:
     assert result["most_reads_in_flight"] == 8
     tlps = result["tlps"]
     assert isinstance(tlps, dict)
-    assert (tlps["up_memory_read"], tlps["up_memory_write"]) == (64, 65)
-    assert tlps["up_message"] == 1
+    assert (tlps["up_memory_read"], tlps["up_memory_write"]) == (64, 64)
+    # One by writing to an address, one by the pin.
+    assert tlps["up_message"] == 2
     assert tlps["down_completion_data"] >= 64
 
 
@@ -55,7 +56,7 @@ def test_latency_of_host_memory_takes_its_time() -> None:
 
 
 def test_a_request_over_the_limit_is_noticed() -> None:
-    with pytest.raises(CocotbError, match="memory_read of 64 dwords at .*: more than 128 bytes"):
+    with pytest.raises(CocotbError, match=r"memory_read of 64 dwords at .*: more than 128 bytes"):
         _copy_memory(64, read_limit=128)
 
 
@@ -74,7 +75,7 @@ def test_an_exception_inside_comes_out_with_its_traceback() -> None:
     order = {"coroutine": f"{JOBS}:fail"}
     with pytest.raises(CocotbError, match="this is what went wrong") as caught:
         run_simulation(_simple(), "memory_copier", DeviceConfig(), order, timeout_s=300)
-    assert caught.value.kind == "builtins.LookupError"
+    assert caught.value.kind == "LookupError"
 
 
 def _processes(folder: str) -> list[str]:

@@ -60,7 +60,8 @@ class RtlEndpoint(Device):
     ``latency_steps``: time that a completion to the device is held back, in steps of the simulator, so that
     host memory has a latency. ``stalls`` makes an iterator for each stream by name, or None.
     ``max_payload`` and ``max_read_request`` (bytes) are what the device may use; more is an
-    ``AssertionError``, as is any other broken rule. ``tlps`` counts packets by ``up_`` or ``down_`` and kind.
+    ``AssertionError``, as is any other broken rule. ``tlps`` counts packets, writes to
+    ``message_window`` as messages, by ``up_`` or ``down_`` and kind.
     """
 
     def __init__(self, dut: Any, latency_steps: int = 0, stalls: Any = None):
@@ -69,6 +70,7 @@ class RtlEndpoint(Device):
         self.latency_steps = latency_steps
         self.max_payload = 128
         self.max_read_request = 512
+        self.message_window = range(0)
         self.tlps: Counter[str] = Counter()
         self.reads_in_flight: dict[int, int] = {}
         self.most_reads_in_flight = 0
@@ -126,7 +128,8 @@ class RtlEndpoint(Device):
 
     def _put(self, tlp: Tlp) -> None:
         assert tlp.check(), f"the device sent a malformed TLP: {tlp!r}"
-        self.tlps[f"up_{tlp_kind(tlp)}"] += 1
+        kind = "message" if tlp.address in self.message_window and tlp.has_data() else tlp_kind(tlp)
+        self.tlps[f"up_{kind}"] += 1
         self._upstream.append(tlp)
         self._wake.set()
 

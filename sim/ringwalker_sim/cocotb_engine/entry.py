@@ -5,7 +5,6 @@ import json
 import os
 import random
 import time
-import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -123,12 +122,5 @@ async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
 async def job(dut: Any) -> None:
     """Carry out the job of the folder that the environment names."""
     folder = Path(os.environ[FOLDER])
-    try:
-        result = await _carry_out(dut, folder)
-    except BaseException as error:
-        text = "".join(traceback.format_exception(error))
-        kind = f"{type(error).__module__}.{type(error).__qualname__}"
-        content = {"failed": {"kind": kind, "message": str(error), "traceback": text}}
-        (folder / "result.json").write_text(json.dumps(content))
-        raise
+    result = await _carry_out(dut, folder)
     (folder / "result.json").write_text(json.dumps(result))

@@ -150,6 +150,8 @@ class CocotbPort(Port):
         self.rc.max_payload_size = max_payload.bit_length() - 8
         self.rc.mem_pool.register_region(GuestRegion(memory, self.now), memory.base)
         self.endpoint = RtlEndpoint(dut, latency * self.cycle_steps, stalls)
+        base: Any = self.rc.msi_region.get_absolute_address(0)
+        self.endpoint.message_window = range(base, base + self.rc.msi_region.size)
         self.root_port = IntxRootPort()
         self.root_port.intx_address = _INTX_ADDRESS
         self.root_port.pcie_cap.max_payload_size_supported = self.rc.max_payload_size_supported
