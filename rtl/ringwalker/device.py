@@ -1,5 +1,7 @@
 """The whole device: wiring only. docs/architecture.md draws it."""
 
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
@@ -118,6 +120,13 @@ class VirtioPciDevice(wiring.Component):
         connect(m, interrupts.vectors, msix.vectors)
 
         self._queue_table(m, common, sequencer, walker)
+        # What is on its way to the host counts too: nothing may leave once the status reads 0.
+        outbound = (notify, walker, function.chain, interrupts, msix, requester)
+        quiet = Signal()
+        m.d.comb += [
+            quiet.eq(reduce(and_, (block.idle for block in outbound))),
+            sequencer.idle.eq(quiet),
+        ]
         self._control(m, space, completer, common, sequencer, walker, function)
         m.d.comb += [
             function.capacity.eq(self.capacity),
@@ -136,11 +145,8 @@ class VirtioPciDevice(wiring.Component):
                 completer.idle
                 & space.idle
                 & registers
-                & notify.idle
-                & walker.idle
-                & interrupts.idle
-                & msix.idle
-                & requester.idle
+                & quiet
+                & ~walker.waiting
                 & sequencer.ready
                 & ~sequencer.halt
             ),
@@ -190,13 +196,10 @@ class VirtioPciDevice(wiring.Component):
         """Reset, failure, and what configuration space is told."""
         state, completion = space.state, self.requester_completion
         needs_reset = Signal()
-        quiet = Signal()
         m.d.comb += [
-            quiet.eq(walker.idle & function.chain.idle),
             sequencer.device_request.eq(common.reset_request),
             sequencer.queue_request.eq(common.queue_reset_request),
             sequencer.queue_index.eq(common.queue_reset_index),
-            sequencer.idle.eq(quiet),
             common.reset_done.eq(sequencer.device_done),
             common.queue_reset_done.eq(sequencer.queue_done),
             common.hold.eq(~sequencer.ready),

@@ -21,7 +21,8 @@ class Scheduler(wiring.Component):
     Members: ``doorbells`` (stream of :class:`Doorbell`, always ready; a queue that does not exist is
     ignored), ``visits`` (stream of :class:`Visit`), ``halt`` (no new visit is offered while it is up; one
     that waits already stays, as a stream must; pending bits are kept), ``clear`` (forgets the pending bit of
-    a queue), ``idle`` (no visit waits to be taken; pending bits do not count).
+    a queue), ``idle`` (no visit waits to be taken; pending bits do not count), ``waiting`` (a
+    pending bit is set).
 
     A pending bit is cleared in the cycle in which its visit is taken. A doorbell of the same queue in that
     cycle or later sets it again, so the consumer must read the ring after it took the visit. A doorbell also
@@ -46,6 +47,7 @@ class Scheduler(wiring.Component):
                 "halt": In(1),
                 "clear": In(QueueClear()),
                 "idle": Out(1),
+                "waiting": Out(1),
             }
         )
         self.doorbells: Any
@@ -53,6 +55,7 @@ class Scheduler(wiring.Component):
         self.halt: Any
         self.clear: Any
         self.idle: Any
+        self.waiting: Any
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -89,5 +92,5 @@ class Scheduler(wiring.Component):
                     unseen.eq(-1),
                     group.eq(Mux(group == groups - 1, 0, group + 1)),
                 ]
-        m.d.comb += self.idle.eq(~self.visits.valid)
+        m.d.comb += [self.idle.eq(~self.visits.valid), self.waiting.eq(pending.any())]
         return m

@@ -46,7 +46,8 @@ class RingWalker(wiring.Component):
     Out(ChainPort(W)); ``interrupts`` Out stream of 16-bit vectors; ``msix_enable``, ``max_payload``,
     ``max_read_request``, ``extended_tags`` In; ``fail`` Out 1, a pulse: something in the rings, or the host,
     is broken; ``unexpected``, ``unsupported``, ``aborted`` Out 1, pulses for completions that were not
-    asked for or had such a status; ``idle`` Out 1: nothing is under way.
+    asked for or had such a status; ``idle`` Out 1: nothing is under way; ``waiting`` Out 1: a queue waits for
+    a visit.
     """
 
     doorbells: Any
@@ -67,6 +68,7 @@ class RingWalker(wiring.Component):
     unsupported: Any
     aborted: Any
     idle: Any
+    waiting: Any
 
     TABLE_READS = 5
 
@@ -94,6 +96,7 @@ class RingWalker(wiring.Component):
                 "unsupported": Out(1),
                 "aborted": Out(1),
                 "idle": Out(1),
+                "waiting": Out(1),
             }
         )
 
@@ -158,6 +161,7 @@ class RingWalker(wiring.Component):
         m.d.comb += [
             # The segment store is ready some cycles after a reset; until then no chain can have begun.
             self.idle.eq(reduce(and_, (stage.idle for stage in stages)) & function.idle),
+            self.waiting.eq(scheduler.waiting),
             self.fail.eq(reduce(or_, failures)),
         ]
         return m

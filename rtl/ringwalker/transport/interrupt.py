@@ -19,13 +19,14 @@ class InterruptRouter(wiring.Component):
     table), ``set_queue`` and ``set_config`` (pulses to the ISR, from registers), ``idle``.
 
     With MSI-X enabled a vector other than NO_VECTOR goes out one cycle after it was taken, NO_VECTOR is
-    dropped, and the ISR is left alone. Otherwise the ISR bit is set and no vector goes out. Configuration
+    dropped, and the ISR's queue bit is left alone. Otherwise that bit is set and no vector goes out. The
+    ISR's configuration bit is set for every change in both modes. Configuration
     changes are remembered until they are sent, several as one, with the vector of that moment; one that
     arrives while an earlier is being sent is sent too. They go first, but never twice in a row while a used
     buffer notification waits.
 
-    Ref: virtio 1.4, 4.1.5.3 (used buffer notifications), 4.1.5.4 (configuration changes), 4.1.5.1.2 (with
-    MSI-X the ISR is unused).
+    Ref: virtio 1.4, 4.1.5.3 (used buffer notifications), 4.1.5.4 (configuration changes), 4.1.4.5.1
+    (the ISR's configuration bit), 4.1.5.1.2 (vectors).
     """
 
     def __init__(self):
@@ -65,7 +66,7 @@ class InterruptRouter(wiring.Component):
         ]
         m.d.sync += [
             self.set_queue.eq(send_used & ~self.msix_enable),
-            self.set_config.eq(send_change & ~self.msix_enable),
+            self.set_config.eq(send_change),
         ]
         with m.If(free):
             m.d.sync += vectors.valid.eq(0)
