@@ -220,8 +220,9 @@ def test_shutdown_of_a_queue(ring_reset: bool) -> None:
     machine.run(body)
 
 
-def test_capacity_change_is_noticed() -> None:
-    machine = Machine()
+@pytest.mark.parametrize("transport", ["msix", "intx", "direct"])
+def test_capacity_change_is_noticed(transport: str) -> None:
+    machine = Machine(transport=transport)
 
     async def body(disk: BlkDevice) -> None:
         machine.model.set_capacity(7)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ringwalker_sim.guest.errors import BindError, RequestTimeout
 from ringwalker_sim.guest.memory_device import BlkModel
 from ringwalker_sim.guest.memory_port import MemoryPort
 from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.phases import Synthetic
 from ringwalker_sim.workload import WORKLOADS, Workload, WorkloadError, run_job
 
 SECTORS = 512
@@ -194,6 +196,48 @@ def overrun(model: BlkModel) -> None:
         return readable, writable
 
     model._chain = broken  # type: ignore[method-assign]
+
+
+def forgotten_data(model: BlkModel) -> None:
+    """Every other read says OK and leaves the buffer as it was."""
+    answer = model._answer
+    turn = iter(range(1000))
+
+    def broken(kind: int, sector: int, data: Any, room: int) -> Any:
+        got, status = answer(kind, sector, data, room)
+        return (got[:0], status) if kind == 0 and next(turn) % 2 else (got, status)
+
+    def whole(readable: Any, writable: Any) -> int:
+        execute(readable, writable)
+        return sum(len(piece) for piece in writable)
+
+    execute = model._execute
+    model._answer, model._execute = broken, whole  # type: ignore[method-assign]
+
+
+def test_reads_that_leave_the_right_data_of_before_are_found_out() -> None:
+    port = machine(sectors=1)
+    forgotten_data(port.model)
+    result = run(port, workload={"kind": "seqread", "requests": 10, "block_size": 512, "queue_depth": 1})
+    assert result["errors"] == 5
+
+
+@pytest.mark.parametrize("kind", ["randwrite", "randrw", "seqwrite"])
+def test_nothing_overlaps_a_write_in_flight(kind: str) -> None:
+    disk: Any = SimpleNamespace(capacity=64, block_size=512)
+    phase = Synthetic(disk, None, kind, 2048, 1000, 1)
+    flying = [phase.next() for _ in range(16)]
+    sectors = [operation.sector for operation in flying if operation is not None]
+    assert sorted(sectors) == list(range(0, 64, 4))
+    assert phase.next() is None
+    for operation in flying:
+        assert operation is not None
+        phase.ended(operation, True)
+        following = phase.next()
+        assert following is not None
+        if not kind.startswith("seq"):
+            assert following.sector == operation.sector
+            assert phase.next() is None
 
 
 @pytest.mark.parametrize(
