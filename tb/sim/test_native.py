@@ -1,5 +1,6 @@
 """The native engine's host: requests of the CPU, DMA with everything that can happen to it, events."""
 
+import functools
 import os
 import random
 import signal
@@ -11,10 +12,12 @@ import pytest
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.tlp import RequestKind
+from ringwalker.verilog import to_verilog
 from ringwalker_sim.bench.traffic import DEVICE_ID, VENDOR_ID, CopyRegisters, MemoryCopier
 from ringwalker_sim.host import Fault, HostParameters, Split
 from ringwalker_sim.memory import GuestMemory, dtype_of
 from ringwalker_sim.native.abi import EventKind, Outcome
+from ringwalker_sim.native.build import TOP
 from ringwalker_sim.native.engine import EngineError, NativeEngine, ProtocolError
 
 CHUNK = {64: 128, 128: 128, 256: 256, 512: 256}
@@ -24,8 +27,13 @@ OFFSETS = {name: field.offset // 8 for name, field in CopyRegisters}
 assert dtype_of(CopyRegisters).itemsize <= 64
 
 
+@functools.cache
+def copier_verilog(width: int):
+    return to_verilog(MemoryCopier(width, CHUNK[width]), TOP)
+
+
 def open_copier(width: int = 256, *, seed: int = 1, **host) -> NativeEngine:
-    component = MemoryCopier(width, CHUNK[width])
+    component = copier_verilog(width)
     config = DeviceConfig(data_width=width)
     return NativeEngine(
         config, GuestMemory(8 << 20), component=component, seed=seed, host=HostParameters(**host)

@@ -1,16 +1,19 @@
 """The native engine's storage, its waves, and its port for driver coroutines."""
 
+import functools
 import struct
 
 import numpy as np
 import pytest
 
 from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.verilog import to_verilog
 from ringwalker_sim.bench.traffic import DEVICE_ID, VENDOR_ID, CopyRegisters, DiskCopier
 from ringwalker_sim.guest.loop import StuckError
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.memory import DiskImage, GuestMemory
 from ringwalker_sim.native.abi import EventKind
+from ringwalker_sim.native.build import TOP
 from ringwalker_sim.native.engine import EngineError, NativeEngine
 from ringwalker_sim.native.port import NativePort
 
@@ -18,10 +21,15 @@ OFFSETS = {name: field.offset // 8 for name, field in CopyRegisters}
 SECTORS = 40
 
 
+@functools.cache
+def copier_verilog():
+    return to_verilog(DiskCopier(64), TOP)
+
+
 def open_copier(*, disk=None, waves=None, capacity=SECTORS, **host) -> NativeEngine:
     config = DeviceConfig(data_width=64, blk=BlkConfig(capacity=capacity))
     memory, parameters = GuestMemory(1 << 16), HostParameters(**host)
-    return NativeEngine(config, memory, component=DiskCopier(64), disk=disk, waves=waves, host=parameters)
+    return NativeEngine(config, memory, component=copier_verilog(), disk=disk, waves=waves, host=parameters)
 
 
 def copy_disk(engine: NativeEngine) -> int:

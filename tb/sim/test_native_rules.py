@@ -1,25 +1,34 @@
 """The host sees it when a device breaks a rule of PCI Express or of a stream."""
 
+import functools
+
 import pytest
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.tlp import RequestKind
+from ringwalker.verilog import to_verilog
 from ringwalker_sim.bench.offender import Offence, Offender, RawRequest
 from ringwalker_sim.bench.traffic import CopyRegisters
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.native.abi import EventKind
+from ringwalker_sim.native.build import TOP
 from ringwalker_sim.native.engine import NativeEngine, ProtocolError
 
 OFFSETS = {name: field.offset // 8 for name, field in CopyRegisters}
 READ, WRITE = RequestKind.MEMORY_READ, RequestKind.MEMORY_WRITE
 
 
+@functools.cache
+def offender_verilog():
+    return to_verilog(Offender(64), TOP)
+
+
 @pytest.fixture
 def engine():
     config, memory = DeviceConfig(data_width=64), GuestMemory(1 << 20)
     host = HostParameters(stalls={"requester_request": 0.7}, max_payload=256, max_read_request=512)
-    with NativeEngine(config, memory, component=Offender(64), host=host) as engine:
+    with NativeEngine(config, memory, component=offender_verilog(), host=host) as engine:
         engine.config_write(0x10, 4, 0)
         yield engine
 
@@ -129,7 +138,7 @@ def test_byte_enables_choose_what_is_written(engine):
 
 def test_a_lenient_host_collects_complaints():
     config, memory = DeviceConfig(data_width=64), GuestMemory(1 << 20)
-    with NativeEngine(config, memory, component=Offender(64), strict=False) as engine:
+    with NativeEngine(config, memory, component=offender_verilog(), strict=False) as engine:
         send(engine, READ, 0x1002, 1, 0xF, 0xF)
         assert len(engine.violations) == 2
         assert engine.stats()["violations"] == 2

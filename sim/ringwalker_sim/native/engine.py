@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.tlp import RequestKind
-from ringwalker.verilog import to_verilog
+from ringwalker.verilog import PortInfo, to_verilog
 
 from ..host import Fault, HostParameters
 from ..memory import Access, DiskImage, GuestMemory, Watch
@@ -73,8 +73,9 @@ def _writable(path: str | Path | None) -> bytes | None:
 
 
 class NativeEngine:
-    """The device of ``config`` (or any ``component`` with its TLP streams) with RAM ``memory`` and ``disk``.
+    """The device of ``config``, or any ``component`` with its TLP streams, with RAM ``memory`` and ``disk``.
 
+    A component may also be given as what ``to_verilog(component, TOP)`` made of it.
     ``host`` describes the root complex, ``seed`` all its random choices. Without ``disk`` the storage is
     a blank disk in memory of the configured capacity. ``waves`` names an FST file to write. ``strict``
     raises :class:`ProtocolError` when the device breaks a rule; otherwise ``violations`` collects them.
@@ -94,7 +95,7 @@ class NativeEngine:
         host: HostParameters | None = None,
         waves: str | Path | None = None,
         seed: int = 1,
-        component: wiring.Component | None = None,
+        component: wiring.Component | tuple[str, list[PortInfo]] | None = None,
         strict: bool = True,
         sanitize: bool = False,
         progress: Callable[[str], None] | None = None,
@@ -105,7 +106,10 @@ class NativeEngine:
         self.strict = strict
         self.violations: list[str] = []
         self.faults: list[Access] = []
-        text, ports = to_verilog(component, TOP) if component else device_verilog(config, progress)
+        if component is None:
+            text, ports = device_verilog(config, progress)
+        else:
+            text, ports = component if isinstance(component, tuple) else to_verilog(component, TOP)
         path = build_library(text, ports, waves=waves is not None, sanitize=sanitize, progress=progress)
         self._library = load(path)
         parameters = self._parameters(seed)
