@@ -89,7 +89,7 @@ def run_on_engine(
     if name == "cocotb":
         from .cocotb import run_cocotb
 
-        result = run_cocotb(config, job, waves=waves, progress=status)
+        result = run_cocotb(config, job, waves=waves, progress=status, on_progress=progress)
     else:
         result = _run_here(name, config, job, waves, progress, status)
     if result.get("wall_s"):

@@ -251,10 +251,6 @@ def test_a_buffer_outside_memory_needs_a_reset(machine: Machine) -> None:
     assert machine.sectors(0, SECTORS) == before
 
 
-@pytest.mark.xfail(
-    reason="the native engine does not settle logic behind the capacity port before the next clock edge",
-    strict=False,
-)
 def test_capacity_can_change(machine: Machine) -> None:
     async def body(disk: BlkDevice) -> None:
         machine.port.engine.set_capacity(SECTORS // 2)

@@ -31,7 +31,11 @@ class Host {
   std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
                        const std::uint8_t* data);
   void attach(std::uint8_t* image, std::uint64_t sectors, bool read_only);
-  void capacity(std::uint64_t sectors) { pins_.capacity(sectors); }
+  // What hangs on the port has settled when this returns, as it has after every cycle.
+  void capacity(std::uint64_t sectors) {
+    pins_.capacity(sectors);
+    pins_.clock(false);
+  }
   void trace(bool on);
   const char* next_violation();
 

@@ -1,0 +1,319 @@
+"""The vfio-user server: one listening socket, one device, one peer at a time.
+
+It knows messages and descriptors, nothing of what the device is for: that is behind :class:`Device`.
+"""
+
+import array
+import contextlib
+import errno
+import functools
+import logging
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from . import protocol
+from .protocol import Command, Header, ProtocolError
+
+__all__ = ["Device", "Peer", "PeerGone", "Server", "SocketInUse"]
+
+log = logging.getLogger("ringwalker.vfio_user")
+
+_SLICE_SECONDS = 0.5
+"""How long a blocked server sleeps before it looks whether it should stop."""
+
+
+class PeerGone(ConnectionError):
+    """The peer closed the socket or hung up in the middle of a message."""
+
+
+class SocketInUse(RuntimeError):
+    """Another server listens on the socket's path."""
+
+
+class Device(Protocol):
+    """What a server serves. Methods raise ``ProtocolError`` for what the peer must not ask."""
+
+    def region_size(self, region: int) -> int:
+        """Bytes in a region, 0 if it is absent."""
+        ...
+
+    def irq_info(self, index: int) -> tuple[int, int]:
+        """Flags and number of vectors of an interrupt kind."""
+        ...
+
+    def region_read(self, access: protocol.RegionAccess) -> bytes:
+        """``access.count`` bytes, after everything written before has arrived."""
+        ...
+
+    def region_write(self, access: protocol.RegionAccess) -> None:
+        """Posted."""
+        ...
+
+    def dma_map(self, mapping: protocol.DmaMap, fd: int | None) -> None:
+        """Make guest memory reachable; takes ownership of ``fd``."""
+        ...
+
+    def dma_unmap(self, mapping: protocol.DmaUnmap) -> None:
+        """Return only when the device no longer touches it."""
+        ...
+
+    def set_irqs(self, request: protocol.IrqSet, fds: list[int]) -> None:
+        """Arm, mask, unmask or disarm interrupts; takes ownership of ``fds``."""
+        ...
+
+    def reset(self) -> None:
+        """A hardware reset."""
+        ...
+
+    def attached(self, peer: "Peer") -> None:
+        """A peer connected; DMA by message goes through it."""
+        ...
+
+    def detached(self) -> None:
+        """The peer is gone: forget its mappings and interrupts."""
+        ...
+
+    def advance(self) -> bool:
+        """Let some time pass while nobody waits; False when there is nothing to do until the next message."""
+        ...
+
+
+class Peer:
+    """One connection: framing, descriptors, and our own messages to the other side.
+
+    ``handler`` is called for each message that arrives while :meth:`call` waits for its answer: the peer may
+    have sent one at the same moment, and waits for us before it looks at ours.
+    Errors: :class:`PeerGone` when it closes, ``ProtocolError`` when it talks nonsense.
+    """
+
+    def __init__(self, connection: socket.socket, timeout_s: float = 30.0):
+        self._socket = connection
+        self._timeout = timeout_s
+        self._next_id = 0
+        self.handler: Callable[[Header, bytes, list[int]], None] | None = None
+        self.answering = False
+        """Whether the peer waits for an answer of ours; :meth:`call` is forbidden then."""
+
+    def wait(self, seconds: float) -> bool:
+        """Whether a message (or its beginning) is there within ``seconds``."""
+        readable, _, _ = select.select([self._socket], [], [], seconds)
+        return bool(readable)
+
+    def receive(self) -> tuple[Header, bytes, list[int]]:
+        """The next message: header, body, descriptors."""
+        raw, fds = self._exactly(protocol.HEADER_BYTES)
+        try:
+            header = Header.unpack(raw)
+            body, more = self._exactly(header.size - protocol.HEADER_BYTES)
+        except BaseException:
+            _close(fds)
+            raise
+        return header, body, fds + more
+
+    def _exactly(self, count: int) -> tuple[bytes, list[int]]:
+        # Descriptors come with the first byte of their message. Asking for no more than this message keeps
+        # them apart from the next one's.
+        data = bytearray()
+        fds: list[int] = []
+        deadline = time.monotonic() + self._timeout
+        try:
+            while len(data) < count:
+                if not self.wait(max(0.0, deadline - time.monotonic())):
+                    raise PeerGone(f"the peer stopped after {len(data)} of {count} bytes")
+                space = socket.CMSG_SPACE(protocol.MAX_FDS * array.array("i").itemsize)
+                part, ancillary, _flags, _address = self._socket.recvmsg(count - len(data), space)
+                for level, kind, content in ancillary:
+                    if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                        received = array.array("i")
+                        received.frombytes(content[: len(content) - len(content) % received.itemsize])
+                        fds.extend(received)
+                if not part:
+                    raise PeerGone(f"the peer closed the socket after {len(data)} of {count} bytes")
+                data += part
+        except PeerGone:
+            _close(fds)
+            raise
+        except OSError as error:
+            _close(fds)
+            raise PeerGone(str(error)) from None
+        return bytes(data), fds
+
+    def send(self, raw: bytes) -> None:
+        """Send one message in one piece."""
+        try:
+            self._socket.sendall(raw)
+        except OSError as error:
+            raise PeerGone(str(error)) from None
+
+    def call(self, command: Command, body: bytes) -> bytes:
+        """Send a command of ours and wait for its answer.
+
+        Errors: ``OSError`` with the peer's errno when it refuses; ``RuntimeError`` while it waits for us.
+        """
+        if self.answering:
+            raise RuntimeError(f"{command.name} while the peer waits for an answer: both would wait for ever")
+        self._next_id = (self._next_id + 1) & 0xFFFF
+        self.send(protocol.message(self._next_id, command, body))
+        while True:
+            header, answer, fds = self.receive()
+            if not header.is_reply:
+                if self.handler is None:
+                    raise ProtocolError(f"command {header.command} before anything was set up")
+                self.handler(header, answer, fds)
+                continue
+            _close(fds)
+            if header.id != self._next_id or header.command != command:
+                raise ProtocolError(f"answer {header.id} to command {header.command} was not asked for")
+            if header.flags & protocol.Flag.ERROR:
+                raise OSError(header.error, f"{command.name}: {os.strerror(header.error)}")
+            return answer
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+class Server:
+    """Serves ``device`` on the unix socket ``path`` until :meth:`stop`; peers may come and go.
+
+    Errors: :class:`SocketInUse` when another server listens there; ``OSError`` when it cannot be made.
+    """
+
+    def __init__(self, path: str | Path, device: Device):
+        self.path = Path(path)
+        self.device = device
+        self._stopping = False
+        self._listener = self._listen()
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(str(self.path))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                listener.close()
+                raise
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                try:
+                    probe.connect(str(self.path))
+                except ConnectionRefusedError:
+                    self.path.unlink()  # what a server that was killed left behind
+                    listener.bind(str(self.path))
+                else:
+                    listener.close()
+                    raise SocketInUse(f"{self.path}: another server listens there") from None
+        listener.listen(1)
+        return listener
+
+    def stop(self) -> None:
+        """Make :meth:`serve` return soon; safe from a signal handler and from another thread."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Release the socket and its path."""
+        self._listener.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+    def serve(self, once: bool = False) -> None:
+        """Serve until :meth:`stop`, or with ``once`` until the first peer has gone."""
+        while not self._stopping:
+            if not select.select([self._listener], [], [], _SLICE_SECONDS)[0]:
+                continue
+            connection, _address = self._listener.accept()
+            peer = Peer(connection)
+            log.info("%s: peer connected", self.path)
+            self.device.attached(peer)
+            try:
+                self._serve_peer(peer)
+            except PeerGone as error:
+                log.info("%s: peer gone: %s", self.path, error)
+            except ProtocolError as error:
+                log.warning("%s: hung up on the peer: %s", self.path, error)
+            finally:
+                self.device.detached()
+                peer.close()
+            if once:
+                return
+
+    def _serve_peer(self, peer: Peer) -> None:
+        peer.handler = functools.partial(self._handle, peer)
+        busy = True
+        while not self._stopping:
+            if peer.wait(0.0 if busy else _SLICE_SECONDS):
+                self._handle(peer, *peer.receive())
+                busy = True
+            elif busy:
+                busy = self.device.advance()
+
+    def _handle(self, peer: Peer, header: Header, body: bytes, fds: list[int]) -> None:
+        try:
+            if header.is_reply:
+                raise ProtocolError(f"an answer ({header.id}) that nothing asked for")
+            try:
+                peer.answering = True
+                answer = self._command(header, body, fds)
+            except OSError as error:
+                log.warning("%s: command %d: %s", self.path, header.command, error)
+                answer = protocol.error_reply(header, error.errno or errno.EIO)
+            if header.wants_reply:
+                peer.send(answer)
+        finally:
+            peer.answering = False
+            _close(fds)
+
+    def _command(self, header: Header, body: bytes, fds: list[int]) -> bytes:
+        """Carry out a command. Takes out of ``fds`` what the device keeps."""
+        device = self.device
+        match header.command:
+            case Command.VERSION:
+                major, _minor, _capabilities = protocol.version(body)
+                if major != 0:
+                    raise ProtocolError(f"the peer speaks version {major}, this is version 0")
+                offered = {"max_msg_fds": protocol.MAX_FDS, "max_data_xfer_size": protocol.MAX_DATA}
+                return protocol.reply(header, protocol.version_body(offered))
+            case Command.DMA_MAP:
+                mapping = protocol.DmaMap.unpack(body)
+                device.dma_map(mapping, fds.pop(0) if fds else None)
+                return protocol.reply(header)
+            case Command.DMA_UNMAP:
+                unmapping = protocol.DmaUnmap.unpack(body)
+                device.dma_unmap(unmapping)
+                return protocol.reply(header, unmapping.pack())
+            case Command.DEVICE_GET_INFO:
+                return protocol.reply(header, protocol.device_info(body))
+            case Command.DEVICE_GET_REGION_INFO:
+                index = protocol.region_info_index(body)
+                return protocol.reply(header, protocol.region_info(index, device.region_size(index)))
+            case Command.DEVICE_GET_IRQ_INFO:
+                index = protocol.irq_info_index(body)
+                return protocol.reply(header, protocol.irq_info(index, *device.irq_info(index)))
+            case Command.DEVICE_SET_IRQS:
+                request = protocol.IrqSet.unpack(body)
+                kept = list(fds)
+                fds.clear()
+                device.set_irqs(request, kept)
+                return protocol.reply(header)
+            case Command.REGION_READ:
+                access = protocol.RegionAccess.unpack(body, write=False)
+                return protocol.reply(header, access.pack(device.region_read(access)))
+            case Command.REGION_WRITE:
+                access = protocol.RegionAccess.unpack(body, write=True)
+                device.region_write(access)
+                return protocol.reply(header, access.pack())
+            case Command.DEVICE_RESET:
+                device.reset()
+                return protocol.reply(header)
+            case _:
+                raise OSError(errno.EOPNOTSUPP, f"command {header.command} is not supported")
