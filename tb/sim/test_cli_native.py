@@ -51,6 +51,19 @@ def test_an_ext4_image_survives_the_way_through_the_device() -> None:
     subprocess.run([check, "-fn", "disk.img"], check=True, capture_output=True)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("width", ["64", "128", "256", "512"])
+def test_random_images_go_both_ways_at_every_width(width: str) -> None:
+    random = np.random.default_rng(int(width))
+    for name in ("disk.img", "new.img"):
+        Path(name).write_bytes(random.bytes(16 << 20))
+    disk = Path("disk.img").read_bytes()
+    for way in (["--read-all", "before.img"], ["--write-all", "new.img"], ["--read-all", "after.img"]):
+        assert cli.main(["run", "blk", "--data-width", width, "--image", "disk.img", *way]) == 0
+    assert Path("before.img").read_bytes() == disk
+    assert Path("disk.img").read_bytes() == Path("new.img").read_bytes() == Path("after.img").read_bytes()
+
+
 def test_depth_hides_latency() -> None:
     Path("disk.img").write_bytes(np.random.default_rng(2).bytes(1 << 20))
     cycles = []
