@@ -8,9 +8,10 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FstError", "FstSignal", "read_fst_signals"]
+__all__ = ["FstError", "FstSignal", "read_fst_end", "read_fst_signals"]
 
 _BLOCK_HEADER = 0
+_HEADER_END_TIME = slice(17, 25)
 _BLOCK_HIERARCHY_GZ = 4
 _BLOCK_HIERARCHY_LZ4 = 6
 _BLOCK_HIERARCHY_LZ4_TWICE = 7
@@ -53,6 +54,15 @@ def read_fst_signals(path: str | Path) -> list[FstSignal]:
         return _parse_hierarchy(_hierarchy(raw))
     except (IndexError, ValueError, UnicodeDecodeError, zlib.error) as error:
         raise FstError(f"{path}: not a complete FST file: {error}") from None
+
+
+def read_fst_end(path: str | Path) -> int:
+    """The last time in the file, in its units. Errors: ``OSError``, :class:`FstError`."""
+    with Path(path).open("rb") as file:
+        raw = file.read(_HEADER_END_TIME.stop)
+    if len(raw) < _HEADER_END_TIME.stop or raw[0] != _BLOCK_HEADER:
+        raise FstError(f"{path}: does not begin with the header of an FST file")
+    return int.from_bytes(raw[_HEADER_END_TIME], "big")
 
 
 def _hierarchy(raw: bytes) -> bytes:

@@ -5,6 +5,7 @@ file for GTKWave and a command file for Surfer, beside the FST file, and tables 
 """
 
 import hashlib
+import math
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .fst import FstError, FstSignal, read_fst_signals
+from .fst import FstError, FstSignal, read_fst_end, read_fst_signals
 
 __all__ = ["DEFAULT_PREFIX", "Group", "Row", "layout", "open_waves", "trace_prefix", "write_layout"]
 
@@ -143,8 +144,23 @@ def _shown(groups: Iterable[Group], trace: _Trace) -> Iterator[tuple[str, list[t
             yield group.title, rows
 
 
+_GTKWAVE_FRAME = 200
+"""Pixels of what GTKWave counts its zoom in."""
+
+_GTKWAVE_PIXELS = 850
+"""About as wide as the waves are in a window of the size that the layout asks for."""
+
 _GTKWAVE_HEX, _GTKWAVE_BINARY, _GTKWAVE_NAMES = "@22", "@28", "@2022"
 _GTKWAVE_GROUP_BEGIN, _GTKWAVE_GROUP_END = "@800200", "@1000200"
+
+
+def _gtkwave_zoom(fst: Path) -> list[str]:
+    """The line that shows the whole run: minus the binary logarithm of time units a frame, and no marker."""
+    try:
+        end = read_fst_end(fst)
+    except (OSError, FstError):
+        return []
+    return [f"*{-math.log2(max(1, end) * _GTKWAVE_FRAME / _GTKWAVE_PIXELS):.6f} -1"]
 
 
 def _write_gtkwave(fst: Path, groups: Iterable[Group], trace: _Trace) -> Path:
@@ -154,6 +170,7 @@ def _write_gtkwave(fst: Path, groups: Iterable[Group], trace: _Trace) -> Path:
     """
     tables = fst.with_suffix(".names")
     lines = [f'[dumpfile] "{fst}"', "[timestart] 0", "[size] 1600 900", "[signals_width] 420"]
+    lines += _gtkwave_zoom(fst)
     for title, rows in _shown(groups, trace):
         lines += [_GTKWAVE_GROUP_BEGIN, f"-{title}"]
         for name, row in rows:

@@ -16,7 +16,7 @@ from amaranth.lib.wiring import connect, flipped
 from ringwalker.function.blk_commander import BlkCommander
 from ringwalker.generate import verilog_and_signals
 from ringwalker_sim import waves
-from ringwalker_sim.fst import FstError, FstSignal, read_fst_signals
+from ringwalker_sim.fst import FstError, FstSignal, read_fst_end, read_fst_signals
 from ringwalker_sim.toolchain import build_once, content_hash, verilator_environment
 from ringwalker_sim.waves import layout, open_waves, trace_prefix, write_layout
 
@@ -102,7 +102,7 @@ def test_gtkwave_file_names_signals_of_the_trace(traced):
     path, signals = traced
     (layout_file,) = write_layout(path, signals, "gtkwave")
     lines = layout_file.read_text().splitlines()
-    names = [line for line in lines if line[0] not in "@-^["]
+    names = [line for line in lines if line[0] not in "@-^[*"]
     assert set(names) <= traced_names(path)
     assert len(names) == sum(len(group.rows) for group in layout(signals))
     assert lines.count("@800200") == lines.count("@1000200") == len(layout(signals))
@@ -112,6 +112,13 @@ def test_gtkwave_file_names_signals_of_the_trace(traced):
     assert lines[at - 2] == "@2022"
     table = Path(lines[at - 1].removeprefix("^1 "))
     assert table.read_text().splitlines()[:2] == ["0 WAIT_REQUEST", "1 SEND_RECORD"]
+
+
+def test_gtkwave_shows_the_whole_run(traced):
+    path, signals = traced
+    lines = write_layout(path, signals, "gtkwave")[0].read_text().splitlines()
+    (zoom,) = [float(line.split()[0].removeprefix("*")) for line in lines if line[0] == "*"]
+    assert 500 < read_fst_end(path) / 2**-zoom * 200 < 1000
 
 
 def test_surfer_file_names_signals_of_the_trace(traced):
