@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 
 os.environ.setdefault("RINGWALKER_CACHE", str(ROOT / ".cache"))
+if "RINGWALKER_SEED" in os.environ:
+    os.environ.setdefault("COCOTB_RANDOM_SEED", str(SEED))
 # What a random test does must not depend on the run: "ci" derives its examples from the test alone.
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
