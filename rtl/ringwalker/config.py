@@ -2,8 +2,9 @@
 
 A configuration is written in TOML; every key is optional::
 
+    function = "blk"        # or "net", "console"
     data_width = 256        # bits a beat: 64, 128, 256, 512
-    queues = 1
+    queues = 1              # virtqueues; net has 3 and the console 2
     queue_size = 256        # entries, the largest a driver may choose
     read_tags = 32          # payload reads in flight
     [identity]
@@ -12,9 +13,16 @@ A configuration is written in TOML; every key is optional::
     capacity = 32768        # 512-byte sectors
     block_size = 512
     serial = "ringwalker"
+    [net]
+    mac = "52:57:00:00:00:01"
+    mtu = 1500
+    [console]
+    cols = 80
+    rows = 25
 """
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +32,10 @@ from typing import Any
 from .spec.blk import ID_BYTES, SECTOR_BYTES
 from .spec.ids import CLASS_CODES, OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
 
-__all__ = ["BlkConfig", "ConfigError", "DeviceConfig", "Identity"]
+__all__ = ["BlkConfig", "ConfigError", "ConsoleConfig", "DeviceConfig", "Identity", "NetConfig"]
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+_DEFAULT_QUEUES = {"blk": 1, "net": 3, "console": 2}
 
 
 class ConfigError(ValueError):
@@ -124,6 +135,63 @@ class BlkConfig:
 
 
 @dataclass(frozen=True)
+class NetConfig:
+    """The network function. ``mac`` is the address after reset, ``mtu`` in bytes of frame payload.
+
+    ``buffer_bytes`` is the size of the receive buffer, which holds whole frames until the driver has buffers
+    for them; when it is full, ``pause`` says whether the MAC has to wait or the frame is dropped.
+    """
+
+    mac: str = "52:57:00:00:00:01"
+    mtu: int = 1500
+    buffer_bytes: int = 16384
+    pause: bool = True
+
+    def __post_init__(self):
+        ok = isinstance(self.mac, str) and _MAC.fullmatch(self.mac) is not None
+        _check(ok, "net.mac", self.mac, "six hexadecimal bytes with colons between them")
+        _check(
+            not self.address[0] & 1, "net.mac", self.mac, "an address of one station (bit 0 of byte 0 clear)"
+        )
+        _check_range("net.mtu", self.mtu, 68, 9216)
+        _check_power("net.buffer_bytes", self.buffer_bytes, 2048, 1 << 20)
+        _check(
+            self.buffer_bytes >= 2 * self.frame_bytes,
+            "net.buffer_bytes",
+            self.buffer_bytes,
+            f"at least two frames of {self.frame_bytes} bytes, since net.mtu is {self.mtu}",
+        )
+        _check(isinstance(self.pause, bool), "net.pause", self.pause, "true or false")
+
+    @property
+    def address(self) -> bytes:
+        """``mac`` as six bytes."""
+        return bytes.fromhex(self.mac.replace(":", ""))
+
+    @property
+    def frame_bytes(self) -> int:
+        """The longest frame, without its check sequence: payload, header, and one VLAN tag."""
+        return self.mtu + 18
+
+
+@dataclass(frozen=True)
+class ConsoleConfig:
+    """The console function. ``cols`` and ``rows`` are the reset values of what ports of the device override.
+
+    A receive buffer is given back when it is full, and otherwise once no byte has come for ``idle_cycles``.
+    """
+
+    cols: int = 80
+    rows: int = 25
+    idle_cycles: int = 64
+
+    def __post_init__(self):
+        _check_range("console.cols", self.cols, 1, 0xFFFF)
+        _check_range("console.rows", self.rows, 1, 0xFFFF)
+        _check_range("console.idle_cycles", self.idle_cycles, 1, 1 << 20)
+
+
+@dataclass(frozen=True)
 class DeviceConfig:
     """A whole device. Errors: :class:`ConfigError` from the constructor and from :meth:`from_toml`.
 
@@ -131,11 +199,13 @@ class DeviceConfig:
     ``max_payload`` and ``max_read_request`` (bytes) bound what the host may choose;
     ``chains`` is how many descriptor chains are walked at once;
     ``completion_timeout`` is in cycles without any completion while reads are outstanding.
+    ``queues`` is how many virtqueues there are, 0 for the usual number of the function. ``fields`` says
+    whether the device has the field list of 2007; None is yes for the identity of 2007 and no for others.
     """
 
     function: str = "blk"
     data_width: int = 256
-    queues: int = 1
+    queues: int = 0
     queue_size: int = 256
     read_tags: int = 32
     ring_tags: int = 16
@@ -145,10 +215,19 @@ class DeviceConfig:
     completion_timeout: int = 12_500_000
     clock_mhz: int = 250
     identity: Identity = field(default_factory=Identity)
+    fields: bool | None = None
     blk: BlkConfig = field(default_factory=BlkConfig)
+    net: NetConfig = field(default_factory=NetConfig)
+    console: ConsoleConfig = field(default_factory=ConsoleConfig)
 
     def __post_init__(self):
-        _check(self.function in ("blk",), "function", self.function, '"blk"')
+        _check(self.function in _DEFAULT_QUEUES, "function", self.function, '"blk", "net" or "console"')
+        usual = _DEFAULT_QUEUES[self.function]
+        if _is_int(self.queues) and self.queues == 0:
+            object.__setattr__(self, "queues", usual)
+        ok = self.function == "blk" or self.queues == usual
+        _check(ok, "queues", self.queues, f'{usual}, since function is "{self.function}"')
+        _check(self.fields in (None, True, False), "fields", self.fields, "true or false")
         _check(self.data_width in (64, 128, 256, 512), "data_width", self.data_width, "64, 128, 256 or 512")
         _check_range("queues", self.queues, 1, 256)
         _check_power("queue_size", self.queue_size, 2, 1024)
@@ -169,6 +248,11 @@ class DeviceConfig:
     def resolved_identity(self) -> Identity:
         """The identity with presets applied."""
         return self.identity.resolve(self.device_type)
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether the device has the field list of 2007."""
+        return self.identity.preset == "2007" if self.fields is None else self.fields
 
     @property
     def vectors(self) -> int:
@@ -198,10 +282,13 @@ class DeviceConfig:
         return "\n".join(_toml_lines(dataclasses.asdict(self), "")) + "\n"
 
 
+_TABLES = {"identity": Identity, "blk": BlkConfig, "net": NetConfig, "console": ConsoleConfig}
+
+
 def _from_mapping(cls: Any, values: Mapping[str, Any], prefix: str) -> Any:
     _check(isinstance(values, Mapping), prefix.rstrip(".") or "the file", values, "a table")
     known = {item.name: item for item in dataclasses.fields(cls)}
-    nested = {"identity": Identity, "blk": BlkConfig} if cls is DeviceConfig else {}
+    nested = _TABLES if cls is DeviceConfig else {}
     arguments = {}
     for key, value in values.items():
         if key not in known:
@@ -220,6 +307,8 @@ def _toml_lines(values: Mapping[str, Any], table: str) -> list[str]:
                 "\\" + c if c in '"\\' else c if c.isprintable() else f"\\u{ord(c):04x}" for c in value
             )
             lines.append(f'{key} = "{escaped}"')
+        elif isinstance(value, bool):
+            lines.append(f"{key} = {str(value).lower()}")
         else:
             lines.append(f"{key} = {value}")
     for key, value in values.items():

@@ -9,14 +9,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import DeviceConfig
-from .function.blk import BlkFunction
-from .interfaces import StoragePort
+from .function.registry import FUNCTIONS
 from .pci.capabilities import bars, device_config_bytes
 from .pci.completer import Completer
 from .pci.config_space import ConfigSpace
 from .pci.msix import MsixTable
+from .queue.lanes import Lanes
 from .queue.table import QueueTable
-from .queue.walker import RingWalker
 from .spec.common import (
     COMMON,
     COMMON_BASE,
@@ -50,9 +49,10 @@ class VirtioPciDevice(wiring.Component):
     Members (W is ``config.data_width``): ``completer_request`` In and ``completer_completion`` Out, the
     requests of the host and our answers; ``requester_request`` Out and ``requester_completion`` In, our
     requests and the host's answers (its ready is always 1); ``intx`` Out 1, the level of INTA, to be told to
-    the host as a message or a pin; ``storage`` Out(StoragePort(W)) and ``capacity`` In 64, its size in
-    512-byte sectors; ``idle`` Out 1: nothing is under way, and nothing will happen before the next request
-    of the host or change of ``capacity``.
+    the host as a message or a pin; ``idle`` Out 1: nothing will happen before the next request or answer of
+    the host or change of the function's ports. Those are, for the block device, ``storage``
+    Out(StoragePort(W)) and ``capacity`` In 64, its size in 512-byte sectors; see
+    :data:`~.function.registry.FUNCTIONS` for others.
 
     One clock, ``sync``; its reset is the fundamental reset of the function.
     """
@@ -65,9 +65,8 @@ class VirtioPciDevice(wiring.Component):
         self.requester_request: Any
         self.requester_completion: Any
         self.intx: Any
-        self.storage: Any
-        self.capacity: Any
         self.idle: Any
+        self._kind = FUNCTIONS[config.function]
         super().__init__(
             {
                 "completer_request": In(stream_of(request_beat(width))),
@@ -75,8 +74,7 @@ class VirtioPciDevice(wiring.Component):
                 "requester_request": Out(stream_of(request_beat(width))),
                 "requester_completion": In(stream_of(completion_beat(width))),
                 "intx": Out(1),
-                "storage": Out(StoragePort(width)),
-                "capacity": In(64, init=config.blk.capacity),
+                **self._kind.ports(config),
                 "idle": Out(1),
             }
         )
@@ -86,14 +84,14 @@ class VirtioPciDevice(wiring.Component):
         config = self.config
         m.submodules.config_space = space = ConfigSpace(config)
         m.submodules.completer = completer = Completer(config)
-        m.submodules.function = function = BlkFunction(config)
+        m.submodules.function = function = self._kind.component(config)
         m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | function.features)
         m.submodules.notify = notify = Notify(config)
         m.submodules.isr = isr = Isr()
         m.submodules.msix = msix = MsixTable(config)
         m.submodules.interrupts = interrupts = InterruptRouter()
         m.submodules.sequencer = sequencer = ResetSequencer(config)
-        m.submodules.walker = walker = RingWalker(config)
+        m.submodules.walker = walker = Lanes(config, self._kind.lanes(config))
         requester: Any = TlpArbiter(config.data_width, 3)
         m.submodules.requester = requester
         state = space.state
@@ -114,22 +112,22 @@ class VirtioPciDevice(wiring.Component):
 
         # Chains, and the notifications both ways.
         connect(m, notify.doorbells, walker.doorbells)
-        connect(m, walker.function, function.chain)
-        connect(m, function.storage, flipped(self.storage))
+        for n, chain in enumerate(function.chain_ports):
+            connect(m, getattr(walker, f"function{n}"), chain)
         connect(m, walker.interrupts, interrupts.interrupts)
         connect(m, interrupts.vectors, msix.vectors)
 
         self._queue_table(m, common, sequencer, walker)
         # What is on its way to the host counts too: nothing may leave once the status reads 0.
-        outbound = (notify, walker, function.chain, interrupts, msix, requester)
+        outbound = (notify, interrupts, msix, requester)
         quiet = Signal()
         m.d.comb += [
             quiet.eq(reduce(and_, (block.idle for block in outbound))),
-            sequencer.idle.eq(quiet),
+            sequencer.idle.eq(quiet & walker.halted),
         ]
         self._control(m, space, completer, common, sequencer, walker, function)
+        self._outside(m, function)
         m.d.comb += [
-            function.capacity.eq(self.capacity),
             notify.enable.eq(common.driver_ok),
             interrupts.config_change.eq(function.config_change | common.config_change),
             interrupts.config_vector.eq(common.config_vector),
@@ -146,12 +144,22 @@ class VirtioPciDevice(wiring.Component):
                 & space.idle
                 & registers
                 & quiet
+                & walker.still
                 & ~walker.waiting
                 & sequencer.ready
                 & ~sequencer.halt
             ),
         ]
         return m
+
+    def _outside(self, m: Any, function: Any) -> None:
+        """The function's own ports."""
+        for name, member in self._kind.ports(self.config).items():
+            inner, outer = getattr(function, name), getattr(self, name)
+            if member.is_port:
+                m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+            else:
+                connect(m, inner, flipped(outer))
 
     def _registers(self, m: Any, completer, space, common, notify, isr, function, msix) -> Any:
         """The blocks behind the BARs; gives whether no access is under way."""
@@ -177,8 +185,8 @@ class VirtioPciDevice(wiring.Component):
 
     def _queue_table(self, m: Any, common, sequencer, walker) -> None:
         """The table, its readers, and its two writers, of which the sequencer goes first."""
-        m.submodules.queue_table = table = QueueTable(self.config, RingWalker.TABLE_READS + 1)
-        for n in range(RingWalker.TABLE_READS):
+        m.submodules.queue_table = table = QueueTable(self.config, walker.table_reads + 1)
+        for n in range(walker.table_reads):
             connect(m, getattr(walker, f"table{n}"), table.reads[n])
         connect(m, common.table_read, table.reads[-1])
         first, second = sequencer.table_write, common.table_write
@@ -206,6 +214,9 @@ class VirtioPciDevice(wiring.Component):
             common.config_generation.eq(function.generation),
             common.needs_reset.eq(walker.fail),
             walker.halt.eq(sequencer.halt | needs_reset),
+            walker.halt_all.eq(sequencer.whole | needs_reset),
+            walker.halt_queue.eq(common.queue_reset_index),
+            walker.active.eq(function.active),
             walker.abort.eq(needs_reset | ~state.bus_master_enable),
             walker.msix_enable.eq(state.msix_enable),
             walker.max_payload.eq(state.max_payload),

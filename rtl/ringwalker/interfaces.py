@@ -28,6 +28,7 @@ __all__ = [
     "ConfigRequest",
     "DmaReadPort",
     "FunctionState",
+    "MacPort",
     "QueueClear",
     "QueueRead",
     "QueueRow",
@@ -35,6 +36,7 @@ __all__ = [
     "RegisterPort",
     "SegmentRead",
     "StoragePort",
+    "UartPort",
 ]
 
 
@@ -206,3 +208,29 @@ class StoragePort(Signature):
                 "results": In(stream_of(1)),
             }
         )
+
+
+class MacPort(Signature):
+    """What a network function needs of the MAC behind it; the function is the initiator.
+
+    Packets on ``tx`` and ``rx`` are whole frames from the destination address to the last byte of payload,
+    without preamble and check sequence. A frame whose last beat has ``error`` is not to be sent, or was not
+    received well. ``link_up`` is the state of the medium.
+    """
+
+    def __init__(self, data_width: int):
+        self.data_width = data_width
+        super().__init__(
+            {
+                "tx": Out(stream_of(byte_beat(data_width))),
+                "rx": In(stream_of(byte_beat(data_width))),
+                "link_up": In(1, init=1),
+            }
+        )
+
+
+class UartPort(Signature):
+    """Bytes to and from the terminal behind a console function, which is the initiator."""
+
+    def __init__(self):
+        super().__init__({"tx": Out(stream_of(8)), "rx": In(stream_of(8))})

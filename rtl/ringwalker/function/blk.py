@@ -1,5 +1,7 @@
 """The block device: wiring of its parts."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Module, Signal
@@ -16,7 +18,7 @@ from .blk_parser import BlkParser
 from .blk_reply import BlkReply, BlkResults
 from .blk_types import BlkRecord, BlkRequest
 
-__all__ = ["BlkFunction"]
+__all__ = ["BlkFunction", "blk_lanes", "blk_ports"]
 
 _REQUESTS = 4
 _RECORDS = 16
@@ -24,13 +26,27 @@ _COMMANDS = 32
 """Requests ahead of the commander, answers that are due, and commands under way: at most so many wait."""
 
 
+def blk_lanes(config: DeviceConfig) -> tuple[tuple[int, ...], ...]:
+    """Requests of all queues share one lane: storage answers each of them."""
+    return (tuple(range(config.queues)),)
+
+
+def blk_ports(config: DeviceConfig) -> dict[str, Any]:
+    """What of the block function the whole device passes on."""
+    return {
+        "storage": Out(StoragePort(config.data_width)),
+        "capacity": In(64, init=config.blk.capacity),
+    }
+
+
 class BlkFunction(wiring.Component):
     """A virtio block device over any storage.
 
     Members: ``chain`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device configuration),
-    ``storage`` (Out, ``StoragePort``), ``capacity`` (In, sectors), ``generation`` (Out, of the device
-    configuration), ``config_change`` (Out, a pulse when it changed), ``malformed`` (Out, a pulse for each
-    chain without room for a header or a status). ``features`` is the mask of the block feature bits offered.
+    ``storage`` (Out, ``StoragePort``), ``capacity`` (In, sectors), ``active`` (Out, something moves on the
+    storage port), ``generation`` (Out, of the device configuration), ``config_change`` (Out, a pulse when it
+    changed), ``malformed`` (Out, a pulse for each chain without room for a header or a status). ``features``
+    is the mask of the block feature bits offered, ``chain_ports`` the chain port of each lane.
 
     IN, OUT, FLUSH and GET_ID are carried out; other types are answered UNSUPP. IN and OUT of a length that is
     not a multiple of 512, or beyond ``capacity`` as it was when the header came, are answered IOERR without
@@ -50,8 +66,8 @@ class BlkFunction(wiring.Component):
             {
                 "chain": In(ChainPort(config.data_width)),
                 "registers": In(RegisterPort()),
-                "storage": Out(StoragePort(config.data_width)),
-                "capacity": In(64, init=config.blk.capacity),
+                **blk_ports(config),
+                "active": Out(1),
                 "generation": Out(8),
                 "config_change": Out(1),
                 "malformed": Out(1),
@@ -61,6 +77,7 @@ class BlkFunction(wiring.Component):
         self.registers: Any
         self.storage: Any
         self.capacity: Any
+        self.active: Any
         self.generation: Any
         self.config_change: Any
         self.malformed: Any
@@ -69,6 +86,11 @@ class BlkFunction(wiring.Component):
     def features(self) -> int:
         """The feature bits of the device type that are offered, as a mask."""
         return blk_features(self._config)
+
+    @property
+    def chain_ports(self) -> list[Any]:
+        """The chain ports, one a lane."""
+        return [self.chain]
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -111,9 +133,14 @@ class BlkFunction(wiring.Component):
             self.generation.eq(face.generation),
             self.config_change.eq(face.config_change),
             self.malformed.eq(parser.malformed),
+            self.active.eq(reduce(or_, (item.valid & item.ready for item in self._storage_streams()))),
         ]
         self._count_chains(m)
         return m
+
+    def _storage_streams(self) -> tuple[Any, ...]:
+        port = self.storage
+        return port.commands, port.write_data, port.read_data, port.results
 
     def _count_chains(self, m: Any) -> None:
         """``idle``: every chain that was taken is finished. The queues above bound how many there are."""

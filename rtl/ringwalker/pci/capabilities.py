@@ -24,6 +24,8 @@ from ..spec.common import (
     PAGE,
     CapabilityType,
 )
+from ..spec.console import CONSOLE_CONFIG
+from ..spec.net import NET_CONFIG
 from ..spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,
@@ -76,7 +78,7 @@ LINK_LANES = 8
 """What the link registers report; a hard block that has link registers of its own overrides them."""
 
 _BAR_PAGE = 0x1000
-_DEVICE_CONFIG = {"blk": BLK_CONFIG}
+_DEVICE_CONFIG = {"blk": BLK_CONFIG, "net": NET_CONFIG, "console": CONSOLE_CONFIG}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The ring walker: from a doorbell to a finished chain and its notification. Wiring only."""
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -13,7 +14,7 @@ from ..dma.gather import Gather
 from ..dma.posted import PacketBuffer, PostedGate, PostedMux
 from ..dma.reader import DmaReader
 from ..dma.scatter import Scatter
-from ..dma.tags import allocate_tags
+from ..dma.tags import TagRange, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..spec.ring import DESC_BYTES
 from ..streams import Doorbell, completion_beat, request_beat
@@ -28,15 +29,22 @@ from .scheduler import Scheduler
 from .segments import SegmentStore
 from .used import UsedWriter
 
-__all__ = ["RingWalker"]
+__all__ = ["RingWalker", "reader_tags"]
 
 _INDEX_TAGS = 4
 _ENTRY_TAGS = 4
 _FLAGS_TAGS = 4
 
 
+def reader_tags(config: DeviceConfig) -> tuple[int, ...]:
+    """How many tags each reader of a walker wants, in the order of its readers."""
+    return _INDEX_TAGS, _ENTRY_TAGS, config.ring_tags, config.read_tags, _FLAGS_TAGS
+
+
 class RingWalker(wiring.Component):
-    """Walks the rings of all queues for one function.
+    """Walks the rings of all queues that it gets doorbells of, for one function.
+
+    ``ranges`` are the tags of its readers, in the order of :func:`reader_tags`; by default all there are.
 
     Members (W is ``config.data_width``): ``doorbells`` In stream of Doorbell; ``table0`` to ``table4``
     Out(QueueRead()), one for each stage that looks at the queue table; ``clear`` In(QueueClear()); ``halt``
@@ -46,8 +54,8 @@ class RingWalker(wiring.Component):
     Out(ChainPort(W)); ``interrupts`` Out stream of 16-bit vectors; ``msix_enable``, ``max_payload``,
     ``max_read_request``, ``extended_tags`` In; ``fail`` Out 1, a pulse: something in the rings, or the host,
     is broken; ``unexpected``, ``unsupported``, ``aborted`` Out 1, pulses for completions that were not
-    asked for or had such a status; ``idle`` Out 1: nothing is under way; ``waiting`` Out 1: a queue waits for
-    a visit.
+    asked for or had such a status; ``idle`` Out 1: nothing is under way; ``reading`` Out 1: a read of the
+    host is; ``waiting`` Out 1: a queue waits for a visit.
     """
 
     doorbells: Any
@@ -68,12 +76,14 @@ class RingWalker(wiring.Component):
     unsupported: Any
     aborted: Any
     idle: Any
+    reading: Any
     waiting: Any
 
     TABLE_READS = 5
 
-    def __init__(self, config: DeviceConfig):
+    def __init__(self, config: DeviceConfig, ranges: Sequence[TagRange] | None = None):
         self._config = config
+        self._ranges = allocate_tags(reader_tags(config)) if ranges is None else list(ranges)
         width = config.data_width
         super().__init__(
             {
@@ -96,6 +106,7 @@ class RingWalker(wiring.Component):
                 "unsupported": Out(1),
                 "aborted": Out(1),
                 "idle": Out(1),
+                "reading": Out(1),
                 "waiting": Out(1),
             }
         )
@@ -161,6 +172,7 @@ class RingWalker(wiring.Component):
         m.d.comb += [
             # The segment store is ready some cycles after a reset; until then no chain can have begun.
             self.idle.eq(reduce(and_, (stage.idle for stage in stages)) & function.idle),
+            self.reading.eq(~reduce(and_, (reader.idle for reader in readers))),
             self.waiting.eq(scheduler.waiting),
             self.fail.eq(reduce(or_, failures)),
         ]
@@ -169,10 +181,9 @@ class RingWalker(wiring.Component):
     def _readers(self, m, clients):
         """A reader for each client, the router of their completions, and the arbiter of their requests."""
         config, width = self._config, self._config.data_width
-        counts = (_INDEX_TAGS, _ENTRY_TAGS, config.ring_tags, config.read_tags, _FLAGS_TAGS)
         line, description = max(LINE_BYTES, width // 8), max(DESC_BYTES, width // 8)
         slot_bytes = (description, line, description, config.max_read_request, description)
-        ranges = allocate_tags(counts)
+        ranges = self._ranges
         names = ("index_reader", "entry_reader", "descriptor_reader", "payload_reader", "flags_reader")
         m.submodules.completion_router = router = CompletionRouter(width, ranges)
         m.submodules.read_arbiter = arbiter = PacketArbiter(request_beat(width), len(clients) - 1)

@@ -28,6 +28,7 @@ class ResetSequencer(wiring.Component):
     Members: ``device_request`` and ``queue_request`` with ``queue_index`` (levels; each must fall, or name
     the next queue, in the cycle after its ``device_done`` or ``queue_done``), ``idle`` (all blocks are idle),
     ``halt`` (from the cycle after a request until done, and during power-up: nothing new is to begin),
+    ``whole`` (what ``halt`` and ``idle`` are about: 1 for the device, 0 for the queue ``queue_index`` alone),
     ``table_write`` (:class:`QueueWrite`) and ``clear`` (:class:`QueueClear`), ``clearing`` (pulse at a device
     reset once all is idle: forget everything else), ``device_done`` and ``queue_done`` (pulses), ``ready``
     (low while rows are being rewritten: CommonConfig must be held; whoever shares the table's write
@@ -36,7 +37,7 @@ class ResetSequencer(wiring.Component):
     Waiting for ``idle`` takes as long as it takes; register accesses must go on meanwhile, since the answers
     of the host to reads may stand behind its writes. Then a row a cycle: ``ready`` is low for
     ``CLOSE_CYCLES`` + rows cycles. A device request goes before a queue request, and makes it superfluous if
-    that had not begun: then only ``device_done`` is given.
+    that was not idle yet: then only ``device_done`` is given.
 
     Ref: virtio 1.4, 2.4 (device reset), 2.6.1 (virtqueue reset), 4.1.4.3.1.
     """
@@ -50,6 +51,7 @@ class ResetSequencer(wiring.Component):
                 "queue_index": In(QUEUE_BITS),
                 "idle": In(1),
                 "halt": Out(1),
+                "whole": Out(1, init=1),
                 "table_write": Out(QueueWrite()),
                 "clear": Out(QueueClear()),
                 "clearing": Out(1),
@@ -63,6 +65,7 @@ class ResetSequencer(wiring.Component):
         self.queue_index: Any
         self.idle: Any
         self.halt: Any
+        self.whole: Any
         self.table_write: Any
         self.clear: Any
         self.clearing: Any
@@ -81,21 +84,25 @@ class ResetSequencer(wiring.Component):
             with m.State("WAIT_REQUEST"):
                 m.d.sync += count.eq(0)
                 with m.If(self.device_request | self.queue_request):
+                    m.d.sync += self.whole.eq(self.device_request)
                     m.next = "WAIT_IDLE"
             with m.State("WAIT_IDLE"):
                 m.d.sync += count.eq(Mux(self.idle, count + 1, 0))
-                with m.If(self.idle & (count == QUIET_CYCLES - 1)):
+                with m.If(self.device_request & ~self.whole):
+                    # More has to become idle than was waited for so far.
+                    m.d.sync += [self.whole.eq(1), count.eq(0)]
+                with m.Elif(self.idle & (count == QUIET_CYCLES - 1)):
                     m.d.sync += count.eq(0)
                     m.next = "WAIT_REGISTERS"
             with m.State("WAIT_REGISTERS"):
                 m.d.sync += count.eq(count + 1)
                 with m.If(count == CLOSE_CYCLES - 1):
                     m.d.sync += [
-                        for_device.eq(self.device_request),
-                        for_queue.eq(~self.device_request),
-                        index.eq(Mux(self.device_request, 0, self.queue_index)),
-                        last.eq(Mux(self.device_request, last_queue, self.queue_index)),
-                        self.clearing.eq(self.device_request),
+                        for_device.eq(self.whole),
+                        for_queue.eq(~self.whole),
+                        index.eq(Mux(self.whole, 0, self.queue_index)),
+                        last.eq(Mux(self.whole, last_queue, self.queue_index)),
+                        self.clearing.eq(self.whole),
                     ]
                     m.next = "REWRITE_ROWS"
             with m.State("REWRITE_ROWS"):

@@ -1,0 +1,30 @@
+"""The functions that a device can have, by the name that the configuration gives them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..config import DeviceConfig
+from .blk import BlkFunction, blk_lanes, blk_ports
+
+__all__ = ["FUNCTIONS", "FunctionKind"]
+
+
+@dataclass(frozen=True)
+class FunctionKind:
+    """How a device is made of a function.
+
+    ``component(config)`` has ``registers`` (RegisterPort), ``active``, ``generation``, ``config_change``, the
+    properties ``features`` and ``chain_ports``, and the members ``ports(config)``, which the device passes
+    on to the outside. ``lanes(config)`` are the queues behind each chain port: a chain waits for those before
+    it on its port, never for another port's. A port-valued member is driven by the function.
+    """
+
+    component: Callable[[DeviceConfig], Any]
+    lanes: Callable[[DeviceConfig], tuple[tuple[int, ...], ...]]
+    ports: Callable[[DeviceConfig], dict[str, Any]]
+
+
+FUNCTIONS: Mapping[str, FunctionKind] = {
+    "blk": FunctionKind(BlkFunction, blk_lanes, blk_ports),
+}

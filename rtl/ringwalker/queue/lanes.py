@@ -1,0 +1,192 @@
+"""Ring walkers side by side: queues that must not wait for each other have walkers of their own."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_, or_
+from typing import Any
+
+from amaranth.hdl import Const, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import DeviceConfig
+from ..dma.tags import allocate_tags
+from ..interfaces import ChainPort, QueueClear, QueueRead
+from ..streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
+from ..tlp.arbiter import PacketArbiter
+from .walker import RingWalker, reader_tags
+
+__all__ = ["STILL_CYCLES", "Lanes"]
+
+STILL_CYCLES = 64
+"""Cycles without a sign of work after which a lane that holds chains counts as waiting for the outside world:
+more than any stage of a walker works by itself."""
+
+_VECTOR = data.StructLayout({"vector": 16, "first": 1, "last": 1})
+_SHARED_INPUTS = ("abort", "msix_enable", "extended_tags", "max_payload", "max_read_request")
+_PULSES = ("fail", "unsupported", "aborted")
+
+
+class Lanes(wiring.Component):
+    """One :class:`RingWalker` for each set of queues in ``lanes``, which together have every queue once.
+
+    Members (W is ``config.data_width``): those of :class:`RingWalker` but ``unexpected`` and ``reading``, for
+    all lanes together, with ``function0``, ``function1``, ... Out(ChainPort(W)), one a lane, instead of
+    ``function``; ``table0``, ... Out(QueueRead()), ``table_reads`` of them; ``halt_all`` In 1 and
+    ``halt_queue`` In: ``halt`` is for every lane, or only for that of the queue with this number; ``active``
+    In 1: the function works on something that its chains do not show; ``halted`` Out 1: what is to halt is
+    idle; ``idle`` Out 1: every lane is; ``still`` Out 1: every lane is idle, or holds chains that nothing has
+    been done with for ``STILL_CYCLES`` cycles. Chains of one lane are answered in order, those of different
+    lanes independently.
+
+    Latency: what a walker sends leaves in the same cycle if there is one lane, else a cycle later.
+
+    Errors: ``ValueError`` when a queue is in no lane or in two, or when there are not tags enough.
+    """
+
+    doorbells: Any
+    clear: Any
+    halt: Any
+    halt_all: Any
+    halt_queue: Any
+    active: Any
+    halted: Any
+    reads: Any
+    posted: Any
+    completions: Any
+    interrupts: Any
+    idle: Any
+    still: Any
+    waiting: Any
+
+    def __init__(self, config: DeviceConfig, lanes: Sequence[Sequence[int]]):
+        if sorted(queue for lane in lanes for queue in lane) != list(range(config.queues)) or not all(lanes):
+            raise ValueError(f"lanes are {lanes!r}; each queue from 0 to {config.queues - 1} must be in one")
+        self._config = config
+        self._lanes = [tuple(lane) for lane in lanes]
+        self.table_reads = RingWalker.TABLE_READS * len(lanes)
+        width = config.data_width
+        sizes = {"max_payload": 13, "max_read_request": 13}
+        super().__init__(
+            {
+                "doorbells": In(stream_of(Doorbell)),
+                **{f"table{n}": Out(QueueRead()) for n in range(self.table_reads)},
+                "clear": In(QueueClear()),
+                "halt": In(1),
+                "halt_all": In(1),
+                "halt_queue": In(QUEUE_BITS),
+                "active": In(1),
+                "halted": Out(1),
+                "reads": Out(stream_of(request_beat(width))),
+                "posted": Out(stream_of(request_beat(width))),
+                "completions": In(stream_of(completion_beat(width))),
+                **{f"function{n}": Out(ChainPort(width)) for n in range(len(lanes))},
+                "interrupts": Out(stream_of(16)),
+                **{name: In(sizes.get(name, 1)) for name in _SHARED_INPUTS},
+                **{name: Out(1) for name in (*_PULSES, "idle", "still", "waiting")},
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        config, count = self._config, len(self._lanes)
+        wishes = reader_tags(config)
+        ranges = allocate_tags(wishes * count)
+        walkers = []
+        for n in range(count):
+            walker = RingWalker(config, ranges[n * len(wishes) : (n + 1) * len(wishes)])
+            m.submodules[f"lane{n}"] = walker
+            walkers.append(walker)
+            for k in range(RingWalker.TABLE_READS):
+                table = getattr(self, f"table{n * RingWalker.TABLE_READS + k}")
+                connect(m, getattr(walker, f"table{k}"), flipped(table))
+            connect(m, walker.function, flipped(getattr(self, f"function{n}")))
+            m.d.comb += [getattr(walker, name).eq(getattr(self, name)) for name in _SHARED_INPUTS]
+            m.d.comb += [walker.clear.en.eq(self.clear.en), walker.clear.index.eq(self.clear.index)]
+        shared = (*self._requests(m, walkers), *self._notifications(m, walkers))
+        shared_idle = Signal()
+        m.d.comb += shared_idle.eq(reduce(and_, (block.idle for block in shared), Const(1)))
+        halted = []
+        for lane, walker in zip(self._lanes, walkers, strict=True):
+            concerned = self.halt_all | reduce(or_, (self.halt_queue == queue for queue in lane))
+            m.d.comb += walker.halt.eq(self.halt & concerned)
+            halted.append(walker.idle | ~concerned)
+        m.d.comb += [
+            *(
+                getattr(self, name).eq(reduce(or_, (getattr(walker, name) for walker in walkers)))
+                for name in (*_PULSES, "waiting")
+            ),
+            self.idle.eq(reduce(and_, (walker.idle for walker in walkers)) & shared_idle),
+            self.halted.eq(reduce(and_, halted) & shared_idle),
+            self.still.eq(reduce(and_, (self._still(m, walker) for walker in walkers)) & shared_idle),
+        ]
+        return m
+
+    def _requests(self, m: Any, walkers: list[RingWalker]) -> list[PacketArbiter]:
+        """Reads and posted requests of all lanes, and the host's answers to the lane that has the tag."""
+        shape = request_beat(self._config.data_width)
+        arbiters = []
+        for name in ("reads", "posted"):
+            if len(walkers) == 1:
+                connect(m, getattr(walkers[0], name), flipped(getattr(self, name)))
+                continue
+            arbiter = PacketArbiter(shape, len(walkers))
+            arbiters.append(arbiter)
+            m.submodules[f"{name}_arbiter"] = arbiter
+            for n, walker in enumerate(walkers):
+                connect(m, getattr(walker, name), getattr(arbiter, f"i{n}"))
+            connect(m, arbiter.o, flipped(getattr(self, name)))
+        # Each lane drops what is not for its own tags.
+        m.d.comb += self.completions.ready.eq(1)
+        for walker in walkers:
+            m.d.comb += [
+                walker.completions.valid.eq(self.completions.valid),
+                walker.completions.p.eq(self.completions.p),
+            ]
+        return arbiters
+
+    def _notifications(self, m: Any, walkers: list[RingWalker]) -> list[PacketArbiter]:
+        """Doorbells go to the lane of their queue; vectors of all lanes leave in turn."""
+        ready = []
+        for lane, walker in zip(self._lanes, walkers, strict=True):
+            mine = reduce(or_, (self.doorbells.p.queue == queue for queue in lane))
+            m.d.comb += [
+                walker.doorbells.p.eq(self.doorbells.p),
+                walker.doorbells.valid.eq(self.doorbells.valid & mine),
+            ]
+            ready.append(walker.doorbells.ready | ~mine)
+        m.d.comb += self.doorbells.ready.eq(reduce(and_, ready))
+        if len(walkers) == 1:
+            connect(m, walkers[0].interrupts, flipped(self.interrupts))
+            return []
+        m.submodules.vectors = vectors = PacketArbiter(_VECTOR, len(walkers))
+        m.d.comb += [
+            self.interrupts.valid.eq(vectors.o.valid),
+            self.interrupts.p.eq(vectors.o.p.vector),
+            vectors.o.ready.eq(self.interrupts.ready),
+        ]
+        for n, walker in enumerate(walkers):
+            sink = getattr(vectors, f"i{n}")
+            m.d.comb += [
+                sink.valid.eq(walker.interrupts.valid),
+                sink.p.vector.eq(walker.interrupts.p),
+                sink.p.first.eq(1),
+                sink.p.last.eq(1),
+                walker.interrupts.ready.eq(sink.ready),
+            ]
+        return [vectors]
+
+    def _still(self, m: Any, walker: RingWalker) -> Any:
+        """Whether nothing will happen in a lane before its function does something."""
+        function = walker.function
+        streams = (function.chains, function.readable, function.replies, walker.reads, walker.posted)
+        moves = reduce(or_, (item.valid & item.ready for item in streams)) | walker.completions.valid
+        count = Signal(range(STILL_CYCLES + 1))
+        pending = (
+            self.active | walker.waiting | walker.reads.valid | walker.posted.valid | walker.interrupts.valid
+        )
+        with m.If(moves | pending | walker.reading):
+            m.d.sync += count.eq(0)
+        with m.Elif(count != STILL_CYCLES):
+            m.d.sync += count.eq(count + 1)
+        return walker.idle | (count == STILL_CYCLES)
