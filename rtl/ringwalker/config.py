@@ -32,9 +32,13 @@ from typing import Any
 from .spec.blk import ID_BYTES, SECTOR_BYTES
 from .spec.ids import CLASS_CODES, OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
 
-__all__ = ["BlkConfig", "ConfigError", "ConsoleConfig", "DeviceConfig", "Identity", "NetConfig"]
+__all__ = ["USUAL", "BlkConfig", "ConfigError", "ConsoleConfig", "DeviceConfig", "Identity", "NetConfig"]
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+
+USUAL = -1
+"""As the number of queues: as many as the function usually has."""
+
 _DEFAULT_QUEUES = {"blk": 1, "net": 3, "console": 2}
 
 
@@ -199,13 +203,14 @@ class DeviceConfig:
     ``max_payload`` and ``max_read_request`` (bytes) bound what the host may choose;
     ``chains`` is how many descriptor chains are walked at once;
     ``completion_timeout`` is in cycles without any completion while reads are outstanding.
-    ``queues`` is how many virtqueues there are, 0 for the usual number of the function. ``fields`` says
-    whether the device has the field list of 2007; None is yes for the identity of 2007 and no for others.
+    ``queues`` is how many virtqueues there are, ``USUAL`` for as many as the function has by itself.
+    ``fields`` says whether the device has the field list of 2007; None is yes for the identity of 2007 and no
+    for others.
     """
 
     function: str = "blk"
     data_width: int = 256
-    queues: int = 0
+    queues: int = USUAL
     queue_size: int = 256
     read_tags: int = 32
     ring_tags: int = 16
@@ -223,7 +228,7 @@ class DeviceConfig:
     def __post_init__(self):
         _check(self.function in _DEFAULT_QUEUES, "function", self.function, '"blk", "net" or "console"')
         usual = _DEFAULT_QUEUES[self.function]
-        if _is_int(self.queues) and self.queues == 0:
+        if _is_int(self.queues) and self.queues == USUAL:
             object.__setattr__(self, "queues", usual)
         ok = self.function == "blk" or self.queues == usual
         _check(ok, "queues", self.queues, f'{usual}, since function is "{self.function}"')
