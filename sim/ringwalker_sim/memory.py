@@ -20,6 +20,7 @@ from amaranth.lib import data
 from .allocator import Allocator, MemoryFault
 
 __all__ = [
+    "PAGE",
     "Access",
     "Buffer",
     "DiskError",

@@ -39,6 +39,10 @@ class EventKind(enum.IntEnum):
     """The device accessed ``b`` bytes at ``a`` in vain; ``status`` 1 for a write. The clock goes on."""
     ERROR = 6
     """The device broke a rule; the text is fetched apart."""
+    EXTERNAL_READ = 7
+    """The device reads ``b`` bytes at ``a`` of external memory; ``status`` names the read in the answer."""
+    EXTERNAL_WRITE = 8
+    """The device wrote ``b`` bytes at ``a`` of external memory; the data is fetched apart, in order."""
 
 
 class Outcome(enum.IntEnum):
@@ -95,6 +99,8 @@ STATS = (
     "read_faults",
     "write_faults",
     "injected_faults",
+    "dma_read_bytes",
+    "dma_write_bytes",
     "most_reads_in_flight",
     "completion_stalls",
     "storage_reads",
@@ -154,6 +160,7 @@ def generated_header(ports: list[PortInfo]) -> str:
         ("STORAGE", "storage_commands_valid"),
         ("CAPACITY", "capacity"),
         ("INTX", "intx"),
+        ("IDLE", "idle"),
     ):
         lines.append(f"#define RW_HAS_{macro} {int(port in names)}")
     lines += ["", "namespace rw {", ""]

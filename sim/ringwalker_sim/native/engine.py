@@ -8,7 +8,7 @@ import struct
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from amaranth.lib import wiring
@@ -160,7 +160,7 @@ class NativeEngine:
         if self.disk:
             self.disk.flush()
 
-    def __enter__(self) -> "NativeEngine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_args: object) -> None:
@@ -184,11 +184,11 @@ class NativeEngine:
             events = self._run_chunk(min(left, _CHUNK))
         return events
 
-    def _run_chunk(self, cycles: int) -> list[NativeEvent]:
+    def _run_chunk(self, cycles: int, run: Callable[..., int] | None = None) -> list[NativeEvent]:
         handle = self._open()
         if self.memory.watch_version != self._watch_version:
             self._set_watches()
-        count = self._library.rw_run(handle, cycles, self._buffer, _ROOM)
+        count = (run or self._library.rw_run)(handle, cycles, self._buffer, _ROOM)
         self.now = self._library.rw_now(handle)
         if not count:
             return []

@@ -15,12 +15,17 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rw_close": (None, [_HANDLE]),
     "rw_reset": (None, [_HANDLE, _U64]),
     "rw_run": (_U32, [_HANDLE, _U64, _POINTER, _U32]),
+    "rw_run_until_quiet": (_U32, [_HANDLE, _U64, _POINTER, _U32]),
+    "rw_quiet": (_U32, [_HANDLE]),
     "rw_now": (_U64, [_HANDLE]),
     "rw_stats": (None, [_HANDLE, ctypes.POINTER(CStats)]),
     "rw_violation": (ctypes.c_char_p, [_HANDLE]),
     "rw_submit": (_U64, [_HANDLE, _U32, _U64, _U32, _U32, ctypes.c_char_p]),
     "rw_fetch": (_U32, [_HANDLE, _U64, ctypes.c_char_p, _U32]),
     "rw_map": (_U32, [_HANDLE, _U64, _U64, _POINTER, _U32]),
+    "rw_map_external": (_U32, [_HANDLE, _U64, _U64, _U32]),
+    "rw_external_answer": (_U32, [_HANDLE, _U32, ctypes.c_char_p, _U32]),
+    "rw_external_write": (_U32, [_HANDLE, ctypes.c_char_p, _U32]),
     "rw_unmap": (_U32, [_HANDLE, _U64]),
     "rw_watch": (None, [_HANDLE, _U32, _U64, _U64, _U32, _U32]),
     "rw_clear_watches": (None, [_HANDLE]),
@@ -29,6 +34,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rw_storage_fail": (None, [_HANDLE, _U64]),
     "rw_capacity": (None, [_HANDLE, _U64]),
     "rw_trace": (None, [_HANDLE, _U32]),
+    "rw_trace_next": (_U32, [_HANDLE, ctypes.c_char_p]),
 }
 
 

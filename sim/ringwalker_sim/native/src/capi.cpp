@@ -24,6 +24,12 @@ std::uint32_t rw_run(Host* host, std::uint64_t cycles, rw::Event* out, std::uint
   return host->run(cycles, out, room);
 }
 
+std::uint32_t rw_run_until_quiet(Host* host, std::uint64_t cycles, rw::Event* out, std::uint32_t room) noexcept {
+  return host->run(cycles, out, room, true);
+}
+
+std::uint32_t rw_quiet(Host* host) noexcept { return host->quiet(); }
+
 std::uint64_t rw_now(Host* host) noexcept { return host->shared().now; }
 
 void rw_stats(Host* host, rw::Stats* out) noexcept { *out = host->shared().stats; }
@@ -44,6 +50,21 @@ std::uint32_t rw_fetch(Host* host, std::uint64_t ticket, std::uint8_t* out, std:
 std::uint32_t rw_map(Host* host, std::uint64_t address, std::uint64_t size, std::uint8_t* memory,
                      std::uint32_t writable) noexcept {
   return host->memory().map(address, size, memory, writable != 0);
+}
+
+std::uint32_t rw_map_external(Host* host, std::uint64_t address, std::uint64_t size, std::uint32_t writable) noexcept {
+  return host->memory().map(address, size, nullptr, writable != 0);
+}
+
+// Null data: the read is refused. Zero when no read of that number and length waits.
+std::uint32_t rw_external_answer(Host* host, std::uint32_t number, const std::uint8_t* data,
+                                 std::uint32_t length) noexcept {
+  return host->reads().answer(number, data, length);
+}
+
+// The data of the oldest external write that was not fetched yet.
+std::uint32_t rw_external_write(Host* host, std::uint8_t* out, std::uint32_t length) noexcept {
+  return host->memory().take_external(out, length);
 }
 
 std::uint32_t rw_unmap(Host* host, std::uint64_t address) noexcept { return host->memory().unmap(address); }
@@ -68,5 +89,8 @@ void rw_storage_fail(Host* host, std::uint64_t nth) noexcept { host->storage().f
 void rw_capacity(Host* host, std::uint64_t sectors) noexcept { host->capacity(sectors); }
 
 void rw_trace(Host* host, std::uint32_t on) noexcept { host->trace(on != 0); }
+
+// Completes the trace file and goes on in another; zero when that cannot be written.
+std::uint32_t rw_trace_next(Host* host, const char* path) noexcept { return host->trace_next(path); }
 
 }  // extern "C"

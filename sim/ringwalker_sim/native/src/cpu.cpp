@@ -144,6 +144,11 @@ bool Cpu::fetch(std::uint64_t ticket, std::uint8_t* out, std::uint32_t length) {
   return true;
 }
 
+bool Cpu::quiet() const {
+  const auto busy = [](const Pending& p) { return p.state == Pending::State::BUSY; };
+  return queue_.empty() && std::none_of(pending_.begin(), pending_.end(), busy);
+}
+
 void Cpu::reset() {
   for (Pending& p : pending_) {
     if (p.state == Pending::State::BUSY) finish(p, Outcome::RESET);

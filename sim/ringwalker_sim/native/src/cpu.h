@@ -34,6 +34,9 @@ class Cpu {
   // The data of an answered read of more than 8 bytes, once; false when there is none of that size.
   bool fetch(std::uint64_t ticket, std::uint8_t* out, std::uint32_t length);
 
+  // Nothing is queued and nothing waits for an answer.
+  bool quiet() const;
+
   // Ends everything that is under way.
   void reset();
 

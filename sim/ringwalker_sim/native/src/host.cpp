@@ -40,6 +40,8 @@ void Host::reset(std::uint64_t cycles) {
   reads_.reset();
   cpu_.reset();
   storage_.reset();
+  memory_.reset();
+  calm_ = 0;
   request_ready_ = completion_ready_ = commands_ready_ = write_data_ready_ = false;
   read_data_valid_ = results_valid_ = false;
   device_id_ = -1;
@@ -63,11 +65,22 @@ void Host::reset(std::uint64_t cycles) {
   tick(false);
 }
 
-std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t room) {
+bool Host::calm() const {
+  return pins_.idle() && pins_.intx() == intx_ && !request_source_.busy() && !completion_source_.busy() &&
+         !read_data_valid_ && !results_valid_ && storage_.quiet() && reads_.quiet() && cpu_.quiet();
+}
+
+std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet) {
   std::deque<Event>& events = shared_.events;
   shared_.stop = events.size() >= room;
   for (const Event& e : events) shared_.stop |= e.kind != static_cast<std::uint32_t>(EventKind::FAULT);
-  for (std::uint64_t i = 0; i < most_cycles && !shared_.stop; ++i) cycle();
+  if (!until_quiet && most_cycles != 0) calm_ = 0;
+  for (std::uint64_t i = 0; i < most_cycles && !shared_.stop; ++i) {
+    cycle();
+    if (!until_quiet) continue;
+    calm_ = calm() ? calm_ + 1 : 0;
+    if (calm_ >= settle_cycles) break;
+  }
   const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(room, events.size()));
   std::copy_n(events.begin(), count, out);
   events.erase(events.begin(), events.begin() + count);
@@ -120,6 +133,7 @@ void Host::transfer_completions() {
   ++(header.has_data ? shared_.stats.down_completion_data : shared_.stats.down_completion);
   shared_.stats.down_bytes += completion_bytes + 4 * dwords;
   shared_.stats.down_payload += 4 * dwords;
+  shared_.stats.dma_read_bytes += 4 * dwords;
 }
 
 void Host::drive_requests() {
@@ -176,6 +190,7 @@ void Host::arrived(const RequestPacket& packet) {
     shared_.event(EventKind::MESSAGE, 0, h.address, packet.payload[0]);
   } else {
     ++stats.up_memory_write;
+    stats.dma_write_bytes += payload;
     memory_.write(packet);
   }
 }
@@ -212,6 +227,7 @@ void Host::count_down(const RequestHeader& h) {
 
 std::uint64_t Host::submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
                            const std::uint8_t* data) {
+  calm_ = 0;
   return cpu_.submit(kind, address, length, target_id, data);
 }
 
@@ -224,6 +240,12 @@ void Host::trace(bool on) {
   if (!waves_) return;
   waves_->enable(on);
   if (!on) waves_->flush();
+}
+
+bool Host::trace_next(const char* path) {
+  if (!waves_) return false;
+  waves_->next(path);
+  return waves_->open();
 }
 
 const char* Host::next_violation() { return shared_.take_violation(violation_) ? violation_.c_str() : nullptr; }

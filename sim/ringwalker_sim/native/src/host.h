@@ -25,18 +25,25 @@ class Host {
   // Holds the reset for so many cycles; drops everything under way on both sides.
   void reset(std::uint64_t cycles);
 
-  // Runs until an event or so many cycles have gone; gives the number of events in out.
-  std::uint32_t run(std::uint64_t most_cycles, Event* out, std::uint32_t room);
+  // Runs until an event or so many cycles have gone, or until all is quiet if that is asked for; gives the
+  // number of events in out.
+  std::uint32_t run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet = false);
+
+  // Nothing is under way on either side, and nothing will happen before somebody asks for it. Known only
+  // after a run until quiet. Never true for a model that has no port idle.
+  bool quiet() const { return calm_ >= settle_cycles && shared_.events.empty(); }
 
   std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
                        const std::uint8_t* data);
   void attach(std::uint8_t* image, std::uint64_t sectors, bool read_only);
   // What hangs on the port has settled when this returns, as it has after every cycle.
   void capacity(std::uint64_t sectors) {
+    calm_ = 0;
     pins_.capacity(sectors);
     pins_.clock(false);
   }
   void trace(bool on);
+  bool trace_next(const char* path);
   const char* next_violation();
 
   Shared& shared() { return shared_; }
@@ -46,7 +53,12 @@ class Host {
   Storage& storage() { return storage_; }
 
  private:
+  // Cycles in a row in which the device says that it is idle: more than an item takes from one of its blocks
+  // to the next.
+  static constexpr unsigned settle_cycles = 8;
+
   void cycle();
+  bool calm() const;
   void transfer_requests();
   void transfer_completions();
   void transfer_storage();
@@ -86,6 +98,7 @@ class Host {
   bool read_data_valid_ = false;
   bool results_valid_ = false;
   bool intx_ = false;
+  unsigned calm_ = 0;
   int device_id_ = -1;
 };
 

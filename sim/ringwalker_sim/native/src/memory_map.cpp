@@ -5,6 +5,16 @@
 #include <cstring>
 
 namespace rw {
+namespace {
+
+// Whether byte i of a write's payload is to be written.
+bool enabled(const RequestHeader& header, std::uint32_t i) {
+  const bool in_last = header.length > 1 && i >= 4 * (header.length - 1);
+  const unsigned enables = i < 4 ? header.first_be : in_last ? header.last_be : 0xfu;
+  return (enables >> (i % 4) & 1) != 0;
+}
+
+}  // namespace
 
 Extent extent(const RequestHeader& header) {
   const unsigned first = header.first_be;
@@ -34,7 +44,7 @@ std::uint8_t* MemoryMap::find(std::uint64_t address, std::uint64_t length, bool 
     const Region& r = regions_[i];
     const std::uint64_t offset = address - r.address;
     if (address < r.address || offset >= r.size || length > r.size - offset) continue;
-    if (write && !r.writable) return nullptr;
+    if (r.host == nullptr || (write && !r.writable)) return nullptr;
     std::uint8_t* host = r.host + offset;
     if (i != 0) std::swap(regions_[0], regions_[i]);
     return host;
@@ -48,6 +58,10 @@ void MemoryMap::write(const RequestPacket& packet) {
   const Extent bytes = extent(header);
   const std::uint64_t address = header.address + bytes.offset;
   std::uint8_t* host = find(address, bytes.count, true);
+  if (host == nullptr && !header.poisoned && external(address, bytes.count, true)) {
+    write_external(packet, bytes);
+    return;
+  }
   if (host == nullptr || header.poisoned) {
     ++shared_.stats.write_faults;
     shared_.event(EventKind::FAULT, 1, address, bytes.count);
@@ -63,11 +77,39 @@ void MemoryMap::write(const RequestPacket& packet) {
     return;
   }
   for (std::uint32_t i = 0; i < 4 * header.length; ++i) {
-    const bool in_first = i < 4;
-    const bool in_last = header.length > 1 && i >= 4 * (header.length - 1);
-    const unsigned enables = in_first ? header.first_be : in_last ? header.last_be : 0xfu;
-    if (enables >> (i % 4) & 1) host[i - bytes.offset] = source[i];
+    if (enabled(header, i)) host[i - bytes.offset] = source[i];
   }
+}
+
+bool MemoryMap::external(std::uint64_t address, std::uint64_t length, bool write) const {
+  return std::any_of(regions_.begin(), regions_.end(), [&](const Region& r) {
+    const std::uint64_t offset = address - r.address;
+    const bool inside = address >= r.address && offset < r.size && length <= r.size - offset;
+    return inside && r.host == nullptr && (r.writable || !write);
+  });
+}
+
+// One event for each run of enabled bytes.
+void MemoryMap::write_external(const RequestPacket& packet, Extent bytes) {
+  const RequestHeader& header = packet.header;
+  const auto* source = reinterpret_cast<const std::uint8_t*>(packet.payload.data());
+  const std::uint32_t end = bytes.offset + bytes.count;
+  for (std::uint32_t i = bytes.offset; i < end;) {
+    std::uint32_t stop = i;
+    while (stop < end && enabled(header, stop)) ++stop;
+    if (stop != i) {
+      external_writes_.emplace_back(source + i, source + stop);
+      shared_.event(EventKind::EXTERNAL_WRITE, 0, header.address + i, stop - i);
+    }
+    i = stop + 1;
+  }
+}
+
+bool MemoryMap::take_external(std::uint8_t* out, std::uint32_t length) {
+  if (external_writes_.empty() || external_writes_.front().size() != length) return false;
+  std::copy(external_writes_.front().begin(), external_writes_.front().end(), out);
+  external_writes_.pop_front();
+  return true;
 }
 
 void MemoryMap::watch(std::uint32_t number, std::uint64_t address, std::uint64_t length, bool reads, bool writes) {

@@ -57,6 +57,11 @@ class Pins {
 #else
   bool intx() const { return false; }
 #endif
+#if RW_HAS_IDLE
+  bool idle() const { return model_->idle != 0; }
+#else
+  bool idle() const { return false; }
+#endif
 #if RW_HAS_CAPACITY
   void capacity(std::uint64_t sectors) { set(model_->capacity, sectors); }
 #else

@@ -11,7 +11,9 @@ ReadServer::ReadServer(Shared& shared, MemoryMap& memory)
 void ReadServer::request(const RequestHeader& header) {
   if (in_flight_[header.tag]) shared_.violation("tag %u is used again while its read is in flight", header.tag);
   const Extent bytes = extent(header);
-  Read read{header, header.address + bytes.offset, 0};
+  Read read;
+  read.header = header;
+  read.position = header.address + bytes.offset;
   read.end = read.position + bytes.count;
   const Parameters& p = shared_.parameters;
   std::uint64_t time = shared_.now + p.latency + rng_.up_to(p.latency_jitter);
@@ -60,7 +62,13 @@ bool ReadServer::next(CompletionPacket& out) {
   const std::uint64_t length = read.end - read.position;
   const std::uint8_t* host = nullptr;
   if (read.status == CompletionStatus::SUCCESS) {
-    host = memory_.find(read.position, length, false);
+    host = find(read);
+    if (host == nullptr && memory_.external(read.position, length, false)) {
+      read.waiting = true;
+      ++waiting_;
+      shared_.event(EventKind::EXTERNAL_READ, static_cast<std::uint32_t>(due.slot), read.position, length);
+      return false;
+    }
     if (host == nullptr) {
       read.status = CompletionStatus::UNSUPPORTED_REQUEST;
       ++shared_.stats.read_faults;
@@ -79,6 +87,28 @@ bool ReadServer::next(CompletionPacket& out) {
   } else {
     due_.push({shared_.now + 1 + rng_.up_to(shared_.parameters.latency_jitter), order_++, due.slot});
   }
+  return true;
+}
+
+const std::uint8_t* ReadServer::find(const Read& read) {
+  const std::uint64_t length = read.end - read.position;
+  if (!read.data.empty()) return read.data.data() + read.data.size() - length;
+  return memory_.find(read.position, length, false);
+}
+
+bool ReadServer::answer(std::uint32_t number, const std::uint8_t* data, std::uint32_t length) {
+  if (number >= slots_.size() || !slots_[number].waiting) return false;
+  Read& read = slots_[number];
+  if (data != nullptr && length != read.end - read.position) return false;
+  read.waiting = false;
+  --waiting_;
+  if (data != nullptr) {
+    read.data.assign(data, data + length);
+  } else {
+    read.status = CompletionStatus::UNSUPPORTED_REQUEST;
+    ++shared_.stats.read_faults;
+  }
+  due_.push({shared_.now, order_++, number});
   return true;
 }
 
@@ -137,6 +167,7 @@ void ReadServer::reset() {
   unused_.clear();
   in_flight_.fill(false);
   count_in_flight_ = 0;
+  waiting_ = 0;
 }
 
 }  // namespace rw

@@ -22,6 +22,13 @@ class ReadServer {
   // The next completion that is due; false when none is. Memory is read at this moment.
   bool next(CompletionPacket& out);
 
+  // What an external read gave (null: it is refused), by the number in its event. False when no read of that
+  // number and length waits.
+  bool answer(std::uint32_t number, const std::uint8_t* data, std::uint32_t length);
+
+  // Nothing waits to be returned.
+  bool quiet() const { return due_.empty() && waiting_ == 0; }
+
   // The last beat of a completion was taken by the device.
   void sent(const CompletionHeader& header, std::size_t dwords);
 
@@ -37,6 +44,8 @@ class ReadServer {
     std::uint64_t end = 0;
     CompletionStatus status = CompletionStatus::SUCCESS;
     bool poisoned = false;
+    bool waiting = false;               // for the answer of external memory
+    std::vector<std::uint8_t> data{};  // that answer: bytes up to end
   };
   struct Due {
     std::uint64_t time;
@@ -51,6 +60,7 @@ class ReadServer {
   };
 
   const Planned* planned_fault();
+  const std::uint8_t* find(const Read& read);
   std::uint64_t cut(const Read& read);
   void fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host);
 
@@ -66,6 +76,7 @@ class ReadServer {
   std::uint64_t latest_ = 0;
   std::array<bool, 256> in_flight_{};
   std::uint64_t count_in_flight_ = 0;
+  std::size_t waiting_ = 0;
 };
 
 }  // namespace rw

@@ -32,6 +32,9 @@ class Storage {
   bool result() const { return results_.front(); }
   void result_taken() { results_.pop_front(); }
 
+  // Nothing is queued and nothing waits to be taken.
+  bool quiet() const { return !active_ && queue_.empty() && results_.empty(); }
+
   // Called every cycle after the transfers of the cycle.
   void tick();
   void reset();

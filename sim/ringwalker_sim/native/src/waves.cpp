@@ -12,6 +12,11 @@ Waves::Waves(VerilatedContext& context, Pins& pins, const char* path) : file_(st
   file_->open(path);
 }
 
+void Waves::next(const char* path) {
+  file_->close();
+  file_->open(path);
+}
+
 }  // namespace rw
 
 #endif

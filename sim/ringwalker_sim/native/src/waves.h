@@ -22,6 +22,7 @@ class Waves {
 
   bool open() const { return file_->isOpen(); }
   void flush() { file_->flush(); }
+  void next(const char* path);
   void enable(bool on) { enabled_ = on; }
   void dump(std::uint64_t picoseconds) {
     if (enabled_) file_->dump(picoseconds);
@@ -34,6 +35,7 @@ class Waves {
   Waves(VerilatedContext&, Pins&, const char*) {}
   bool open() const { return false; }
   void flush() {}
+  void next(const char*) {}
   void enable(bool) {}
   void dump(std::uint64_t) {}
 #endif

@@ -1,0 +1,329 @@
+"""From vfio-user to the native engine: a device that a server serves, simulated."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ringwalker.spec.common import MSIX_BAR
+from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
+
+from ..native.abi import EventKind
+from ..native.engine import NativeEvent
+from ..native.served import ServedEngine
+from . import protocol
+from .interrupts import Interrupts, Intx, Msix
+from .mappings import Mappings
+from .protocol import Command, DmaAccess, ProtocolError
+from .regions import Regions
+from .server import Peer, PeerGone
+
+__all__ = ["EngineBridge"]
+
+log = logging.getLogger("ringwalker.vfio_user")
+
+_SLICE = 128
+"""Cycles between two looks at the socket."""
+
+_UNMAP_CYCLES = 1_000_000
+"""How long an unmapping waits for the device."""
+
+_STILL_CYCLES = 1_000_000
+"""Cycles without any traffic, beyond the device's own time limit, after which nothing will come any more."""
+
+_STATS_SECONDS = 0.25
+_MOST_LOGGED = 20
+"""Accesses in vain that are written to the log, each time a peer is there."""
+
+
+class EngineBridge:
+    """A :class:`~.server.Device`: the device that ``engine`` simulates, and nothing about its function.
+
+    Accesses to regions become requests, mappings become memory, messages and the level of INTx become writes
+    of eventfds, and DMA to memory that came without a descriptor becomes messages to the peer. What the
+    device does is acted on in order, so an interrupt never overtakes data. Messages to the peer are sent only
+    while it does not wait for an answer; what comes after them waits with them.
+
+    ``on_trouble`` is called with a line of text when the device breaks a rule of PCI Express or reaches
+    for memory that is not there; ``on_time`` after time has passed. ``name`` begins the lines of the log.
+    """
+
+    def __init__(
+        self,
+        engine: ServedEngine,
+        name: str = "device",
+        on_trouble: Callable[[str], None] | None = None,
+        on_time: Callable[[], None] | None = None,
+    ):
+        self.engine = engine
+        self.name = name
+        self._on_trouble = on_trouble
+        self._on_time = on_time
+        self._regions = Regions(engine)
+        self._mappings = Mappings(engine)
+        self._intx = Intx()
+        self._msix = Msix(engine.config.vectors, self._program_vectors)
+        self._interrupts = Interrupts(self._intx, self._msix)
+        self._peer: Peer | None = None
+        self._events: deque[NativeEvent] = deque()
+        self._delivering = False
+        self._epoch = 0
+        self._traffic: tuple[int, ...] = ()
+        self._busy_at = engine.now
+        self._counts = dict.fromkeys(("peers", "resets", "violations", "faults", "dma_messages"), 0)
+        self._logged = 0
+        self._snapshot: dict[str, int] = {}
+        self._snapshot_due = 0.0
+        self._note_stats()
+
+    # --- the server's device ------------------------------------------------------------------------------
+
+    def region_size(self, region: int) -> int:
+        """Bytes in a region, 0 if it is absent."""
+        return self._regions.size(region)
+
+    def irq_info(self, index: int) -> tuple[int, int]:
+        """Flags and number of vectors of an interrupt kind."""
+        return self._interrupts.info(index)
+
+    def region_read(self, access: protocol.RegionAccess) -> bytes:
+        """Bytes of a region, after everything written before has arrived."""
+        data = self._regions.read(access)
+        self._passed()
+        return data
+
+    def region_write(self, access: protocol.RegionAccess) -> None:
+        """Write a region; what goes to a BAR is on its way when this returns."""
+        self._regions.write(access)
+        self._passed()
+
+    def dma_map(self, mapping: protocol.DmaMap, fd: int | None) -> None:
+        """Make guest memory reachable; owns ``fd``. Errors: ``OSError``."""
+        self._mappings.map(mapping, fd)
+        log.debug("%s: mapped %s%s", self.name, mapping, " by message" if fd is None else "")
+
+    def dma_unmap(self, mapping: protocol.DmaUnmap) -> None:
+        """Take guest memory away once the device is quiet. Errors: ``OSError``."""
+        addresses = self._mappings.inside(mapping.address, mapping.size)
+        self._settle()
+        self._mappings.unmap(addresses)
+
+    def set_irqs(self, request: protocol.IrqSet, fds: list[int]) -> None:
+        """Arm, mask, unmask or disarm interrupts; owns ``fds``. Errors: ``OSError``."""
+        log.debug("%s: %s with %d descriptors", self.name, request, len(fds))
+        self._interrupts.set(request, fds)
+        self._passed()
+
+    def reset(self) -> None:
+        """Reset the device; what is under way is dropped. Mappings and eventfds stay."""
+        log.info("%s: reset at cycle %d", self.name, self.engine.now)
+        self._counts["resets"] += 1
+        self._reset()
+        self._msix.apply()
+        self._passed()
+
+    def attached(self, peer: Peer) -> None:
+        """A peer is there."""
+        self._peer = peer
+        self._logged = 0
+        self._counts["peers"] += 1
+
+    def detached(self) -> None:
+        """The peer is gone, with its memory and interrupts; the device is as after power-up for the next."""
+        self._peer = None
+        self._interrupts.disarm()
+        self._reset()
+        self._mappings.clear()
+        self._note_stats()
+
+    def advance(self) -> bool:
+        """Let a slice of time pass; whether there is more to do before the next message."""
+        self._deliver()
+        if self._events:
+            return True
+        self._events.extend(self.engine.run_until_quiet(_SLICE))
+        self._passed()
+        busy = not self.engine.quiet() or bool(self._events)
+        if not busy or time.monotonic() >= self._snapshot_due:
+            self._note_stats()
+        return busy and not self._stuck()
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def _passed(self) -> None:
+        """Time has passed, or may have."""
+        if self._on_time:
+            self._on_time()
+        self._deliver()
+
+    def _settle(self) -> None:
+        """Run until the device is quiet, or no longer if it cannot become quiet."""
+        engine = self.engine
+        end = engine.now + _UNMAP_CYCLES
+        while True:
+            self._events.extend(engine.run_until_quiet(_SLICE))
+            self._passed()
+            if not self._events and engine.quiet():
+                return
+            if self._events or engine.now >= end:
+                reason = "waits for memory by message" if self._events else f"is busy at cycle {engine.now}"
+                log.warning("%s: memory is unmapped while the device %s", self.name, reason)
+                return
+
+    def _stuck(self) -> bool:
+        """Whether the device has been busy without any traffic for longer than its own time limit."""
+        limit = self.engine.config.completion_timeout + _STILL_CYCLES
+        if self.engine.now - self._busy_at < limit:
+            return False
+        stats = self.engine.stats()
+        traffic = tuple(value for key, value in stats.items() if key != "cycles")
+        if traffic != self._traffic:
+            self._traffic, self._busy_at = traffic, self.engine.now
+            return False
+        log.warning(
+            "%s: the device waits, and nothing will come; its clock stops at %d", self.name, self.engine.now
+        )
+        self._busy_at = self.engine.now
+        return True
+
+    def _reset(self) -> None:
+        self._epoch += 1
+        self._events.extend(self.engine.drain())
+        self.engine.reset()
+        self._events.extend(self.engine.run_until_quiet(_SLICE))
+        for event in self._events:
+            if event.kind is EventKind.INTX:
+                self._intx.level = bool(event.b)
+        self._events.clear()
+        self._regions.forget()
+
+    # --- what the device does -----------------------------------------------------------------------------
+
+    def _deliver(self) -> None:
+        """Act on what has happened, in order, as far as that is allowed now."""
+        if self._delivering:
+            return  # a message that crossed one of ours: what it has caused comes after that
+        self._delivering = True
+        try:
+            while True:
+                self._events.extend(self.engine.drain())
+                if not self._events:
+                    break
+                event = self._events[0]
+                external = event.kind in (EventKind.EXTERNAL_READ, EventKind.EXTERNAL_WRITE)
+                if external and (self._peer is None or self._peer.answering):
+                    break
+                self._events.popleft()
+                self._act(event)
+        finally:
+            self._delivering = False
+        self._complain()
+
+    def _act(self, event: NativeEvent) -> None:
+        match event.kind:
+            case EventKind.MESSAGE:
+                if event.a == self.engine.host.msi_window[0]:
+                    self._msix.fire(event.b)
+            case EventKind.INTX:
+                self._intx.set_level(bool(event.b))
+            case EventKind.EXTERNAL_READ:
+                self._external_read(event)
+            case EventKind.EXTERNAL_WRITE:
+                self._external_write(event)
+
+    def _external_read(self, event: NativeEvent) -> None:
+        epoch = self._epoch
+        data = self._call(Command.DMA_READ, DmaAccess(event.a, event.b))
+        if epoch == self._epoch:
+            self.engine.answer_external(event, data)
+
+    def _external_write(self, event: NativeEvent) -> None:
+        self._call(Command.DMA_WRITE, DmaAccess(event.a, event.b, self.engine.external_data(event)))
+
+    def _call(self, command: Command, access: DmaAccess) -> bytes | None:
+        """The data of the peer's answer, None when it refuses. Errors: ``ProtocolError``, ``PeerGone``."""
+        assert self._peer is not None
+        self._counts["dma_messages"] += 1
+        try:
+            answer = DmaAccess.unpack(self._peer.call(command, access.pack()))
+        except PeerGone:
+            raise
+        except OSError as error:
+            self._fault(f"{command.name} of {access.count} bytes at {access.address:#x}: {error}")
+            return None
+        wanted = access.count if command is Command.DMA_READ else 0
+        if len(answer.data) != wanted:
+            raise ProtocolError(
+                f"{command.name} of {access.count} bytes was answered with {len(answer.data)}"
+            )
+        return answer.data
+
+    def _complain(self) -> None:
+        """Log what the device did wrong."""
+        engine = self.engine
+        if engine.violations:
+            for text in engine.violations:
+                log.warning("%s: the device broke a rule: %s", self.name, text)
+                self._trouble(text)
+            self._counts["violations"] += len(engine.violations)
+            engine.violations.clear()
+        if engine.faults:
+            for fault in engine.faults:
+                kind = "wrote" if fault.write else "read"
+                place = f"{fault.length} bytes at {fault.address:#x}"
+                self._fault(f"cycle {fault.cycle}: the device {kind} {place}, which it has no access to")
+            engine.faults.clear()
+
+    def _fault(self, text: str) -> None:
+        self._counts["faults"] += 1
+        if self._logged < _MOST_LOGGED:
+            self._logged += 1
+            more = "; no more of these are shown" if self._logged == _MOST_LOGGED else ""
+            log.warning("%s: %s%s", self.name, text, more)
+        self._trouble(text)
+
+    def _trouble(self, text: str) -> None:
+        if self._on_trouble:
+            self._on_trouble(text)
+
+    # --- MSI-X --------------------------------------------------------------------------------------------
+
+    def _program_vectors(self, first: int, armed: Sequence[bool]) -> None:
+        """Fill entries of the device's MSI-X table: the data says which vector it is.
+
+        The peer keeps the guest's table to itself. A vector that nobody listens to is masked, so that what
+        it has to say is kept until somebody does.
+        """
+        address = self.engine.host.msi_window[0]
+        writes = []
+        for vector, wanted in enumerate(armed, first):
+            entry = {
+                "address_low": address & 0xFFFFFFFF,
+                "address_high": address >> 32,
+                "data": vector,
+                "vector_control": 0 if wanted else int(MsixVectorControl.MASK),
+            }
+            base = vector * MSIX_ENTRY_BYTES
+            writes += [(base + MSIX_TABLE_ENTRY[name].offset, value) for name, value in entry.items()]
+        self._regions.write_registers(MSIX_BAR, writes)
+
+    # --- statistics ---------------------------------------------------------------------------------------
+
+    def _note_stats(self) -> None:
+        self._snapshot = self.engine.stats()
+        self._snapshot_due = time.monotonic() + _STATS_SECONDS
+
+    def stats(self) -> dict[str, Any]:
+        """Counters by name, as they were at most a moment ago; may be called from another thread.
+
+        ``config_reads``, ``config_writes``, ``bar_reads``, ``bar_writes``, ``dma_messages``, ``peers``,
+        ``resets``, ``msix``, ``intx``, ``violations``, ``faults``, and all of the engine's counters.
+        """
+        return {
+            **self._snapshot,
+            **self._regions.accesses,
+            **self._counts,
+            "msix": self._msix.fired,
+            "intx": self._intx.fired,
+        }

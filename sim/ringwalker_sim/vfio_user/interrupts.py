@@ -1,0 +1,192 @@
+"""Interrupts of a vfio-user device: eventfds, and when they are written."""
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from .protocol import IrqFlag, IrqIndex, IrqSet, IrqSetFlag
+
+__all__ = ["Interrupts", "Intx", "Msix"]
+
+log = logging.getLogger("ringwalker.vfio_user")
+
+_ONE = (1).to_bytes(8, sys.byteorder)
+_DATA = IrqSetFlag.DATA_NONE | IrqSetFlag.DATA_BOOL | IrqSetFlag.DATA_EVENTFD
+_ACTION = IrqSetFlag.ACTION_MASK | IrqSetFlag.ACTION_UNMASK | IrqSetFlag.ACTION_TRIGGER
+
+
+def _signal(fd: int) -> bool:
+    try:
+        os.write(fd, _ONE)
+    except BlockingIOError:
+        pass  # the counter is full: the other side has not looked yet, and will
+    except OSError as error:
+        log.warning("an interrupt was lost: %s", error)
+        return False
+    return True
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+class Intx:
+    """The interrupt line: an eventfd that is silent after each write until it is unmasked."""
+
+    def __init__(self):
+        self.level = False
+        self.masked = False
+        self.fired = 0
+        self._fd = -1
+
+    def arm(self, fd: int) -> None:
+        """Use ``fd`` from now on, -1 for none; it starts unmasked."""
+        _close(self._fd)
+        self._fd = fd
+        self.unmask()
+
+    def set_level(self, level: bool) -> None:
+        """The device drives the line."""
+        self.level = level
+        self._look()
+
+    def mask(self) -> None:
+        """Stay silent."""
+        self.masked = True
+
+    def unmask(self) -> None:
+        """Speak again, at once if the level is high."""
+        self.masked = False
+        self._look()
+
+    def fire(self) -> None:
+        """Write the eventfd whatever the level is."""
+        if self._fd >= 0 and _signal(self._fd):
+            self.fired += 1
+
+    def _look(self) -> None:
+        if self.level and not self.masked and self._fd >= 0:
+            self.masked = True
+            self.fire()
+
+
+class Msix:
+    """The MSI-X vectors: an eventfd each. ``program(first, armed)`` tells the device which have one."""
+
+    def __init__(self, vectors: int, program: Callable[[int, Sequence[bool]], None]):
+        self.fired = 0
+        self._fds = [-1] * vectors
+        self._program = program
+
+    def __len__(self) -> int:
+        return len(self._fds)
+
+    def arm(self, start: int, fds: Sequence[int]) -> None:
+        """Use ``fds`` (-1 for none) for the vectors from ``start`` on."""
+        for vector, fd in enumerate(fds, start):
+            _close(self._fds[vector])
+            self._fds[vector] = fd
+        if fds:
+            self._program(start, [fd >= 0 for fd in fds])
+
+    def disarm(self) -> None:
+        """No vector has an eventfd any more."""
+        if any(fd >= 0 for fd in self._fds):
+            self.arm(0, [-1] * len(self._fds))
+
+    def apply(self) -> None:
+        """Tell the device again: it was reset."""
+        if any(fd >= 0 for fd in self._fds):
+            self._program(0, [fd >= 0 for fd in self._fds])
+
+    def fire(self, vector: int) -> None:
+        """Write the eventfd of ``vector``; nothing happens when it has none or does not exist."""
+        if 0 <= vector < len(self._fds) and self._fds[vector] >= 0 and _signal(self._fds[vector]):
+            self.fired += 1
+
+
+class Interrupts:
+    """What DEVICE_SET_IRQS asks of :class:`Intx` and :class:`Msix`; the device has no other interrupts."""
+
+    def __init__(self, intx: Intx, msix: Msix):
+        self.intx = intx
+        self.msix = msix
+
+    def info(self, index: int) -> tuple[int, int]:
+        """Flags and number of vectors of an interrupt kind."""
+        if index == IrqIndex.INTX:
+            return IrqFlag.EVENTFD | IrqFlag.MASKABLE | IrqFlag.AUTOMASKED, 1
+        if index == IrqIndex.MSIX:
+            return IrqFlag.EVENTFD | IrqFlag.NORESIZE, len(self.msix)
+        return 0, 0
+
+    def disarm(self) -> None:
+        """Nobody listens any more."""
+        self.intx.arm(-1)
+        self.msix.disarm()
+
+    def set(self, request: IrqSet, fds: list[int]) -> None:
+        """Carry out a request; owns ``fds``. Errors: ``OSError`` for what makes no sense or is not there."""
+        unused = list(fds)
+        try:
+            for fd in fds:
+                os.set_blocking(fd, False)
+            if self._set(request, fds):
+                unused.clear()
+        finally:
+            for fd in unused:
+                _close(fd)
+
+    def _set(self, request: IrqSet, fds: list[int]) -> bool:
+        """Whether the descriptors were kept."""
+        kind, action = request.flags & _DATA, request.flags & _ACTION
+        _flags, vectors = self.info(request.index)
+        if kind.bit_count() != 1 or action.bit_count() != 1 or request.start + request.count > vectors:
+            raise OSError(errno.EINVAL, f"{request} is not for an interrupt of {vectors} vectors")
+        if action == IrqSetFlag.ACTION_TRIGGER and kind == IrqSetFlag.DATA_EVENTFD:
+            if len(fds) not in (0, request.count):
+                raise OSError(errno.EINVAL, f"{len(fds)} descriptors for {request.count} vectors")
+            self._arm(request, fds or [-1] * request.count)
+            return True
+        if kind == IrqSetFlag.DATA_EVENTFD:
+            raise OSError(errno.ENOTSUP, "masking by eventfd is not supported")
+        if request.count == 0:
+            if action != IrqSetFlag.ACTION_TRIGGER:
+                raise OSError(errno.EINVAL, f"{request} names no vector")
+            self._disarm(request.index)
+            return False
+        chosen = [kind == IrqSetFlag.DATA_NONE or bool(request.data[n]) for n in range(request.count)]
+        if action == IrqSetFlag.ACTION_TRIGGER:
+            for vector, wanted in enumerate(chosen, request.start):
+                if wanted:
+                    self._fire(request.index, vector)
+        elif request.index != IrqIndex.INTX:
+            raise OSError(errno.ENOTSUP, "MSI-X vectors are masked in their table")
+        elif chosen[0] and action == IrqSetFlag.ACTION_MASK:
+            self.intx.mask()
+        elif chosen[0]:
+            self.intx.unmask()
+        return False
+
+    def _arm(self, request: IrqSet, fds: list[int]) -> None:
+        if request.index == IrqIndex.INTX and request.count:
+            self.intx.arm(fds[0])
+        elif request.index == IrqIndex.MSIX:
+            self.msix.arm(request.start, fds)
+
+    def _disarm(self, index: int) -> None:
+        if index == IrqIndex.INTX:
+            self.intx.arm(-1)
+        elif index == IrqIndex.MSIX:
+            self.msix.disarm()
+
+    def _fire(self, index: int, vector: int) -> None:
+        if index == IrqIndex.INTX:
+            self.intx.fire()
+        else:
+            self.msix.fire(vector)

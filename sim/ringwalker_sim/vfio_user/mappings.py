@@ -1,0 +1,89 @@
+"""Guest memory that a vfio-user peer lends to the device."""
+
+import contextlib
+import errno
+import mmap
+import os
+
+import numpy as np
+
+from ..native.served import ServedEngine
+from .protocol import DmaMap, MapFlag
+
+__all__ = ["Mappings"]
+
+_MOST = 4096
+"""Mappings at a time; a machine has some dozens."""
+
+
+class Mappings:
+    """The mappings of an engine's device, by address.
+
+    Memory that comes with a file descriptor is mapped into this process and used in place; without one it is
+    external, and the engine's events say what the device wants of it.
+    """
+
+    def __init__(self, engine: ServedEngine):
+        self._engine = engine
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are mapped now."""
+        return sum(self._sizes.values())
+
+    def map(self, mapping: DmaMap, fd: int | None) -> None:
+        """Make memory reachable; owns ``fd``.
+
+        Errors: ``OSError``: EEXIST for an overlap, ENOSPC for too many, what mmap says of the descriptor.
+        """
+        try:
+            if len(self._sizes) >= _MOST:
+                raise OSError(errno.ENOSPC, f"there are {_MOST} mappings already")
+            writable = bool(mapping.flags & MapFlag.WRITE)
+            try:
+                if fd is None:
+                    self._engine.map_external(mapping.address, mapping.size, writable)
+                else:
+                    self._engine.map(mapping.address, _array(mapping, fd, writable), writable)
+            except ValueError as error:
+                raise OSError(errno.EEXIST, str(error)) from None
+            self._sizes[mapping.address] = mapping.size
+        finally:
+            if fd is not None:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+
+    def inside(self, address: int, size: int) -> list[int]:
+        """The mappings that lie in a range, by address.
+
+        Errors: ``OSError``: ENOENT when there is none, EINVAL when the range cuts one in two.
+        """
+        end = address + size
+        touched = [at for at, length in self._sizes.items() if at < end and at + length > address]
+        if not touched:
+            raise OSError(errno.ENOENT, f"nothing is mapped at {address:#x}")
+        for at in touched:
+            if at < address or at + self._sizes[at] > end:
+                raise OSError(errno.EINVAL, f"{size:#x} bytes at {address:#x} cut the mapping at {at:#x}")
+        return touched
+
+    def unmap(self, addresses: list[int]) -> None:
+        """Take mappings away."""
+        for address in addresses:
+            del self._sizes[address]
+            self._engine.unmap(address)
+
+    def clear(self) -> None:
+        """Take all away."""
+        self.unmap(list(self._sizes))
+
+
+def _array(mapping: DmaMap, fd: int, writable: bool) -> np.ndarray:
+    """The memory behind a descriptor, in place."""
+    access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    try:
+        mapped = mmap.mmap(fd, mapping.size, mmap.MAP_SHARED, access, offset=mapping.offset)
+    except (ValueError, OverflowError) as error:
+        raise OSError(errno.EINVAL, f"{mapping}: {error}") from None
+    return np.frombuffer(mapped, dtype=np.uint8)

@@ -1,0 +1,164 @@
+"""The regions of a vfio-user device as requests to an engine's device: configuration space and BARs."""
+
+import errno
+import logging
+from collections.abc import Iterable, Iterator
+
+from ringwalker.pci.capabilities import Bar, layout
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command
+from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
+
+from ..native.served import ServedEngine
+from .protocol import Region, RegionAccess
+
+__all__ = ["Regions"]
+
+log = logging.getLogger("ringwalker.vfio_user")
+
+_DWORD = 4
+_READ_BYTES = 4 * MAX_LENGTH_DWORDS
+_WRITE_BYTES = 128
+"""Every device takes a payload of this size."""
+
+_COMMAND = HEADER["command"].offset
+_BARS = range(HEADER["bar0"].offset, HEADER["bar5"].offset + _DWORD, _DWORD)
+
+
+def _pieces(start: int, count: int, limit: int) -> Iterator[tuple[int, int]]:
+    """Start and length of the pieces of a range that cross no multiple of ``limit``."""
+    end = start + count
+    while start < end:
+        stop = min(end, start - start % limit + limit)
+        yield start, stop - start
+        start = stop
+
+
+class Regions:
+    """Reads and writes of the regions of the device that ``engine`` simulates.
+
+    An access to a BAR goes to the address that the device's own register holds, so nothing answers while the
+    BAR is not decoded: reads give all ones, writes are dropped. Writes of BARs are posted; all else has
+    happened when the method returns. ``accesses`` counts by kind.
+
+    Errors: ``OSError`` (EINVAL) for an access that is not inside its region.
+    """
+
+    def __init__(self, engine: ServedEngine):
+        self._engine = engine
+        self._layout = layout(engine.config)
+        self._bars: dict[int, Bar] = {bar.index: bar for bar in self._layout.bars}
+        self._command = 0
+        self._addresses: dict[int, int] = {}
+        self.accesses = dict.fromkeys(("config_reads", "config_writes", "bar_reads", "bar_writes"), 0)
+
+    def size(self, region: int) -> int:
+        """Bytes in a region, 0 if it is absent."""
+        if region == Region.CONFIG:
+            return CONFIG_SPACE_BYTES
+        return self._bars[region].size if region in self._bars else 0
+
+    def forget(self) -> None:
+        """The device was reset: its BARs are where the reset has put them."""
+        self._addresses = {}
+
+    def _check(self, access: RegionAccess) -> None:
+        size = self.size(access.region)
+        if access.offset + access.count > size:
+            raise OSError(
+                errno.EINVAL,
+                f"{access.count} bytes at {access.offset:#x} are not inside region {access.region}, "
+                f"which has {size:#x}",
+            )
+
+    def read(self, access: RegionAccess) -> bytes:
+        """The bytes of a region; all ones for those that nothing answers."""
+        self._check(access)
+        if access.region == Region.CONFIG:
+            self.accesses["config_reads"] += 1
+            return self._read(RequestKind.CONFIG_READ_0, access.offset, access.count, _DWORD)
+        self.accesses["bar_reads"] += 1
+        bar = self._bars.get(access.region)
+        if bar is None:
+            return b""
+        address = self._address(bar) + access.offset
+        if bar.io:
+            return self._read(RequestKind.IO_READ, address, access.count, _DWORD)
+        return self._read(RequestKind.MEMORY_READ, address, access.count, _READ_BYTES)
+
+    def _read(self, kind: RequestKind, address: int, count: int, limit: int) -> bytes:
+        engine = self._engine
+        asked = [
+            (engine.submit(kind, start, length), length) for start, length in _pieces(address, count, limit)
+        ]
+        return b"".join([engine.read_bytes(ticket, length) for ticket, length in asked])
+
+    def write(self, access: RegionAccess) -> None:
+        """Write a region."""
+        self._check(access)
+        if access.region == Region.CONFIG:
+            self.accesses["config_writes"] += 1
+            self._write(RequestKind.CONFIG_WRITE_0, access.offset, access.data, _DWORD)
+            if access.offset < _BARS.stop and access.offset + access.count > _COMMAND:
+                self._addresses = {}
+            return
+        self.accesses["bar_writes"] += 1
+        bar = self._bars.get(access.region)
+        if bar is None:
+            return
+        address = self._address(bar) + access.offset
+        if not self._command & (Command.IO_ENABLE if bar.io else Command.MEMORY_ENABLE):
+            log.debug("dropped a write to BAR %d, which is not decoded: %s", bar.index, access)
+        elif bar.io:
+            self._write(RequestKind.IO_WRITE, address, access.data, _DWORD)
+        else:
+            self._write(RequestKind.MEMORY_WRITE, address, access.data, _WRITE_BYTES)
+
+    def _write(self, kind: RequestKind, address: int, data: bytes, limit: int) -> None:
+        engine = self._engine
+        tickets = []
+        for start, length in _pieces(address, len(data), limit):
+            at = start - address
+            tickets.append(engine.submit(kind, start, length, data[at : at + length]))
+        if kind is not RequestKind.MEMORY_WRITE:
+            for ticket in tickets:
+                engine.wait(ticket)
+
+    def _address(self, bar: Bar) -> int:
+        """Where the device decodes ``bar`` now."""
+        if not self._addresses:
+            first = _COMMAND - _COMMAND % _DWORD
+            raw = self._read(RequestKind.CONFIG_READ_0, first, _BARS.stop - first, _DWORD)
+            values = [int.from_bytes(raw[at - first :][:_DWORD], "little") for at in _BARS]
+            self._command = int.from_bytes(raw[_COMMAND - first :][:2], "little")
+            for item in self._bars.values():
+                low = values[item.index] & item.writable
+                high = values[item.index + 1] if item.is_64 else 0
+                self._addresses[item.index] = high << 32 | low
+        return self._addresses[bar.index]
+
+    def write_registers(self, bar: int, writes: Iterable[tuple[int, int]]) -> None:
+        """Write dwords (offset, value) behind a BAR whatever state the BAR is in.
+
+        They go through the window of configuration space, whose registers are as before afterwards.
+
+        Ref: virtio 1.4, 4.1.4.9
+        """
+        window = self._layout["virtio_pci"]
+        place = {
+            name: window.offset + window.table[name].offset for name in ("bar", "offset", "size", "window")
+        }
+        saved = {
+            name: self._read(RequestKind.CONFIG_READ_0, place[name], size, _DWORD)
+            for name, size in (("bar", 1), ("offset", _DWORD), ("size", _DWORD))
+        }
+        steps = [(place["bar"], bytes([bar])), (place["size"], _DWORD.to_bytes(4, "little"))]
+        for offset, value in writes:
+            steps += [
+                (place["offset"], offset.to_bytes(4, "little")),
+                (place["window"], value.to_bytes(4, "little")),
+            ]
+        steps += [(place[name], raw) for name, raw in saved.items()]
+        engine = self._engine
+        tickets = [engine.submit(RequestKind.CONFIG_WRITE_0, at, len(raw), raw) for at, raw in steps]
+        for ticket in tickets:
+            engine.wait(ticket)

@@ -1,0 +1,168 @@
+"""Devices served over vfio-user from this process, a thread each."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ringwalker.config import DeviceConfig
+
+from ..host import HostParameters
+from ..memory import DiskError, DiskImage
+from ..native.served import ServedEngine
+from .bridge import EngineBridge
+from .server import Server
+
+__all__ = ["DeviceHandle", "ServedDevice", "serve_devices"]
+
+log = logging.getLogger("ringwalker.vfio_user")
+
+_JOIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class ServedDevice:
+    """A device to serve: its configuration, and the unix socket where a peer finds it.
+
+    ``image`` is the disk behind a block device, None for a blank one in memory; with ``read_only`` it is not
+    written. ``waves`` is an FST file. ``host`` describes the simulated root complex, by default
+    one that takes whatever the device may send. ``seed`` is for the host's random choices.
+    """
+
+    config: DeviceConfig
+    image: str | Path | None
+    socket: str | Path
+    read_only: bool = False
+    waves: str | Path | None = None
+    host: HostParameters | None = None
+    seed: int = 1
+
+    @property
+    def parameters(self) -> HostParameters:
+        """``host``, or what stands for it."""
+        config = self.config
+        return self.host or HostParameters(
+            max_payload=config.max_payload, max_read_request=config.max_read_request
+        )
+
+
+@dataclass
+class DeviceHandle:
+    """A device that is being served: ``socket`` where, ``error`` what ended it, None if nothing did."""
+
+    device: ServedDevice
+    bridge: EngineBridge
+    server: Server
+    disk: DiskImage | None
+    error: BaseException | None = None
+    started: float = field(default_factory=time.monotonic)
+    thread: threading.Thread | None = None
+
+    @property
+    def socket(self) -> Path:
+        """The socket's path."""
+        return self.server.path
+
+    @property
+    def running(self) -> bool:
+        """Whether the device is still served."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def stats(self) -> dict[str, Any]:
+        """The bridge's counters (:meth:`EngineBridge.stats`) and ``seconds`` since the start."""
+        return {**self.bridge.stats(), "seconds": time.monotonic() - self.started}
+
+    def stop(self) -> None:
+        """Make the device end soon. May be called again."""
+        self.server.stop()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end; whether it has come."""
+        if self.thread is not None:
+            self.thread.join(timeout_s)
+        return not self.running
+
+    def _serve(self, once: bool) -> None:
+        try:
+            self.server.serve(once)
+        except BaseException as error:
+            self.error = error
+            log.exception("%s: the device ended", self.socket)
+
+
+def _open_disk(device: ServedDevice) -> DiskImage | None:
+    if device.image is None:
+        return None
+    disk = DiskImage(device.image, read_only=device.read_only)
+    block = device.config.blk.block_size
+    if len(disk.array) % block:
+        disk.close()
+        raise DiskError(
+            f"{device.image}: {len(disk.array)} bytes are not a multiple of the block size, {block}"
+        )
+    return disk
+
+
+def _open(device: ServedDevice, stack: ExitStack, progress: Callable[[str], None] | None) -> DeviceHandle:
+    """Everything but the thread; the stack undoes it."""
+    disk = _open_disk(device)
+    if disk is not None:
+        stack.callback(disk.close)
+    engine = stack.enter_context(
+        ServedEngine(
+            device.config,
+            disk=disk,
+            host=device.parameters,
+            waves=device.waves,
+            seed=device.seed,
+            progress=progress,
+        )
+    )
+    bridge = EngineBridge(engine, Path(device.socket).name)
+    server = Server(device.socket, bridge)
+    stack.callback(server.close)
+    return DeviceHandle(device, bridge, server, disk)
+
+
+@contextmanager
+def serve_devices(
+    devices: Sequence[ServedDevice], *, once: bool = False, progress: Callable[[str], None] | None = None
+) -> Iterator[list[DeviceHandle]]:
+    """Serve ``devices`` while the block runs; a handle for each, in order.
+
+    All sockets accept connections when the block begins. At its end the servers are stopped, the
+    sockets removed, images flushed and unlocked, waves completed. With ``once`` a device ends when its first
+    peer has gone. ``progress`` gets a line of text while the model is built. What ends a device early is
+    logged and in its handle's ``error``.
+
+    Errors: :class:`~.server.SocketInUse`, :class:`~ringwalker_sim.memory.DiskError`,
+    :class:`~ringwalker_sim.toolchain.ToolError`, ``EngineError``, ``OSError``; then nothing is left behind.
+    """
+    with ExitStack() as stack:
+        handles = [_open(device, stack, progress) for device in devices]
+        for handle in handles:
+            handle.thread = threading.Thread(
+                target=handle._serve, args=(once,), name=f"serve {handle.socket}", daemon=True
+            )
+        stack.callback(_stop, handles)
+        for handle in handles:
+            assert handle.thread is not None
+            handle.thread.start()
+            log.info("%s: waiting for a peer", handle.socket)
+        yield handles
+
+
+def _stop(handles: Sequence[DeviceHandle]) -> None:
+    for handle in handles:
+        handle.stop()
+    for handle in handles:
+        if not handle.join(_JOIN_SECONDS):
+            # Its memory must not be taken away under it.
+            raise RuntimeError(f"{handle.socket}: the device does not end")
+        with contextlib.suppress(OSError):
+            log.info("%s: ended", handle.socket)
