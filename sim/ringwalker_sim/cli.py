@@ -16,6 +16,7 @@ from .cli_options import (
     device_config,
     positive,
 )
+from .cli_serve import add_parser as add_serve_parser
 
 __all__ = ["build_parser", "main"]
 
@@ -103,6 +104,8 @@ def build_parser() -> argparse.ArgumentParser:
     lspci.add_argument(
         "--json", metavar="FILE", help="write the decoded fields as JSON ('-': standard output)"
     )
+
+    add_serve_parser(commands)
 
     verilog = add(commands, "verilog", "write the device as Verilog", _VERILOG_EXAMPLES, _verilog)
     verilog.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the files")

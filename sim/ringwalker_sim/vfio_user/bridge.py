@@ -49,17 +49,11 @@ class EngineBridge:
     for memory that is not there; ``on_time`` after time has passed. ``name`` begins the lines of the log.
     """
 
-    def __init__(
-        self,
-        engine: ServedEngine,
-        name: str = "device",
-        on_trouble: Callable[[str], None] | None = None,
-        on_time: Callable[[], None] | None = None,
-    ):
+    def __init__(self, engine: ServedEngine, name: str = "device"):
         self.engine = engine
         self.name = name
-        self._on_trouble = on_trouble
-        self._on_time = on_time
+        self.on_trouble: Callable[[str], None] | None = None
+        self.on_time: Callable[[], None] | None = None
         self._regions = Regions(engine)
         self._mappings = Mappings(engine)
         self._intx = Intx()
@@ -153,8 +147,8 @@ class EngineBridge:
 
     def _passed(self) -> None:
         """Time has passed, or may have."""
-        if self._on_time:
-            self._on_time()
+        if self.on_time:
+            self.on_time()
         self._deliver()
 
     def _settle(self) -> None:
@@ -284,8 +278,8 @@ class EngineBridge:
         self._trouble(text)
 
     def _trouble(self, text: str) -> None:
-        if self._on_trouble:
-            self._on_trouble(text)
+        if self.on_trouble:
+            self.on_trouble(text)
 
     # --- MSI-X --------------------------------------------------------------------------------------------
 

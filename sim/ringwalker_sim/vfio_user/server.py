@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +23,13 @@ __all__ = ["Device", "Peer", "PeerGone", "Server", "SocketInUse"]
 
 log = logging.getLogger("ringwalker.vfio_user")
 
-_SLICE_SECONDS = 0.5
-"""How long a blocked server sleeps before it looks whether it should stop."""
+
+def _ready(descriptors: Sequence[int], seconds: float | None) -> list[int]:
+    """Which of ``descriptors`` can be read within ``seconds`` (None: without limit), or have hung up."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [fd for fd, _events in poll.poll(None if seconds is None else 1000 * seconds)]
 
 
 class PeerGone(ConnectionError):
@@ -32,7 +37,7 @@ class PeerGone(ConnectionError):
 
 
 class SocketInUse(RuntimeError):
-    """Another server listens on the socket's path."""
+    """The socket's path belongs to another server, or to something else."""
 
 
 class Device(Protocol):
@@ -101,8 +106,11 @@ class Peer:
 
     def wait(self, seconds: float) -> bool:
         """Whether a message (or its beginning) is there within ``seconds``."""
-        readable, _, _ = select.select([self._socket], [], [], seconds)
-        return bool(readable)
+        return bool(_ready([self._socket.fileno()], seconds))
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._socket.fileno()
 
     def receive(self) -> tuple[Header, bytes, list[int]]:
         """The next message: header, body, descriptors."""
@@ -187,14 +195,18 @@ def _close(fds: list[int]) -> None:
 class Server:
     """Serves ``device`` on the unix socket ``path`` until :meth:`stop`; peers may come and go.
 
-    Errors: :class:`SocketInUse` when another server listens there; ``OSError`` when it cannot be made.
+    Peers can connect as soon as the server is made; ``device`` may be set later, before :meth:`serve`.
+
+    Errors: :class:`SocketInUse` when another server listens there, or something else has the path;
+    ``OSError`` when the socket cannot be made.
     """
 
-    def __init__(self, path: str | Path, device: Device):
+    def __init__(self, path: str | Path, device: Device | None = None):
         self.path = Path(path)
         self.device = device
         self._stopping = False
         self._listener = self._listen()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -203,7 +215,10 @@ class Server:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 listener.close()
-                raise
+                raise OSError(error.errno, error.strerror or str(error), str(self.path)) from None
+            if not self.path.is_socket():
+                listener.close()
+                raise SocketInUse(f"{self.path}: is there already, and is no socket") from None
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
                 try:
                     probe.connect(str(self.path))
@@ -216,25 +231,37 @@ class Server:
         listener.listen(1)
         return listener
 
+    def _device(self) -> Device:
+        if self.device is None:
+            raise RuntimeError(f"{self.path}: there is no device to serve")
+        return self.device
+
     def stop(self) -> None:
         """Make :meth:`serve` return soon; safe from a signal handler and from another thread."""
         self._stopping = True
+        with contextlib.suppress(OSError):  # closed already
+            os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
         """Release the socket and its path."""
+        if self._wake < 0:
+            return
         self._listener.close()
+        os.close(self._wake)
+        self._wake = -1
         with contextlib.suppress(OSError):
             self.path.unlink()
 
     def serve(self, once: bool = False) -> None:
         """Serve until :meth:`stop`, or with ``once`` until the first peer has gone."""
+        device = self._device()
         while not self._stopping:
-            if not select.select([self._listener], [], [], _SLICE_SECONDS)[0]:
+            if self._listener.fileno() not in _ready([self._listener.fileno(), self._wake], None):
                 continue
             connection, _address = self._listener.accept()
             peer = Peer(connection)
             log.info("%s: peer connected", self.path)
-            self.device.attached(peer)
+            device.attached(peer)
             try:
                 self._serve_peer(peer)
             except PeerGone as error:
@@ -242,20 +269,23 @@ class Server:
             except ProtocolError as error:
                 log.warning("%s: hung up on the peer: %s", self.path, error)
             finally:
-                self.device.detached()
+                device.detached()
                 peer.close()
             if once:
                 return
 
     def _serve_peer(self, peer: Peer) -> None:
+        device = self._device()
         peer.handler = functools.partial(self._handle, peer)
         busy = True
         while not self._stopping:
-            if peer.wait(0.0 if busy else _SLICE_SECONDS):
+            if not busy:
+                _ready([peer.fileno(), self._wake], None)
+            if peer.wait(0.0):
                 self._handle(peer, *peer.receive())
                 busy = True
             elif busy:
-                busy = self.device.advance()
+                busy = device.advance()
 
     def _handle(self, peer: Peer, header: Header, body: bytes, fds: list[int]) -> None:
         try:
@@ -275,7 +305,7 @@ class Server:
 
     def _command(self, header: Header, body: bytes, fds: list[int]) -> bytes:
         """Carry out a command. Takes out of ``fds`` what the device keeps."""
-        device = self.device
+        device = self._device()
         match header.command:
             case Command.VERSION:
                 major, _minor, _capabilities = protocol.version(body)

@@ -1,6 +1,5 @@
 """Devices served over vfio-user from this process, a thread each."""
 
-import contextlib
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ from ..host import HostParameters
 from ..memory import DiskError, DiskImage
 from ..native.served import ServedEngine
 from .bridge import EngineBridge
+from .recorder import WaveRecorder, Waves
 from .server import Server
 
 __all__ = ["DeviceHandle", "ServedDevice", "serve_devices"]
@@ -30,15 +30,16 @@ class ServedDevice:
     """A device to serve: its configuration, and the unix socket where a peer finds it.
 
     ``image`` is the disk behind a block device, None for a blank one in memory; with ``read_only`` it is not
-    written. ``waves`` is an FST file. ``host`` describes the simulated root complex, by default
-    one that takes whatever the device may send. ``seed`` is for the host's random choices.
+    written. ``waves`` is an FST file for all of the run, or says which part of it to record. ``host``
+    describes the simulated root complex, by default one that takes whatever the device may send. ``seed``
+    is for the host's random choices.
     """
 
     config: DeviceConfig
     image: str | Path | None
     socket: str | Path
     read_only: bool = False
-    waves: str | Path | None = None
+    waves: Waves | str | Path | None = None
     host: HostParameters | None = None
     seed: int = 1
 
@@ -113,19 +114,27 @@ def _open(device: ServedDevice, stack: ExitStack, progress: Callable[[str], None
     disk = _open_disk(device)
     if disk is not None:
         stack.callback(disk.close)
+    # A peer may come while the model is still being built: it waits.
+    server = Server(device.socket)
+    stack.callback(server.close)
+    waves = device.waves if isinstance(device.waves, Waves | None) else Waves(device.waves)
+    finish = stack.enter_context(ExitStack())
     engine = stack.enter_context(
         ServedEngine(
             device.config,
             disk=disk,
             host=device.parameters,
-            waves=device.waves,
+            waves=waves.opening if waves else None,
             seed=device.seed,
             progress=progress,
         )
     )
     bridge = EngineBridge(engine, Path(device.socket).name)
-    server = Server(device.socket, bridge)
-    stack.callback(server.close)
+    if waves:
+        recorder = WaveRecorder(waves, engine)
+        bridge.on_time, bridge.on_trouble = recorder.tick, recorder.trouble
+        finish.callback(recorder.finish)
+    server.device = bridge
     return DeviceHandle(device, bridge, server, disk)
 
 
@@ -161,8 +170,7 @@ def _stop(handles: Sequence[DeviceHandle]) -> None:
     for handle in handles:
         handle.stop()
     for handle in handles:
-        if not handle.join(_JOIN_SECONDS):
-            # Its memory must not be taken away under it.
-            raise RuntimeError(f"{handle.socket}: the device does not end")
-        with contextlib.suppress(OSError):
-            log.info("%s: ended", handle.socket)
+        while not handle.join(_JOIN_SECONDS):
+            # Its memory cannot be taken away under it.
+            log.warning("%s: the device has not ended yet", handle.socket)
+        log.info("%s: ended", handle.socket)

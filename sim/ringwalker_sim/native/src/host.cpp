@@ -42,6 +42,7 @@ void Host::reset(std::uint64_t cycles) {
   storage_.reset();
   memory_.reset();
   calm_ = 0;
+  if (shared_.now != 0) ++shared_.now;  // in waves the reset begins after the cycle that has settled
   request_ready_ = completion_ready_ = commands_ready_ = write_data_ready_ = false;
   read_data_valid_ = results_valid_ = false;
   device_id_ = -1;

@@ -1,0 +1,117 @@
+"""Waves of a long run: from a cycle on, only the last cycles, or only when something went wrong."""
+
+import contextlib
+import logging
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..fst_join import join_fst
+from ..native.served import ServedEngine
+
+__all__ = ["WaveRecorder", "Waves"]
+
+log = logging.getLogger("ringwalker.vfio_user")
+
+_SEGMENTS = 4
+"""Into how many files the cycles to keep are divided while they are recorded."""
+
+_AFTER_TROUBLE = 2000
+"""Cycles that are still recorded after something went wrong."""
+
+
+@dataclass(frozen=True)
+class Waves:
+    """What to record in the FST file ``path``.
+
+    ``first`` is the cycle to begin with. ``last`` keeps that many cycles before the end and at most a
+    quarter more, and needs no more room than that. With ``on_error`` recording ends soon after the device
+    broke a rule or reached for memory that is not there, and the file stays only if that happened.
+    Errors: ``ValueError`` that names the parameter.
+    """
+
+    path: str | Path
+    first: int = 0
+    last: int | None = None
+    on_error: bool = False
+
+    def __post_init__(self):
+        if self.first < 0:
+            raise ValueError(f"first is {self.first}; it must be a cycle, 0 or later")
+        if self.last is not None and self.last < _SEGMENTS:
+            raise ValueError(f"last is {self.last}; it must be at least {_SEGMENTS} cycles")
+
+    @property
+    def opening(self) -> Path:
+        """The file that the engine is to be opened with."""
+        return Path(self.path) if self.last is None else self.segment(0)
+
+    def segment(self, number: int) -> Path:
+        """A file that holds a part of the waves while they are recorded."""
+        path = Path(self.path)
+        return path.with_name(f"{path.name}.{number}")
+
+
+class WaveRecorder:
+    """Carries out ``waves`` on ``engine``, which was opened with ``waves.opening``.
+
+    :meth:`tick` is to be called whenever time has passed, :meth:`trouble` when something went wrong, and
+    :meth:`finish` once the engine is closed.
+    """
+
+    def __init__(self, waves: Waves, engine: ServedEngine):
+        self._waves = waves
+        self._engine = engine
+        self._segments = deque([waves.opening])
+        self._number = 0
+        self._troubled = False
+        self._recording = waves.first <= engine.now
+        never = 1 << 64
+        self._next_cut = never if waves.last is None else engine.now + waves.last // _SEGMENTS
+        self._stop_at = never
+        engine.trace(self._recording)
+
+    def tick(self) -> None:
+        """Look whether something is to be done now."""
+        now = self._engine.now
+        if not self._recording:
+            if self._stop_at > now >= self._waves.first:
+                self._recording = True
+                self._engine.trace(True)
+            return
+        if now >= self._stop_at:
+            self._recording = False
+            self._engine.trace(False)
+        elif now >= self._next_cut and self._waves.last is not None:
+            self._number += 1
+            self._next_cut = now + self._waves.last // _SEGMENTS
+            self._segments.append(self._waves.segment(self._number))
+            self._engine.next_waves(self._segments[-1])
+            while len(self._segments) > _SEGMENTS + 1:
+                self._segments.popleft().unlink(missing_ok=True)
+
+    def trouble(self, text: str) -> None:
+        """Something went wrong; what led to it is kept."""
+        if self._troubled or not self._waves.on_error:
+            return
+        self._troubled = True
+        self._stop_at = self._engine.now + _AFTER_TROUBLE
+        log.info("%s: keeps what led to: %s", self._waves.path, text)
+
+    def finish(self) -> Path | None:
+        """Put the file together; its path, or None when there is nothing to keep. Errors: ``OSError``."""
+        path = Path(self._waves.path)
+        try:
+            if self._waves.on_error and not self._troubled:
+                log.info("%s: nothing went wrong, no waves are kept", path)
+                if self._waves.last is None:
+                    path.unlink(missing_ok=True)
+                return None
+            if self._waves.last is not None:
+                join_fst(list(self._segments), path)
+            return path
+        finally:
+            if self._waves.last is not None:
+                for segment in self._segments:
+                    with contextlib.suppress(OSError):
+                        segment.unlink(missing_ok=True)
