@@ -204,6 +204,9 @@ class VirtioPciDevice(wiring.Component):
         """Reset, failure, and what configuration space is told."""
         state, completion = space.state, self.requester_completion
         needs_reset = Signal()
+        for name, value in (("driver_ok", common.driver_ok), ("clear", sequencer.clearing)):
+            if name in function.signature.members:
+                m.d.comb += getattr(function, name).eq(value)
         m.d.comb += [
             sequencer.device_request.eq(common.reset_request),
             sequencer.queue_request.eq(common.queue_reset_request),

@@ -48,6 +48,7 @@ _LSPCI_EXAMPLES = """\
 examples:
   ringwalker lspci
   ringwalker lspci --preset oasis --queues 4
+  ringwalker lspci --function net
   ringwalker lspci -x > dump.txt && lspci -F dump.txt -vvv
       the same bytes, in the words of pciutils
   ringwalker lspci --json -
@@ -56,6 +57,7 @@ examples:
 _VERILOG_EXAMPLES = """\
 examples:
   ringwalker verilog -o build
+  ringwalker verilog -o build --function net
   ringwalker verilog -o build --config my.toml
   ringwalker verilog -o build --data-width 64 --queues 4 --preset oasis
 """
@@ -98,7 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     _run_options(add(functions, "blk", "simulate the block device and move data", _RUN_EXAMPLES, _run_blk))
 
     lspci = add(commands, "lspci", "show the function's configuration space", _LSPCI_EXAMPLES, _lspci)
-    add_device_options(lspci)
+    add_device_options(lspci, function=True)
     add_engine_option(lspci)
     lspci.add_argument("-x", dest="dump", action="store_true", help="print the bytes in hexadecimal")
     lspci.add_argument(
@@ -109,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     verilog = add(commands, "verilog", "write the device as Verilog", _VERILOG_EXAMPLES, _verilog)
     verilog.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the files")
-    add_device_options(verilog)
+    add_device_options(verilog, function=True)
 
     waves = add(commands, "waves", "open waves with a layout, or write the layout", _WAVES_EXAMPLES, _waves)
     waves.add_argument("fst", metavar="FILE.fst", help="waves that a run has written")

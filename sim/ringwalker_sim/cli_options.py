@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ringwalker.config import DeviceConfig
+from ringwalker.config import USUAL, DeviceConfig
 
 __all__ = [
     "UsageError",
@@ -50,9 +50,14 @@ def add_engine_option(parser: Any) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="native", help=text)
 
 
-def add_device_options(parser: Any) -> None:
-    """``--config`` and the options that change single settings of it."""
+def add_device_options(parser: Any, function: bool = False) -> None:
+    """``--config`` and options that change single settings of it; ``--function`` only with ``function``."""
     group = parser.add_argument_group("device")
+    if function:
+        from ringwalker.function.registry import FUNCTIONS
+
+        text = "what the device is for (default blk)"
+        group.add_argument("--function", choices=tuple(FUNCTIONS), help=text)
     group.add_argument("--config", metavar="FILE.toml", help="configuration of the device")
     group.add_argument("--data-width", type=int, choices=(64, 128, 256, 512), help="bits a beat")
     group.add_argument("--queues", metavar="N", type=int, help="how many queues the device has")
@@ -64,6 +69,9 @@ def device_config(options: argparse.Namespace) -> DeviceConfig:
     """The configuration that the options of :func:`add_device_options` describe."""
     config = DeviceConfig.from_toml(options.config) if options.config else DeviceConfig()
     changes: dict[str, Any] = {}
+    function = getattr(options, "function", None)
+    if function is not None and function != config.function:
+        changes |= {"function": function, "queues": USUAL}
     if options.data_width is not None:
         changes["data_width"] = options.data_width
     if options.queues is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..config import DeviceConfig
 from .blk import BlkFunction, blk_lanes, blk_ports
+from .net import NetFunction, net_lanes, net_ports
 
 __all__ = ["FUNCTIONS", "FunctionKind"]
 
@@ -14,9 +15,11 @@ __all__ = ["FUNCTIONS", "FunctionKind"]
 class FunctionKind:
     """How a device is made of a function.
 
-    ``component(config)`` has ``registers`` (RegisterPort), ``active``, ``generation``, ``config_change``, the
-    properties ``features`` and ``chain_ports``, and the members ``ports(config)``, which the device passes
-    on to the outside. ``lanes(config)`` are the queues behind each chain port: a chain waits for those before
+    ``component(config)`` has ``registers`` (RegisterPort), ``active``, ``generation``, ``config_change``,
+    the properties ``features`` and ``chain_ports``, and the members ``ports(config)``, which the device
+    passes on to the outside. It may have the inputs ``driver_ok`` (DRIVER_OK is set, and no reset is under
+    way or needed) and ``clear`` (a pulse at a device reset, when all chains are answered: forget what the
+    driver has set). ``lanes(config)`` are the queues behind each chain port: a chain waits for those before
     it on its port, never for another port's. A port-valued member is driven by the function.
     """
 
@@ -27,4 +30,5 @@ class FunctionKind:
 
 FUNCTIONS: Mapping[str, FunctionKind] = {
     "blk": FunctionKind(BlkFunction, blk_lanes, blk_ports),
+    "net": FunctionKind(NetFunction, net_lanes, net_ports),
 }

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
-from ..spec import blk, common, features, pci
+from ..spec import blk, common, features, net, pci
 from ..spec.registers import RegisterTable
 
 __all__ = ["register_reference"]
@@ -27,7 +27,9 @@ def _places() -> Iterator[tuple[str, str, str]]:
     queue = f"{common.NOTIFY_BASE:#06x} + {common.NOTIFY_MULTIPLIER} x queue"
     yield face, f"{common.COMMON_BASE:#06x}", "[common](#common)"
     yield face, f"{common.ISR_BASE:#06x}", "[isr](#isr)"
-    yield face, f"{common.DEVICE_BASE:#06x}", "[blk_config](#blk_config)"
+    configurations = (blk.BLK_CONFIG, net.NET_CONFIG)
+    links = ", ".join(f"[{table.name}](#{table.name})" for table in configurations)
+    yield face, f"{common.DEVICE_BASE:#06x}", f"{links}: that of the function"
     yield face, queue, "doorbell of a queue: a write of the queue's number, 16 bits"
     entry = f"0x0000 + {pci.MSIX_ENTRY_BYTES} x vector"
     yield f"BAR{common.MSIX_BAR} (memory, 32 bits)", entry, "[msix_entry](#msix_entry)"
@@ -73,9 +75,9 @@ def register_reference() -> str:
     lines = [_INTRODUCTION.rstrip("\n")]
     lines += [f"| {space} | {offset} | {what} |" for space, offset, what in _places()]
     lines.append("")
-    for table in _of_kind((common, blk, pci), RegisterTable):
+    for table in _of_kind((common, blk, net, pci), RegisterTable):
         lines += _table(table)
     lines += ["## Numbers", ""]
-    for kind in _of_kind((features, common, blk, pci), (enum.IntEnum, enum.IntFlag)):
+    for kind in _of_kind((features, common, blk, net, pci), (enum.IntEnum, enum.IntFlag)):
         lines += _enum(kind)
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -18,6 +18,8 @@ STREAMS = (
     "storage_write_data",
     "storage_read_data",
     "storage_results",
+    "mac_tx",
+    "mac_rx",
 )
 """The streams between device and host that can be stalled at random."""
 

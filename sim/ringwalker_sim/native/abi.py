@@ -43,6 +43,8 @@ class EventKind(enum.IntEnum):
     """The device reads ``b`` bytes at ``a`` of external memory; ``status`` names the read in the answer."""
     EXTERNAL_WRITE = 8
     """The device wrote ``b`` bytes at ``a`` of external memory; the data is fetched apart, in order."""
+    FRAME = 9
+    """The device sent a frame of ``a`` bytes, which is fetched apart."""
 
 
 class Outcome(enum.IntEnum):
@@ -106,6 +108,12 @@ STATS = (
     "storage_reads",
     "storage_writes",
     "storage_flushes",
+    "mac_tx_frames",
+    "mac_tx_bytes",
+    "mac_tx_errors",
+    "mac_rx_frames",
+    "mac_rx_bytes",
+    "mac_lost",
     "violations",
 )
 
@@ -161,6 +169,7 @@ def generated_header(ports: list[PortInfo]) -> str:
         ("CAPACITY", "capacity"),
         ("INTX", "intx"),
         ("IDLE", "idle"),
+        ("MAC", "mac_tx_valid"),
     ):
         lines.append(f"#define RW_HAS_{macro} {int(port in names)}")
     lines += ["", "namespace rw {", ""]

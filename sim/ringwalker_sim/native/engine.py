@@ -22,6 +22,7 @@ from ..memory import Access, DiskImage, GuestMemory, Watch
 from .abi import EVENT_FORMAT, PARAMETERS, STATS, CEvent, CParameters, CStats, EventKind, Outcome
 from .build import TOP, build_library
 from .library import load
+from .mac import MacMethods
 from .verilog_cache import device_verilog
 
 __all__ = ["EngineError", "NativeEngine", "NativeEvent", "ProtocolError", "all_ones"]
@@ -72,7 +73,7 @@ def _writable(path: str | Path | None) -> bytes | None:
         raise EngineError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-class NativeEngine:
+class NativeEngine(MacMethods):
     """The device of ``config``, or any ``component`` with its TLP streams, with RAM ``memory`` and ``disk``.
 
     A component may also be given as what ``to_verilog(component, TOP)`` made of it.

@@ -18,6 +18,7 @@ Host::Host(const Parameters& parameters, const char* trace)
       down_(parameters.link_rate, 0),
       stalls_(parameters.seed ^ 0x7374616cu),
       pins_((context_.traceEverOn(trace != nullptr), context_)) {
+  pins_.link_up(true);
   if (trace == nullptr) return;
   waves_ = std::make_unique<Waves>(context_, pins_, trace);
   if (!waves_->open()) throw std::runtime_error("cannot write waves");
@@ -43,6 +44,7 @@ void Host::reset(std::uint64_t cycles) {
   memory_.reset();
   calm_ = 0;
   if (shared_.now != 0) ++shared_.now;  // in waves the reset begins after the cycle that has settled
+  reset_mac();
   request_ready_ = completion_ready_ = commands_ready_ = write_data_ready_ = false;
   read_data_valid_ = results_valid_ = false;
   device_id_ = -1;
@@ -68,7 +70,7 @@ void Host::reset(std::uint64_t cycles) {
 
 bool Host::calm() const {
   return pins_.idle() && pins_.intx() == intx_ && !request_source_.busy() && !completion_source_.busy() &&
-         !read_data_valid_ && !results_valid_ && storage_.quiet() && reads_.quiet() && cpu_.quiet();
+         !read_data_valid_ && !results_valid_ && storage_.quiet() && calm_mac() && reads_.quiet() && cpu_.quiet();
 }
 
 std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet) {
@@ -95,6 +97,7 @@ void Host::cycle() {
   transfer_requests();
   transfer_completions();
   transfer_storage();
+  transfer_mac();
   const bool level = pins_.intx();
   if (level != intx_) {
     intx_ = level;
@@ -106,6 +109,7 @@ void Host::cycle() {
   drive_requests();
   drive_completions();
   drive_storage();
+  drive_mac();
   tick(false);
 }
 

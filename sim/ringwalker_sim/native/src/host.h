@@ -6,6 +6,7 @@
 
 #include "cpu.h"
 #include "link.h"
+#include "mac.h"
 #include "memory_map.h"
 #include "pins.h"
 #include "reads.h"
@@ -42,6 +43,18 @@ class Host {
     pins_.capacity(sectors);
     pins_.clock(false);
   }
+  // The same for the state of the medium; frames of the other side are lost while it is down.
+  void link(bool up) {
+    calm_ = 0;
+    mac_.link(up);
+    pins_.link_up(up);
+    pins_.clock(false);
+  }
+  // See Mac::send.
+  bool send(Bytes&& frame, std::uint64_t due, bool error) {
+    calm_ = 0;
+    return mac_.send(std::move(frame), due, error);
+  }
   void trace(bool on);
   bool trace_next(const char* path);
   const char* next_violation();
@@ -51,6 +64,7 @@ class Host {
   ReadServer& reads() { return reads_; }
   Cpu& cpu() { return cpu_; }
   Storage& storage() { return storage_; }
+  Mac& mac() { return mac_; }
 
  private:
   // Cycles in a row in which the device says that it is idle: more than an item takes from one of its blocks
@@ -59,12 +73,16 @@ class Host {
 
   void cycle();
   bool calm() const;
+  bool calm_mac() const;
   void transfer_requests();
   void transfer_completions();
   void transfer_storage();
+  void transfer_mac();
   void drive_requests();
   void drive_completions();
   void drive_storage();
+  void drive_mac();
+  void reset_mac();
   void arrived(const RequestPacket& packet);
   void arrived(const CompletionPacket& packet);
   void count_down(const RequestHeader& header);
@@ -75,6 +93,7 @@ class Host {
   ReadServer reads_{shared_, memory_};
   Cpu cpu_{shared_};
   Storage storage_{shared_};
+  Mac mac_{shared_};
   LinkModel up_;
   LinkModel down_;
   Rng stalls_;
@@ -89,6 +108,7 @@ class Host {
   PacketSource<CompletionHeader> completion_source_{};
   StallCheck<StorageCommand> command_check_{shared_, "storage_commands"};
   StallCheck<StorageBeat> write_data_check_{shared_, "storage_write_data"};
+  StallCheck<MacBeat> mac_tx_check_{shared_, "mac_tx"};
   Beat<RequestHeader> request_beat_{};
   Beat<CompletionHeader> completion_beat_{};
   bool request_ready_ = false;
@@ -97,6 +117,8 @@ class Host {
   bool write_data_ready_ = false;
   bool read_data_valid_ = false;
   bool results_valid_ = false;
+  bool mac_tx_ready_ = false;
+  bool mac_rx_valid_ = false;
   bool intx_ = false;
   unsigned calm_ = 0;
   int device_id_ = -1;

@@ -114,4 +114,22 @@ void Pins::put(const StorageBeat& beat) {
 }
 #endif
 
+#if RW_HAS_MAC
+void Pins::get(MacBeat& beat) const {
+  read_words(beat.data, model_->mac_tx_data);
+  beat.count = model_->mac_tx_count;
+  beat.first = model_->mac_tx_first != 0;
+  beat.last = model_->mac_tx_last != 0;
+  beat.error = model_->mac_tx_error != 0;
+}
+
+void Pins::put(const MacBeat& beat) {
+  write_words(model_->mac_rx_data, beat.data);
+  set(model_->mac_rx_count, beat.count);
+  set(model_->mac_rx_first, beat.first);
+  set(model_->mac_rx_last, beat.last);
+  set(model_->mac_rx_error, beat.error);
+}
+#endif
+
 }  // namespace rw

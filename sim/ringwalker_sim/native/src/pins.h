@@ -83,6 +83,18 @@ class Pins {
   void result(bool error) { set(model_->storage_results_payload, error); }
 #endif
 
+#if RW_HAS_MAC
+  bool mac_tx_valid() const { return model_->mac_tx_valid != 0; }
+  void mac_tx_ready(bool ready) { set(model_->mac_tx_ready, ready); }
+  void get(MacBeat& beat) const;
+  bool mac_rx_ready() const { return model_->mac_rx_ready != 0; }
+  void mac_rx_valid(bool valid) { set(model_->mac_rx_valid, valid); }
+  void put(const MacBeat& beat);
+  void link_up(bool up) { set(model_->mac_link_up, up); }
+#else
+  void link_up(bool) {}
+#endif
+
  private:
   // Ports have the smallest unsigned type that holds them.
   template <class Port, class Value>

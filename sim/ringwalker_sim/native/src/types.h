@@ -91,4 +91,15 @@ struct StorageBeat {
   bool operator==(const StorageBeat&) const = default;
 };
 
+// Bytes packed from bit 0 of the lowest word up; count of them in this beat.
+struct MacBeat {
+  BeatData data{};
+  std::uint32_t count = 0;
+  bool first = false;
+  bool last = false;
+  bool error = false;
+
+  bool operator==(const MacBeat&) const = default;
+};
+
 }  // namespace rw
