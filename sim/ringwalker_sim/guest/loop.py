@@ -207,26 +207,48 @@ class Loop(ABC):
 
         Errors: the exception of ``coroutine``, or of a task that failed and that nobody joins.
         """
-        before = set(self._tasks)
+        before = self.running()
         main = self.start(coroutine)
         main._joined = True
         try:
             while not main.done:
                 self._run_ready()
-                if self._failed is not None:
-                    failed, self._failed = self._failed, None
-                    if not failed._joined:
-                        assert failed._error is not None
-                        raise failed._error
+                self._raise_failure()
                 if not main.done and not self._ready:
                     self.advance(self._next_deadline())
                     self._fire_timers()
         finally:
-            for task in self._tasks - before:
+            for task in self.running() - before:
                 task.cancel()
         if main._error is not None:
             raise main._error
         return main._finished.value
+
+    def running(self) -> set[LoopTask]:
+        """The tasks that have not ended."""
+        return set(self._tasks)
+
+    def run_until(self, cycle: int) -> None:
+        """Run what was started until ``now() >= cycle``; what has not ended by then goes on in the next call.
+
+        For several loops whose clocks must stay together. Errors: the exception of a task that nobody joins.
+        """
+        while True:
+            while self._ready:
+                self._run_ready()
+                self._raise_failure()
+            if self.now() >= cycle:
+                return
+            deadline = self._next_deadline()
+            self.advance(cycle if deadline is None else min(deadline, cycle))
+            self._fire_timers()
+
+    def _raise_failure(self) -> None:
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            if not failed._joined:
+                assert failed._error is not None
+                raise failed._error
 
     def _run_ready(self) -> None:
         ready = self._ready

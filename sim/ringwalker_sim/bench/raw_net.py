@@ -11,9 +11,10 @@ from ringwalker.spec.net import (
     NetFeature,
     NetHeader,
 )
-from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport_pci import VirtioPciTransport
-from ringwalker_sim.guest.virtqueue import Virtqueue
+
+from ..guest.pci import enumerate_pci
+from ..guest.transport_pci import VirtioPciTransport
+from ..guest.virtqueue import Virtqueue
 
 __all__ = ["HEADER", "RECEIVED_HEADER", "RawNet"]
 
