@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .toolchain import ToolError
 
-__all__ = ["default_image", "find_program"]
+__all__ = ["default_image", "find_program", "make_file_system"]
 
 _SIZE = 16 << 20
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
@@ -41,21 +41,20 @@ def _readme() -> str:
         return "Ringwalker\n"
 
 
-def default_image(path: Path, size: int = _SIZE) -> Path:
-    """Make an ext4 image of ``size`` bytes at ``path``, in place of what is there.
+def make_file_system(path: Path, size: int, content: Path | None = None, label: str = "ringwalker") -> Path:
+    """Make an ext4 file system of ``size`` bytes at ``path``, in place of what is there, with all that is in the
+    folder ``content``.
 
     Errors: :class:`ToolError` when mke2fs is missing or fails.
     """
     program = find_program("mke2fs")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as name,
-        tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file,
-    ):
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
         temporary = Path(file.name)
         try:
             file.truncate(size)
-            command = [program, "-q", "-F", "-t", "ext4", "-L", "ringwalker", "-d", str(_content(Path(name)))]
+            command = [program, "-q", "-F", "-t", "ext4", "-L", label, "-E", "root_owner=0:0"]
+            command += ["-d", str(content)] if content is not None else []
             done = subprocess.run([*command, file.name], capture_output=True, text=True, check=False)
             if done.returncode:
                 reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
@@ -66,3 +65,12 @@ def default_image(path: Path, size: int = _SIZE) -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     return path
+
+
+def default_image(path: Path, size: int = _SIZE) -> Path:
+    """Make an ext4 image of ``size`` bytes at ``path``, in place of what is there.
+
+    Errors: :class:`ToolError` when mke2fs is missing or fails.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        return make_file_system(path, size, _content(Path(name)))

@@ -1,0 +1,273 @@
+"""Boots a guest, runs a command in it, and brings back what it said."""
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..toolchain import ToolError
+from .channels import Channels
+from .fetch import GuestFiles
+from .initramfs import BLOCK_MODULES, build_initramfs, module_closure
+from .machine import (
+    SERIAL_PORTS,
+    OwnDisk,
+    VfioUserDevice,
+    device_options,
+    machine_options,
+    serial_options,
+)
+from .qemu import Qemu
+
+__all__ = ["GuestError", "GuestJob", "GuestResult", "GuestTimeout", "boot"]
+
+_PANIC = b"Kernel panic - not syncing"
+_EXIT_WITH_PARENT = (10, 2)
+"""The first version that can be told to end with the process that started it."""
+_TAIL_LINES = 12
+
+
+class GuestError(ToolError):
+    """The guest did not get to its end; the message has the last lines of its console."""
+
+
+class GuestTimeout(GuestError):
+    """The guest was still running when its time was up."""
+
+
+@dataclass(frozen=True)
+class GuestJob:
+    """What a guest is to do: ``command`` (for a shell) or ``interactive``.
+
+    ``root``: / is on the first disk, an ext4 file system with a userland. ``interrupt``: ``"msix"`` or
+    ``"intx"``. ``reboot``: a reboot of the guest starts it again, instead of ending it. ``timeout_s`` None:
+    no limit. ``files`` are found under /run in the guest. ``append`` goes to the kernel's command line.
+    """
+
+    command: str = "true"
+    interactive: bool = False
+    root: bool = False
+    root_mode: str = "rw"
+    interrupt: str = "msix"
+    reboot: bool = False
+    append: str = ""
+    memory_mib: int = 256
+    modules: Sequence[str] = BLOCK_MODULES
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    timeout_s: float | None = 300.0
+
+    def __post_init__(self) -> None:
+        if self.interrupt not in ("msix", "intx"):
+            raise ValueError(f"interrupt is {self.interrupt!r}; it must be 'msix' or 'intx'")
+
+    @property
+    def kernel_options(self) -> str:
+        """The kernel's command line."""
+        options = ["console=ttyS0", "panic=-1"]
+        options += ["pci=nomsi"] if self.interrupt == "intx" else []
+        options += ["quiet"] if self.interactive else []
+        options += [self.append] if self.append else []
+        return " ".join(options)
+
+
+@dataclass
+class GuestResult:
+    """``status`` is the exit status of the command; ``stdout`` and ``stderr`` are what it wrote.
+
+    ``console`` is what the kernel said, ``firmware`` what the BIOS said. ``boot_s``: seconds from the start
+    of QEMU to the last line of the boot, when the command starts; ``total_s``: to the end of QEMU.
+    ``uptimes_s``: the guest's own clock at the end of each boot.
+    """
+
+    status: int = -1
+    stdout: bytes = b""
+    stderr: bytes = b""
+    console: str = ""
+    firmware: str = ""
+    boot_s: float = 0.0
+    total_s: float = 0.0
+    uptimes_s: list[float] = field(default_factory=list)
+
+
+class _Run:
+    """What comes out of a running guest."""
+
+    def __init__(self, forward: Mapping[str, Callable[[bytes], None]]):
+        self.begin = time.monotonic()
+        self.output = {name: bytearray() for name in (*SERIAL_PORTS, "firmware")}
+        self.panicked = False
+        self.result = GuestResult()
+        self.why = ""
+        self._forward = forward
+        self._lines = 0
+        self._ended = False
+
+    def sink(self, name: str) -> Callable[[bytes], None]:
+        """The function that takes the bytes of channel ``name``."""
+
+        def take(data: bytes) -> None:
+            kept = self.output[name]
+            start = max(0, len(kept) - len(_PANIC))
+            kept += data
+            if name in self._forward:
+                self._forward[name](data)
+            if name == "state":
+                self._states()
+            elif name == "console" and kept.find(_PANIC, start) >= 0:
+                self.panicked = True
+
+        return take
+
+    def _states(self) -> None:
+        lines = self.output["state"].split(b"\n")[:-1]
+        for line in lines[self._lines :]:
+            word, _, rest = line.decode("ascii", "replace").strip().partition(" ")
+            if word == "ready":
+                self.result.boot_s = self.result.boot_s or time.monotonic() - self.begin
+                self.result.uptimes_s.append(float(rest))
+            elif word == "status":
+                number, _, self.why = rest.partition(" ")
+                self.result.status = int(number)
+                self._ended = True
+        self._lines = len(lines)
+
+    @property
+    def has_status(self) -> bool:
+        """Whether the guest has told the exit status."""
+        return self._ended
+
+    def tail(self) -> str:
+        """The last lines of the console, for messages."""
+        lines = self.output["console"].decode("utf-8", "replace").replace("\r", "").splitlines()
+        return "".join(f"\n  {line}" for line in lines[-_TAIL_LINES:] if line.strip())
+
+    def finish(self) -> GuestResult:
+        """The result, when all has arrived."""
+        self.result.total_s = time.monotonic() - self.begin
+        self.result.stdout, self.result.stderr = bytes(self.output["out"]), bytes(self.output["err"])
+        for name in ("console", "firmware"):
+            text = self.output[name].decode("utf-8", "replace").replace("\r", "")
+            setattr(self.result, name, text)
+        return self.result
+
+
+@contextlib.contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """The terminal on standard input is afterwards as it was, whatever happens."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
+
+
+def _command(
+    qemu: Qemu,
+    files: GuestFiles,
+    devices: Sequence[VfioUserDevice | OwnDisk],
+    job: GuestJob,
+    folder: Path,
+    channels: Channels,
+) -> list[str]:
+    initramfs = folder / "initramfs.gz"
+    settings = {
+        "ROOT": "/dev/vda" if job.root else "",
+        "ROOT_MODE": job.root_mode,
+        "INTERACTIVE": "1" if job.interactive else "",
+    }
+    modules = module_closure(files.modules, job.modules)
+    initramfs.write_bytes(build_initramfs(files.userland, modules, job.command, settings, files=job.files))
+    sockets = {name: channels.path(name) for name in SERIAL_PORTS}
+    firmware = str(channels.path("firmware")).replace(",", ",,")
+    return [
+        *qemu.command,
+        *machine_options(job.memory_mib),
+        *(("-run-with", "exit-with-parent=on") if qemu.version >= _EXIT_WITH_PARENT else ()),
+        *(() if job.reboot else ("-no-reboot",)),
+        *serial_options(sockets, job.interactive),
+        *("-chardev", f"socket,id=firmware,path={firmware}"),
+        *("-device", "isa-debugcon,iobase=0x402,chardev=firmware"),
+        *("-kernel", str(files.kernel), "-initrd", str(initramfs), "-append", job.kernel_options),
+        *device_options(devices),
+    ]
+
+
+def boot(
+    qemu: Qemu,
+    files: GuestFiles,
+    devices: Sequence[VfioUserDevice | OwnDisk],
+    job: GuestJob,
+    forward: Mapping[str, Callable[[bytes], None]] | None = None,
+) -> GuestResult:
+    """Boot a guest with ``devices``, do ``job``, and wait for its end.
+
+    ``forward``: functions that get the bytes of ``"out"``, ``"err"`` or ``"console"`` as they come.
+    Errors: :class:`GuestError` when the guest ends without telling a status (QEMU does not start, the kernel
+    panics, a device is lost), :class:`GuestTimeout` after ``job.timeout_s``. QEMU has ended in any case.
+    """
+    with tempfile.TemporaryDirectory(prefix="ringwalker-") as name, _terminal_kept():
+        folder = Path(name)
+        run = _Run(forward or {})
+        sinks = {channel: run.sink(channel) for channel in run.output if not _on_terminal(channel, job)}
+        with Channels(folder, sinks) as channels, open(folder / "stderr", "w+b") as errors:
+            command = _command(qemu, files, devices, job, folder, channels)
+            run.begin = time.monotonic()
+            deadline = run.begin + (job.timeout_s if job.timeout_s is not None else float(1 << 31))
+            source = None if job.interactive else subprocess.DEVNULL
+            target = None if job.interactive else subprocess.DEVNULL
+            try:
+                process = subprocess.Popen(
+                    command, stdin=source, stdout=target, stderr=errors, env=qemu.variables()
+                )
+            except OSError as error:
+                raise GuestError(f"{command[0]}: {error.strerror}") from None
+            try:
+                ended = channels.pump(process.pid, deadline, lambda: run.panicked)
+            finally:
+                _stop(process)
+            errors.seek(0)
+            said = errors.read().decode("utf-8", "replace").strip()
+        result = run.finish()
+        _judge(run, job, ended, said, process.returncode)
+        return result
+
+
+def _on_terminal(channel: str, job: GuestJob) -> bool:
+    return channel == "console" and job.interactive
+
+
+def _judge(run: _Run, job: GuestJob, ended: bool, said: str, code: int) -> None:
+    """Raise what is wrong with the end of the guest, if anything."""
+    if run.panicked:
+        raise GuestError(f"the guest's kernel panicked; the end of its console:{run.tail()}")
+    if not ended:
+        raise GuestTimeout(
+            f"the guest did not end in {job.timeout_s:g} s; the end of its console:{run.tail()}"
+        )
+    if run.why:
+        raise GuestError(f"{run.why}; the end of the guest's console:{run.tail()}")
+    if run.has_status or (job.interactive and code == 0):
+        run.result.status = max(run.result.status, 0)
+        return
+    reason = "".join(f"\n  {line}" for line in said.splitlines()[-3:])
+    if code:
+        raise GuestError(f"QEMU ended with code {code}:{reason}{run.tail()}")
+    raise GuestError(f"the guest ended without saying how its command ended:{reason}{run.tail()}")

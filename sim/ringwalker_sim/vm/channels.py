@@ -1,0 +1,99 @@
+"""The guest's serial ports as streams of bytes, and the wait for the end of the process behind them."""
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+__all__ = ["Channels"]
+
+Sink = Callable[[bytes], None]
+
+_CHUNK = 65536
+
+
+class Channels:
+    """A listening socket in ``folder`` for each name in ``sinks``, whose function gets what arrives there.
+
+    Use as a context manager; :meth:`path` goes to the other side, :meth:`pump` moves bytes.
+    """
+
+    def __init__(self, folder: Path, sinks: Mapping[str, Sink]):
+        self._folder = folder
+        self._selector = selectors.DefaultSelector()
+        self._open: set[socket.socket] = set()
+        for name, sink in sinks.items():
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(self.path(name)))
+            listener.listen(1)
+            self._register(listener, lambda item, sink=sink: self._accept(item, sink))
+
+    def path(self, name: str) -> Path:
+        """Where the channel ``name`` listens."""
+        return self._folder / f"{name}.socket"
+
+    def _register(self, item: socket.socket, action: Callable[[socket.socket], None]) -> None:
+        item.setblocking(False)
+        self._open.add(item)
+        self._selector.register(item, selectors.EVENT_READ, action)
+
+    def _close(self, item: socket.socket) -> None:
+        self._selector.unregister(item)
+        self._open.discard(item)
+        item.close()
+
+    def _accept(self, listener: socket.socket, sink: Sink) -> None:
+        connection, _ = listener.accept()
+        self._close(listener)
+        self._register(connection, lambda item: self._receive(item, sink))
+
+    def _receive(self, connection: socket.socket, sink: Sink) -> None:
+        try:
+            data = connection.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        if data:
+            sink(data)
+        else:
+            self._close(connection)
+
+    def pump(self, process: int, deadline: float, stop: Callable[[], bool]) -> bool:
+        """Hand on what arrives until the process with id ``process`` (a child) has ended and all of its
+        output is here; False when ``stop()`` said so first, or ``time.monotonic()`` passed ``deadline``.
+        """
+        watcher = os.pidfd_open(process)
+        try:
+            self._selector.register(watcher, selectors.EVENT_READ, None)
+            ended = False
+            while not ended:
+                left = deadline - time.monotonic()
+                if left <= 0 or stop():
+                    return False
+                for key, _ in self._selector.select(left):
+                    if key.data is None:
+                        ended = True
+                    else:
+                        key.data(key.fileobj)
+            self._selector.unregister(watcher)
+            while ready := self._selector.select(0):
+                for key, _ in ready:
+                    key.data(key.fileobj)
+            return True
+        finally:
+            os.close(watcher)
+
+    def close(self) -> None:
+        """Close everything."""
+        for item in tuple(self._open):
+            self._close(item)
+        self._selector.close()
+
+    def __enter__(self) -> "Channels":
+        return self
+
+    def __exit__(self, *_args: object) -> None:
+        self.close()

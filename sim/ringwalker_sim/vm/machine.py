@@ -1,0 +1,106 @@
+"""The command line of QEMU: which machine, with which devices and serial ports."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["SERIAL_PORTS", "OwnDisk", "VfioUserDevice", "device_options", "machine_options", "serial_options"]
+
+MESSAGE_TIMEOUT_MS = 3_600_000
+"""How long QEMU waits for an answer of a vfio-user device. A simulated one may be stopped in a debugger."""
+
+SERIAL_PORTS = {"console": 4, "out": 3, "err": 5, "state": 7}
+"""The serial ports ttyS0 to ttyS3 and an interrupt for each that it need not share."""
+
+
+@dataclass(frozen=True)
+class VfioUserDevice:
+    """A device behind ``socket``, on which its server listens."""
+
+    socket: Path
+
+
+@dataclass(frozen=True)
+class OwnDisk:
+    """QEMU's own virtio-blk-pci on a raw ``image``, the yardstick."""
+
+    image: Path
+    read_only: bool = False
+
+
+def _json_option(option: str, values: dict[str, object]) -> list[str]:
+    return [option, json.dumps(values, separators=(",", ":"))]
+
+
+def device_options(devices: Sequence[VfioUserDevice | OwnDisk]) -> list[str]:
+    """Options for ``devices``, in the order in which the guest finds them."""
+    options: list[str] = []
+    for number, device in enumerate(devices):
+        address = f"{number + 2:#x}"
+        if isinstance(device, VfioUserDevice):
+            values: dict[str, object] = {
+                "driver": "vfio-user-pci",
+                "socket": {"type": "unix", "path": str(device.socket)},
+                "x-msg-timeout": MESSAGE_TIMEOUT_MS,
+                "addr": address,
+            }
+        else:
+            node = f"disk{number}"
+            backend = {
+                "driver": "raw",
+                "node-name": node,
+                "read-only": device.read_only,
+                "file": {"driver": "file", "filename": str(device.image)},
+            }
+            options += _json_option("-blockdev", backend)
+            values = {
+                "driver": "virtio-blk-pci",
+                "drive": node,
+                "disable-legacy": "on",
+                "num-queues": 1,
+                "addr": address,
+            }
+        options += _json_option("-device", values)
+    return options
+
+
+def machine_options(memory_mib: int, ram_file: Path | None = None, accelerator: str = "tcg") -> list[str]:
+    """A q35 machine without any default device, whose RAM other processes can map.
+
+    ``ram_file``: a file that becomes the RAM, instead of memory that has no name.
+    """
+    size = f"{memory_mib}M"
+    backend: dict[str, object] = {"id": "ram", "size": memory_mib << 20, "share": True}
+    if ram_file is None:
+        backend["qom-type"] = "memory-backend-memfd"
+    else:
+        backend |= {"qom-type": "memory-backend-file", "mem-path": str(ram_file)}
+    return [
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-M", f"q35,accel={accelerator},memory-backend=ram", "-cpu", "max", "-m", size),
+        *_json_option("-object", backend),
+    ]
+
+
+def serial_options(sockets: dict[str, Path], interactive: bool) -> list[str]:
+    """The serial ports of :data:`SERIAL_PORTS`, each on a socket; the console on the terminal if
+    ``interactive``.
+    """
+    options: list[str] = []
+    for index, (name, interrupt) in enumerate(SERIAL_PORTS.items()):
+        if name == "console" and interactive:
+            # Control-A x ends QEMU, as everywhere; control-C goes to the guest.
+            options += ["-chardev", f"stdio,id={name},mux=on,signal=off"]
+            options += ["-mon", f"chardev={name},mode=readline"]
+        else:
+            path = str(sockets[name]).replace(",", ",,")
+            options += ["-chardev", f"socket,id={name},path={path}"]
+        values: dict[str, object] = {
+            "driver": "isa-serial",
+            "chardev": name,
+            "index": index,
+            "irq": interrupt,
+        }
+        options += _json_option("-device", values)
+    return options
