@@ -97,13 +97,14 @@ class GuestResult:
 class _Run:
     """What comes out of a running guest."""
 
-    def __init__(self, forward: Mapping[str, Callable[[bytes], None]]):
+    def __init__(self, forward: Mapping[str, Callable[[bytes], None]], mark: Callable[[str], None]):
         self.begin = time.monotonic()
         self.output = {name: bytearray() for name in (*SERIAL_PORTS, "firmware")}
         self.panicked = False
         self.result = GuestResult()
         self.why = ""
         self._forward = forward
+        self._mark = mark
         self._lines = 0
         self._ended = False
 
@@ -130,6 +131,8 @@ class _Run:
             if word == "ready":
                 self.result.boot_s = self.result.boot_s or time.monotonic() - self.begin
                 self.result.uptimes_s.append(float(rest))
+            elif word == "mark":
+                self._mark(rest)
             elif word == "status":
                 number, _, self.why = rest.partition(" ")
                 self.result.status = int(number)
@@ -216,16 +219,18 @@ def boot(
     devices: Sequence[VfioUserDevice | OwnDisk],
     job: GuestJob,
     forward: Mapping[str, Callable[[bytes], None]] | None = None,
+    mark: Callable[[str], None] = lambda _name: None,
 ) -> GuestResult:
     """Boot a guest with ``devices``, do ``job``, and wait for its end.
 
     ``forward``: functions that get the bytes of ``"out"``, ``"err"`` or ``"console"`` as they come.
+    ``mark`` is called with NAME when the guest's command runs ``mark NAME``.
     Errors: :class:`GuestError` when the guest ends without telling a status (QEMU does not start, the kernel
     panics, a device is lost), :class:`GuestTimeout` after ``job.timeout_s``. QEMU has ended in any case.
     """
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name, _terminal_kept():
         folder = Path(name)
-        run = _Run(forward or {})
+        run = _Run(forward or {}, mark)
         sinks = {channel: run.sink(channel) for channel in run.output if not _on_terminal(channel, job)}
         with Channels(folder, sinks) as channels, open(folder / "stderr", "w+b") as errors:
             command = _command(qemu, files, devices, job, folder, channels)

@@ -27,6 +27,7 @@ class OwnDisk:
 
     image: Path
     read_only: bool = False
+    serial: str = "ringwalker"
 
 
 def _json_option(option: str, values: dict[str, object]) -> list[str]:
@@ -59,6 +60,7 @@ def device_options(devices: Sequence[VfioUserDevice | OwnDisk]) -> list[str]:
                 "drive": node,
                 "disable-legacy": "on",
                 "num-queues": 1,
+                "serial": device.serial,
                 "addr": address,
             }
         options += _json_option("-device", values)

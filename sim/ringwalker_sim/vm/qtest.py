@@ -1,0 +1,236 @@
+"""A guest without a processor: the driver model does the accesses of a QEMU machine through its test socket.
+
+Ref: QEMU, docs/devel/testing/qtest.rst and the comment at the head of system/qtest.c (the protocol).
+"""
+
+import contextlib
+import mmap
+import os
+import select
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..guest.loop import Loop, StuckError
+from ..guest.port import Port
+from ..memory import GuestMemory
+from ..toolchain import ToolError
+from .machine import OwnDisk, VfioUserDevice, device_options, machine_options
+from .qemu import Qemu
+
+__all__ = ["QtestError", "QtestPort", "SharedMemory", "qtest_machine"]
+
+_RAM_MIB = 64
+_RAM_BASE = 16 << 20
+"""Where the driver's memory begins. Below 1 MiB a PC has holes; the rest is left for nobody."""
+_CONFIG_ADDRESS, _CONFIG_DATA = 0xCF8, 0xCFC
+_CONFIG_ENABLE = 1 << 31
+_LETTERS = {1: "b", 2: "w", 4: "l"}
+_POLL_S = 50e-6
+_HANG_S = 20.0
+_CONNECT_S = 30.0
+
+
+class QtestError(ToolError):
+    """QEMU did not do what the test protocol says; the message has the line or what QEMU said."""
+
+
+class SharedMemory(GuestMemory):
+    """Guest RAM that is the bytes of ``file`` from offset ``base`` to its end, at the same addresses."""
+
+    def __init__(self, file: Path, base: int):
+        size = file.stat().st_size - base
+        super().__init__(size, base)
+        with open(file, "r+b") as opened:
+            mapped = mmap.mmap(opened.fileno(), size, offset=base)
+        self.array: np.ndarray = np.frombuffer(mapped, np.uint8)
+
+
+class QtestPort(Loop, Port):
+    """A :class:`~..guest.port.Port` on the test socket of a QEMU machine, on a ``connection``.
+
+    One cycle is a microsecond of real time, so that the driver's time limits are those of a person. A message
+    of the device goes to a word of RAM, which is polled; INTA is seen where it enters the interrupt
+    controller.
+    """
+
+    clock_mhz = 1
+
+    def __init__(self, connection: socket.socket, memory: GuestMemory):
+        Loop.__init__(self)
+        self.memory = memory
+        self._connection = connection
+        self._received = b""
+        self._begin = time.monotonic()
+        self._last_event = self._begin
+        self._messages: list[tuple[np.ndarray, Callable[[], None]]] = []
+        self._intx: list[Callable[[], None]] = []
+        self._raised = 0
+        self.message_counts: list[int] = []
+        """Messages seen so far, by the order of :meth:`msi_target`."""
+
+    # --- the socket ---------------------------------------------------------------------------------------
+
+    def _line(self, timeout_s: float) -> str | None:
+        """The next line, or None after ``timeout_s``."""
+        while b"\n" not in self._received:
+            if not select.select([self._connection], [], [], timeout_s)[0]:
+                return None
+            data = self._connection.recv(65536)
+            if not data:
+                raise QtestError("QEMU has closed its test socket")
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        return line.decode()
+
+    def _note_interrupt(self, line: str) -> bool:
+        """Whether the line tells of an interrupt input; those that rise are counted."""
+        if not line.startswith("IRQ "):
+            return False
+        self._raised += line.startswith("IRQ raise")
+        return True
+
+    def command(self, *words: object) -> str:
+        """Send a command; what follows OK in the answer. Errors: :class:`QtestError`."""
+        text = " ".join(f"{word:#x}" if isinstance(word, int) else str(word) for word in words)
+        self._connection.sendall(text.encode() + b"\n")
+        while True:
+            line = self._line(_HANG_S)
+            if line is None:
+                raise QtestError(f"{text!r} was not answered in {_HANG_S:g} s")
+            if self._note_interrupt(line):
+                continue
+            if not line.startswith("OK"):
+                raise QtestError(f"{text!r} was answered with {line!r}")
+            return line[2:].strip()
+
+    # --- the loop -----------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """Microseconds since the start."""
+        return int((time.monotonic() - self._begin) * 1e6)
+
+    def advance(self, deadline: int | None) -> None:
+        """Wait until an interrupt comes, or until ``deadline``."""
+        begin = time.monotonic()
+        while not self._happened():
+            if deadline is not None:
+                if self.now() >= deadline:
+                    return
+            elif time.monotonic() - begin > _HANG_S:
+                raise StuckError(f"nothing has happened for {_HANG_S:g} s")
+            line = self._line(_POLL_S)
+            if line is not None and not self._note_interrupt(line):
+                raise QtestError(f"{line!r} came without a command")
+
+    def _happened(self) -> bool:
+        """Run the callbacks of interrupts that have come; whether there were any."""
+        due = []
+        for number, (word, callback) in enumerate(self._messages):
+            if word[0]:
+                word[0] = 0
+                self.message_counts[number] += 1
+                due.append(callback)
+        raised, self._raised = self._raised, 0
+        due += self._intx if raised else []
+        for callback in due:
+            callback()
+        return bool(due)
+
+    # --- the port -----------------------------------------------------------------------------------------
+
+    def _read(self, letter: str, address: int, size: int) -> int:
+        return int(self.command(letter + _LETTERS[size], address), 0) & (1 << 8 * size) - 1
+
+    def _select(self, bdf: int, offset: int) -> int:
+        self.command("outl", _CONFIG_ADDRESS, _CONFIG_ENABLE | bdf << 8 | offset & 0xFC)
+        return _CONFIG_DATA + (offset & 3)
+
+    async def config_read(self, bdf: int, offset: int, size: int) -> int:
+        """Read configuration space."""
+        return self._read("in", self._select(bdf, offset), size)
+
+    async def config_write(self, bdf: int, offset: int, size: int, value: int) -> None:
+        """Write configuration space."""
+        self.command("out" + _LETTERS[size], self._select(bdf, offset), value)
+
+    async def memory_read(self, address: int, size: int) -> int:
+        """Read memory space."""
+        return self._read("read", address, size)
+
+    async def memory_write(self, address: int, size: int, value: int) -> None:
+        """Write memory space; it has reached the device afterwards."""
+        self.command("write" + _LETTERS[size], address, value)
+
+    async def io_read(self, address: int, size: int) -> int:
+        """Read I/O space."""
+        return self._read("in", address, size)
+
+    async def io_write(self, address: int, size: int, value: int) -> None:
+        """Write I/O space."""
+        self.command("out" + _LETTERS[size], address, value)
+
+    def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
+        """A word of RAM, as the address of a message, and its data."""
+        buffer = self.memory.allocate(4, 4)
+        self._messages.append((buffer.array.view("<u4"), callback))
+        self.message_counts.append(0)
+        return buffer.address, len(self._messages)
+
+    def intx_handler(self, callback: Callable[[], None]) -> None:
+        """``callback`` runs whenever INTA is asserted."""
+        if not self._intx:
+            self.command("irq_intercept_in", "ioapic")
+        self._intx.append(callback)
+
+
+def _accept(listener: socket.socket, process: subprocess.Popen[bytes], errors: Path) -> socket.socket:
+    begin = time.monotonic()
+    listener.settimeout(0.1)
+    while time.monotonic() - begin < _CONNECT_S:
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            if process.poll() is None:
+                continue
+            break
+        connection.setblocking(True)
+        return connection
+    said = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+    raise QtestError(f"QEMU did not start; it said: {said[0]}")
+
+
+@contextlib.contextmanager
+def qtest_machine(qemu: Qemu, devices: Sequence[OwnDisk | VfioUserDevice]) -> Iterator[QtestPort]:
+    """A q35 machine with ``devices`` whose processor does nothing, and a port on it; ended with the block.
+
+    Its RAM, from 16 MiB on, is the port's ``memory``. Errors: :class:`QtestError` when QEMU does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="ringwalker-") as name, socket.socket(socket.AF_UNIX) as listener:
+        folder = Path(name)
+        ram, errors, path = folder / "ram", folder / "stderr", folder / "qtest.socket"
+        with open(ram, "wb") as file:
+            os.truncate(file.fileno(), _RAM_MIB << 20)
+        listener.bind(str(path))
+        listener.listen(1)
+        command = [*qemu.command, *machine_options(_RAM_MIB, ram, "qtest")]
+        command += ["-qtest", f"unix:{path}", "-qtest-log", "none", *device_options(devices)]
+        with open(errors, "wb") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=qemu.variables()
+            )
+        try:
+            with _accept(listener, process, errors) as connection:
+                yield QtestPort(connection, SharedMemory(ram, _RAM_BASE))
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,75 @@
+"""Everything that is needed before a guest can start: a QEMU, a kernel, a userland."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..toolchain import ToolError
+from .fetch import GuestFiles, fetch_guest, fetch_qemu, fetched_guest
+from .qemu import VFIO_USER_MINIMUM, Qemu, find_qemu
+
+__all__ = ["GuestSetup", "guest_setup", "kernel_version"]
+
+_VERSION_POINTER = 0x20E
+"""Where a bzImage says, less 0x200, where its version text is. Ref: Linux, Documentation/arch/x86/boot.rst."""
+_MAGIC_PLACE, _MAGIC = 0x202, b"HdrS"
+
+
+@dataclass(frozen=True)
+class GuestSetup:
+    """A QEMU, and what the guest in it is made of."""
+
+    qemu: Qemu
+    files: GuestFiles
+
+
+def kernel_version(kernel: Path) -> str:
+    """The version of a kernel for x86, such as ``6.1.0-50-cloud-amd64``. Errors: :class:`ToolError`."""
+    try:
+        head = kernel.read_bytes()[: 1 << 16]
+    except OSError as error:
+        raise ToolError(f"--kernel {kernel}: {error.strerror}") from None
+    if head[_MAGIC_PLACE - 0 : _MAGIC_PLACE + 4] != _MAGIC and head[0x202:0x206] != _MAGIC:
+        raise ToolError(f"--kernel {kernel}: not a kernel image for x86 (bzImage, vmlinuz)")
+    place = int.from_bytes(head[_VERSION_POINTER : _VERSION_POINTER + 2], "little") + 0x200
+    return head[place : head.index(b"\0", place)].decode("ascii", "replace").split()[0]
+
+
+def _other_kernel(kernel: Path, userland: Path) -> GuestFiles:
+    """The files of a guest with a kernel that somebody chose; its modules lie beside it or in /lib/modules."""
+    version = kernel_version(kernel)
+    for root in (kernel.resolve().parent.parent, Path("/")):
+        modules = root / "lib/modules" / version
+        if modules.is_dir():
+            return GuestFiles(kernel, modules, userland)
+    return GuestFiles(kernel, None, userland)
+
+
+def guest_setup(
+    *,
+    fetch: bool = False,
+    qemu: str | Path | None = None,
+    kernel: str | Path | None = None,
+    minimum: tuple[int, ...] = VFIO_USER_MINIMUM,
+    status: Callable[[str], None] | None = None,
+) -> GuestSetup:
+    """Find what a guest needs; with ``fetch``, bring what is missing into the cache first.
+
+    A named ``qemu`` or ``kernel`` is used instead of the fetched one.
+    Errors: :class:`ToolError` that says what is missing and what to do.
+    """
+    if fetch:
+        fetch_guest(status)
+    try:
+        chosen = find_qemu(qemu, minimum)
+    except ToolError:
+        if not fetch or qemu is not None:
+            raise
+        fetch_qemu(status)
+        chosen = find_qemu(None, minimum)
+    files = fetched_guest()
+    if files is None:
+        raise ToolError("there is no guest in the cache yet; give --fetch once")
+    if kernel is not None:
+        files = _other_kernel(Path(kernel), files.userland)
+    return GuestSetup(chosen, files)
