@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import cli_guest
 from .cli_options import (
     UsageError,
     add_device_options,
@@ -98,6 +99,8 @@ def build_parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="simulate a device under a guest driver")
     functions = run.add_subparsers(metavar="FUNCTION", required=True)
     _run_options(add(functions, "blk", "simulate the block device and move data", _RUN_EXAMPLES, _run_blk))
+
+    cli_guest.add_parser(commands)
 
     lspci = add(commands, "lspci", "show the function's configuration space", _LSPCI_EXAMPLES, _lspci)
     add_device_options(lspci, function=True)
@@ -262,7 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         code, text = _failure(error)
         print(f"ringwalker: {text}", file=sys.stderr)
-        return code
+        # A command whose exit code is that of something else tells its own failures apart.
+        return getattr(options, "exit_failed", code) if code == EXIT_FAILED else code
 
 
 if __name__ == "__main__":

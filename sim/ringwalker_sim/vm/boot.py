@@ -1,6 +1,7 @@
 """Boots a guest, runs a command in it, and brings back what it said."""
 
 import contextlib
+import math
 import subprocess
 import sys
 import tempfile
@@ -235,7 +236,7 @@ def boot(
         with Channels(folder, sinks) as channels, open(folder / "stderr", "w+b") as errors:
             command = _command(qemu, files, devices, job, folder, channels)
             run.begin = time.monotonic()
-            deadline = run.begin + (job.timeout_s if job.timeout_s is not None else float(1 << 31))
+            deadline = run.begin + (math.inf if job.timeout_s is None else job.timeout_s)
             source = None if job.interactive else subprocess.DEVNULL
             target = None if job.interactive else subprocess.DEVNULL
             try:
@@ -272,7 +273,8 @@ def _judge(run: _Run, job: GuestJob, ended: bool, said: str, code: int) -> None:
     if run.has_status or (job.interactive and code == 0):
         run.result.status = max(run.result.status, 0)
         return
-    reason = "".join(f"\n  {line}" for line in said.splitlines()[-3:])
+    lines = [line for line in said.splitlines() if ": warning: " not in line]
+    reason = "".join(f"\n  {line}" for line in lines[-3:])
     if code:
         raise GuestError(f"QEMU ended with code {code}:{reason}{run.tail()}")
-    raise GuestError(f"the guest ended without saying how its command ended:{reason}{run.tail()}")
+    raise GuestError(f"the guest stopped or rebooted before its command had ended:{reason}{run.tail()}")

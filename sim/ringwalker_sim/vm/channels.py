@@ -12,6 +12,7 @@ __all__ = ["Channels"]
 Sink = Callable[[bytes], None]
 
 _CHUNK = 65536
+_LONGEST_WAIT_S = 60.0
 
 
 class Channels:
@@ -73,7 +74,7 @@ class Channels:
                 left = deadline - time.monotonic()
                 if left <= 0 or stop():
                     return False
-                for key, _ in self._selector.select(left):
+                for key, _ in self._selector.select(min(left, _LONGEST_WAIT_S)):
                     if key.data is None:
                         ended = True
                     else:

@@ -1,22 +1,22 @@
 """A guest with disks: on the simulated device, or on QEMU's own for comparison."""
 
-import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig, Identity
-from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_OASIS
+from ringwalker.spec.ids import OASIS_DEVICE_BASE
 
-from ..memory import DiskImage
-from .boot import GuestJob, GuestResult, boot
+from ..memory import DiskError, DiskImage
+from ..vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
+from .boot import GuestError, GuestJob, GuestResult, boot
 from .machine import OwnDisk, VfioUserDevice
 from .setup import GuestSetup
 
-__all__ = ["LINUX_CONFIG", "Disk", "Session", "linux_config", "run_guest"]
+__all__ = ["LINUX_CONFIG", "Disk", "Mark", "Session", "linux_config", "run_guest"]
 
 LINUX_CONFIG = DeviceConfig(identity=Identity(preset="oasis"))
 """The device as today's Linux expects it."""
@@ -26,10 +26,139 @@ _LINUX_DEVICE_IDS = range(0x1000, 0x1080)
 
 
 def linux_config(config: DeviceConfig) -> DeviceConfig:
-    """``config`` with a device id that Linux's virtio-pci takes: OASIS_DEVICE_BASE and the type, if it has another
-    one. The vendor stays.
+    """``config`` with a device id that Linux's virtio-pci takes: 0x1040 and the virtio type in place of one
+    that it does not take. The vendor stays.
     """
     if config.resolved_identity.device in _LINUX_DEVICE_IDS:
         return config
     identity = replace(config.identity, device=OASIS_DEVICE_BASE + config.device_type)
     return replace(config, identity=identity)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """An image for the guest. ``config`` is the device in front of it, None: QEMU's own virtio-blk.
+
+    ``waves``: an FST file to write, where the device is simulated.
+    """
+
+    image: Path
+    config: DeviceConfig | None = LINUX_CONFIG
+    read_only: bool = False
+    waves: Path | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place that the guest's command has come to: ``seconds`` since the start, and what each simulated
+    device had counted until then (:meth:`~..vfio_user.serving.DeviceHandle.stats`).
+    """
+
+    name: str
+    seconds: float
+    devices: Sequence[Mapping[str, Any]]
+
+
+@dataclass
+class Session:
+    """What came of a guest: the ``result``, ``marks``, and what each simulated device has counted in the
+    end.
+    """
+
+    result: GuestResult
+    marks: list[Mark] = field(default_factory=list)
+    devices: list[dict[str, Any]] = field(default_factory=list)
+
+    def mark(self, name: str) -> Mark:
+        """The last mark with this name. Errors: ``KeyError``."""
+        for mark in reversed(self.marks):
+            if mark.name == name:
+                return mark
+        raise KeyError(f"the guest has set no mark {name!r}")
+
+    def figures(self) -> dict[str, Any]:
+        """The session as numbers for JSON."""
+        result = self.result
+        return {
+            "status": result.status,
+            "boot_s": result.boot_s,
+            "total_s": result.total_s,
+            "uptimes_s": result.uptimes_s,
+            "devices": self.devices,
+        }
+
+
+def _check_images(disks: Sequence[Disk]) -> None:
+    """Images that are there, that nobody uses, and each only once."""
+    for at, disk in enumerate(disks):
+        DiskImage(disk.image, read_only=disk.read_only).close()
+        for other in disks[:at]:
+            if disk.image.resolve() == other.image.resolve():
+                raise DiskError(f"{disk.image}: the same image is given twice")
+
+
+def run_guest(
+    setup: GuestSetup,
+    disks: Sequence[Disk],
+    job: GuestJob,
+    *,
+    forward: Mapping[str, Callable[[bytes], None]] | None = None,
+    progress: Callable[[str], None] | None = None,
+    others: Sequence[VfioUserDevice] = (),
+    begin: Callable[[], None] = lambda: None,
+) -> Session:
+    """Boot a guest with ``disks``, in this order /dev/vda, /dev/vdb, ...; do ``job``; wait for the end.
+
+    ``others`` are devices that something else serves; they come after ``disks``. ``begin`` is called when the
+    devices are ready, before QEMU starts. ``forward``: see :func:`~.boot.boot`. Errors:
+    :class:`~.boot.GuestError`, :class:`~..memory.DiskError`, :class:`~..toolchain.ToolError`; an error of a
+    device is named in the guest's.
+    """
+    _check_images(disks)
+    with tempfile.TemporaryDirectory(prefix="ringwalker-") as name:
+        served = [
+            ServedDevice(
+                disk.config,
+                disk.image,
+                Path(name) / f"disk{number}.socket",
+                read_only=disk.read_only,
+                waves=disk.waves,
+            )
+            for number, disk in enumerate(disks)
+            if disk.config is not None
+        ]
+        with serve_devices(served, progress=progress) as own:
+            begin()
+            return _boot(setup, [*_places(disks, own), *others], job, own, forward)
+
+
+def _places(disks: Sequence[Disk], handles: Sequence[DeviceHandle]) -> list[VfioUserDevice | OwnDisk]:
+    """What QEMU is told of ``disks``, whose simulated ones are served as ``handles``, in order."""
+    waiting = iter(handles)
+    return [
+        OwnDisk(disk.image, disk.read_only) if disk.config is None else VfioUserDevice(next(waiting).socket)
+        for disk in disks
+    ]
+
+
+def _boot(
+    setup: GuestSetup,
+    devices: Sequence[VfioUserDevice | OwnDisk],
+    job: GuestJob,
+    handles: Sequence[DeviceHandle],
+    forward: Mapping[str, Callable[[bytes], None]] | None,
+) -> Session:
+    begin = time.monotonic()
+    marks: list[Mark] = []
+
+    def mark(name: str) -> None:
+        marks.append(Mark(name, time.monotonic() - begin, [handle.stats() for handle in handles]))
+
+    try:
+        result = boot(setup.qemu, setup.files, devices, job, forward, mark)
+    except GuestError as error:
+        broken = [f"{handle.socket.name}: {handle.error}" for handle in handles if handle.error is not None]
+        if broken:
+            raise GuestError(f"a simulated device failed: {'; '.join(broken)}; {error}") from None
+        raise
+    return Session(result, marks, [handle.stats() for handle in handles])

@@ -11,7 +11,9 @@ from .qemu import VFIO_USER_MINIMUM, Qemu, find_qemu
 __all__ = ["GuestSetup", "guest_setup", "kernel_version"]
 
 _VERSION_POINTER = 0x20E
-"""Where a bzImage says, less 0x200, where its version text is. Ref: Linux, Documentation/arch/x86/boot.rst."""
+"""Where a bzImage says, less 0x200, where its version text is. Ref: Linux,
+Documentation/arch/x86/boot.rst.
+"""
 _MAGIC_PLACE, _MAGIC = 0x202, b"HdrS"
 
 
@@ -29,14 +31,16 @@ def kernel_version(kernel: Path) -> str:
         head = kernel.read_bytes()[: 1 << 16]
     except OSError as error:
         raise ToolError(f"--kernel {kernel}: {error.strerror}") from None
-    if head[_MAGIC_PLACE - 0 : _MAGIC_PLACE + 4] != _MAGIC and head[0x202:0x206] != _MAGIC:
+    if head[_MAGIC_PLACE : _MAGIC_PLACE + len(_MAGIC)] != _MAGIC:
         raise ToolError(f"--kernel {kernel}: not a kernel image for x86 (bzImage, vmlinuz)")
     place = int.from_bytes(head[_VERSION_POINTER : _VERSION_POINTER + 2], "little") + 0x200
     return head[place : head.index(b"\0", place)].decode("ascii", "replace").split()[0]
 
 
 def _other_kernel(kernel: Path, userland: Path) -> GuestFiles:
-    """The files of a guest with a kernel that somebody chose; its modules lie beside it or in /lib/modules."""
+    """The files of a guest with a kernel that somebody chose; its modules lie beside it or in
+    /lib/modules.
+    """
     version = kernel_version(kernel)
     for root in (kernel.resolve().parent.parent, Path("/")):
         modules = root / "lib/modules" / version

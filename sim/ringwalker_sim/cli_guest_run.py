@@ -1,0 +1,185 @@
+"""What the command ``guest`` does."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rich.console import Console
+from rich.table import Table
+
+from ringwalker.config import DeviceConfig
+
+from .cli_options import UsageError, check_output, device_config
+from .cli_report import status_line, write_json
+from .cli_run import RUN_FOLDER
+from .cli_waves import note_config
+from .images import default_image, make_file_system
+from .vm.benchmark import compare_disks
+from .vm.boot import GuestJob, GuestTimeout
+from .vm.machine import VfioUserDevice
+from .vm.qemu import VFIO_USER_MINIMUM
+from .vm.session import Disk, linux_config, run_guest
+from .vm.setup import GuestSetup, guest_setup
+
+__all__ = ["EXIT_TIMEOUT", "guest_command"]
+
+EXIT_TIMEOUT = 124
+"""The guest was stopped when its time was up."""
+
+_TIMEOUT_S = 600.0
+_LEAST_MEMORY = 128 << 20
+"""Less, and the kernel does not start."""
+
+
+def guest_command(options: argparse.Namespace) -> int:
+    """``ringwalker guest``: the exit code."""
+    for name in ("waves", "console", "json"):
+        check_output(f"--{name}", getattr(options, name))
+    if options.waves and (Path(options.waves).suffix != ".fst" or options.own_device):
+        why = "QEMU's own device has no signals" if options.own_device else "the name must end with .fst"
+        raise UsageError(f"--waves {options.waves}: {why}")
+    if options.compare and (options.interactive or options.own_device or options.socket):
+        raise UsageError("--compare goes with --image and --run only")
+    if not (options.run or options.interactive or options.compare):
+        raise UsageError("nothing to do: give --run CMD, --interactive or --compare")
+    try:
+        return _compare(options) if options.compare else _run(options)
+    except GuestTimeout as error:
+        print(f"ringwalker: {error}", file=sys.stderr)
+        return EXIT_TIMEOUT
+
+
+def _setup(options: argparse.Namespace) -> GuestSetup:
+    def say(text: str) -> None:
+        print(f"ringwalker: {text}", file=sys.stderr, flush=True)
+
+    return guest_setup(
+        fetch=options.fetch,
+        qemu=options.qemu,
+        kernel=options.kernel,
+        minimum=(0,) if options.own_device else VFIO_USER_MINIMUM,
+        status=say,
+    )
+
+
+def _config(options: argparse.Namespace) -> DeviceConfig:
+    """The device that was asked for, with an identity that Linux can be brought to take."""
+    if options.preset is None and options.config is None:
+        options.preset = "oasis"
+    config = device_config(options)
+    taken = linux_config(config)
+    if taken != config:
+        old, new = config.resolved_identity, taken.resolved_identity
+        print(
+            f"ringwalker: Linux never takes device id {old.device:#06x}; it is {new.device:#06x} here. Bind "
+            f"it with: echo {new.vendor:x} {new.device:x} > /sys/bus/pci/drivers/virtio-pci/new_id",
+            file=sys.stderr,
+        )
+    return taken
+
+
+def _disks(options: argparse.Namespace, setup: GuestSetup) -> list[Disk]:
+    config = None if options.own_device else _config(options)
+    images = [Path(name) for name in options.image]
+    if options.make_root:
+        path = Path(options.make_root)
+        if path.exists():
+            raise UsageError(f"--make-root {path}: it exists; boot from it with --root --image {path}")
+        if not path.parent.is_dir():
+            raise UsageError(f"--make-root {path}: there is no folder {path.parent}")
+        images.insert(0, make_file_system(path, options.root_size, setup.files.userland, "root"))
+    if not images and not options.socket:
+        images.append(default_image(RUN_FOLDER / "disk.img"))
+        print(f"made {images[0]}, a small ext4 image", file=sys.stderr)
+    waves = [Path(options.waves)] if options.waves and images else []
+    if waves and config is not None:
+        note_config(waves[0], config)
+    return [Disk(image, config, options.read_only, waves.pop() if waves else None) for image in images]
+
+
+def _job(options: argparse.Namespace) -> GuestJob:
+    limit = options.timeout or (None if options.interactive else _TIMEOUT_S)
+    if options.memory % (1 << 20) or options.memory < _LEAST_MEMORY:
+        raise UsageError(
+            f"--memory is {options.memory}; it must be whole MiB, at least {_LEAST_MEMORY >> 20}M"
+        )
+    return GuestJob(
+        command=options.run or "true",
+        interactive=options.interactive,
+        root=bool(options.root or options.make_root),
+        root_mode="ro,noload" if options.read_only else "rw",
+        interrupt=options.interrupt,
+        reboot=options.reboot,
+        append=options.append,
+        memory_mib=options.memory >> 20,
+        timeout_s=limit,
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    job = _job(options)
+    setup = _setup(options)
+    disks = _disks(options, setup)
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as spinner:
+        status = spinner.enter_context(status_line("building the device"))
+        streams: dict[str, BinaryIO] = {"out": sys.stdout.buffer, "err": sys.stderr.buffer}
+        if options.console == "-":
+            streams["console"] = sys.stderr.buffer
+        elif options.console:
+            streams["console"] = stack.enter_context(open(options.console, "wb"))
+        session = run_guest(
+            setup,
+            disks,
+            job,
+            forward={name: _writer(stream, spinner.close) for name, stream in streams.items()},
+            progress=status,
+            others=[VfioUserDevice(Path(name)) for name in options.socket],
+            begin=spinner.close if options.interactive else lambda: status("booting"),
+        )
+    if options.json:
+        write_json(
+            options.json, {"qemu": setup.qemu.name, "kernel": setup.files.kernel.name, **session.figures()}
+        )
+    return session.result.status
+
+
+def _compare(options: argparse.Namespace) -> int:
+    job = _job(options)
+    setup = _setup(options)
+    with status_line("starting") as status:
+        result = compare_disks(setup, _disks(options, setup), job, status)
+    if options.json:
+        write_json(options.json, {"qemu_version": setup.qemu.name, **result})
+    _print_comparison(result, options.json)
+    return 0
+
+
+def _print_comparison(result: Mapping[str, Any], json_name: str | None) -> None:
+    table = Table(title="the same guest on two disks")
+    table.add_column("")
+    for title in ("QEMU", "ringwalker", "ratio"):
+        table.add_column(title, justify="right")
+    theirs, ours = result["qemu"], result["ringwalker"]
+    for title, key, form in (
+        ("boot to the last line, s", "boot_s", ".2f"),
+        ("from start to end, s", "total_s", ".2f"),
+        ("sequential read, MB/s", "read_mb_s", ".1f"),
+    ):
+        ratio = ours[key] / theirs[key]
+        table.add_row(title, f"{theirs[key]:{form}}", f"{ours[key]:{form}}", f"{ratio:.2f}")
+    table.add_row("sequential read, cycles a byte", "", f"{ours['cycles_per_byte']:.4f}", "")
+    Console(stderr=json_name == "-", highlight=False).print(table)
+
+
+def _writer(stream: BinaryIO, before: Callable[[], None]) -> Callable[[bytes], None]:
+    """Writes bytes at once, after ``before()``, which clears the terminal of what else is there."""
+
+    def write(data: bytes) -> None:
+        before()
+        stream.write(data)
+        stream.flush()
+
+    return write
