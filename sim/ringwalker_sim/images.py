@@ -42,8 +42,8 @@ def _readme() -> str:
 
 
 def make_file_system(path: Path, size: int, content: Path | None = None, label: str = "ringwalker") -> Path:
-    """Make an ext4 file system of ``size`` bytes at ``path``, in place of what is there, with all that is in the
-    folder ``content``.
+    """Make an ext4 file system of ``size`` bytes at ``path``, in place of what is there, with all that is in
+    the folder ``content``.
 
     Errors: :class:`ToolError` when mke2fs is missing or fails.
     """

@@ -20,7 +20,7 @@ from .observation import disk_content, observe
 from .qemu import Qemu
 from .qtest import qtest_machine
 
-__all__ = ["DIFFERENCES", "Comparison", "Difference", "compare", "document"]
+__all__ = ["DIFFERENCES", "Comparison", "Difference", "compare", "document", "judge"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,8 @@ class Comparison:
     missing: list[str]
 
 
-def _judge(theirs: Mapping[str, Any], ours: Mapping[str, Any], interrupt: str) -> Comparison:
+def judge(theirs: Mapping[str, Any], ours: Mapping[str, Any], interrupt: str) -> Comparison:
+    """Hold two tables of :func:`~.observation.observe`, QEMU's and ours, against :data:`DIFFERENCES`."""
     expected = {
         pattern: values
         for item in DIFFERENCES
@@ -205,7 +206,7 @@ def compare(qemu: Qemu, interrupt: str = "msix") -> Comparison:
         config = DeviceConfig(identity=Identity(preset="oasis"))
         with DiskImage(paths[1]) as disk, open_engine("native", config, memory, disk) as port:
             ours = port.run(observe(port, interrupt))
-        result = _judge(theirs, ours, interrupt)
+        result = judge(theirs, ours, interrupt)
         if paths[0].read_bytes() != paths[1].read_bytes():
             result.unexplained.append("the contents of the two disks differ in the end")
         return result

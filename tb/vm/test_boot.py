@@ -1,0 +1,105 @@
+"""Short boots of a real guest: the command line, its streams and its failures."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from ringwalker_sim import cli
+from ringwalker_sim.images import make_file_system
+from ringwalker_sim.memory import DiskImage
+from ringwalker_sim.toolchain import ToolError
+from ringwalker_sim.vm.boot import GuestError, GuestJob, GuestTimeout, boot
+from ringwalker_sim.vm.setup import GuestSetup, guest_setup, kernel_version
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return make_file_system(tmp_path / "disk.img", 8 << 20)
+
+
+def test_a_command_in_the_guest_reads_the_whole_simulated_disk(
+    setup: GuestSetup, image: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    figures = tmp_path / "figures.json"
+    command = "md5sum /dev/vda; echo seen >&2; printf '\\0\\377\\r\\n'; exit 37"
+    code = cli.main(["guest", "--image", str(image), "--run", command, "--json", str(figures)])
+    out, err = capfdbinary.readouterr()
+    digest = hashlib.md5(image.read_bytes()).hexdigest()
+    assert out == f"{digest}  /dev/vda\n".encode() + b"\0\xff\r\n"
+    assert err == b"seen\n"
+    assert code == 37
+    found = json.loads(figures.read_text())
+    assert (found["status"], found["qemu"]) == (37, setup.qemu.name)
+    assert found["devices"][0]["storage_reads"] >= (8 << 20) // 4096
+    assert found["devices"][0]["msix"] > 0
+    assert found["devices"][0]["violations"] == 0
+    assert 0 < found["boot_s"] < found["total_s"]
+
+
+def test_a_guest_that_takes_too_long_is_stopped(setup: GuestSetup) -> None:
+    with pytest.raises(GuestTimeout, match=r"did not end in 1\.5 s; the end of its console"):
+        boot(setup.qemu, setup.files, [], GuestJob("true", timeout_s=1.5))
+
+
+def test_a_qemu_that_cannot_start_is_quoted(setup: GuestSetup) -> None:
+    with pytest.raises(GuestError, match=r"QEMU ended with code 1:\n.*qemu"):
+        boot(setup.qemu, setup.files, [], GuestJob("true", memory_mib=0, timeout_s=20))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "nothing to do: give --run CMD, --interactive or --compare"),
+        (["--run", "true", "--waves", "x.vcd"], "the name must end with .fst"),
+        (["--run", "true", "--own-device", "--waves", "x.fst"], "QEMU's own device has no signals"),
+        (["--interactive", "--compare"], "--compare goes with --image and --run only"),
+        (["--run", "true", "--memory", "1000k"], "--memory is 1024000; it must be whole MiB"),
+        (["--run", "true", "--console", "/nowhere/x"], "there is no folder /nowhere"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["guest", *words]) == cli.EXIT_USAGE
+    assert message in capsys.readouterr().err
+
+
+def test_images_that_cannot_be_used_are_named(
+    setup: GuestSetup, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["guest", "--run", "true", "--image", str(image)]
+    with DiskImage(image):
+        assert cli.main(arguments) == cli.EXIT_USAGE
+    assert f"{image}: another process is using the image" in capsys.readouterr().err
+    assert cli.main([*arguments, "--image", str(image)]) == cli.EXIT_USAGE
+    assert "given twice" in capsys.readouterr().err
+    assert cli.main(["guest", "--run", "true", "--image", "absent.img"]) == cli.EXIT_USAGE
+    assert "absent.img: No such file" in capsys.readouterr().err
+    assert cli.main([*arguments, "--make-root", str(image)]) == cli.EXIT_USAGE
+    assert f"--make-root {image}: it exists; boot from it with --root" in capsys.readouterr().err
+
+
+def test_failures_before_the_guest_have_an_exit_code_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "qemu"
+    old.write_text("#!/bin/sh\necho QEMU emulator version 9.2.0\n")
+    old.chmod(0o755)
+    assert cli.main(["guest", "--run", "true", "--qemu", str(old)]) == 125
+    assert "QEMU 9.2.0" in capsys.readouterr().err
+
+
+def test_a_kernel_says_its_version_and_finds_its_modules(setup: GuestSetup, tmp_path: Path) -> None:
+    kernel = setup.files.kernel
+    version = kernel_version(kernel)
+    assert kernel.name == f"vmlinuz-{version}"
+    assert guest_setup(kernel=kernel).files.modules == setup.files.modules
+    lonely = tmp_path / "boot/vmlinuz"
+    lonely.parent.mkdir()
+    lonely.write_bytes(kernel.read_bytes())
+    assert guest_setup(kernel=lonely).files.modules is None
+    lonely.write_bytes(b"not a kernel" * 1000)
+    with pytest.raises(ToolError, match="not a kernel image for x86"):
+        guest_setup(kernel=lonely)

@@ -1,0 +1,53 @@
+"""QEMU's command line."""
+
+import itertools
+import json
+from pathlib import Path
+
+from ringwalker_sim.vm.machine import (
+    OwnDisk,
+    VfioUserDevice,
+    device_options,
+    machine_options,
+    serial_options,
+)
+
+
+def pairs(options: list[str]) -> list[tuple[str, dict]]:
+    """The options whose values are JSON."""
+    both = itertools.pairwise(options)
+    return [(name, json.loads(value)) for name, value in both if value.startswith("{")]
+
+
+def test_devices_come_in_order_each_at_its_own_address() -> None:
+    options = pairs(
+        device_options([VfioUserDevice(Path("/x,y=z")), OwnDisk(Path("a,b.img"), read_only=True)])
+    )
+    (_, first), (kind, backend), (_, second) = options
+    assert first["driver"] == "vfio-user-pci"
+    assert first["socket"] == {"type": "unix", "path": "/x,y=z"}
+    assert first["x-msg-timeout"] >= 3_600_000
+    assert (kind, backend["file"]["filename"], backend["read-only"]) == ("-blockdev", "a,b.img", True)
+    assert (second["driver"], second["drive"]) == ("virtio-blk-pci", backend["node-name"])
+    assert first["addr"] != second["addr"]
+
+
+def test_ram_can_be_mapped_by_others(tmp_path: Path) -> None:
+    ((_, anonymous),) = pairs(machine_options(64))
+    assert (anonymous["qom-type"], anonymous["share"], anonymous["size"]) == (
+        "memory-backend-memfd",
+        True,
+        64 << 20,
+    )
+    ((_, named),) = pairs(machine_options(64, tmp_path / "ram"))
+    assert named["mem-path"] == str(tmp_path / "ram")
+
+
+def test_serial_ports_share_no_interrupt() -> None:
+    sockets = {name: Path(f"/s/{name}") for name in ("console", "out", "err", "state")}
+    plain = [values for _, values in pairs(serial_options(sockets, interactive=False))]
+    assert [values["chardev"] for values in plain] == ["console", "out", "err", "state"]
+    assert len({values["irq"] for values in plain}) == 4
+    options = serial_options(sockets, interactive=True)
+    assert "stdio,id=console,mux=on,signal=off" in options
+    assert not any("/s/console" in option for option in options)
