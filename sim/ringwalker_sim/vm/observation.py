@@ -177,6 +177,8 @@ class _Observer:
         self.seen["16 reads: data"] = _digest(b"".join(chain.data.array.tobytes() for chain in chains))
         while vq.get_buf():
             pass
+        # Interrupts that are still on their way are served before anybody looks at the registers.
+        await self.port.sleep(SETTLE_CYCLES // 4)
 
 
 async def _by_the_book(port: Port, pci: PciDevice, interrupt: str) -> dict[str, Any]:
