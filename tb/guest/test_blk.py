@@ -14,9 +14,9 @@ from ringwalker_sim.guest import blk as blk_module
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, VirtioDeviceId
 from ringwalker_sim.guest.errors import BindError, DeviceError, RequestError, RequestTimeout
-from ringwalker_sim.guest.memory_device import MemoryTransport
 from ringwalker_sim.guest.memory_port import MemoryPort
 from ringwalker_sim.guest.pci import enumerate_pci
+from ringwalker_sim.guest.transport_memory import MemoryTransport
 from ringwalker_sim.guest.transport_pci import VirtioPciTransport
 from ringwalker_sim.memory import GuestMemory
 
@@ -38,7 +38,7 @@ class Machine:
 
     async def bind(self, ids: Any = ()) -> BlkDevice:
         if self.kind == "direct":
-            self.transport = MemoryTransport(self.model, VirtioDeviceId(0x5000, 2, 0x5000, 2, 0x010000))
+            self.transport = MemoryTransport(self.port.rings, VirtioDeviceId(0x5000, 2, 0x5000, 2, 0x010000))
         else:
             (pci,) = await enumerate_pci(self.port)
             self.transport = await VirtioPciTransport.bind(pci, self.kind)
@@ -48,8 +48,7 @@ class Machine:
 
     async def unbind(self) -> None:
         await self.bus.unregister_virtio_device(self.transport.device)
-        if self.kind != "direct":
-            await self.transport.unbind()
+        await self.transport.unbind()
 
     def run(self, test: Callable[[BlkDevice], Coroutine[Any, Any, Any]]) -> Any:
         """Bind the driver, run ``test``, take everything down; no guest memory may be left in use."""
@@ -276,13 +275,13 @@ def expect_failure(machine: Machine, message: str, kind: type[Exception] = Devic
 )
 def test_a_device_that_lies_in_the_used_ring(mangle: Any, message: str) -> None:
     machine = Machine()
-    machine.model.mangle = mangle
+    machine.port.rings.mangle = mangle
     expect_failure(machine, message)
 
 
 def test_after_a_lie_the_disk_is_not_used_any_more() -> None:
     machine = Machine()
-    machine.model.mangle = lambda head, written: (head + 1, written)
+    machine.port.rings.mangle = lambda head, written: (head + 1, written)
 
     async def body(disk: BlkDevice) -> None:
         for _ in range(2):
@@ -294,13 +293,13 @@ def test_after_a_lie_the_disk_is_not_used_any_more() -> None:
 
 def test_a_device_that_jumps_with_the_used_index() -> None:
     machine = Machine()
-    machine.model.written_index = lambda index: index + 7
+    machine.port.rings.written_index = lambda index: index + 7
     expect_failure(machine, "used index is 8, 8 after the last one seen")
 
 
 def test_a_device_that_writes_no_status() -> None:
     machine = Machine()
-    machine.model._execute = lambda _readable, _writable: 0  # type: ignore[method-assign]
+    machine.model._execute = lambda _readable, _room: (np.empty(0, np.uint8), b"")  # type: ignore[method-assign]
     expect_failure(machine, "used without a status")
 
 
@@ -314,7 +313,7 @@ def test_a_device_that_invents_a_status() -> None:
 def test_a_device_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blk_module, "TIMEOUT_CYCLES", 1000)
     machine = Machine()
-    machine.model.doorbell = lambda _index: None  # type: ignore[method-assign]
+    machine.port.rings.doorbell = lambda _index: None  # type: ignore[method-assign]
     expect_failure(machine, "IN at sector 0 was not answered in 1000 cycles", RequestTimeout)
 
 
@@ -352,11 +351,11 @@ def test_a_device_that_cannot_be_used(breaks: str) -> None:
         port._common = lambda _name: 0xFF  # type: ignore[method-assign]
         port.sleep = _no_sleep  # type: ignore[method-assign]
     else:
-        model.queues.clear()
+        port.rings.queues.clear()
     with pytest.raises((BindError, RequestTimeout), match=message):
         port.run(machine.bind())
     if breaks in ("version", "features"):
-        assert port.face.status & DeviceStatus.FAILED
+        assert port.model.status & DeviceStatus.FAILED
 
 
 async def _no_sleep(_cycles: int) -> None:

@@ -119,8 +119,8 @@ def test_each_vector_runs_its_own_callback() -> None:
     arrived: list[int] = []
     port.run(device.enable_msix([lambda vector=vector: arrived.append(vector) for vector in range(4)]))
     for vector in (2, 0, 3):
-        port.model.queues[0].vector = vector
-        port.model.notify(0)
+        port.rings.queues[0].vector = vector
+        port.rings.notify(0)
         port.run(port.sleep(10))
     assert arrived == [2, 0, 3]
     assert port.space.command() & Command.INTX_DISABLE

@@ -18,7 +18,7 @@ from ringwalker.spec.ring import (
     UsedElement,
 )
 from ringwalker_sim.guest.errors import DeviceError
-from ringwalker_sim.guest.virtqueue import Virtqueue
+from ringwalker_sim.guest.split_queue import QueueControl, SplitVirtqueue
 from ringwalker_sim.memory import GuestMemory
 
 
@@ -34,7 +34,7 @@ def run(coroutine: Any) -> Any:
 class Peer:
     """The device, which reads and writes the rings through memory only."""
 
-    def __init__(self, memory: GuestMemory, vq: Virtqueue):
+    def __init__(self, memory: GuestMemory, vq: SplitVirtqueue):
         self.memory, self.vq = memory, vq
         self.seen = self.used = 0
 
@@ -81,8 +81,8 @@ def memory() -> GuestMemory:
     return GuestMemory(1 << 20)
 
 
-def make(memory: GuestMemory, size: int = 8, **arguments: Any) -> tuple[Virtqueue, Peer]:
-    vq = Virtqueue(memory, size, **arguments)
+def make(memory: GuestMemory, size: int = 8, **arguments: Any) -> tuple[SplitVirtqueue, Peer]:
+    vq = SplitVirtqueue(memory, size, **arguments)
     return vq, Peer(memory, vq)
 
 
@@ -167,16 +167,17 @@ def test_add_buf_refuses_what_cannot_be(memory: GuestMemory) -> None:
     assert vq.add_buf([piece] * 2, 2, 0, 1) == -errno.ENOSPC
     assert vq.num_free == 1
     with pytest.raises(ValueError, match="size is 6"):
-        Virtqueue(memory, 6)
+        SplitVirtqueue(memory, 6)
 
 
 def test_kick_is_not_sent_when_the_device_does_not_want_it(memory: GuestMemory) -> None:
     sent: list[int] = []
 
-    async def notify(vq: Virtqueue) -> None:
-        sent.append(vq.index)
+    class Control(QueueControl):
+        async def notify(self, vq: SplitVirtqueue) -> None:
+            sent.append(vq.index)
 
-    vq, peer = make(memory, index=3, notify=notify)
+    vq, peer = make(memory, index=3, control=Control())
     vq.add_buf([(0, 1)], 1, 0, "a")
     run(vq.kick())
     memory.struct_view(vq.device_address, RingHeader)[0]["flags"] = USED_F_NO_NOTIFY
@@ -190,7 +191,7 @@ def test_callback_that_returns_false_is_suppressed_until_restart(memory: GuestMe
     answers = [True, False, True]
     calls: list[int] = []
 
-    def callback(_vq: Virtqueue) -> bool:
+    def callback(_vq: SplitVirtqueue) -> bool:
         calls.append(len(calls))
         return answers[len(calls) - 1]
 
@@ -264,11 +265,11 @@ def test_a_used_index_that_is_too_far_is_caught(memory: GuestMemory, index: int)
 
 
 def test_shutdown_gives_the_tokens_back_in_order(memory: GuestMemory) -> None:
-    async def stop(vq: Virtqueue) -> bool:
-        vq.reset()
-        return True
+    class Control(QueueControl):
+        async def quiesce(self, vq: SplitVirtqueue) -> bool:
+            return True
 
-    vq, peer = make(memory, stop=stop)
+    vq, peer = make(memory, control=Control())
     for token in "abcd":
         vq.add_buf([(0, 1)], 0, 1, token)
     run(vq.kick())

@@ -200,7 +200,7 @@ def test_help_has_examples(command: tuple[str, ...], capsys: pytest.CaptureFixtu
 def test_wrong_data_is_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ringwalker_sim.guest.memory_device import BlkModel
+    from ringwalker_sim.guest.models.blk import BlkModel
 
     answer = BlkModel._answer
 
@@ -218,9 +218,10 @@ def test_wrong_data_is_exit_code_1(
 def test_a_device_that_fails_is_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ringwalker_sim.guest.memory_device import BlkModel
+    from ringwalker_sim.guest.models.ring_server import RingServer
 
-    monkeypatch.setattr(BlkModel, "_execute", lambda self, readable, writable: 1 / 0 if not self else 10**6)
+    finish = RingServer.finish
+    monkeypatch.setattr(RingServer, "finish", lambda self, request, _written: finish(self, request, 10**6))
     image()
     assert run("--image", "disk.img") == 1
     error = capsys.readouterr().err

@@ -11,8 +11,8 @@ import pytest
 from ringwalker.config import BlkConfig, DeviceConfig, Identity
 from ringwalker_sim import pump as pump_module
 from ringwalker_sim.guest.errors import BindError, RequestTimeout
-from ringwalker_sim.guest.memory_device import BlkModel
 from ringwalker_sim.guest.memory_port import MemoryPort
+from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.memory import DiskImage, GuestMemory
 from ringwalker_sim.phases import Synthetic
 from ringwalker_sim.workload import WORKLOADS, Workload, WorkloadError, run_job
@@ -61,13 +61,13 @@ def test_the_seed_decides_everything() -> None:
 def test_depth_is_what_is_in_flight() -> None:
     waiting = most = 0
     port = machine()
-    visit, use = port.model._visit, port.model._use
+    visit, use = port.rings._visit, port.rings._use
 
     def count_visit(index: int) -> None:
         nonlocal waiting, most
-        before = port.model.queues[index].last_avail
+        before = port.rings.queues[index].last_avail
         visit(index)
-        waiting += (port.model.queues[index].last_avail - before) & 0xFFFF
+        waiting += (port.rings.queues[index].last_avail - before) & 0xFFFF
         most = max(most, waiting)
 
     def count_use(*arguments: int) -> None:
@@ -75,7 +75,7 @@ def test_depth_is_what_is_in_flight() -> None:
         waiting -= 1
         use(*arguments)
 
-    port.model._visit, port.model._use = count_visit, count_use  # type: ignore[method-assign]
+    port.rings._visit, port.rings._use = count_visit, count_use  # type: ignore[method-assign]
     run(port, workload={"kind": "randread", "requests": 200, "queue_depth": 13})
     assert most == 13
 
@@ -186,16 +186,16 @@ def stray_write(model: BlkModel) -> None:
 
 def overrun(model: BlkModel) -> None:
     """A read writes a byte after the buffer."""
-    chain = model._chain
+    rings = model.server
+    chain = rings._chain
 
     def broken(*arguments: Any) -> Any:
         readable, writable = chain(*arguments)
         if len(writable) == 2:
-            address = writable[0].ctypes.data - model.memory.array.ctypes.data + len(writable[0])
-            model.memory.array[address] ^= 1
+            rings.memory.array[sum(writable[0])] ^= 1
         return readable, writable
 
-    model._chain = broken  # type: ignore[method-assign]
+    rings._chain = broken
 
 
 def forgotten_data(model: BlkModel) -> None:
@@ -207,12 +207,8 @@ def forgotten_data(model: BlkModel) -> None:
         got, status = answer(kind, sector, data, room)
         return (got[:0], status) if kind == 0 and next(turn) % 2 else (got, status)
 
-    def whole(readable: Any, writable: Any) -> int:
-        execute(readable, writable)
-        return sum(len(piece) for piece in writable)
-
-    execute = model._execute
-    model._answer, model._execute = broken, whole  # type: ignore[method-assign]
+    model._answer = broken  # type: ignore[method-assign]
+    model.server.mangle = lambda head, written: (head, written or 513)
 
 
 def test_reads_that_leave_the_right_data_of_before_are_found_out() -> None:
@@ -288,8 +284,8 @@ def test_failed_requests_are_counted() -> None:
 def test_a_device_that_stops_answering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump_module, "TIMEOUT_CYCLES", 5000)
     port = machine()
-    doorbell, calls = port.model.doorbell, iter(range(10))
-    port.model.doorbell = lambda index: doorbell(index) if next(calls, None) is not None else None  # type: ignore
+    doorbell, calls = port.rings.doorbell, iter(range(10))
+    port.rings.doorbell = lambda index: doorbell(index) if next(calls, None) is not None else None  # type: ignore
     with pytest.raises(RequestTimeout, match="requests ended in 5000 cycles"):
         port.run(run_job(port, {"workload": {"kind": "randread", "requests": 1000, "queue_depth": 1}}))
 

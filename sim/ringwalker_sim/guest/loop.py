@@ -8,7 +8,7 @@ An engine derives from :class:`Loop`, supplies :meth:`Loop.now` and :meth:`Loop.
 import heapq
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 __all__ = ["Future", "Loop", "LoopEvent", "LoopTask", "StuckError"]
@@ -86,12 +86,21 @@ class LoopEvent:
         return False
 
 
+class _Action:
+    """Something to do when a timer ends."""
+
+    __slots__ = ("set",)
+
+    def __init__(self, action: Callable[[], None]):
+        self.set = lambda _value: action()
+
+
 class _Timer:
     __slots__ = ("future", "loop")
 
-    def __init__(self, loop: "Loop", future: Future):
+    def __init__(self, loop: "Loop", future: Future | _Action):
         self.loop = loop
-        self.future: Future | None = future
+        self.future: Future | _Action | None = future
 
     def cancel(self) -> None:
         if self.future is not None:
@@ -202,6 +211,10 @@ class Loop(ABC):
         self._call_at(self.now() + cycles, future)
         await future
 
+    def schedule(self, cycles: int, action: Callable[[], None]) -> None:
+        """Do ``action`` in ``cycles``. What it raises, :meth:`run` raises."""
+        self._call_at(self.now() + cycles, _Action(action))
+
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run ``coroutine`` to its end and give its result; what it started and left running is ended.
 
@@ -255,7 +268,7 @@ class Loop(ABC):
         for _ in range(len(ready)):
             ready.popleft()._step()
 
-    def _call_at(self, cycle: int, future: Future) -> _Timer:
+    def _call_at(self, cycle: int, future: Future | _Action) -> _Timer:
         timer = _Timer(self, future)
         self._timer_number += 1
         heapq.heappush(self._timers, (cycle, self._timer_number, timer))

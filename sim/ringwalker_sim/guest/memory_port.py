@@ -1,11 +1,10 @@
 """A whole machine in plain Python: a port with a virtio block device behind a PCI function, without RTL.
 
-Time is a list of what happens when. Configuration space is that of the device's own tables.
+Configuration space is that of the device's own tables.
 """
 
-import heapq
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +20,9 @@ from ringwalker.spec.common import (
     NO_VECTOR,
     NOTIFY_BASE,
     NOTIFY_MULTIPLIER,
-    DeviceStatus,
     IsrBit,
 )
-from ringwalker.spec.features import Feature
+from ringwalker.spec.fields import FIELDS_BASE
 from ringwalker.spec.pci import (
     HEADER,
     MSIX_CAPABILITY,
@@ -34,12 +32,14 @@ from ringwalker.spec.pci import (
     MsixControl,
     Status,
 )
-from ringwalker.spec.registers import RegisterTable
+from ringwalker.spec.registers import Access, RegisterTable
 
 from ..memory import GuestMemory
-from .loop import Loop, StuckError
-from .memory_device import BlkModel
-from .port import Port, make_bdf
+from .models.blk import BlkModel
+from .models.field_image import FieldImage
+from .models.ring_server import RingServer
+from .port import make_bdf
+from .software_port import SoftwarePort
 
 __all__ = ["MemoryPort"]
 
@@ -103,75 +103,57 @@ class _Face:
 
     device_feature_select: int = 0
     driver_feature_select: int = 0
-    driver_features: int = 0
     config_msix_vector: int = NO_VECTOR
-    status: int = 0
     queue_select: int = 0
 
 
-class MemoryPort(Loop, Port):
+class MemoryPort(SoftwarePort):
     """A port whose device is a :class:`BlkModel`, ``model``, on ``disk`` behind the function of ``config``.
 
-    Other arguments go to the model. ``accesses`` counts reads and writes of the device by kind.
+    ``rings`` serves its queues. ``ring_reset``, ``latency``, ``jitter`` and ``seed`` go to the model.
+    ``accesses`` counts reads and writes of the device by kind.
     """
 
     def __init__(
-        self, config: DeviceConfig, memory: GuestMemory, disk: np.ndarray, bdf: int = make_bdf(1, 0), **model
+        self,
+        config: DeviceConfig,
+        memory: GuestMemory,
+        disk: np.ndarray,
+        bdf: int = make_bdf(1, 0),
+        **model: Any,
     ):
-        super().__init__()
+        super().__init__(memory)
         self.config = config
-        self.memory = memory
-        self.disk = None
         self.clock_mhz = config.clock_mhz
         self.bdf = bdf
         kinds = ("config_read", "config_write", "memory_read", "memory_write")
         self.accesses: dict[str, int] = dict.fromkeys(kinds, 0)
         self.space = _ConfigSpace(config)
         self.model = BlkModel(
-            memory,
-            disk,
             self.schedule,
+            disk,
             queues=config.queues,
             queue_size=config.queue_size,
             block_size=config.blk.block_size,
             serial=config.blk.serial,
             **model,
         )
-        self.model.notify = self._queue_interrupt
+        self.rings = RingServer(self.model, memory, self.now)
+        self.rings.notify = self._queue_interrupt
         self.model.change = self._config_interrupt
         self.face = _Face()
+        self.fields = FieldImage(
+            self.model,
+            self.rings.register_read,
+            self._field_queue,
+            lambda: self.face.config_msix_vector,
+            self._field_vector,
+        )
         self.isr = 0
         self.table = bytearray(self.space.bars[MSIX_BAR].size)
         for vector in range(config.vectors):
             _put(self.table, MSIX_TABLE_ENTRY, "vector_control", 1, vector * MSIX_ENTRY_BYTES)
-        self._now = 0
-        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
-        self._number = 0
-        self._messages: dict[tuple[int, int], Callable[[], None]] = {}
-        self._intx: Callable[[], None] = lambda: None
         self._asserted = False
-
-    # --- time ----------------------------------------------------------------------------------------------
-
-    def now(self) -> int:
-        """Cycles since the start."""
-        return self._now
-
-    def schedule(self, cycles: int, action: Callable[[], None]) -> None:
-        """Do ``action`` in ``cycles``."""
-        self._number += 1
-        heapq.heappush(self._agenda, (self._now + cycles, self._number, action))
-
-    def advance(self, deadline: int | None) -> None:
-        """Do what comes next, or let time pass to ``deadline``."""
-        if self._agenda and (deadline is None or self._agenda[0][0] <= deadline):
-            cycle, _, action = heapq.heappop(self._agenda)
-            self._now = max(self._now, cycle)
-            action()
-        elif deadline is None:
-            raise StuckError(f"nothing can happen any more after cycle {self._now}")
-        else:
-            self._now = max(self._now, deadline)
 
     # --- accesses ------------------------------------------------------------------------------------------
 
@@ -216,20 +198,25 @@ class MemoryPort(Loop, Port):
             elif index == FACE_BAR:
                 self._face_write(offset, size, value)
 
-    async def io_read(self, address: int, size: int) -> int:
-        """There is no I/O BAR."""
-        return (1 << 8 * size) - 1
-
-    async def io_write(self, address: int, size: int, value: int) -> None:
-        """There is no I/O BAR."""
-
     def tlps(self) -> dict[str, int]:
         """Accesses of the CPU; the model makes no packets."""
         return dict(self.accesses)
 
     # --- the virtio structures -----------------------------------------------------------------------------
 
+    def _field_vector(self, vector: int) -> None:
+        self._set_common("config_msix_vector", vector)
+
+    def _field_queue(self, index: int, name: str, value: int) -> None:
+        """A register of a queue is written through the field list."""
+        if name == "vector":
+            self.rings.queues[index].vector = value if value < self.config.vectors else NO_VECTOR
+        else:
+            self.rings.register_write(index, name, value)
+
     def _face_read(self, offset: int, size: int) -> int:
+        if offset >= FIELDS_BASE:
+            return int.from_bytes(self.fields.read(offset - FIELDS_BASE, size), "little")
         if offset >= NOTIFY_BASE:
             return 0
         if offset >= DEVICE_BASE:
@@ -250,23 +237,25 @@ class MemoryPort(Loop, Port):
         if name == "device_feature":
             return model.features >> 32 * face.device_feature_select if face.device_feature_select < 2 else 0
         if name == "driver_feature":
-            return face.driver_features >> 32 * face.driver_feature_select & 0xFFFF_FFFF
+            return model.driver_features >> 32 * face.driver_feature_select & 0xFFFF_FFFF
         if name == "device_status":
-            return face.status | (DeviceStatus.DEVICE_NEEDS_RESET if model.needs_reset else 0)
+            return model.read_status()
         if name in ("num_queues", "config_generation"):
-            return len(model.queues) if name == "num_queues" else model.generation
+            return len(self.rings.queues) if name == "num_queues" else model.generation
         if not name.startswith("queue_") or name == "queue_select":
             return getattr(face, name, 0)
-        if face.queue_select >= len(model.queues):
+        if face.queue_select >= len(self.rings.queues):
             return 0
-        queue = model.queues[face.queue_select]
-        known = {"queue_notify_off": face.queue_select, "queue_msix_vector": queue.vector, "queue_reset": 0}
-        return known[name] if name in known else getattr(queue, name.removeprefix("queue_"), 0)
+        name = "vector" if name == "queue_msix_vector" else name.removeprefix("queue_")
+        return self.rings.register_read(face.queue_select, name)
 
     def _face_write(self, offset: int, size: int, value: int) -> None:
+        if offset >= FIELDS_BASE:
+            self.fields.write(offset - FIELDS_BASE, value.to_bytes(size, "little"))
+            return
         if offset >= NOTIFY_BASE:
-            if self.face.status & DeviceStatus.DRIVER_OK:
-                self.model.doorbell((offset - NOTIFY_BASE) // NOTIFY_MULTIPLIER)
+            if self.model.running:
+                self.rings.doorbell((offset - NOTIFY_BASE) // NOTIFY_MULTIPLIER)
             return
         for row in COMMON if offset < ISR_BASE else ():
             if row.offset <= offset - COMMON_BASE < row.offset + row.size:
@@ -279,54 +268,36 @@ class MemoryPort(Loop, Port):
         if name == "driver_feature":
             if face.driver_feature_select < 2:
                 shift = 32 * face.driver_feature_select
-                face.driver_features = face.driver_features & ~(0xFFFF_FFFF << shift) | value << shift
+                model.driver_features = model.driver_features & ~(0xFFFF_FFFF << shift) | value << shift
         elif name == "device_status":
             self._set_status(value)
         elif name.endswith("msix_vector") and value >= self.config.vectors:
-            self._set_common(name, NO_VECTOR) if value != NO_VECTOR else self._set_vector(name, value)
+            self._set_vector(name, NO_VECTOR)
         elif name.endswith("msix_vector"):
             self._set_vector(name, value)
         elif not name.startswith("queue_") or name == "queue_select":
             if hasattr(face, name):
                 setattr(face, name, value)
-        elif face.queue_select < len(model.queues):
-            if name == "queue_reset":
-                if value == 1 and face.driver_features >> Feature.RING_RESET & 1:
-                    model.reset_queue(face.queue_select)
-            elif name != "queue_notify_off":
-                setattr(model.queues[face.queue_select], name.removeprefix("queue_"), value)
+        elif face.queue_select < len(self.rings.queues) and COMMON[name].access is Access.RW:
+            self.rings.register_write(face.queue_select, name.removeprefix("queue_"), value)
 
     def _set_vector(self, name: str, value: int) -> None:
         if name == "config_msix_vector":
             self.face.config_msix_vector = value
-        elif self.face.queue_select < len(self.model.queues):
-            self.model.queues[self.face.queue_select].vector = value
+        elif self.face.queue_select < len(self.rings.queues):
+            self.rings.queues[self.face.queue_select].vector = value
 
     def _set_status(self, value: int) -> None:
+        self.model.write_status(value)
         if value == 0:
-            self.model.reset()
             self.face = _Face()
             self.isr = 0
             self._update_line()
-            return
-        if value & DeviceStatus.FEATURES_OK and self.face.driver_features & ~self.model.features:
-            value &= ~DeviceStatus.FEATURES_OK
-        self.face.status |= value & ~DeviceStatus.DEVICE_NEEDS_RESET
 
     # --- interrupts ----------------------------------------------------------------------------------------
 
-    def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
-        """A message address and data."""
-        place = (0xFEE0_0000, len(self._messages) + 1)
-        self._messages[place] = callback
-        return place
-
-    def intx_handler(self, callback: Callable[[], None]) -> None:
-        """``callback`` runs when INTA is asserted."""
-        self._intx = callback
-
     def _queue_interrupt(self, index: int) -> None:
-        self._interrupt(self.model.queues[index].vector, IsrBit.QUEUE)
+        self._interrupt(self.rings.queues[index].vector, IsrBit.QUEUE)
 
     def _config_interrupt(self) -> None:
         self._interrupt(self.face.config_msix_vector, IsrBit.CONFIG)

@@ -3,7 +3,7 @@
 Ref: PCI Local Bus 3.0, chapter 6; PCI Express Base 3.1, 7.5.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ringwalker.spec.pci import (
@@ -43,6 +43,15 @@ _BIR = 0b111
 def _size_code(size: int) -> int:
     """The code of a payload or read request size: 0 for 128 bytes, 5 for 4096."""
     return size.bit_length() - 8
+
+
+def _pieces(offset: int, size: int) -> Iterator[tuple[int, int]]:
+    """The (offset, size) of the naturally aligned accesses that cover a range."""
+    end = offset + size
+    while offset < end:
+        piece = next(n for n in (4, 2, 1) if offset % n == 0 and offset + n <= end)
+        yield offset, piece
+        offset += piece
 
 
 def _lowest(mask: int) -> int:
@@ -127,6 +136,18 @@ class PciDevice:
         bar = self.bars[index]
         access = self.port.io_write if bar.io else self.port.memory_write
         await access(bar.address + offset, size, value)
+
+    async def bar_read_wide(self, index: int, offset: int, size: int) -> int:
+        """Read any number of bytes of a BAR, in naturally aligned pieces of 4, 2 and 1."""
+        value = 0
+        for at, piece in _pieces(offset, size):
+            value |= await self.bar_read(index, at, piece) << 8 * (at - offset)
+        return value
+
+    async def bar_write_wide(self, index: int, offset: int, size: int, value: int) -> None:
+        """Write any number of bytes of a BAR, lowest address first."""
+        for at, piece in _pieces(offset, size):
+            await self.bar_write(index, at, piece, value >> 8 * (at - offset) & (1 << 8 * piece) - 1)
 
     # --- setting up ----------------------------------------------------------------------------------------
 

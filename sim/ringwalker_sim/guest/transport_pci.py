@@ -3,18 +3,23 @@
 Ref: virtio 1.4, 3.1 (initialization), 4.1.4 (structures), 4.1.5 (operation).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
-from ringwalker.spec.common import COMMON, ISR, NO_VECTOR, CapabilityType, DeviceStatus, IsrBit
+from ringwalker.spec.common import COMMON, NO_VECTOR, CapabilityType, DeviceStatus
 from ringwalker.spec.features import Feature
-from ringwalker.spec.pci import VIRTIO_CAPABILITY, VIRTIO_NOTIFY_CAPABILITY, CapabilityId
+from ringwalker.spec.fields import CommonField
 from ringwalker.spec.registers import Register, RegisterTable
 
 from .bus import VirtioDevice
 from .errors import BindError, DeviceError, RequestTimeout
+from .field_space import Field, FieldSpace
 from .pci import PciDevice
-from .port import Task
+from .pci_fields import find_fields
+from .pci_interrupts import PciInterrupts
+from .pci_structures import CommonQueue, VirtioStructures
+from .queue_registers import QueueRegisters
+from .split_queue import QueueControl, SplitVirtqueue
+from .transport_base import StatusOps
 from .virtqueue import Virtqueue
 
 __all__ = ["VirtioPciTransport"]
@@ -24,17 +29,7 @@ _POLLS = 10_000
 _POLL_CYCLES = 64
 
 
-@dataclass(frozen=True)
-class _Structure:
-    """Where a virtio structure lies."""
-
-    bar: int
-    offset: int
-    size: int
-    multiplier: int = 0
-
-
-class VirtioPciTransport:
+class VirtioPciTransport(StatusOps, QueueControl):
     """Drives one PCI function with virtio capabilities; it is the ``config`` of its :class:`VirtioDevice`.
 
     ``interrupt`` is ``"msix"`` (vector 0 for configuration changes, one a queue as far as they reach) or
@@ -43,21 +38,17 @@ class VirtioPciTransport:
     """
 
     def __init__(self, pci: PciDevice, interrupt: str = "msix"):
-        if interrupt not in ("msix", "intx"):
-            raise ValueError(f"interrupt is {interrupt!r}; it must be 'msix' or 'intx'")
         self.pci = pci
         self.port = pci.port
-        self.interrupt = interrupt
-        self.features = 0
-        self.vqs: dict[int, Virtqueue] = {}
+        self.structures = VirtioStructures(pci)
+        self.name = pci.name
+        self.vqs: dict[int, SplitVirtqueue] = {}
         self.config_changes = 0
         self.device = VirtioDevice(None, pci.id, self)
-        self._structures: dict[int, _Structure] = {}
-        self._doorbells: dict[int, int] = {}
-        self._vectors = 0
+        self._registers: dict[int, QueueRegisters] = {}
+        self._fields: FieldSpace | None = None
         self._changed: Callable[[], None] | None = None
-        self._intx_event = self.port.event()
-        self._intx_task: Task | None = None
+        self._interrupts = PciInterrupts(self.structures, interrupt, self.vqs, self._config_interrupt)
 
     # --- binding -------------------------------------------------------------------------------------------
 
@@ -65,67 +56,23 @@ class VirtioPciTransport:
     async def bind(cls, pci: PciDevice, interrupt: str = "msix") -> "VirtioPciTransport":
         """Find the structures, reset the device, set up interrupts, acknowledge the device."""
         transport = cls(pci, interrupt)
-        await transport._find_structures()
+        await transport.structures.find()
         await transport.reset()
-        await transport._setup_interrupts()
+        await transport._interrupts.enable()
         return transport
-
-    async def _find_structures(self) -> None:
-        for capability in self.pci.find_capabilities(CapabilityId.VENDOR):
-            at = capability.offset
-            kind = await self.pci.read(VIRTIO_CAPABILITY.type, at)
-            bar = await self.pci.read(VIRTIO_CAPABILITY.bar, at)
-            # The driver uses the first of each kind that it can, and skips reserved BAR values.
-            if kind in self._structures or kind == CapabilityType.PCI or bar not in self.pci.bars:
-                continue
-            offset = await self.pci.read(VIRTIO_CAPABILITY.offset, at)
-            size = await self.pci.read(VIRTIO_CAPABILITY["size"], at)
-            multiplier = 0
-            if kind == CapabilityType.NOTIFY:
-                multiplier = await self.pci.read(VIRTIO_NOTIFY_CAPABILITY.multiplier, at)
-            self.pci.bar(bar, offset, size)
-            self._structures[kind] = _Structure(bar, offset, size, multiplier)
-        for kind in (CapabilityType.COMMON, CapabilityType.NOTIFY, CapabilityType.ISR):
-            if kind not in self._structures:
-                raise BindError(f"{self.pci.name}: no usable virtio capability of type {kind.name}")
 
     async def unbind(self) -> None:
         """Reset the device and stop listening to its interrupts."""
         await self._reset_device()
-        if self._intx_task is not None:
-            self._intx_task.cancel()
-            self._intx_task = None
-        elif self._vectors:
-            await self.pci.disable_msix()
-            self._vectors = 0
-
-    # --- register access -----------------------------------------------------------------------------------
-
-    async def _read(self, kind: CapabilityType, register: Register) -> int:
-        """Fields of 64 bits are read as halves."""
-        place = self._structures[kind]
-        at = place.offset + register.offset
-        if register.size <= 4:
-            return await self.pci.bar_read(place.bar, at, register.size)
-        low = await self.pci.bar_read(place.bar, at, 4)
-        return low | await self.pci.bar_read(place.bar, at + 4, 4) << 32
-
-    async def _write(self, kind: CapabilityType, register: Register, value: int) -> None:
-        place = self._structures[kind]
-        at = place.offset + register.offset
-        if register.size <= 4:
-            await self.pci.bar_write(place.bar, at, register.size, value)
-            return
-        await self.pci.bar_write(place.bar, at, 4, value & 0xFFFF_FFFF)
-        await self.pci.bar_write(place.bar, at + 4, 4, value >> 32)
+        await self._interrupts.disable()
 
     async def read_common(self, name: str) -> int:
         """Read a field of the common configuration."""
-        return await self._read(CapabilityType.COMMON, COMMON[name])
+        return await self.structures.read(CapabilityType.COMMON, COMMON[name])
 
     async def write_common(self, name: str, value: int) -> None:
         """Write a field of the common configuration."""
-        await self._write(CapabilityType.COMMON, COMMON[name], value)
+        await self.structures.write(CapabilityType.COMMON, COMMON[name], value)
 
     # --- status and features -------------------------------------------------------------------------------
 
@@ -133,9 +80,9 @@ class VirtioPciTransport:
         """The device status byte."""
         return await self.read_common("device_status")
 
-    async def add_status(self, bits: int) -> None:
-        """Set bits of the device status."""
-        await self.write_common("device_status", await self.status() | bits)
+    async def write_status(self, value: int) -> None:
+        """Write the device status byte."""
+        await self.write_common("device_status", value)
 
     async def reset(self) -> None:
         """Reset the device and wait until it says so; then acknowledge it and say that there is a driver.
@@ -143,27 +90,28 @@ class VirtioPciTransport:
         All queues become unusable. Errors: :class:`RequestTimeout`.
         """
         await self._reset_device()
-        if self._vectors:
-            await self._set_config_vector()
+        await self._interrupts.set_config_vector()
         await self.add_status(DeviceStatus.ACKNOWLEDGE)
         await self.add_status(DeviceStatus.DRIVER)
 
     async def _reset_device(self) -> None:
         await self.write_common("device_status", 0)
-        await self._poll("device_status", 0, "the device")
+        await self._poll(lambda: self.read_common("device_status"), "the device")
+        self._forget()
+
+    def _forget(self) -> None:
+        """The device has forgotten its queues and what was agreed on."""
         self.features = 0
-        self._doorbells.clear()
+        self._registers.clear()
         for vq in self.vqs.values():
             vq.broken = True
 
-    async def _poll(self, name: str, wanted: int, what: str) -> None:
+    async def _poll(self, read: Callable[[], Awaitable[int]], what: str) -> None:
         for _ in range(_POLLS):
-            if await self.read_common(name) == wanted:
+            if await read() == 0:
                 return
             await self.port.sleep(_POLL_CYCLES)
-        raise RequestTimeout(
-            f"{self.pci.name}: the reset of {what} does not end: {name} does not become {wanted}"
-        )
+        raise RequestTimeout(f"{self.name}: the reset of {what} does not end")
 
     async def device_features(self) -> int:
         """The feature bits offered, as a mask."""
@@ -173,44 +121,17 @@ class VirtioPciTransport:
             offered |= await self.read_common("device_feature") << 32 * word
         return offered
 
-    async def negotiate(self, wanted: int) -> int:
-        """Accept those bits of ``wanted`` that are offered, and always VERSION_1; what was agreed on.
-
-        RING_RESET belongs to the transport, and is accepted where it is offered.
-        Errors: :class:`BindError` when the device is not a modern one or refuses.
-        """
-        offered = await self.device_features()
-        if not offered >> Feature.VERSION_1 & 1:
-            raise BindError(f"{self.pci.name}: the device does not offer VIRTIO_F_VERSION_1")
-        accepted = offered & (wanted | 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET)
+    async def accept_features(self, features: int) -> None:
+        """Tell the device which features are wanted."""
         for word in range(2):
             await self.write_common("driver_feature_select", word)
-            await self.write_common("driver_feature", accepted >> 32 * word & 0xFFFF_FFFF)
-        await self.add_status(DeviceStatus.FEATURES_OK)
-        if not await self.status() & DeviceStatus.FEATURES_OK:
-            raise BindError(f"{self.pci.name}: the device refuses the features {accepted:#x} of {offered:#x}")
-        self.features = accepted
-        return accepted
-
-    async def driver_ok(self) -> None:
-        """Let the device start. Errors: :class:`DeviceError` when it failed at once."""
-        await self.add_status(DeviceStatus.DRIVER_OK)
-        if await self.needs_reset():
-            raise DeviceError(f"{self.pci.name}: the device needs a reset right after DRIVER_OK")
-
-    async def fail(self) -> None:
-        """Say that the driver gave up."""
-        await self.add_status(DeviceStatus.FAILED)
-
-    async def needs_reset(self) -> bool:
-        """Whether the device has failed."""
-        return bool(await self.status() & DeviceStatus.DEVICE_NEEDS_RESET)
+            await self.write_common("driver_feature", features >> 32 * word & 0xFFFF_FFFF)
 
     # --- device configuration ------------------------------------------------------------------------------
 
     def find(self, table: RegisterTable, name: str) -> Register | None:
         """The field ``name`` of ``table``, if the device's structure reaches that far."""
-        place = self._structures.get(CapabilityType.DEVICE)
+        place = self.structures.places.get(CapabilityType.DEVICE)
         register = table[name]
         if place is None or register.offset + register.size > place.size:
             return None
@@ -221,24 +142,29 @@ class VirtioPciTransport:
         self._check_device_field(register)
         for _ in range(_POLLS):
             before = await self.read_common("config_generation")
-            value = await self._read(CapabilityType.DEVICE, register)
+            value = await self.structures.read(CapabilityType.DEVICE, register)
             if await self.read_common("config_generation") == before:
                 return value
-        raise DeviceError(f"{self.pci.name}: {register.name} changes faster than it can be read")
+        raise DeviceError(f"{self.name}: {register.name} changes faster than it can be read")
 
     async def set(self, register: Register, value: int) -> None:
         """Write a field of device configuration."""
         self._check_device_field(register)
-        await self._write(CapabilityType.DEVICE, register, value)
+        await self.structures.write(CapabilityType.DEVICE, register, value)
 
     def _check_device_field(self, register: Register) -> None:
-        place = self._structures.get(CapabilityType.DEVICE)
+        place = self.structures.places.get(CapabilityType.DEVICE)
         if place is None or register.offset + register.size > place.size:
-            raise BindError(f"{self.pci.name}: device configuration has no field {register.name}")
+            raise BindError(f"{self.name}: device configuration has no field {register.name}")
 
     def on_change(self, callback: Callable[[], None] | None) -> None:
         """Run ``callback`` on every configuration change notification."""
         self._changed = callback
+
+    def _config_interrupt(self) -> None:
+        self.config_changes += 1
+        if self._changed is not None:
+            self._changed()
 
     # --- queues --------------------------------------------------------------------------------------------
 
@@ -248,51 +174,58 @@ class VirtioPciTransport:
 
     async def find_vq(
         self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
-    ) -> Virtqueue:
+    ) -> SplitVirtqueue:
         """Set up queue ``index``, with ``size`` entries or as many as the device offers.
 
         Errors: :class:`BindError` when there is no such queue, ``ValueError`` for a size that is too large.
         """
-        await self.write_common("queue_select", index)
-        limit = await self.read_common("queue_size")
+        return await self.create_vq(index, CommonQueue(self.structures, index), callback, size)
+
+    async def create_vq(
+        self,
+        index: int,
+        registers: QueueRegisters,
+        callback: Callable[[Virtqueue], bool] | None = None,
+        size: int | None = None,
+    ) -> SplitVirtqueue:
+        """Set up queue ``index`` through ``registers``. Errors: as :meth:`find_vq`."""
+        limit = await registers.read("size")
         if limit == 0:
-            raise BindError(f"{self.pci.name}: the device has no queue {index}")
-        if await self.read_common("queue_enable"):
-            raise BindError(f"{self.pci.name}: queue {index} is in use")
+            raise BindError(f"{self.name}: the device has no queue {index}")
+        if await registers.read("enable"):
+            raise BindError(f"{self.name}: queue {index} is in use")
         if size is not None and size > limit:
             raise ValueError(f"queue {index}: size is {size}; the device allows at most {limit}")
-        vq = Virtqueue(
+        if index in self.vqs:
+            await self.del_vq(self.vqs[index])
+        vq = SplitVirtqueue(
             self.port.memory,
             size or limit,
             index=index,
             callback=callback,
-            notify=self._notify,
-            stop=self._stop_queue,
+            control=self,
             vdev=self.device,
         )
-        if index in self.vqs:
-            await self.del_vq(self.vqs[index])
         self.vqs[index] = vq
         self.device.vqs.append(vq)
-        await self._enable_queue(vq)
+        self._registers[index] = registers
+        await self.resume(vq)
         return vq
 
-    async def _enable_queue(self, vq: Virtqueue) -> None:
-        await self.write_common("queue_select", vq.index)
-        await self.write_common("queue_size", vq.size)
-        if self._vectors:
-            await self._set_vector("queue_msix_vector", self._queue_vector(vq.index))
-        await self.write_common("queue_desc", vq.desc_address)
-        await self.write_common("queue_driver", vq.driver_address)
-        await self.write_common("queue_device", vq.device_address)
-        place = self._structures[CapabilityType.NOTIFY]
-        at = await self.read_common("queue_notify_off") * place.multiplier
-        if at + 2 > place.size:
-            raise DeviceError(
-                f"queue {vq.index}: its doorbell at {at:#x} is outside the {place.size} bytes given"
-            )
-        self._doorbells[vq.index] = place.offset + at
-        await self.write_common("queue_enable", 1)
+    async def resume(self, vq: SplitVirtqueue) -> None:
+        """Tell the device where the rings are, and enable the queue."""
+        registers = self._registers[vq.index]
+        await registers.write("size", vq.size)
+        if self._interrupts.vectors:
+            vector = self._interrupts.queue_vector(vq.index)
+            await registers.write("vector", vector)
+            if await registers.read("vector") == NO_VECTOR:
+                raise DeviceError(f"{self.name}: no room for vector {vector} in queue {vq.index}")
+        await registers.write("desc", vq.desc_address)
+        await registers.write("driver", vq.driver_address)
+        await registers.write("device", vq.device_address)
+        self.structures.doorbell(vq.index, await registers.read("notify_off"))
+        await registers.write("enable", 1)
 
     async def del_vq(self, vq: Virtqueue) -> None:
         """Forget a queue that was shut down, and free its rings."""
@@ -301,80 +234,40 @@ class VirtioPciTransport:
             self.device.vqs.remove(vq)
         vq.free()
 
-    async def _notify(self, vq: Virtqueue) -> None:
-        place = self._structures[CapabilityType.NOTIFY]
-        await self.pci.bar_write(place.bar, self._doorbells[vq.index], 2, vq.index)
+    async def notify(self, vq: SplitVirtqueue) -> None:
+        """Ring the doorbell of a queue."""
+        await self._registers[vq.index].ring(vq.index)
 
-    async def _stop_queue(self, vq: Virtqueue) -> bool:
-        """A queue reset where it was negotiated, then the queue is set up again; else a device reset."""
-        if vq.index not in self._doorbells:
+    def can_resume(self, vq: SplitVirtqueue) -> bool:
+        """Whether a queue reset was negotiated."""
+        return vq.index in self._registers and bool(self.features >> Feature.RING_RESET & 1)
+
+    async def quiesce(self, vq: SplitVirtqueue) -> bool:
+        """A queue reset where it was negotiated and the device is well, else a device reset."""
+        if vq.index not in self._registers:
             return False
-        if not self.features >> Feature.RING_RESET & 1:
+        if not self.can_resume(vq) or await self.needs_reset():
             await self.reset()
             return False
-        await self.write_common("queue_select", vq.index)
-        await self.write_common("queue_reset", 1)
-        await self._poll("queue_reset", 0, f"queue {vq.index}")
-        if await self.read_common("queue_enable"):
+        registers = self._registers[vq.index]
+        await registers.write("reset", 1)
+        await self._poll(lambda: registers.read("reset"), f"queue {vq.index}")
+        if await registers.read("enable"):
             raise DeviceError(f"queue {vq.index} is still enabled after its reset")
-        vq.reset()
-        await self._enable_queue(vq)
         return True
 
-    # --- interrupts ----------------------------------------------------------------------------------------
+    # --- the field list ------------------------------------------------------------------------------------
 
-    async def _setup_interrupts(self) -> None:
-        if self.interrupt == "intx":
-            await self.pci.enable_intx(self._intx_event.set)
-            self._intx_task = self.port.start(self._serve_intx())
-            return
-        available = await self.pci.msix_vectors()
-        vectors = min(available, 1 + await self.num_queues())
-        if vectors == 0:
-            raise BindError(f"{self.pci.name}: the function has no MSI-X")
-        await self.pci.enable_msix([self._vector_callback(vector) for vector in range(vectors)])
-        self._vectors = vectors
-        await self._set_config_vector()
+    async def fields(self) -> FieldSpace:
+        """The field list of 2007. Errors: :class:`BindError` when the function has none."""
+        if self._fields is None:
+            self._fields = await find_fields(self.pci)
+            self._fields.on_write = self._field_written
+        return self._fields
 
-    async def _set_config_vector(self) -> None:
-        await self._set_vector("config_msix_vector", 0)
-
-    async def _set_vector(self, name: str, vector: int) -> None:
-        await self.write_common(name, vector)
-        if await self.read_common(name) == NO_VECTOR:
-            raise DeviceError(f"{self.pci.name}: the device has no room for vector {vector} in {name}")
-
-    def _queue_vector(self, index: int) -> int:
-        return 1 + index % (self._vectors - 1) if self._vectors > 1 else 0
-
-    def _vector_callback(self, vector: int) -> Callable[[], None]:
-        def arrived() -> None:
-            mine = [vq for vq in self.vqs.values() if self._queue_vector(vq.index) == vector]
-            if len(mine) == 1 and vector:
-                mine[0].interrupt()
-                return
-            for vq in mine:
-                if vq.used_pending:
-                    vq.interrupt()
-            if vector == 0:
-                self._config_interrupt()
-
-        return arrived
-
-    def _config_interrupt(self) -> None:
-        self.config_changes += 1
-        if self._changed is not None:
-            self._changed()
-
-    async def _serve_intx(self) -> None:
-        """The line may stay up from one cause to the next, so the status is read until it is 0."""
-        while True:
-            await self._intx_event.wait()
-            self._intx_event.clear()
-            while causes := await self._read(CapabilityType.ISR, ISR.isr_status):
-                if causes & IsrBit.QUEUE:
-                    for vq in tuple(self.vqs.values()):
-                        if vq.used_pending:
-                            vq.interrupt()
-                if causes & IsrBit.CONFIG:
-                    self._config_interrupt()
+    def _field_written(self, field: Field, data: bytes) -> None:
+        """What is agreed on through the list holds here too."""
+        if field.type == CommonField.DRIVER_FEATURES:
+            self.features = int.from_bytes(data, "little")
+        elif field.type == CommonField.STATUS and not any(data):
+            self._forget()

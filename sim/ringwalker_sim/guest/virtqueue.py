@@ -1,76 +1,62 @@
-"""The split virtqueue, driver's side, with the operations of the 2007 interface.
+"""What a queue of buffers to a device is, whatever carries it, with the operations of the 2007 interface.
 
-Ref: virtio 1.4, 2.7; 2007: ``struct virtqueue`` and ``struct virtqueue_ops``.
+:mod:`.split_queue` has the ring in shared memory, :mod:`.transport_pipe` the one over a byte stream.
+Ref: 2007: ``struct virtqueue`` and ``struct virtqueue_ops``.
 """
 
 import errno
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ringwalker.spec.ring import (
-    AVAIL_ENTRY_BYTES,
-    AVAIL_F_NO_INTERRUPT,
-    AVAIL_RING_OFFSET,
-    DESC_ALIGN,
-    DESC_BYTES,
-    DESC_F_NEXT,
-    DESC_F_WRITE,
-    DEVICE_ALIGN,
-    DRIVER_ALIGN,
-    MAX_QUEUE_SIZE,
-    USED_ENTRY_BYTES,
-    USED_F_NO_NOTIFY,
-    USED_RING_OFFSET,
-    Descriptor,
-    RingHeader,
-    UsedElement,
-)
-
-from ..memory import GuestMemory
 from .errors import DeviceError
 
-__all__ = ["Virtqueue"]
-
-_INDEX_MASK = 0xFFFF
+__all__ = ["Chain", "Virtqueue"]
 
 
-async def _nothing(_vq: "Virtqueue") -> None:
-    pass
+@dataclass(eq=False, slots=True)
+class Chain:
+    """A buffer that was added: ``data`` is its token, ``number`` counts buffers in the order of adding.
+
+    ``place`` belongs to the implementation.
+    """
+
+    data: Any
+    sg: list[tuple[int, int]]
+    out_num: int
+    number: int = 0
+    place: Any = None
+
+    @property
+    def readable(self) -> int:
+        """Bytes that the device may read."""
+        return sum(length for _, length in self.sg[: self.out_num])
+
+    @property
+    def writable(self) -> int:
+        """Bytes that the device may write."""
+        return sum(length for _, length in self.sg[self.out_num :])
 
 
-async def _not_usable(_vq: "Virtqueue") -> bool:
-    return False
-
-
-class Virtqueue:
-    """A queue of buffers to a device, in guest memory that it allocates.
+class Virtqueue(ABC):
+    """A queue of ``size`` descriptors to the device ``vdev``.
 
     ``callback(vq)`` runs when the device has used buffers; if it returns False, callbacks are suppressed (and
-    the device asked not to interrupt) until :meth:`restart`. A transport supplies ``notify``, which tells the
-    device that there are new buffers, and ``stop``, which makes the device forget the queue and says whether
-    it can be used again; it calls :meth:`interrupt` for used buffer notifications.
-
-    ``vdev`` is the device it belongs to, ``priv`` is free for the driver. ``desc_address``,
-    ``driver_address`` and ``device_address`` are where the three areas lie. ``kicks``, ``interrupts`` and
-    ``spurious`` count.
-    Errors: :class:`DeviceError` when the device wrote into the used ring what it must not.
+    the device asked not to interrupt) until :meth:`restart`. ``priv`` is free for the driver. ``kicks``,
+    ``interrupts`` and ``spurious`` count. A queue that is ``broken`` takes no more buffers.
+    Errors: :class:`DeviceError` when the device does what it must not.
     """
 
     def __init__(
         self,
-        memory: GuestMemory,
         size: int,
         *,
         index: int = 0,
         callback: Callable[["Virtqueue"], bool] | None = None,
-        notify: Callable[["Virtqueue"], Awaitable[None]] = _nothing,
-        stop: Callable[["Virtqueue"], Awaitable[bool]] = _not_usable,
         vdev: Any = None,
     ):
-        if not 1 <= size <= MAX_QUEUE_SIZE or size & (size - 1):
-            raise ValueError(f"size is {size!r}; it must be a power of two from 1 to {MAX_QUEUE_SIZE}")
-        self.memory = memory
         self.size = size
         self.index = index
         self.callback = callback
@@ -78,65 +64,73 @@ class Virtqueue:
         self.priv: Any = None
         self.kicks = self.interrupts = self.spurious = 0
         self.broken = False
-        self._notify = notify
-        self._stop = stop
-        self._allocate()
-        self.reset()
-
-    def _allocate(self) -> None:
-        memory, size = self.memory, self.size
-        self._areas = (
-            memory.allocate(size * DESC_BYTES, DESC_ALIGN),
-            memory.allocate(AVAIL_RING_OFFSET + (size + 1) * AVAIL_ENTRY_BYTES, DRIVER_ALIGN),
-            memory.allocate(USED_RING_OFFSET + size * USED_ENTRY_BYTES + 2, DEVICE_ALIGN),
-        )
-        self.desc_address, self.driver_address, self.device_address = (area.address for area in self._areas)
-        desc = memory.struct_view(self.desc_address, Descriptor, size)
-        self._addr, self._len = desc["addr"], desc["len"]
-        self._flags, self._next = desc["flags"], desc["next"]
-        avail = memory.struct_view(self.driver_address, RingHeader)
-        self._avail_flags, self._avail_idx = avail["flags"], avail["idx"]
-        ring = self.driver_address + AVAIL_RING_OFFSET
-        self._avail_ring = memory.view(ring, size * AVAIL_ENTRY_BYTES).view("<u2")
-        used = memory.struct_view(self.device_address, RingHeader)
-        self._used_flags, self._used_idx = used["flags"], used["idx"]
-        elements = memory.struct_view(self.device_address + USED_RING_OFFSET, UsedElement, size)
-        self._used_id, self._used_len = elements["id"], elements["len"]
-
-    def reset(self) -> None:
-        """Make the rings empty, as a device that was just told of them expects. For transports."""
-        for area in self._areas:
-            area.array[:] = 0
-        self._free: deque[int] = deque(range(self.size))
-        self._chains: dict[int, tuple[Any, list[int], int]] = {}
-        self._added = 0
-        self._last_used = 0
+        self._chains: dict[int, Chain] = {}
+        self._done: deque[tuple[Any, int]] = deque()
+        self._number = 0
         self._suppressed = False
-        self.broken = False
 
-    def free(self) -> None:
-        """Give the rings' memory back. The device must have forgotten the queue."""
-        self.broken = True
-        for area in self._areas:
-            area.free()
-        self._areas = ()
+    # --- what implementations do ---------------------------------------------------------------------------
 
     @property
+    @abstractmethod
     def num_free(self) -> int:
         """Descriptors that are not in use."""
-        return len(self._free)
+
+    @abstractmethod
+    def _expose(self, chain: Chain) -> None:
+        """Take ``chain``, which fits, into ``_chains``; the device sees it with the next :meth:`kick`."""
+
+    @abstractmethod
+    def _pending(self) -> int:
+        """Buffers that the device has used and :meth:`_take` has not. Errors: :class:`DeviceError`."""
+
+    @abstractmethod
+    def _take(self) -> tuple[Chain, int] | None:
+        """The next used buffer, out of ``_chains``, and the bytes written. Errors: :class:`DeviceError`."""
+
+    @abstractmethod
+    async def kick(self) -> None:
+        """Show the device all buffers added so far, and tell it unless it asked not to be told."""
+
+    @abstractmethod
+    async def shutdown(self) -> list[Any]:
+        """Take back all buffers that the device has not used; their tokens, in the order of adding.
+
+        When this returns the device touches no buffer of the queue any more. What it had finished before it
+        let go is not lost: :meth:`get_buf` still gives it. So every token comes back once, either
+        way. The queue can be used again unless it is ``broken``.
+        """
+
+    @abstractmethod
+    async def detach(self, data: Any) -> bool:
+        """Take back the one buffer whose token is ``data``; the others stay.
+
+        When this returns the device does not touch it any more. True: it was taken back and :meth:`get_buf`
+        will not give it. False: it is not in the queue, or the device had finished with it, and then
+        :meth:`get_buf` gives it. Errors: :class:`BindError` when the transport cannot stop a single queue.
+        """
+
+    @abstractmethod
+    def free(self) -> None:
+        """Give back the queue's memory. The device must have forgotten the queue."""
+
+    def _ask_interrupts(self, wanted: bool) -> None:
+        """Ask the device to interrupt, or not to. It need not obey."""
+        return
+
+    # --- the operations of 2007 ----------------------------------------------------------------------------
 
     @property
     def outstanding(self) -> int:
         """Buffers added and not yet got back."""
-        return len(self._chains)
+        return len(self._chains) + len(self._done)
 
     def add_buf(self, sg: Sequence[tuple[int, int]], out_num: int, in_num: int, data: Any) -> int:
         """Offer a buffer: ``out_num`` (address, length) pieces to be read, then ``in_num`` to be written.
 
         ``data`` is the token that :meth:`get_buf` gives back, not None. Returns 0, or a negative errno:
         -ENOSPC when there are too few free descriptors, -EINVAL for arguments that cannot be, -EIO on a
-        queue that was shut down.
+        queue that is broken.
         """
         count = out_num + in_num
         if self.broken:
@@ -145,79 +139,33 @@ class Virtqueue:
             return -errno.EINVAL
         if count > self.size or any(length < 1 for _, length in sg):
             return -errno.EINVAL
-        free = self._free
-        if count > len(free):
+        if count > self.num_free:
             return -errno.ENOSPC
-        indices = [free.popleft() for _ in range(count)]
-        writable = 0
-        last = count - 1
-        for position, (address, length) in enumerate(sg):
-            at = indices[position]
-            flags = 0
-            if position >= out_num:
-                flags = DESC_F_WRITE
-                writable += length
-            if position != last:
-                flags |= DESC_F_NEXT
-                self._next[at] = indices[position + 1]
-            else:
-                self._next[at] = 0
-            self._addr[at] = address
-            self._len[at] = length
-            self._flags[at] = flags
-        head = indices[0]
-        self._chains[head] = (data, indices, writable)
-        # The entries become visible with the index, which kick writes.
-        self._avail_ring[self._added & (self.size - 1)] = head
-        self._added = (self._added + 1) & _INDEX_MASK
+        self._number += 1
+        self._expose(Chain(data, list(sg), out_num, self._number))
         return 0
-
-    async def kick(self) -> None:
-        """Show the device all buffers added so far, and tell it unless it asked not to be told."""
-        self._avail_idx[0] = self._added
-        if self.broken or self._used_flags[0] & USED_F_NO_NOTIFY:
-            return
-        self.kicks += 1
-        await self._notify(self)
-
-    def _pending(self) -> int:
-        pending = (int(self._used_idx[0]) - self._last_used) & _INDEX_MASK
-        if pending > len(self._chains):
-            raise DeviceError(
-                f"queue {self.index}: used index is {int(self._used_idx[0])}, {pending} after the last one "
-                f"seen, but only {len(self._chains)} buffers are outstanding"
-            )
-        return pending
 
     @property
     def used_pending(self) -> bool:
-        """Whether the device has moved the used index, so that :meth:`get_buf` gives a buffer or an error."""
-        return not self.broken and int(self._used_idx[0]) != self._last_used
+        """Whether :meth:`get_buf` would give a buffer or an error."""
+        if self._done:
+            return True
+        try:
+            return not self.broken and self._pending() > 0
+        except DeviceError:
+            return True
 
     def get_buf(self) -> tuple[Any, int] | None:
         """The next used buffer's token and the number of bytes written into it, or None."""
-        if self.broken or not self._pending():
-            return None
-        slot = self._last_used & (self.size - 1)
-        head, length = int(self._used_id[slot]), int(self._used_len[slot])
-        chain = self._chains.pop(head, None)
-        if chain is None:
-            why = "is not the head of an outstanding chain" if head < self.size else f"is beyond {self.size}"
-            raise DeviceError(f"queue {self.index}: used entry {self._last_used} has id {head}, which {why}")
-        data, indices, writable = chain
-        if length > writable:
-            raise DeviceError(
-                f"queue {self.index}: used entry {self._last_used} says {length} bytes were written into "
-                f"chain {head}, which has {writable} writable bytes"
-            )
-        self._last_used = (self._last_used + 1) & _INDEX_MASK
-        self._free.extend(indices)
-        return data, length
+        if self._done:
+            return self._done.popleft()
+        taken = None if self.broken else self._take()
+        return None if taken is None else (taken[0].data, taken[1])
 
     def restart(self) -> bool:
         """Allow callbacks again. False (and they stay suppressed) when used buffers are waiting."""
-        self._avail_flags[0] = 0
-        if not self.broken and self._pending():
+        self._ask_interrupts(True)
+        if self._done or (not self.broken and self._pending()):
             self._suppress()
             return False
         self._suppressed = False
@@ -225,27 +173,31 @@ class Virtqueue:
 
     def _suppress(self) -> None:
         self._suppressed = True
-        self._avail_flags[0] = AVAIL_F_NO_INTERRUPT
+        self._ask_interrupts(False)
 
     def interrupt(self) -> None:
         """A used buffer notification has come. For transports; interrupts without cause are counted."""
         self.interrupts += 1
         if self._suppressed or not self.used_pending:
             self.spurious += 1
-        elif self.callback is not None and not self.callback(self):
+        else:
+            self._run_callback()
+
+    def _run_callback(self) -> None:
+        if self.callback is not None and not self.callback(self):
             self._suppress()
 
-    async def shutdown(self) -> list[Any]:
-        """Take back all buffers, whatever the device has done with them; their tokens in order of adding.
+    def _announce(self) -> None:
+        """Run the callback for buffers whose notification may never come."""
+        if self._done and not self._suppressed:
+            self._run_callback()
 
-        Afterwards the device does not touch them. The queue is empty and can be used again if the
-        transport can restart a single queue; otherwise it is ``broken`` until the device is set up anew.
-        """
-        order = self._chains
-        self.broken = True
-        usable = await self._stop(self)
-        tokens = [data for data, _, _ in order.values()]
-        self._chains = {}
-        if usable:
-            self.broken = False
-        return tokens
+    def _find(self, data: Any) -> int | None:
+        """The key of the outstanding buffer with this token."""
+        for key, chain in self._chains.items():
+            if chain.data is data or chain.data == data:
+                return key
+        return None
+
+    def _in_order(self) -> list[Chain]:
+        return sorted(self._chains.values(), key=lambda chain: chain.number)

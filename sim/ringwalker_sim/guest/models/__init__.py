@@ -1,0 +1,1 @@
+"""Devices in plain Python, for transports that have no hardware behind them."""

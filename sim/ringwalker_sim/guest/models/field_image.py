@@ -1,0 +1,180 @@
+"""The field list of a device in Python: a string of bytes with something behind each byte that is written.
+
+The order is that of the hardware (:mod:`ringwalker.pci.fields`), which drivers do not rely on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ringwalker.spec.blk import BLK_CONFIG
+from ringwalker.spec.common import NO_VECTOR
+from ringwalker.spec.console import CONSOLE_CONFIG
+from ringwalker.spec.fields import (
+    FIELD_QUEUE_BYTES,
+    FIELD_QUEUE_STRIDE,
+    QUEUE_FIELD,
+    BlkField,
+    CommonField,
+    ConsoleField,
+    FieldFlag,
+    NetField,
+)
+from ringwalker.spec.net import NET_CONFIG
+from ringwalker.spec.registers import Access, Register, RegisterTable
+
+from .function import FunctionModel
+
+__all__ = ["DEVICE_FIELDS", "FieldImage"]
+
+DEVICE_FIELDS: dict[str, tuple[tuple[int, tuple[Register, ...]], ...]] = {
+    BLK_CONFIG.name: (
+        (BlkField.CAPACITY, (BLK_CONFIG.capacity,)),
+        (BlkField.SEGMENTS, (BLK_CONFIG.seg_max,)),
+        (BlkField.BLOCK_SIZE, (BLK_CONFIG.blk_size,)),
+        (BlkField.QUEUES, (BLK_CONFIG.num_queues,)),
+    ),
+    NET_CONFIG.name: (
+        (NetField.MAC, (NET_CONFIG.mac,)),
+        (NetField.MEDIA, (NET_CONFIG.status,)),
+        (NetField.MTU, (NET_CONFIG.mtu,)),
+        (NetField.MODE, (NET_CONFIG.rx_mode,)),
+    ),
+    CONSOLE_CONFIG.name: (
+        (ConsoleField.SIZE, (CONSOLE_CONFIG.cols, CONSOLE_CONFIG.rows)),
+        (ConsoleField.EMERGENCY_WRITE, (CONSOLE_CONFIG.emerg_wr,)),
+    ),
+}
+"""By table of device configuration: each type of field and the registers that its value consists of."""
+
+_OWN = 0x40
+"""The first type of field that belongs to the device."""
+
+
+def device_fields(table: RegisterTable) -> tuple[tuple[int, tuple[Register, ...]], ...]:
+    """The fields of a device's own. A device that 2007 does not know has one for each register."""
+    known = DEVICE_FIELDS.get(table.name)
+    return known or tuple((_OWN + 1 + n, (row,)) for n, row in enumerate(table))
+
+
+@dataclass
+class _Value:
+    offset: int
+    length: int
+    read: Callable[[], bytes]
+    write: Callable[[int, bytes], None]
+    """Given the offset in the value, and the bytes."""
+
+
+def _ignore(_offset: int, _data: bytes) -> None:
+    pass
+
+
+class FieldImage:
+    """The list of ``model``. ``queue_read(index, name)`` and ``queue_write(index, name, value)`` reach the
+    registers of its queues, ``vector_read`` and ``vector_write`` the MSI-X vector of configuration changes,
+    where there are vectors. ``size`` is in bytes.
+    """
+
+    def __init__(
+        self,
+        model: FunctionModel,
+        queue_read: Callable[[int, str], int],
+        queue_write: Callable[[int, str, int], None],
+        vector_read: Callable[[], int] = lambda: NO_VECTOR,
+        vector_write: Callable[[int], None] = lambda _vector: None,
+    ):
+        self.model = model
+        self._vector = vector_read, vector_write
+        self._queue_read = queue_read
+        self._queue_write = queue_write
+        self._headers = bytearray()
+        self._values: list[_Value] = []
+        self._build()
+        self.size = len(self._headers)
+
+    def _add(self, kind: int, length: int, read: Callable[[], bytes], write=_ignore, flags: int = 0) -> None:
+        self._headers += bytes([kind, flags]) + length.to_bytes(2, "little")
+        self._values.append(_Value(len(self._headers), length, read, write))
+        self._headers += bytes(-(-length // 4) * 4)
+
+    def _number(
+        self,
+        kind: int,
+        length: int,
+        read: Callable[[], int],
+        write: Callable[[int], None] | None = None,
+        flags: int = 0,
+    ) -> None:
+        """A field that is a number, written whole or in part."""
+
+        def change(offset: int, data: bytes) -> None:
+            content = bytearray(read().to_bytes(length, "little"))
+            content[offset : offset + len(data)] = data
+            assert write is not None
+            write(int.from_bytes(content, "little"))
+
+        flags |= FieldFlag.WRITABLE if write else 0
+        action = change if write else _ignore
+        self._add(kind, length, lambda: read().to_bytes(length, "little"), action, flags)
+
+    def _build(self) -> None:
+        model, volatile = self.model, FieldFlag.VOLATILE
+        self._number(CommonField.STATUS, 1, model.read_status, model.write_status, volatile)
+        self._number(CommonField.DEVICE_FEATURES, 8, lambda: model.features)
+        self._number(CommonField.DRIVER_FEATURES, 8, lambda: model.driver_features, self._accept)
+        self._number(CommonField.GENERATION, 1, lambda: model.generation, flags=volatile)
+        self._number(CommonField.CONFIG_VECTOR, 2, *self._vector)
+        for kind, rows in device_fields(model.table):
+            self._device_field(kind, rows)
+        filler = -(len(self._headers) + 4) % FIELD_QUEUE_STRIDE
+        self._add(CommonField.FILLER, filler, lambda: bytes(filler))
+        for index in range(model.queue_count):
+            self._queue_field(index)
+        self._headers += bytes(4)
+
+    def _accept(self, features: int) -> None:
+        self.model.driver_features = features
+
+    def _device_field(self, kind: int, rows: tuple[Register, ...]) -> None:
+        start, length = rows[0].offset, sum(row.size for row in rows)
+
+        def write(offset: int, data: bytes) -> None:
+            self.model.write_config(start + offset, data)
+
+        writable = any(row.access in (Access.RW, Access.WO) for row in rows)
+        flags = FieldFlag.VOLATILE | (FieldFlag.WRITABLE if writable else 0)
+        self._add(kind, length, lambda: self.model.config_bytes()[start : start + length], write, flags)
+
+    def _queue_field(self, index: int) -> None:
+        def read() -> bytes:
+            content = bytearray(FIELD_QUEUE_BYTES)
+            for row in QUEUE_FIELD:
+                value = self._queue_read(index, row.name)
+                content[row.offset : row.offset + row.size] = value.to_bytes(row.size, "little")
+            return bytes(content)
+
+        def write(offset: int, data: bytes) -> None:
+            for row in QUEUE_FIELD:
+                low, high = max(offset, row.offset), min(offset + len(data), row.offset + row.size)
+                if low < high and row.access in (Access.RW, Access.WO):
+                    content = bytearray(self._queue_read(index, row.name).to_bytes(row.size, "little"))
+                    content[low - row.offset : high - row.offset] = data[low - offset : high - offset]
+                    self._queue_write(index, row.name, int.from_bytes(content, "little"))
+
+        self._add(CommonField.QUEUE, FIELD_QUEUE_BYTES, read, write, FieldFlag.WRITABLE)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the list; 0 beyond its end."""
+        content = bytearray(self._headers[offset : offset + length].ljust(length, b"\0"))
+        for value in self._values:
+            low, high = max(offset, value.offset), min(offset + length, value.offset + value.length)
+            if low < high:
+                content[low - offset : high - offset] = value.read()[low - value.offset : high - value.offset]
+        return bytes(content)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes of the list; headers and what is read-only stay."""
+        for value in self._values:
+            low, high = max(offset, value.offset), min(offset + len(data), value.offset + value.length)
+            if low < high:
+                value.write(low - value.offset, data[low - offset : high - offset])

@@ -1,0 +1,158 @@
+"""What a device in Python is, whatever its buffers come through: features, status, configuration, requests.
+
+A *server* (:mod:`.ring_server`, :mod:`.pipe_server`) hands it the driver's buffers as :class:`Request`.
+"""
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ringwalker.spec.common import DeviceStatus
+from ringwalker.spec.features import Feature
+from ringwalker.spec.registers import Access, RegisterTable
+
+__all__ = ["FunctionModel", "Request", "Schedule"]
+
+Schedule = Callable[[int, Callable[[], None]], None]
+"""``schedule(cycles, action)`` does ``action`` later; every port that is a ``Loop`` has one."""
+
+
+class Request(ABC):
+    """A buffer of the driver. ``room`` is how many bytes may be written into it.
+
+    ``live`` is False once the driver has taken it back; then nothing of it may be touched, and reading gives
+    nothing and finishing does nothing.
+    """
+
+    room: int
+
+    @property
+    @abstractmethod
+    def live(self) -> bool:
+        """Whether the driver still waits for it."""
+
+    @abstractmethod
+    def read(self) -> np.ndarray:
+        """The readable bytes, shape (n,), uint8."""
+
+    @abstractmethod
+    def finish(self, data: Any = b"", tail: bytes = b"") -> None:
+        """Write ``data`` to the start of the room and ``tail`` to its end, and give the buffer back.
+
+        What counts as written is what has no gap before it.
+        """
+
+
+class FunctionModel(ABC):
+    """A device. ``table`` describes its device configuration, ``content`` is that configuration.
+
+    ``features`` is a mask of what it offers (VERSION_1, and RING_RESET unless ``ring_reset`` is False, are
+    added). ``latency`` is what a request takes in cycles. ``change()`` is set by the transport and tells the
+    driver that the configuration or the device's health has changed.
+    """
+
+    device_type: int
+    table: RegisterTable
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        queues: int,
+        queue_size: int = 256,
+        features: int = 0,
+        latency: int = 100,
+        seed: int = 0,
+        ring_reset: bool = True,
+    ):
+        self.schedule = schedule
+        self.queue_count = queues
+        self.queue_size = queue_size
+        self.features = features | 1 << Feature.VERSION_1 | ring_reset << Feature.RING_RESET
+        self.latency = latency
+        self.random = random.Random(seed)
+        self.content = bytearray(self.table.size)
+        self.generation = 0
+        self.status = 0
+        self.driver_features = 0
+        self.needs_reset = False
+        self.change: Callable[[], None] = lambda: None
+        self.server: Any = None
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def take(self, queue: int, request: Request) -> None:
+        """A buffer has come through ``queue``. Errors: ``ValueError`` for what no driver may send."""
+
+    def stopped(self, queue: int) -> None:
+        """The buffers of ``queue`` are gone."""
+        return
+
+    # --- configuration -------------------------------------------------------------------------------------
+
+    def config_bytes(self) -> bytes:
+        """Device configuration as it is now."""
+        return bytes(self.content)
+
+    def put(self, name: str, value: int) -> None:
+        """Set a field of the configuration, without notice."""
+        row = self.table[name]
+        self.content[row.offset : row.offset + row.size] = value.to_bytes(row.size, "little")
+
+    def get(self, name: str) -> int:
+        """A field of the configuration."""
+        row = self.table[name]
+        return int.from_bytes(self.config_bytes()[row.offset : row.offset + row.size], "little")
+
+    def changed(self) -> None:
+        """The configuration is another one: tell the driver."""
+        self.generation = self.generation + 1 & 0xFF
+        self.change()
+
+    def write_config(self, offset: int, data: bytes) -> None:
+        """The driver writes configuration; what is read-only stays."""
+        for row in self.table:
+            low, high = max(offset, row.offset), min(offset + len(data), row.offset + row.size)
+            if low < high and row.access in (Access.RW, Access.WO):
+                self.content[low:high] = data[low - offset : high - offset]
+                self.written(row.name)
+
+    def written(self, name: str) -> None:
+        """The driver has written the field ``name``."""
+        return
+
+    # --- status --------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the driver said DRIVER_OK and the device has not failed."""
+        return bool(self.status & DeviceStatus.DRIVER_OK) and not self.needs_reset
+
+    def read_status(self) -> int:
+        """The device status byte."""
+        return self.status | (DeviceStatus.DEVICE_NEEDS_RESET if self.needs_reset else 0)
+
+    def write_status(self, value: int) -> None:
+        """Write the device status: bits are added, 0 resets, FEATURES_OK only for what was offered."""
+        if value == 0:
+            self.reset()
+            return
+        if value & DeviceStatus.FEATURES_OK and self.driver_features & ~self.features:
+            value &= ~DeviceStatus.FEATURES_OK
+        self.status |= value & ~DeviceStatus.DEVICE_NEEDS_RESET
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.needs_reset = False
+        self.status = self.driver_features = 0
+        if self.server is not None:
+            self.server.reset()
+
+    def fail(self) -> None:
+        """Stop, and say so."""
+        self.needs_reset = True
+        self.change()

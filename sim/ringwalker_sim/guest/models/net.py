@@ -1,0 +1,182 @@
+"""A network device in plain Python. Ref: virtio 1.4, 5.1."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ringwalker.spec.ids import DeviceType
+from ringwalker.spec.net import (
+    MAC_BYTES,
+    NET_CONFIG,
+    NET_CONTROL_QUEUE,
+    NET_RECEIVE_QUEUE,
+    NET_TRANSMIT_QUEUE,
+    NetClass,
+    NetControlAck,
+    NetControlHeader,
+    NetFeature,
+    NetHeader,
+    NetMacCommand,
+    NetRxCommand,
+    NetRxMode,
+    NetStatus,
+)
+
+from ...memory import dtype_of
+from .function import FunctionModel, Request, Schedule
+
+__all__ = ["NetModel"]
+
+_HEADER = dtype_of(NetHeader).itemsize
+_COMMAND = dtype_of(NetControlHeader).itemsize
+_SHORTEST = 14
+_BROADCAST = b"\xff" * MAC_BYTES
+_BACKLOG = 256
+"""Frames that wait for a receive buffer; what comes after them is dropped."""
+
+
+class NetModel(FunctionModel):
+    """A network device with one pair of queues and a control queue; ``mac`` is its address after a reset.
+
+    ``on_frame(frame)`` gets what the driver sends, and :meth:`receive` brings frames in; with ``loopback``
+    what is sent comes back. ``sent``, ``received`` and ``dropped`` count frames.
+    """
+
+    device_type = DeviceType.NET
+    table = NET_CONFIG
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        mac: bytes = bytes.fromhex("525700000001"),
+        mtu: int = 1500,
+        loopback: bool = False,
+        **common: Any,
+    ):
+        wanted = ("MAC", "STATUS", "MTU", "CTRL_VQ", "CTRL_RX", "CTRL_MAC_ADDR")
+        features = sum(1 << NetFeature[name] for name in wanted)
+        self._mac = mac
+        self._free: deque[Request] = deque()
+        self._waiting: deque[bytes] = deque()
+        super().__init__(schedule, queues=3, features=features, **common)
+        self.mtu = mtu
+        self.loopback = loopback
+        self.on_frame: Callable[[bytes], None] = lambda _frame: None
+        self.sent = self.received = self.dropped = 0
+        self.put("mtu", mtu)
+        self.put("status", NetStatus.LINK_UP)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.put("mac", int.from_bytes(self._mac, "little"))
+        self.put("rx_mode", 0)
+        self._free.clear()
+        self._waiting.clear()
+
+    @property
+    def mac(self) -> bytes:
+        """The address that it receives now."""
+        return self.get("mac").to_bytes(MAC_BYTES, "little")
+
+    @property
+    def rx_mode(self) -> NetRxMode:
+        """What it receives beside frames to its own address."""
+        return NetRxMode(self.get("rx_mode") & 3)
+
+    def set_link(self, up: bool) -> None:
+        """Plug the cable in or out, with notice to the driver."""
+        self.put("status", NetStatus.LINK_UP if up else 0)
+        self.changed()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
+        self._forget()
+
+    def stopped(self, queue: int) -> None:
+        """Receive buffers are gone."""
+        if queue == NET_RECEIVE_QUEUE:
+            self._free.clear()
+
+    # --- frames --------------------------------------------------------------------------------------------
+
+    def _wanted(self, frame: bytes) -> bool:
+        mode, target = self.rx_mode, frame[:MAC_BYTES]
+        if NetRxMode.PROMISCUOUS in mode or target in (self.mac, _BROADCAST):
+            return True
+        return bool(target[0] & 1) and NetRxMode.ALL_MULTICAST in mode
+
+    def receive(self, frame: bytes) -> None:
+        """A frame comes in from the cable."""
+        good = _SHORTEST <= len(frame) <= self.mtu + 18 and self.running
+        if not good or not self._wanted(frame) or len(self._waiting) >= _BACKLOG:
+            self.dropped += 1
+            return
+        self._waiting.append(bytes(frame))
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self._free and self._waiting:
+            request = self._free.popleft()
+            if not request.live:
+                continue
+            frame = self._waiting.popleft()
+            if request.room < _HEADER + len(frame):
+                self.dropped += 1
+                request.finish()
+                continue
+            self.received += 1
+            header = bytearray(_HEADER)
+            header[-2:] = (1).to_bytes(2, "little")
+            request.finish(bytes(header) + frame)
+
+    def take(self, queue: int, request: Request) -> None:
+        """A receive buffer, a frame or a command."""
+        if queue == NET_RECEIVE_QUEUE:
+            self._free.append(request)
+            self.schedule(self.latency, self._deliver)
+        elif queue == NET_TRANSMIT_QUEUE:
+            self.schedule(self.latency, lambda: self._send(request))
+        elif queue == NET_CONTROL_QUEUE:
+            self.schedule(self.latency, lambda: self._control(request))
+
+    def _send(self, request: Request) -> None:
+        if not request.live:
+            return
+        frame = request.read().tobytes()[_HEADER:]
+        request.finish()
+        if not _SHORTEST <= len(frame) <= self.mtu + 18:
+            self.dropped += 1
+            return
+        self.sent += 1
+        self.on_frame(frame)
+        if self.loopback:
+            self.receive(frame)
+
+    # --- commands ------------------------------------------------------------------------------------------
+
+    def _control(self, request: Request) -> None:
+        if not request.live:
+            return
+        command = request.read().tobytes()
+        if len(command) < _COMMAND or request.room < 1:
+            request.finish()
+            return
+        group, number, data = command[0], command[1], command[_COMMAND:]
+        if group == NetClass.CONFIG and number == 0:
+            request.finish((bytes([NetControlAck.OK]) + self.config_bytes())[: request.room])
+            return
+        ok = self._execute(group, number, data)
+        request.finish(bytes([NetControlAck.OK if ok else NetControlAck.ERR]))
+
+    def _execute(self, group: int, number: int, data: bytes) -> bool:
+        if group == NetClass.RX and number in tuple(NetRxCommand) and len(data) == 1 and data[0] < 2:
+            bit = NetRxMode.PROMISCUOUS if number == NetRxCommand.PROMISCUOUS else NetRxMode.ALL_MULTICAST
+            mode = int(self.rx_mode) & ~int(bit)
+            self.put("rx_mode", mode | (int(bit) if data[0] else 0))
+            return True
+        if group == NetClass.MAC and number == NetMacCommand.ADDR_SET and len(data) == MAC_BYTES:
+            self.put("mac", int.from_bytes(data, "little"))
+            return True
+        return False

@@ -1,0 +1,210 @@
+"""The device's side of split rings in memory, in plain Python."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ringwalker.spec.common import NO_VECTOR
+from ringwalker.spec.features import Feature
+from ringwalker.spec.ring import (
+    AVAIL_ENTRY_BYTES,
+    AVAIL_F_NO_INTERRUPT,
+    AVAIL_RING_OFFSET,
+    DESC_F_INDIRECT,
+    DESC_F_NEXT,
+    DESC_F_WRITE,
+    USED_RING_OFFSET,
+    Descriptor,
+    RingHeader,
+    UsedElement,
+)
+
+from ...memory import Access, GuestMemory, MemoryFault, ScatterGather
+from .function import FunctionModel, Request
+
+__all__ = ["QueueState", "RingServer"]
+
+
+@dataclass
+class QueueState:
+    """A queue as the device knows it."""
+
+    size: int
+    desc: int = 0
+    driver: int = 0
+    device: int = 0
+    enable: int = 0
+    vector: int = NO_VECTOR
+    last_avail: int = 0
+    used: int = 0
+    epoch: int = 0
+    """Counts resets, so that a completion from before one is dropped."""
+
+
+class _RingRequest(Request):
+    def __init__(
+        self,
+        server: "RingServer",
+        index: int,
+        head: int,
+        readable: ScatterGather,
+        writable: ScatterGather,
+    ):
+        self._server = server
+        self.index = index
+        self.head = head
+        self._readable = readable
+        self._writable = writable
+        self.room = sum(length for _, length in writable)
+        self._epoch = server.queues[index].epoch
+
+    @property
+    def live(self) -> bool:
+        server = self._server
+        return server.queues[self.index].epoch == self._epoch and not server.model.needs_reset
+
+    def read(self) -> np.ndarray:
+        if not self.live or not self._readable:
+            return np.empty(0, np.uint8)
+        server = self._server
+        return np.concatenate([server.access(piece, False) for piece in self._readable])
+
+    def finish(self, data: Any = b"", tail: bytes = b"") -> None:
+        if not self.live:
+            return
+        answer = np.frombuffer(bytes(data), np.uint8)
+        position = 0
+        for address, length in self._writable:
+            part = answer[position : position + length]
+            if len(part):
+                self._server.access((address, len(part)), True)[:] = part
+            position += length
+        if tail and self._writable:
+            address, length = self._writable[-1]
+            end = (address + length - len(tail), len(tail))
+            self._server.access(end, True)[:] = np.frombuffer(tail, np.uint8)
+        whole = len(answer) + len(tail) == self.room
+        self._server.finish(self, len(answer) + (len(tail) if whole else 0))
+
+
+class RingServer:
+    """Serves the rings of ``model`` in ``memory``. ``now()`` is the time that watches are told.
+
+    ``notify(queue)`` is set by the transport: the used buffer notification. ``mangle(head, written)`` may
+    change what the used ring gets, and ``written_index`` what its index becomes, for a device that lies.
+    ``drains``: a queue that is stopped gives back what it holds with length 0, else it just forgets it.
+    """
+
+    def __init__(self, model: FunctionModel, memory: GuestMemory, now: Callable[[], int] = lambda: 0):
+        self.model = model
+        self.memory = memory
+        self.now = now
+        self.queues = [QueueState(model.queue_size) for _ in range(model.queue_count)]
+        self.notify: Callable[[int], None] = lambda _queue: None
+        self.mangle: Callable[[int, int], tuple[int, int]] = lambda head, written: (head, written)
+        self.written_index: Callable[[int], int] = lambda index: index
+        self.drains = False
+        self._open: dict[_RingRequest, None] = {}
+        model.server = self
+
+    def access(self, piece: tuple[int, int], write: bool) -> np.ndarray:
+        """The bytes of a buffer in place, with notice to those who watch them."""
+        if self.memory.watches:
+            self.memory.note_access(Access(self.now(), *piece, write))
+        return self.memory.view(*piece)
+
+    def reset_queue(self, index: int) -> None:
+        """Forget a queue."""
+        mine = [request for request in self._open if request.index == index]
+        for request in mine:
+            if self.drains and request.live and self.queues[index].enable:
+                self._use(index, request.head, 0)
+            del self._open[request]
+        self.queues[index] = QueueState(self.model.queue_size, epoch=self.queues[index].epoch + 1)
+        self.model.stopped(index)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        for index in range(len(self.queues)):
+            self.reset_queue(index)
+
+    def register_read(self, index: int, name: str) -> int:
+        """A register of a queue, by its name in :data:`ringwalker.spec.fields.QUEUE_FIELD`."""
+        if name in ("index", "notify_off"):
+            return index
+        if name in ("reset", "doorbell", "notif_config_data"):
+            return 0
+        return getattr(self.queues[index], name)
+
+    def register_write(self, index: int, name: str, value: int) -> None:
+        """Write a register of a queue."""
+        if name == "doorbell":
+            self.doorbell(index)
+        elif name == "reset":
+            if value == 1 and self.model.driver_features >> Feature.RING_RESET & 1:
+                self.reset_queue(index)
+        else:
+            setattr(self.queues[index], name, value)
+
+    def doorbell(self, index: int) -> None:
+        """There are new buffers in queue ``index``."""
+        if index < len(self.queues) and self.queues[index].enable and self.model.running:
+            self.model.schedule(1, lambda: self._visit(index))
+
+    def _visit(self, index: int) -> None:
+        queue = self.queues[index]
+        if not self.model.running or not queue.enable:
+            return
+        try:
+            avail = self.memory.struct_view(queue.driver, RingHeader)[0]
+            waiting = (int(avail["idx"]) - queue.last_avail) & 0xFFFF
+            if waiting > queue.size:
+                raise ValueError("more chains than the queue holds")
+            for _ in range(waiting):
+                slot = queue.last_avail % queue.size
+                at = queue.driver + AVAIL_RING_OFFSET + slot * AVAIL_ENTRY_BYTES
+                head = int.from_bytes(self.memory.read(at, AVAIL_ENTRY_BYTES), "little")
+                queue.last_avail = (queue.last_avail + 1) & 0xFFFF
+                request = _RingRequest(self, index, head, *self._chain(queue, head))
+                self._open[request] = None
+                self.model.take(index, request)
+        except (MemoryFault, ValueError):
+            self.model.fail()
+
+    def _chain(self, queue: QueueState, head: int) -> tuple[ScatterGather, ScatterGather]:
+        table = self.memory.struct_view(queue.desc, Descriptor, queue.size)
+        readable: ScatterGather = []
+        writable: ScatterGather = []
+        at = head
+        for _ in range(queue.size):
+            if at >= queue.size:
+                raise ValueError("descriptor outside the table")
+            entry = table[at]
+            piece = (int(entry["addr"]), int(entry["len"]))
+            self.memory.view(*piece)
+            flags = int(entry["flags"])
+            if flags & DESC_F_INDIRECT or (writable and not flags & DESC_F_WRITE):
+                raise ValueError("a chain of a shape that there is not")
+            (writable if flags & DESC_F_WRITE else readable).append(piece)
+            if not flags & DESC_F_NEXT:
+                return readable, writable
+            at = int(entry["next"])
+        raise ValueError("a chain without end")
+
+    def finish(self, request: _RingRequest, written: int) -> None:
+        """Give a request back; for the request itself."""
+        if self._open.pop(request, True) is None:
+            self._use(request.index, *self.mangle(request.head, written))
+
+    def _use(self, index: int, head: int, written: int) -> None:
+        queue = self.queues[index]
+        slot = queue.used % queue.size
+        element = self.memory.struct_view(queue.device + USED_RING_OFFSET, UsedElement, queue.size)[slot]
+        element["id"], element["len"] = head, written
+        queue.used = (queue.used + 1) & 0xFFFF
+        self.memory.struct_view(queue.device, RingHeader)[0]["idx"] = self.written_index(queue.used) & 0xFFFF
+        flags = int(self.memory.struct_view(queue.driver, RingHeader)[0]["flags"])
+        if not flags & AVAIL_F_NO_INTERRUPT:
+            self.notify(index)

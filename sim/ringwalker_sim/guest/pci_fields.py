@@ -1,0 +1,61 @@
+"""The field list of a PCI function, in the BAR that the vendor capability of vendor 0x5000 names."""
+
+from ringwalker.spec.common import CapabilityType
+from ringwalker.spec.ids import VENDOR_2007
+from ringwalker.spec.pci import VIRTIO_CAPABILITY, CapabilityId
+from ringwalker.spec.registers import Access, Register, RegisterTable
+
+from .errors import BindError
+from .field_space import FieldSpace
+from .pci import PciDevice
+
+__all__ = ["PciFieldSpace", "find_fields"]
+
+VENDOR_CAPABILITY = RegisterTable(
+    "vendor_capability",
+    "",
+    (
+        Register("vendor_id", 4, 16, Access.RO, ""),
+        Register("bar", 6, 8, Access.RO, ""),
+        Register("offset", 8, 32, Access.RO, ""),
+        Register("size", 12, 32, Access.RO, ""),
+    ),
+)
+
+
+class PciFieldSpace(FieldSpace):
+    """``size`` bytes at ``offset`` of a BAR."""
+
+    def __init__(self, pci: PciDevice, bar: int, offset: int, size: int):
+        super().__init__()
+        pci.bar(bar, offset, size)
+        self.size = size
+        self._pci = pci
+        self._bar = bar
+        self._offset = offset
+
+    async def read_bytes(self, offset: int, length: int) -> bytes:
+        """Read the BAR, in pieces."""
+        value = await self._pci.bar_read_wide(self._bar, self._offset + offset, length)
+        return value.to_bytes(length, "little")
+
+    async def write_bytes(self, offset: int, data: bytes) -> None:
+        """Write the BAR, in pieces."""
+        value = int.from_bytes(data, "little")
+        await self._pci.bar_write_wide(self._bar, self._offset + offset, len(data), value)
+
+
+async def find_fields(pci: PciDevice) -> PciFieldSpace:
+    """The field list of a function. Errors: :class:`BindError` when it has none."""
+    for capability in pci.find_capabilities(CapabilityId.VENDOR):
+        at = capability.offset
+        if await pci.read(VIRTIO_CAPABILITY.type, at) != CapabilityType.VENDOR:
+            continue
+        if await pci.read(VENDOR_CAPABILITY.vendor_id, at) == VENDOR_2007:
+            return PciFieldSpace(
+                pci,
+                await pci.read(VENDOR_CAPABILITY.bar, at),
+                await pci.read(VENDOR_CAPABILITY.offset, at),
+                await pci.read(VENDOR_CAPABILITY["size"], at),
+            )
+    raise BindError(f"{pci.name}: the function has no field list; one with the identity of 2007 does")

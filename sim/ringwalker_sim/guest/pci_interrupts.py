@@ -1,0 +1,101 @@
+"""Interrupts of a virtio PCI function. Ref: virtio 1.4, 4.1.4.5 (ISR), 4.1.5.1.2 (MSI-X), 4.1.5.3."""
+
+from collections.abc import Callable, Mapping
+
+from ringwalker.spec.common import COMMON, ISR, NO_VECTOR, CapabilityType, IsrBit
+
+from .errors import BindError, DeviceError
+from .pci_structures import VirtioStructures
+from .port import Task
+from .virtqueue import Virtqueue
+
+__all__ = ["PciInterrupts"]
+
+
+class PciInterrupts:
+    """Brings the interrupts of a function to its queues, ``vqs`` by number, and to ``config_changed``.
+
+    ``mode`` is ``"msix"`` (vector 0 for configuration changes, one a queue as far as they reach) or
+    ``"intx"``. ``vectors`` is how many there are.
+    """
+
+    def __init__(
+        self,
+        structures: VirtioStructures,
+        mode: str,
+        vqs: Mapping[int, Virtqueue],
+        config_changed: Callable[[], None],
+    ):
+        if mode not in ("msix", "intx"):
+            raise ValueError(f"interrupt is {mode!r}; it must be 'msix' or 'intx'")
+        self._structures = structures
+        self._pci = structures.pci
+        self._mode = mode
+        self._vqs = vqs
+        self._config_changed = config_changed
+        self.vectors = 0
+        self._event = self._pci.port.event()
+        self._task: Task | None = None
+
+    async def enable(self) -> None:
+        """Set up the vectors, or listen to the line. Errors: :class:`BindError` without what it takes."""
+        if self._mode == "intx":
+            await self._pci.enable_intx(self._event.set)
+            self._task = self._pci.port.start(self._serve_line())
+            return
+        queues = await self._structures.read(CapabilityType.COMMON, COMMON.num_queues)
+        vectors = min(await self._pci.msix_vectors(), 1 + queues)
+        if vectors == 0:
+            raise BindError(f"{self._pci.name}: the function has no MSI-X")
+        await self._pci.enable_msix([self._callback(vector) for vector in range(vectors)])
+        self.vectors = vectors
+        await self.set_config_vector()
+
+    async def disable(self) -> None:
+        """Listen no more."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        elif self.vectors:
+            await self._pci.disable_msix()
+            self.vectors = 0
+
+    async def set_config_vector(self) -> None:
+        """Give configuration changes their vector, which a reset takes from them."""
+        if not self.vectors:
+            return
+        row = COMMON.config_msix_vector
+        await self._structures.write(CapabilityType.COMMON, row, 0)
+        if await self._structures.read(CapabilityType.COMMON, row) == NO_VECTOR:
+            raise DeviceError(f"{self._pci.name}: the device has no room for vector 0 in {row.name}")
+
+    def queue_vector(self, index: int) -> int:
+        """The vector of a queue."""
+        return 1 + index % (self.vectors - 1) if self.vectors > 1 else 0
+
+    def _callback(self, vector: int) -> Callable[[], None]:
+        def arrived() -> None:
+            mine = [vq for vq in self._vqs.values() if self.queue_vector(vq.index) == vector]
+            if len(mine) == 1 and vector:
+                mine[0].interrupt()
+                return
+            for vq in mine:
+                if vq.used_pending:
+                    vq.interrupt()
+            if vector == 0:
+                self._config_changed()
+
+        return arrived
+
+    async def _serve_line(self) -> None:
+        """The line may stay up from one cause to the next, so the status is read until it is 0."""
+        while True:
+            await self._event.wait()
+            self._event.clear()
+            while causes := await self._structures.read(CapabilityType.ISR, ISR.isr_status):
+                if causes & IsrBit.QUEUE:
+                    for vq in tuple(self._vqs.values()):
+                        if vq.used_pending:
+                            vq.interrupt()
+                if causes & IsrBit.CONFIG:
+                    self._config_changed()

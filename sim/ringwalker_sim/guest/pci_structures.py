@@ -1,0 +1,120 @@
+"""The virtio structures of a PCI function: where they lie, and their registers. Ref: virtio 1.4, 4.1.4."""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ringwalker.spec.common import COMMON, CapabilityType
+from ringwalker.spec.pci import VIRTIO_CAPABILITY, VIRTIO_NOTIFY_CAPABILITY, CapabilityId
+from ringwalker.spec.registers import Register
+
+from .errors import BindError, DeviceError
+from .pci import PciDevice
+from .queue_registers import QueueRegisters
+
+__all__ = ["CommonQueue", "Structure", "VirtioStructures"]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Where a virtio structure lies."""
+
+    bar: int
+    offset: int
+    size: int
+    multiplier: int = 0
+
+
+class VirtioStructures:
+    """The structures of ``pci`` by capability type, in ``places`` after :meth:`find`."""
+
+    def __init__(self, pci: PciDevice):
+        self.pci = pci
+        self.places: dict[int, Structure] = {}
+        self._selecting = False
+        self._select_free = pci.port.event()
+
+    async def find(self) -> None:
+        """Walk the capabilities. Errors: :class:`BindError` when one that is needed is missing."""
+        for capability in self.pci.find_capabilities(CapabilityId.VENDOR):
+            at = capability.offset
+            kind = await self.pci.read(VIRTIO_CAPABILITY.type, at)
+            bar = await self.pci.read(VIRTIO_CAPABILITY.bar, at)
+            # The driver uses the first of each kind that it can, and skips reserved BAR values.
+            skipped = (CapabilityType.PCI, CapabilityType.VENDOR)
+            if kind in self.places or kind in skipped or bar not in self.pci.bars:
+                continue
+            offset = await self.pci.read(VIRTIO_CAPABILITY.offset, at)
+            size = await self.pci.read(VIRTIO_CAPABILITY["size"], at)
+            multiplier = 0
+            if kind == CapabilityType.NOTIFY:
+                multiplier = await self.pci.read(VIRTIO_NOTIFY_CAPABILITY.multiplier, at)
+            self.pci.bar(bar, offset, size)
+            self.places[kind] = Structure(bar, offset, size, multiplier)
+        for kind in (CapabilityType.COMMON, CapabilityType.NOTIFY, CapabilityType.ISR):
+            if kind not in self.places:
+                raise BindError(f"{self.pci.name}: no usable virtio capability of type {kind.name}")
+
+    async def read(self, kind: CapabilityType, register: Register) -> int:
+        """Read a register of a structure; wide ones in pieces."""
+        place = self.places[kind]
+        return await self.pci.bar_read_wide(place.bar, place.offset + register.offset, register.size)
+
+    async def write(self, kind: CapabilityType, register: Register, value: int) -> None:
+        """Write a register of a structure; wide ones in pieces."""
+        place = self.places[kind]
+        await self.pci.bar_write_wide(place.bar, place.offset + register.offset, register.size, value)
+
+    @asynccontextmanager
+    async def selected(self, index: int):
+        """Have queue ``index`` selected, and nobody else select another meanwhile."""
+        while self._selecting:
+            self._select_free.clear()
+            await self._select_free.wait()
+        self._selecting = True
+        try:
+            await self.write(CapabilityType.COMMON, COMMON.queue_select, index)
+            yield
+        finally:
+            self._selecting = False
+            self._select_free.set()
+
+    def doorbell(self, index: int, notify_off: int) -> int:
+        """The offset of a doorbell in its BAR. Errors: :class:`DeviceError` when it is outside."""
+        place = self.places[CapabilityType.NOTIFY]
+        at = notify_off * place.multiplier
+        if at + 2 > place.size:
+            raise DeviceError(f"queue {index}: its doorbell at {at:#x} is outside the {place.size} given")
+        return place.offset + at
+
+    async def ring(self, doorbell: int, index: int) -> None:
+        """Write the number of a queue to its doorbell."""
+        await self.pci.bar_write(self.places[CapabilityType.NOTIFY].bar, doorbell, 2, index)
+
+
+class CommonQueue(QueueRegisters):
+    """The registers of queue ``index`` in the common configuration, behind ``queue_select``."""
+
+    def __init__(self, structures: VirtioStructures, index: int):
+        self._structures = structures
+        self._index = index
+        self._doorbell: int | None = None
+
+    @staticmethod
+    def _row(name: str) -> Register:
+        return COMMON["queue_msix_vector" if name == "vector" else f"queue_{name}"]
+
+    async def read(self, name: str) -> int:
+        """Read a register."""
+        async with self._structures.selected(self._index):
+            return await self._structures.read(CapabilityType.COMMON, self._row(name))
+
+    async def write(self, name: str, value: int) -> None:
+        """Write a register."""
+        async with self._structures.selected(self._index):
+            await self._structures.write(CapabilityType.COMMON, self._row(name), value)
+
+    async def ring(self, index: int) -> None:
+        """Write the doorbell; where it is is read once."""
+        if self._doorbell is None:
+            self._doorbell = self._structures.doorbell(index, await self.read("notify_off"))
+        await self._structures.ring(self._doorbell, index)

@@ -1,0 +1,205 @@
+"""The second way to reach a device: rings shared with a device in Python, calls instead of registers.
+
+It is what a hypervisor call is to a guest: no bus, no interrupt controller, straight to the other side.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ringwalker.spec.common import DeviceStatus
+from ringwalker.spec.features import Feature
+from ringwalker.spec.fields import CommonField
+from ringwalker.spec.registers import Register, RegisterTable
+
+from .bus import VirtioDevice, VirtioDeviceId
+from .errors import BindError
+from .field_space import BytesSpace, Field, FieldSpace
+from .models.field_image import FieldImage
+from .models.ring_server import RingServer
+from .queue_registers import QueueRegisters
+from .split_queue import QueueControl, SplitVirtqueue
+from .transport_base import StatusOps
+from .virtqueue import Virtqueue
+
+__all__ = ["MemoryTransport"]
+
+_INTERRUPT_CYCLES = 1
+
+
+class _ServerQueue(QueueRegisters):
+    """The registers of a queue of a :class:`RingServer`."""
+
+    def __init__(self, rings: RingServer, index: int):
+        self._rings = rings
+        self._index = index
+
+    async def read(self, name: str) -> int:
+        return self._rings.register_read(self._index, name)
+
+    async def write(self, name: str, value: int) -> None:
+        self._rings.register_write(self._index, name, value)
+
+    async def ring(self, index: int) -> None:
+        self._rings.doorbell(index)
+
+
+class MemoryTransport(StatusOps, QueueControl):
+    """Configuration operations and queues straight on the model behind ``rings``, known as ``identity``."""
+
+    def __init__(self, rings: RingServer, identity: VirtioDeviceId):
+        self.rings = rings
+        self.model = rings.model
+        self.name = f"memory device {identity.device:#x}"
+        self.vqs: dict[int, SplitVirtqueue] = {}
+        self.device = VirtioDevice(None, identity, self)
+        self._registers: dict[int, QueueRegisters] = {}
+        image = FieldImage(self.model, rings.register_read, rings.register_write)
+        self._space = BytesSpace(image.size, image.read, image.write)
+        self._space.on_write = self._field_written
+        rings.notify = self._interrupt
+
+    def _interrupt(self, index: int) -> None:
+        def arrived() -> None:
+            if index in self.vqs:
+                self.vqs[index].interrupt()
+
+        self.model.schedule(_INTERRUPT_CYCLES, arrived)
+
+    # --- status and features -------------------------------------------------------------------------------
+
+    async def status(self) -> int:
+        """The device status byte."""
+        return self.model.read_status()
+
+    async def write_status(self, value: int) -> None:
+        """Write the device status byte."""
+        self.model.write_status(value)
+
+    async def device_features(self) -> int:
+        """The feature bits offered, as a mask."""
+        return self.model.features
+
+    async def accept_features(self, features: int) -> None:
+        """Tell the device which features are wanted."""
+        self.model.driver_features = features
+
+    async def reset(self) -> None:
+        """Reset the device, acknowledge it and say that there is a driver. All queues become unusable."""
+        self.model.write_status(0)
+        self._forget()
+        self.model.write_status(DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER)
+
+    async def unbind(self) -> None:
+        """Reset the device."""
+        self.model.write_status(0)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.features = 0
+        self._registers.clear()
+        for vq in self.vqs.values():
+            vq.broken = True
+
+    # --- device configuration ------------------------------------------------------------------------------
+
+    def find(self, table: RegisterTable, name: str) -> Register | None:
+        """Every field that the model has."""
+        register = table[name]
+        return register if register.offset + register.size <= len(self.model.config_bytes()) else None
+
+    async def get(self, register: Register) -> int:
+        """A field of device configuration."""
+        content = self.model.config_bytes()
+        return int.from_bytes(content[register.offset : register.offset + register.size], "little")
+
+    async def set(self, register: Register, value: int) -> None:
+        """Write a field of device configuration."""
+        self.model.write_config(register.offset, value.to_bytes(register.size, "little"))
+
+    def on_change(self, callback: Callable[[], Any] | None) -> None:
+        """Run ``callback`` on every configuration change notification."""
+        self.model.change = callback or (lambda: None)
+
+    async def fields(self) -> FieldSpace:
+        """The field list of 2007, in a string of bytes."""
+        return self._space
+
+    def _field_written(self, field: Field, data: bytes) -> None:
+        if field.type == CommonField.DRIVER_FEATURES:
+            self.features = self.model.driver_features
+        elif field.type == CommonField.STATUS and not any(data):
+            self._forget()
+
+    # --- queues --------------------------------------------------------------------------------------------
+
+    async def num_queues(self) -> int:
+        """How many queues the device has."""
+        return len(self.rings.queues)
+
+    async def find_vq(
+        self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
+    ) -> SplitVirtqueue:
+        """Set up queue ``index``. Errors: :class:`BindError` when there is no such queue."""
+        return await self.create_vq(index, _ServerQueue(self.rings, index), callback, size)
+
+    async def create_vq(
+        self,
+        index: int,
+        registers: QueueRegisters,
+        callback: Callable[[Virtqueue], bool] | None = None,
+        size: int | None = None,
+    ) -> SplitVirtqueue:
+        """Set up queue ``index`` through ``registers``. Errors: as :meth:`find_vq`."""
+        if index >= len(self.rings.queues):
+            raise BindError(f"{self.name}: the device has no queue {index}")
+        if self.rings.queues[index].enable:
+            raise BindError(f"{self.name}: queue {index} is in use")
+        if index in self.vqs:
+            await self.del_vq(self.vqs[index])
+        vq = SplitVirtqueue(
+            self.rings.memory,
+            size or await registers.read("size"),
+            index=index,
+            callback=callback,
+            control=self,
+            vdev=self.device,
+        )
+        self.vqs[index] = vq
+        self.device.vqs.append(vq)
+        self._registers[index] = registers
+        await self.resume(vq)
+        return vq
+
+    async def del_vq(self, vq: Virtqueue) -> None:
+        """Forget a queue that was shut down, and free its rings."""
+        self.vqs.pop(vq.index, None)
+        if vq in self.device.vqs:
+            self.device.vqs.remove(vq)
+        vq.free()
+
+    async def notify(self, vq: SplitVirtqueue) -> None:
+        """Ring the doorbell of a queue."""
+        await self._registers[vq.index].ring(vq.index)
+
+    def can_resume(self, vq: SplitVirtqueue) -> bool:
+        """Whether a queue reset was negotiated."""
+        return vq.index in self._registers and bool(self.features >> Feature.RING_RESET & 1)
+
+    async def quiesce(self, vq: SplitVirtqueue) -> bool:
+        """A queue reset where it was negotiated and the device is well, else a device reset."""
+        if vq.index not in self._registers:
+            return False
+        if not self.can_resume(vq) or self.model.needs_reset:
+            await self.reset()
+            return False
+        await self._registers[vq.index].write("reset", 1)
+        return True
+
+    async def resume(self, vq: SplitVirtqueue) -> None:
+        """Tell the device where the rings are, and enable the queue."""
+        registers = self._registers[vq.index]
+        await registers.write("size", vq.size)
+        await registers.write("desc", vq.desc_address)
+        await registers.write("driver", vq.driver_address)
+        await registers.write("device", vq.device_address)
+        await registers.write("enable", 1)
