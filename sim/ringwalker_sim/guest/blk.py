@@ -21,7 +21,7 @@ from ringwalker.spec.blk import (
 from ringwalker.spec.ids import CLASS_CODES, DeviceType
 
 from ..memory import dtype_of
-from .bus import VirtioDevice, VirtioDeviceId, VirtioDriver, virtio_ids
+from .bus import Matcher, VirtioDevice, VirtioDriver, virtio_ids
 from .errors import DeviceError, RequestError, RequestTimeout, VirtioError
 from .port import Port, Task
 from .virtqueue import Virtqueue
@@ -174,11 +174,14 @@ class BlkDevice:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if await self.device.config.needs_reset():
-                self._fail(DeviceError("the device says that it needs a reset"))
-                return
             before = self.capacity
-            await self._read_config()
+            try:
+                if await self.device.config.needs_reset():
+                    raise DeviceError("the device says that it needs a reset")
+                await self._read_config()
+            except VirtioError as error:
+                self._fail(error)
+                return
             self.capacity_changes += self.capacity != before
 
     def has(self, feature: BlkFeature) -> bool:
@@ -341,7 +344,7 @@ class BlkDevice:
             return buffer.array.tobytes().split(b"\0")[0].decode("ascii", "replace")
 
 
-def blk_driver(port: Port, *, queues: int | None = None, ids: Sequence[VirtioDeviceId] = ()) -> VirtioDriver:
+def blk_driver(port: Port, *, queues: int | None = None, ids: Sequence[Matcher] = ()) -> VirtioDriver:
     """The block driver, for a bus. ``queues`` bounds how many it uses; ``ids`` are further ids it serves."""
 
     async def probe(device: VirtioDevice) -> int:

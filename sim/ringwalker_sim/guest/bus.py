@@ -1,14 +1,14 @@
 """The bus that brings virtio devices and drivers together. It knows no transport and no device type.
 
 Names are those of the 2007 interface: ``struct virtio_device``, ``struct virtio_driver``,
-``register_virtio_driver``; ids are PCI ids, whatever the transport.
+``register_virtio_driver``; devices have PCI ids, whatever the transport, and a type besides.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
+from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
 from ringwalker.spec.registers import Register, RegisterTable
 
 from .virtqueue import Virtqueue
@@ -16,6 +16,8 @@ from .virtqueue import Virtqueue
 __all__ = [
     "ANY",
     "VIRTIO_DEV_ID",
+    "Matcher",
+    "TypeId",
     "VirtioBus",
     "VirtioConfigOps",
     "VirtioDevice",
@@ -32,7 +34,8 @@ ANY = 0xFFFFFFFF
 class VirtioDeviceId:
     """Which devices a driver is for; also, without wildcards, who a device is.
 
-    ``class_`` is the 24-bit class code; only the bits of ``class_mask`` are compared.
+    ``class_`` is the 24-bit class code; only the bits of ``class_mask`` are compared. ``name`` is the type of
+    a device whose PCI id does not tell it.
     """
 
     vendor: int
@@ -41,6 +44,24 @@ class VirtioDeviceId:
     subdevice: int = ANY
     class_: int = 0
     class_mask: int = 0
+    name: str = ""
+
+    @property
+    def type(self) -> int:
+        """The virtio device type that the PCI id stands for; 0 if it is none."""
+        if self.vendor == VENDOR_OASIS:
+            return max(0, self.device - OASIS_DEVICE_BASE)
+        return self.device if self.vendor == VENDOR_2007 else 0
+
+    @property
+    def type_name(self) -> str:
+        """The virtio device type as a string; empty if there is none."""
+        if self.name:
+            return self.name
+        try:
+            return DeviceType(self.type).name.lower()
+        except ValueError:
+            return ""
 
     def matches(self, identity: "VirtioDeviceId") -> bool:
         """Whether a device that reports ``identity`` is meant."""
@@ -51,6 +72,28 @@ class VirtioDeviceId:
             and self.subdevice in (ANY, identity.subdevice)
             and not (self.class_ ^ identity.class_) & self.class_mask
         )
+
+
+@dataclass(frozen=True)
+class TypeId:
+    """Devices of one type, by a string (``"blk"``) or by a constant (2). ``driver_data`` is the driver's."""
+
+    device_type: str | int
+    driver_data: Any = None
+
+    def matches(self, identity: VirtioDeviceId) -> bool:
+        """Whether a device that reports ``identity`` is meant."""
+        if isinstance(self.device_type, str):
+            return self.device_type != "" and self.device_type == identity.type_name
+        return self.device_type != 0 and self.device_type == identity.type
+
+
+class Matcher(Protocol):
+    """An entry of an ``id_table``."""
+
+    def matches(self, identity: VirtioDeviceId) -> bool:
+        """Whether a device that reports ``identity`` is meant."""
+        ...
 
 
 def VIRTIO_DEV_ID(devid: int, class_: int) -> VirtioDeviceId:
@@ -85,8 +128,16 @@ class VirtioConfigOps(Protocol):
         """Accept of the bits ``wanted`` (a mask) those the device offers; the mask that was agreed on."""
         ...
 
+    async def num_queues(self) -> int:
+        """How many queues the device has."""
+        ...
+
     async def find_vq(self, index: int, callback: Callable[[Virtqueue], bool] | None = None) -> Virtqueue:
         """Set up queue ``index``."""
+        ...
+
+    async def del_vq(self, vq: Virtqueue) -> None:
+        """Forget a queue that was shut down or whose device was reset, and free it."""
         ...
 
     async def driver_ok(self) -> None:
@@ -131,7 +182,7 @@ class VirtioDriver:
     """
 
     name: str
-    id_table: Sequence[VirtioDeviceId]
+    id_table: Sequence[Matcher]
     probe: Callable[[VirtioDevice], Awaitable[int | None]]
     remove: Callable[[VirtioDevice], Awaitable[None]]
 

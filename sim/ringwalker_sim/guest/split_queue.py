@@ -43,6 +43,10 @@ class QueueControl:
         """Whether a queue can be stopped without a reset of the whole device."""
         return False
 
+    def holds(self, vq: "SplitVirtqueue") -> bool:
+        """Whether the device knows the queue, and may touch its buffers."""
+        return False
+
     async def quiesce(self, vq: "SplitVirtqueue") -> bool:
         """Make the device forget the queue; when this returns it touches neither rings nor buffers.
 
@@ -235,20 +239,25 @@ class SplitVirtqueue(Virtqueue):
 
     async def detach(self, data: Any) -> bool:
         """See :meth:`Virtqueue.detach`. The queue stands still for the time of a queue reset."""
-        if self._find(data) is None:
+        head = self._find(data)
+        if head is None:
             return False
+        if self.broken and not self._control.holds(self):
+            del self._chains[head]
+            return True
         if self.broken or not self._control.can_resume(self):
             raise BindError(
                 f"queue {self.index}: detach needs a device with VIRTIO_F_RING_RESET and a queue that works"
             )
         usable, left = await self._stop()
         self.reset()
-        self.broken = not usable
         mine = next((chain for chain in left if chain.data is data or chain.data == data), None)
         for chain in left:
             if chain is not mine:
                 self._expose(chain)
-        await self._control.resume(self)
-        await self.kick()
+        self.broken = not usable
+        if usable:
+            await self._control.resume(self)
+            await self.kick()
         self._announce()
         return mine is not None

@@ -234,9 +234,20 @@ class VirtioPciTransport(StatusOps, QueueControl):
             self.device.vqs.remove(vq)
         vq.free()
 
+    async def retire_vq(self, vq: SplitVirtqueue) -> None:
+        """Make the device forget a queue that is in use, and free its rings."""
+        if self.holds(vq):
+            await self.quiesce(vq)
+            self._registers.pop(vq.index, None)
+        await self.del_vq(vq)
+
     async def notify(self, vq: SplitVirtqueue) -> None:
         """Ring the doorbell of a queue."""
         await self._registers[vq.index].ring(vq.index)
+
+    def holds(self, vq: SplitVirtqueue) -> bool:
+        """Whether the device knows the queue."""
+        return vq.index in self._registers
 
     def can_resume(self, vq: SplitVirtqueue) -> bool:
         """Whether a queue reset was negotiated."""

@@ -6,54 +6,20 @@ The order is that of the hardware (:mod:`ringwalker.pci.fields`), which drivers 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ringwalker.spec.blk import BLK_CONFIG
 from ringwalker.spec.common import NO_VECTOR
-from ringwalker.spec.console import CONSOLE_CONFIG
 from ringwalker.spec.fields import (
     FIELD_QUEUE_BYTES,
     FIELD_QUEUE_STRIDE,
     QUEUE_FIELD,
-    BlkField,
     CommonField,
-    ConsoleField,
     FieldFlag,
-    NetField,
 )
-from ringwalker.spec.net import NET_CONFIG
-from ringwalker.spec.registers import Access, Register, RegisterTable
+from ringwalker.spec.registers import Access, Register
 
+from ..device_fields import device_fields
 from .function import FunctionModel
 
-__all__ = ["DEVICE_FIELDS", "FieldImage"]
-
-DEVICE_FIELDS: dict[str, tuple[tuple[int, tuple[Register, ...]], ...]] = {
-    BLK_CONFIG.name: (
-        (BlkField.CAPACITY, (BLK_CONFIG.capacity,)),
-        (BlkField.SEGMENTS, (BLK_CONFIG.seg_max,)),
-        (BlkField.BLOCK_SIZE, (BLK_CONFIG.blk_size,)),
-        (BlkField.QUEUES, (BLK_CONFIG.num_queues,)),
-    ),
-    NET_CONFIG.name: (
-        (NetField.MAC, (NET_CONFIG.mac,)),
-        (NetField.MEDIA, (NET_CONFIG.status,)),
-        (NetField.MTU, (NET_CONFIG.mtu,)),
-        (NetField.MODE, (NET_CONFIG.rx_mode,)),
-    ),
-    CONSOLE_CONFIG.name: (
-        (ConsoleField.SIZE, (CONSOLE_CONFIG.cols, CONSOLE_CONFIG.rows)),
-        (ConsoleField.EMERGENCY_WRITE, (CONSOLE_CONFIG.emerg_wr,)),
-    ),
-}
-"""By table of device configuration: each type of field and the registers that its value consists of."""
-
-_OWN = 0x40
-"""The first type of field that belongs to the device."""
-
-
-def device_fields(table: RegisterTable) -> tuple[tuple[int, tuple[Register, ...]], ...]:
-    """The fields of a device's own. A device that 2007 does not know has one for each register."""
-    known = DEVICE_FIELDS.get(table.name)
-    return known or tuple((_OWN + 1 + n, (row,)) for n, row in enumerate(table))
+__all__ = ["FieldImage"]
 
 
 @dataclass

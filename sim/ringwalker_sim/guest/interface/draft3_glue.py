@@ -1,0 +1,293 @@
+"""Draft III between transports and today's drivers: configuration space handlers, and the lego.
+
+A combination is made of a driver, a transport (whatever the device on the bus has) and a handler;
+:func:`combine` is the stub that glues them together, :func:`adapt` chooses the handler by the transport.
+"""
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from ringwalker.spec.blk import BLK_CONFIG, BlkFeature
+from ringwalker.spec.common import FACE_BAR
+from ringwalker.spec.console import CONSOLE_CONFIG, ConsoleFeature
+from ringwalker.spec.features import Feature
+from ringwalker.spec.ids import DeviceType
+from ringwalker.spec.net import NET_CONFIG, NET_CONTROL_QUEUE, NetFeature, NetRxMode
+from ringwalker.spec.registers import Register, RegisterTable
+
+from ..bus import VirtioDevice, VirtioDriver
+from ..errors import BindError, RequestError, VirtioError
+from ..net_control import NetControl
+from ..port import Port, Task
+from ..transport_pci import VirtioPciTransport
+from ..transport_pipe import PipeTransport
+from .device import device
+from .draft3 import (
+    ConfigSpaceHandler,
+    virtio_config,
+    virtio_device,
+    virtio_device_id,
+    virtio_driver,
+    virtqueue,
+    virtqueue_ops,
+)
+from .queue_face import QueueFace
+
+__all__ = ["HANDLERS", "adapt", "combine", "core_driver", "virtbus_memory", "virtbus_pci", "virtbus_pipe"]
+
+_TABLES = {DeviceType.BLK: BLK_CONFIG, DeviceType.NET: NET_CONFIG, DeviceType.CONSOLE: CONSOLE_CONFIG}
+_CONTROL = sum(1 << bit for bit in (NetFeature.CTRL_VQ, NetFeature.CTRL_RX, NetFeature.CTRL_MAC_ADDR))
+_FEATURES = {
+    DeviceType.BLK: sum(1 << bit for bit in (BlkFeature.BLK_SIZE, BlkFeature.FLUSH, BlkFeature.MQ)),
+    DeviceType.NET: sum(1 << bit for bit in (NetFeature.MAC, NetFeature.STATUS, NetFeature.MTU)) | _CONTROL,
+    DeviceType.CONSOLE: 1 << ConsoleFeature.SIZE,
+}
+_EMPTY = RegisterTable("no_config", "A device without configuration.", ())
+
+
+class _NetQueue:
+    """The configuration virtqueue of a net device."""
+
+    def __init__(self, handler: ConfigSpaceHandler):
+        self._handler = handler
+        self._control = NetControl(handler.dev.port)
+
+    async def start(self) -> None:
+        self._control.vq = await self._handler.core.config.find_vq(NET_CONTROL_QUEUE, self._control.answered)
+
+    async def read(self) -> bytes:
+        return await self._control.read_config(NET_CONFIG.size)
+
+    async def tell(self, name: str, value: int) -> int:
+        try:
+            if name == "mac":
+                await self._control.set_mac(value.to_bytes(NET_CONFIG.mac.size, "little"))
+            elif name == "rx_mode":
+                await self._control.set_promiscuous(bool(value & NetRxMode.PROMISCUOUS))
+                await self._control.set_all_multicast(bool(value & NetRxMode.ALL_MULTICAST))
+            else:
+                return -errno.EPERM
+        except RequestError:
+            return -errno.EINVAL
+        return 0
+
+
+class _Handler(ConfigSpaceHandler):
+    """What all handlers do: net devices have a configuration virtqueue, others are read again."""
+
+    def __init__(self, dev: device, table: RegisterTable):
+        super().__init__(dev, table)
+        self._queue: _NetQueue | None = None
+
+    async def start(self, vdev: virtio_device) -> None:
+        await super().start(vdev)
+        if vdev.dev.core.id.type == DeviceType.NET and vdev.features >> NetFeature.CTRL_VQ & 1:
+            self._queue = _NetQueue(self)
+            await self._queue.start()
+
+    async def refresh(self, vdev: virtio_device) -> None:
+        if self._queue is None:
+            await super().refresh(vdev)
+        else:
+            content = await self._queue.read()
+            vdev.config = virtio_config(vdev.config.host, content.ljust(len(vdev.config.driver), b"\0"))
+
+    async def tell(self, vdev: virtio_device, name: str, value: int) -> int:
+        return -errno.EPERM if self._queue is None else await self._queue.tell(name, value)
+
+
+class virtbus_pci(_Handler):
+    """On a PCI function: the host's half is where it is."""
+
+    def host_half(self) -> bytes:
+        return self.core.config.pci.bdf.to_bytes(2, "little") + bytes([FACE_BAR])
+
+
+class virtbus_memory(_Handler):
+    """On shared rings without a bus: the host's half is the index of the device."""
+
+    def host_half(self) -> bytes:
+        return (self.core.index or 0).to_bytes(4, "little")
+
+
+class virtbus_pipe(_Handler):
+    """On a byte pipe: the host's half names it."""
+
+    def host_half(self) -> bytes:
+        return self.core.config.name.encode()[:128]
+
+
+HANDLERS: tuple[tuple[type, type[_Handler]], ...] = (
+    (VirtioPciTransport, virtbus_pci),
+    (PipeTransport, virtbus_pipe),
+    (object, virtbus_memory),
+)
+"""Which handler goes with which transport; the first that fits."""
+
+
+def combine(
+    driver: virtio_driver, handler: Callable[[device, RegisterTable], ConfigSpaceHandler], port: Port
+) -> VirtioDriver:
+    """The stub that glues a driver of this stage to a configuration space handler, for the bus."""
+    return core_driver(driver, lambda _core: handler, port)
+
+
+def core_driver(driver: virtio_driver, choose: Callable[[VirtioDevice], Any], port: Port) -> VirtioDriver:
+    """A driver of this stage for the bus; ``choose(core)`` gives the handler of a device."""
+    known: dict[VirtioDevice, tuple[virtio_device, Task]] = {}
+
+    async def attach(core: VirtioDevice) -> int:
+        dev = device(port, core)
+        kind = DeviceType(core.id.type) if core.id.type in _TABLES else None
+        handler = choose(core)(dev, _TABLES.get(kind, _EMPTY) if kind is not None else _EMPTY)
+        identity = virtio_device_id(core.id.type_name or core.id.type)
+        vdev = virtio_device(dev, identity, virtio_config(), virtqueue_ops(), handler)
+        vdev.features = await core.config.negotiate(_FEATURES.get(kind, 0) if kind is not None else 0)
+        await handler.start(vdev)
+        count = await core.config.num_queues()
+        if vdev.features & _CONTROL and kind is DeviceType.NET:
+            count = NET_CONTROL_QUEUE
+        await handler.make_vqs(vdev, count)
+        await core.config.driver_ok()
+        changed = port.event()
+        dev.on_change(changed.set)
+        watcher = port.start(_watch(driver, vdev, changed))
+        result = await driver.probe(vdev)
+        if result < 0:
+            watcher.cancel()
+            await _release(vdev)
+            if dev.error is not None:
+                raise dev.error
+        else:
+            known[core] = (vdev, watcher)
+        return result
+
+    async def detach(core: VirtioDevice) -> None:
+        vdev, watcher = known.pop(core)
+        await driver.remove(vdev)
+        watcher.cancel()
+        await _release(vdev)
+
+    return VirtioDriver(f"{driver.name}-draft3", driver.id_table, attach, detach)
+
+
+async def _release(vdev: virtio_device) -> None:
+    vdev.dev.on_change(None)
+    await vdev.handler.stop()
+
+
+async def _watch(driver: virtio_driver, vdev: virtio_device, changed: Any) -> None:
+    """Bring the driver what the device says has changed."""
+    while True:
+        await changed.wait()
+        changed.clear()
+        try:
+            if not await vdev.dev.needs_reset():
+                await vdev.handler.refresh(vdev)
+        except VirtioError as error:
+            vdev.dev.error = error
+        driver.config_changed(vdev)
+
+
+# --- today's drivers on it ---------------------------------------------------------------------------------
+
+
+class _Config:
+    """The configuration operations of a driver, on ``virtio_config`` and the handler."""
+
+    def __init__(self, vdev: virtio_device):
+        self._vdev = vdev
+        self.changed: Callable[[], None] | None = None
+
+    def find(self, table: RegisterTable, name: str) -> Register | None:
+        row = table[name]
+        return row if row.offset + row.size <= len(self._vdev.config.driver) else None
+
+    async def get(self, register: Register) -> int:
+        content = self._vdev.config.driver[register.offset : register.offset + register.size]
+        return int.from_bytes(content, "little")
+
+    async def set(self, register: Register, value: int) -> None:
+        result = await self._vdev.handler.tell(self._vdev, register.name, value)
+        if result == -errno.EPERM:
+            raise BindError(f"{register.name}: the device has no configuration virtqueue to be told through")
+        if result:
+            raise RequestError(f"{register.name}: the device refuses {value:#x}")
+        # What was told holds, and the copy here says so.
+        content = bytearray(self._vdev.config.driver)
+        content[register.offset : register.offset + register.size] = value.to_bytes(register.size, "little")
+        self._vdev.config = virtio_config(self._vdev.config.host, bytes(content))
+
+    async def negotiate(self, wanted: int) -> int:
+        return self._vdev.features & (wanted | 1 << Feature.VERSION_1) & ~_masked(self._vdev)
+
+    async def num_queues(self) -> int:
+        return len(self._vdev.vqs)
+
+    async def find_vq(self, index: int, callback: Any = None) -> QueueFace:
+        if index >= len(self._vdev.vqs):
+            raise BindError(f"the device has no queue {index}")
+        vq: virtqueue = self._vdev.vqs[index]
+        face = QueueFace(vq, self._vdev.ops, index, vq.priv.size, kick="sync")
+        vq.callback = None if callback is None else lambda _vq: callback(face)
+        return face
+
+    async def del_vq(self, vq: QueueFace) -> None:
+        vq.vq.callback = None
+
+    async def driver_ok(self) -> None:
+        return
+
+    async def fail(self) -> None:
+        return
+
+    async def reset(self) -> None:
+        for vq in self._vdev.vqs:
+            await self._vdev.ops.shutdown(vq)
+
+    async def needs_reset(self) -> bool:
+        if self._vdev.dev.error is not None:
+            raise self._vdev.dev.error
+        return await self._vdev.dev.needs_reset()
+
+    def on_change(self, callback: Callable[[], None] | None) -> None:
+        self.changed = callback
+
+
+def _masked(vdev: virtio_device) -> int:
+    """Features that the handler uses for the driver."""
+    return _CONTROL if vdev.dev.core.id.type == DeviceType.NET else 0
+
+
+def adapt(driver: VirtioDriver, port: Port) -> VirtioDriver:
+    """``driver`` on this stage, for the bus, with the handler that goes with the transport."""
+    children: dict[virtio_device, VirtioDevice] = {}
+
+    async def probe(vdev: virtio_device) -> int:
+        core = vdev.dev.core
+        child = children[vdev] = VirtioDevice(core.index, core.id, _Config(vdev))
+        try:
+            result = await driver.probe(child) or 0
+        except BindError as error:
+            del children[vdev]
+            vdev.dev.error = error
+            return -errno.ENODEV
+        vdev.priv = core.priv = child.priv
+        return result
+
+    async def remove(vdev: virtio_device) -> None:
+        await driver.remove(children.pop(vdev))
+        vdev.priv = vdev.dev.core.priv = None
+
+    def config_changed(vdev: virtio_device) -> None:
+        child = children.get(vdev)
+        if child is not None and child.config.changed is not None:
+            child.config.changed()
+
+    face = virtio_driver(driver.name, driver.id_table, probe, remove, config_changed)
+
+    def choose(core: VirtioDevice) -> type[_Handler]:
+        return next(handler for kind, handler in HANDLERS if isinstance(core.config, kind))
+
+    return core_driver(face, choose, port)

@@ -1,0 +1,138 @@
+"""Configuration operations of today's drivers over typed fields, however a stage reaches those."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from ringwalker.spec.common import DeviceStatus
+from ringwalker.spec.features import Feature
+from ringwalker.spec.fields import CommonField
+from ringwalker.spec.ids import DeviceType
+from ringwalker.spec.net import NetFeature
+from ringwalker.spec.registers import Register, RegisterTable
+
+from ..device_fields import DEVICE_FIELDS, locate
+from ..errors import BindError, DeviceError
+from ..transport_base import TRANSPORT_FEATURES
+from .device import device
+
+__all__ = ["FieldAdapter"]
+
+_CONTROL = sum(1 << bit for bit in (NetFeature.CTRL_VQ, NetFeature.CTRL_RX, NetFeature.CTRL_MAC_ADDR))
+"""Not asked for: address and receive mode are fields that the driver writes."""
+
+_TRIES = 1000
+
+
+class FieldAdapter(ABC):
+    """The ``config`` of a driver. ``present`` are the types of fields that the device has."""
+
+    def __init__(self, dev: device, table: RegisterTable | None = None):
+        self._dev = dev
+        self._table = table
+        self.present: frozenset[int] = frozenset()
+        self.queues: list[Any] = []
+
+    @abstractmethod
+    async def read_field(self, kind: int) -> bytes:
+        """The value of the field of a type."""
+
+    @abstractmethod
+    async def write_field(self, kind: int, data: bytes) -> None:
+        """Write the field of a type, or its first bytes."""
+
+    @abstractmethod
+    async def read_status(self) -> int:
+        """The device status byte."""
+
+    @abstractmethod
+    async def write_status(self, value: int) -> None:
+        """Write the device status byte."""
+
+    # --- fields --------------------------------------------------------------------------------------------
+
+    def find(self, table: RegisterTable, name: str) -> Register | None:
+        """The register, if one of the device's fields holds it."""
+        place = locate(table, name)
+        self._table = table
+        return None if place is None or place[0] not in self.present else table[name]
+
+    def _place(self, register: Register) -> tuple[int, int]:
+        tables = [self._table, *_KNOWN]
+        for table in tables:
+            if table is not None and any(row is register for row in table):
+                place = locate(table, register.name)
+                if place is not None and place[0] in self.present:
+                    return place
+        raise BindError(f"the device has no field for {register.name}")
+
+    async def get(self, register: Register) -> int:
+        """Read a field of device configuration; again if it changed meanwhile."""
+        kind, offset = self._place(register)
+        for _ in range(_TRIES):
+            before = await self.read_field(CommonField.GENERATION)
+            content = await self.read_field(kind)
+            if await self.read_field(CommonField.GENERATION) == before:
+                return int.from_bytes(content[offset : offset + register.size], "little")
+        raise DeviceError(f"{register.name} changes faster than it can be read")
+
+    async def set(self, register: Register, value: int) -> None:
+        """Write a field of device configuration."""
+        kind, offset = self._place(register)
+        if offset:
+            raise BindError(f"{register.name} is not a field of its own")
+        await self.write_field(kind, value.to_bytes(register.size, "little"))
+
+    # --- status and features -------------------------------------------------------------------------------
+
+    async def negotiate(self, wanted: int) -> int:
+        """Accept of ``wanted`` what is offered, and always VERSION_1."""
+        if self._dev.core.id.type == DeviceType.NET:
+            wanted &= ~_CONTROL
+        offered = int.from_bytes(await self.read_field(CommonField.DEVICE_FEATURES), "little")
+        if not offered >> Feature.VERSION_1 & 1:
+            raise BindError("the device does not offer VIRTIO_F_VERSION_1")
+        accepted = offered & (wanted | TRANSPORT_FEATURES)
+        await self.write_field(CommonField.DRIVER_FEATURES, accepted.to_bytes(8, "little"))
+        await self.add_status(DeviceStatus.FEATURES_OK)
+        if not await self.read_status() & DeviceStatus.FEATURES_OK:
+            raise BindError(f"the device refuses the features {accepted:#x} of {offered:#x}")
+        return accepted
+
+    async def add_status(self, bits: int) -> None:
+        """Set bits of the device status."""
+        await self.write_status(await self.read_status() | bits)
+
+    async def driver_ok(self) -> None:
+        """Let the device start."""
+        await self.add_status(DeviceStatus.DRIVER_OK)
+
+    async def fail(self) -> None:
+        """Say that the driver gave up."""
+        await self.add_status(DeviceStatus.FAILED)
+
+    async def reset(self) -> None:
+        """Take back all buffers; whoever brought the device resets it when the driver has gone."""
+        for queue in self.queues:
+            await queue.shutdown()
+
+    async def needs_reset(self) -> bool:
+        """Whether the device has failed."""
+        return bool(await self.read_status() & DeviceStatus.DEVICE_NEEDS_RESET)
+
+    def on_change(self, callback: Callable[[], None] | None) -> None:
+        """Run ``callback`` when the underlying device says that something has changed."""
+        self._dev.on_change(callback)
+
+
+def _tables() -> tuple[RegisterTable, ...]:
+    from ringwalker.spec.blk import BLK_CONFIG
+    from ringwalker.spec.console import CONSOLE_CONFIG
+    from ringwalker.spec.net import NET_CONFIG
+
+    tables = (BLK_CONFIG, NET_CONFIG, CONSOLE_CONFIG)
+    assert {table.name for table in tables} == set(DEVICE_FIELDS)
+    return tables
+
+
+_KNOWN = _tables()

@@ -1,0 +1,117 @@
+"""A guest machine: one memory, one bus for drivers and devices, and devices by several transports at once."""
+
+from typing import Any
+
+from ringwalker.spec.ids import CLASS_CODES, VENDOR_2007, VENDOR_OASIS, DeviceType
+
+from .bus import VirtioBus, VirtioDevice, VirtioDeviceId
+from .errors import BindError
+from .models.function import FunctionModel
+from .models.pipe_server import PipeServer
+from .models.ring_server import RingServer
+from .pci import PciDevice, enumerate_pci
+from .pipe import make_pipe
+from .port import Port
+from .transport_memory import MemoryTransport
+from .transport_pci import VirtioPciTransport
+from .transport_pipe import PipeTransport
+
+__all__ = ["Machine", "VirtioPciDriver", "identity_of"]
+
+_OASIS_DEVICES = range(0x1000, 0x1080)
+"""PCI device ids of vendor 0x1AF4 that are virtio. Ref: virtio 1.4, 4.1.2."""
+
+
+def identity_of(device_type: int, name: str = "") -> VirtioDeviceId:
+    """Who a device of ``device_type`` is that no PCI header describes: what its header would say."""
+    known = device_type in tuple(DeviceType)
+    class_code = CLASS_CODES[DeviceType(device_type)] if known else 0
+    return VirtioDeviceId(VENDOR_2007, device_type, VENDOR_2007, device_type, class_code, 0xFFFFFF, name)
+
+
+class VirtioPciDriver:
+    """The PCI driver for all virtio functions: each gets a child on ``bus``, the virtio device proper.
+
+    So a driver of a device type never sees PCI, and no backend has to be the only one (Arnd Bergmann's
+    answer of 20 September 2007). ``vendors`` are further PCI vendors whose functions are virtio.
+    """
+
+    def __init__(self, bus: VirtioBus, interrupt: str = "msix", vendors: tuple[int, ...] = ()):
+        self.bus = bus
+        self.interrupt = interrupt
+        self.vendors = (VENDOR_2007, *vendors)
+
+    def matches(self, pci: PciDevice) -> bool:
+        """Whether a function is a virtio device."""
+        identity = pci.id
+        oasis = identity.vendor == VENDOR_OASIS and identity.device in _OASIS_DEVICES
+        return oasis or identity.vendor in self.vendors
+
+    async def probe(self, pci: PciDevice) -> VirtioDevice:
+        """Create the child of a function and put it on the bus. Errors: those of the transport's ``bind``."""
+        transport = await VirtioPciTransport.bind(pci, self.interrupt)
+        await self.bus.register_virtio_device(transport.device)
+        return transport.device
+
+
+class Machine:
+    """Devices on ``port``, which needs to be a :class:`~.loop.Loop` for those that are models in Python.
+
+    ``bus`` is the one registry of drivers and devices; devices come and go in any order.
+    """
+
+    def __init__(self, port: Any):
+        self.port: Port = port
+        self.bus = VirtioBus()
+        self._schedule = port.schedule
+
+    async def probe_pci(self, interrupt: str = "msix", vendors: tuple[int, ...] = ()) -> list[VirtioDevice]:
+        """Find all PCI functions and bind those that are virtio. Errors: those of the transport."""
+        driver = VirtioPciDriver(self.bus, interrupt, vendors)
+        found = await enumerate_pci(self.port, assign=len(self.port.mmio32) > 0)
+        return [await driver.probe(pci) for pci in found if driver.matches(pci)]
+
+    async def add_memory_device(
+        self, model: FunctionModel, identity: VirtioDeviceId | None = None
+    ) -> VirtioDevice:
+        """A device in Python with its rings in the guest's memory."""
+        rings = RingServer(model, self.port.memory, self.port.now)
+        transport = MemoryTransport(rings, identity or identity_of(model.device_type))
+        await transport.reset()
+        await self.bus.register_virtio_device(transport.device)
+        return transport.device
+
+    async def add_pipe_device(
+        self,
+        model: FunctionModel,
+        identity: VirtioDeviceId | None = None,
+        *,
+        capacity: int = 4096,
+        latency: int = 20,
+        seed: int = 0,
+    ) -> VirtioDevice:
+        """A device in Python at the other end of a byte pipe (see :func:`~.pipe.make_pipe`)."""
+        near, far = make_pipe(self._schedule, capacity=capacity, latency=latency, seed=seed)
+        PipeServer(model, far)
+        transport = PipeTransport(self.port, near, identity or identity_of(model.device_type))
+        await transport.connect()
+        await transport.reset()
+        await self.bus.register_virtio_device(transport.device)
+        return transport.device
+
+    async def remove(self, device: VirtioDevice) -> None:
+        """Take a device away: its driver lets go of it, and it is reset."""
+        await self.bus.unregister_virtio_device(device)
+        await device.config.unbind()
+
+    async def close(self) -> None:
+        """Remove all devices."""
+        for device in tuple(self.bus.devices):
+            await self.remove(device)
+
+    def driven(self, device: VirtioDevice) -> Any:
+        """What the driver left in ``priv`` of a device. Errors: :class:`BindError` when it has none."""
+        if device.driver is None:
+            identity = device.id
+            raise BindError(f"no driver for {identity.vendor:04x}:{identity.device:04x}")
+        return device.priv

@@ -1,0 +1,301 @@
+"""The network driver: written against virtqueues and configuration operations, not against a transport.
+
+Ref: virtio 1.4, 5.1.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ringwalker.spec.ids import CLASS_CODES, DeviceType
+from ringwalker.spec.net import (
+    MAC_BYTES,
+    NET_CONFIG,
+    NET_CONTROL_QUEUE,
+    NET_RECEIVE_QUEUE,
+    NET_TRANSMIT_QUEUE,
+    NetFeature,
+    NetHeader,
+    NetRxMode,
+    NetStatus,
+)
+
+from ..memory import Buffer, dtype_of
+from .bus import Matcher, VirtioDevice, VirtioDriver, virtio_ids
+from .errors import BindError, DeviceError, RequestError, RequestTimeout, VirtioError
+from .net_control import NetControl
+from .port import Port, Task
+from .virtqueue import Virtqueue
+
+__all__ = ["NetDevice", "net_driver"]
+
+WANTED = sum(
+    1 << NetFeature[name] for name in ("MAC", "STATUS", "MTU", "CTRL_VQ", "CTRL_RX", "CTRL_MAC_ADDR")
+)
+"""The features that the driver makes use of."""
+
+TIMEOUT_CYCLES = 20_000_000
+"""How long sending may take."""
+
+_HEADER_BYTES = dtype_of(NetHeader).itemsize
+_ETHERNET_BYTES = 18
+"""Around the payload of a frame: addresses, type and one VLAN tag."""
+_MTU = 1500
+_SHORTEST = 14
+_BUFFERS = 32
+"""Buffers each way at most."""
+
+
+class NetDevice:
+    """A network interface; what :func:`net_driver` leaves in ``priv`` of a device.
+
+    ``mac`` is its address, ``mtu`` in bytes of frame payload, ``link_up`` whether the medium is there (True
+    for a device that does not tell). ``on_frame(frame)`` gets what arrives, in order; ``on_media(link_up)``
+    hears when the medium comes or goes. ``sent``, ``received`` and ``unusable`` count frames.
+    ``failure`` is the exception that made the device unusable, if any.
+    """
+
+    def __init__(self, port: Port, device: VirtioDevice):
+        self.port = port
+        self.device = device
+        self.features = 0
+        self.mac = bytes(MAC_BYTES)
+        self.mtu = _MTU
+        self.link_up = True
+        self.media_changes = 0
+        self.failure: VirtioError | None = None
+        self.on_frame: Callable[[bytes], None] = lambda _frame: None
+        self.on_media: Callable[[bool], None] = lambda _up: None
+        self.sent = self.received = self.unusable = 0
+        self._receive: Virtqueue | None = None
+        self._transmit: Virtqueue | None = None
+        self._control: NetControl | None = None
+        self._buffers: list[Buffer] = []
+        self._idle: deque[Buffer] = deque()
+        self._room = port.event()
+        self._drained = port.event()
+        self._changed = port.event()
+        self._posted = port.event()
+        self._tasks: list[Task] = []
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Negotiate, set up the queues, let the device start, and give it buffers."""
+        config = self.device.config
+        self.features = await config.negotiate(WANTED)
+        if self.has(NetFeature.MAC):
+            self.mac = (await config.get(NET_CONFIG.mac)).to_bytes(MAC_BYTES, "little")
+        if self.has(NetFeature.MTU):
+            self.mtu = await config.get(NET_CONFIG.mtu)
+        await self._read_media()
+        self._receive = receive = await config.find_vq(NET_RECEIVE_QUEUE, self._arrived)
+        self._transmit = transmit = await config.find_vq(NET_TRANSMIT_QUEUE, self._was_sent)
+        if self.has(NetFeature.CTRL_VQ):
+            self._control = NetControl(self.port)
+            self._control.vq = await config.find_vq(NET_CONTROL_QUEUE, self._control.answered)
+        for _ in range(min(transmit.size, _BUFFERS)):
+            self._idle.append(self._allocate())
+        config.on_change(self._changed.set)
+        self._tasks = [self.port.start(self._watch()), self.port.start(self._post())]
+        await config.driver_ok()
+        for _ in range(min(receive.size, _BUFFERS)):
+            self._offer(self._allocate())
+
+    async def close(self) -> None:
+        """Stop the device and take all buffers back."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        config = self.device.config
+        config.on_change(None)
+        await config.reset()
+        self._fail(RequestError("the device was removed"))
+        control = None if self._control is None else self._control.vq
+        for vq in (self._receive, self._transmit, control):
+            if vq is not None:
+                await config.del_vq(vq)
+        for buffer in self._buffers:
+            buffer.free()
+        self._buffers.clear()
+
+    def _allocate(self) -> Buffer:
+        buffer = self.port.memory.allocate(_HEADER_BYTES + self.frame_bytes, 64)
+        self._buffers.append(buffer)
+        return buffer
+
+    @property
+    def frame_bytes(self) -> int:
+        """The longest frame, from destination address to payload."""
+        return self.mtu + _ETHERNET_BYTES
+
+    def has(self, feature: NetFeature) -> bool:
+        """Whether ``feature`` was negotiated."""
+        return bool(self.features >> feature & 1)
+
+    def _fail(self, error: VirtioError) -> None:
+        self.failure = self.failure or error
+        self._room.set()
+        self._drained.set()
+
+    async def _watch(self) -> None:
+        config = self.device.config
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                if await config.needs_reset():
+                    raise DeviceError("the device says that it needs a reset")
+                before = self.link_up
+                await self._read_media()
+            except VirtioError as error:
+                self._fail(error)
+                return
+            if self.link_up != before:
+                self.media_changes += 1
+                self.on_media(self.link_up)
+
+    async def _read_media(self) -> None:
+        if self.has(NetFeature.STATUS):
+            status = await self.device.config.get(NET_CONFIG.status)
+            self.link_up = bool(status & NetStatus.LINK_UP)
+
+    # --- receiving -----------------------------------------------------------------------------------------
+
+    def _offer(self, buffer: Buffer) -> None:
+        assert self._receive is not None
+        if self._receive.add_buf(buffer.sg, 0, 1, buffer) == 0:
+            self._posted.set()
+
+    async def _post(self) -> None:
+        """Show the device the receive buffers that were added."""
+        assert self._receive is not None
+        while True:
+            await self._posted.wait()
+            self._posted.clear()
+            await self._receive.kick()
+
+    def _arrived(self, vq: Virtqueue) -> bool:
+        try:
+            while (used := vq.get_buf()) is not None:
+                buffer, length = used
+                frame = buffer.array[_HEADER_BYTES:length].tobytes()
+                self._offer(buffer)
+                if len(frame) < _SHORTEST:
+                    self.unusable += 1
+                else:
+                    self.received += 1
+                    self.on_frame(frame)
+        except DeviceError as error:
+            self._fail(error)
+        return True
+
+    # --- sending -------------------------------------------------------------------------------------------
+
+    async def send(self, frame: bytes) -> None:
+        """Give a frame to the device; waits while there is no buffer, not until it is on the wire.
+
+        Errors: ``ValueError`` for a frame that is too short or too long, the ``failure`` of the device,
+        :class:`RequestTimeout` when no buffer comes back.
+        """
+        if not _SHORTEST <= len(frame) <= self.frame_bytes:
+            raise ValueError(f"a frame of {len(frame)} bytes; it must have {_SHORTEST} to {self.frame_bytes}")
+        while not self._idle:
+            self._room.clear()
+            self._check()
+            if not await self._room.wait(TIMEOUT_CYCLES):
+                raise RequestTimeout(f"no frame was sent in {TIMEOUT_CYCLES} cycles")
+        self._check()
+        assert self._transmit is not None
+        buffer = self._idle.popleft()
+        buffer.array[:_HEADER_BYTES] = 0
+        buffer.array[_HEADER_BYTES : _HEADER_BYTES + len(frame)] = np.frombuffer(frame, np.uint8)
+        result = self._transmit.add_buf([(buffer.address, _HEADER_BYTES + len(frame))], 1, 0, buffer)
+        if result:
+            self._idle.append(buffer)
+            raise RequestError(f"the transmit queue takes no frame: error {-result}")
+        await self._transmit.kick()
+
+    async def drain(self) -> None:
+        """Wait until the device has sent all frames. Errors: as :meth:`send`."""
+        while self._transmit is not None and self._transmit.outstanding:
+            self._drained.clear()
+            self._check()
+            if not await self._drained.wait(TIMEOUT_CYCLES):
+                raise RequestTimeout(f"frames were not sent in {TIMEOUT_CYCLES} cycles")
+        self._check()
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _was_sent(self, vq: Virtqueue) -> bool:
+        try:
+            while (used := vq.get_buf()) is not None:
+                self.sent += 1
+                self._idle.append(used[0])
+        except DeviceError as error:
+            self._fail(error)
+        self._room.set()
+        self._drained.set()
+        return True
+
+    # --- what is received ----------------------------------------------------------------------------------
+
+    async def _set_mode(self, bit: NetRxMode, on: bool) -> None:
+        """Without a control queue, the mode is a field of the configuration, where there is one."""
+        config = self.device.config
+        if config.find(NET_CONFIG, "rx_mode") is None:
+            raise BindError("the device has no way to be told what to receive")
+        mode = await config.get(NET_CONFIG.rx_mode)
+        await config.set(NET_CONFIG.rx_mode, mode | bit if on else mode & ~int(bit))
+
+    async def set_promiscuous(self, on: bool) -> None:
+        """Receive every frame, or not. Errors: :class:`BindError` when the device cannot be told."""
+        if self._control is not None and self.has(NetFeature.CTRL_RX):
+            await self._control.set_promiscuous(on)
+        else:
+            await self._set_mode(NetRxMode.PROMISCUOUS, on)
+
+    async def set_all_multicast(self, on: bool) -> None:
+        """Receive every frame to a group, or not. Errors: as :meth:`set_promiscuous`."""
+        if self._control is not None and self.has(NetFeature.CTRL_RX):
+            await self._control.set_all_multicast(on)
+        else:
+            await self._set_mode(NetRxMode.ALL_MULTICAST, on)
+
+    async def set_mac(self, mac: bytes) -> None:
+        """Another address of six bytes. Errors: as :meth:`set_promiscuous`."""
+        if len(mac) != MAC_BYTES or mac[0] & 1:
+            raise ValueError(f"{mac.hex(':')} is not the address of a station")
+        if self._control is not None and self.has(NetFeature.CTRL_MAC_ADDR):
+            await self._control.set_mac(mac)
+        elif self.device.config.find(NET_CONFIG, "mac") is None:
+            raise BindError("the device has no way to be told its address")
+        else:
+            await self.device.config.set(NET_CONFIG.mac, int.from_bytes(mac, "little"))
+        self.mac = bytes(mac)
+
+
+def net_driver(port: Port, *, ids: Sequence[Matcher] = ()) -> VirtioDriver:
+    """The network driver, for a bus. ``ids`` are further ids it serves."""
+
+    async def probe(device: VirtioDevice) -> int:
+        interface = NetDevice(port, device)
+        device.priv = interface
+        try:
+            await interface.open()
+        except VirtioError:
+            device.priv = None
+            await device.config.fail()
+            raise
+        return 0
+
+    async def remove(device: VirtioDevice) -> None:
+        interface: NetDevice = device.priv
+        device.priv = None
+        await interface.close()
+
+    table = (*virtio_ids(DeviceType.NET, CLASS_CODES[DeviceType.NET]), *ids)
+    return VirtioDriver("virtio_net", table, probe, remove)

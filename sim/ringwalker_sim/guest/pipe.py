@@ -1,0 +1,251 @@
+"""A byte stream with bounded room, as a socket is, and records on it.
+
+Both ends use :class:`PipeEnd`: the transport of the driver (:mod:`.transport_pipe`) and the device
+(:mod:`.models.pipe_server`). Reads and writes take as many bytes as chance says, as those of a socket may.
+"""
+
+import enum
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import unsigned
+from amaranth.lib import data
+
+from ringwalker.spec.registers import Access, Register, RegisterTable
+
+from ..memory import dtype_of
+
+__all__ = [
+    "PIPE_COMMON",
+    "BytePipe",
+    "PipeEnd",
+    "PipeError",
+    "PipeHeader",
+    "PipeSpace",
+    "Record",
+    "RecordKind",
+    "make_pipe",
+]
+
+MAGIC = 0x5650
+_LONGEST = 1 << 26
+"""Bytes of payload above which a record cannot be one."""
+
+Schedule = Callable[[int, Callable[[], None]], None]
+
+
+class PipeError(ValueError):
+    """What came through the pipe is not a record."""
+
+
+class RecordKind(enum.IntEnum):
+    """What a record says. Those below 16 go to the device, the others to the driver."""
+
+    OFFER = 1
+    """A buffer: ``value`` is the room in it, the payload what can be read of it."""
+    CANCEL = 2
+    """Give buffer ``id`` back unless it is finished; answered with value 1 if so, 0 if there is none."""
+    STOP = 3
+    """Give all buffers of a queue back; answered."""
+    READ = 4
+    """``value`` bytes at offset ``id`` of space ``queue``; answered with them."""
+    WRITE = 5
+    """Write the payload at offset ``id`` of space ``queue``; answered."""
+    ANSWER = 16
+    """To one of the above, in their order; ``id`` is the kind that it answers."""
+    USED = 17
+    """Buffer ``id`` is finished: ``value`` bytes count as written. The payload goes to the start of its room,
+    but for its last ``tail`` bytes, which go to the end."""
+    CHANGED = 18
+    """The configuration or the health of the device has changed."""
+
+
+class PipeSpace(enum.IntEnum):
+    """What can be read and written beside buffers."""
+
+    COMMON = 0
+    DEVICE = 1
+    FIELDS = 2
+
+
+PIPE_COMMON = RegisterTable(
+    "pipe_common",
+    "Space COMMON of a device behind a pipe.",
+    (
+        Register("device_features", 0, 64, Access.RO, "Feature bits offered by the device."),
+        Register("driver_features", 8, 64, Access.RW, "Feature bits accepted by the driver."),
+        Register("status", 16, 8, Access.RW, "Device status; writing 0 resets the device."),
+        Register("generation", 17, 8, Access.RO, "Changes whenever device configuration does."),
+        Register("num_queues", 18, 16, Access.RO, "Number of queues."),
+        Register("queue_size", 20, 16, Access.RO, "Most descriptors of a queue."),
+        Register("config_bytes", 22, 16, Access.RO, "Bytes of space DEVICE."),
+        Register("field_bytes", 24, 32, Access.RO, "Bytes of space FIELDS."),
+    ),
+)
+
+
+class PipeHeader(data.Struct):
+    """The 20 bytes in front of a payload of ``length`` bytes."""
+
+    magic: unsigned(16)
+    kind: unsigned(16)
+    queue: unsigned(16)
+    tail: unsigned(16)
+    id: unsigned(32)
+    value: unsigned(32)
+    length: unsigned(32)
+
+
+_HEADER = dtype_of(PipeHeader)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record; see :class:`RecordKind` for what the fields mean."""
+
+    kind: RecordKind
+    queue: int = 0
+    id: int = 0
+    value: int = 0
+    payload: bytes = b""
+    tail: int = 0
+
+    def encode(self) -> bytes:
+        """The bytes on the stream."""
+        raw = np.zeros(1, _HEADER)
+        raw["magic"], raw["kind"], raw["length"] = MAGIC, self.kind, len(self.payload)
+        for name in ("queue", "tail", "id", "value"):
+            raw[name] = getattr(self, name)
+        return raw.tobytes() + self.payload
+
+
+def _decode(content: bytearray) -> Record | None:
+    """Take the first record off ``content``; None if it is not all there. Errors: :class:`PipeError`."""
+    if len(content) < _HEADER.itemsize:
+        return None
+    raw = np.frombuffer(bytes(content[: _HEADER.itemsize]), _HEADER)[0]
+    length, kind = int(raw["length"]), int(raw["kind"])
+    if int(raw["magic"]) != MAGIC or kind not in tuple(RecordKind) or length > _LONGEST:
+        raise PipeError(f"{content[: _HEADER.itemsize].hex()} is not the header of a record")
+    if int(raw["tail"]) > length:
+        raise PipeError(f"a record of {length} bytes has a tail of {int(raw['tail'])}")
+    end = _HEADER.itemsize + length
+    if len(content) < end:
+        return None
+    payload = bytes(content[_HEADER.itemsize : end])
+    del content[:end]
+    fields = {name: int(raw[name]) for name in ("queue", "id", "value", "tail")}
+    return Record(RecordKind(kind), payload=payload, **fields)
+
+
+class BytePipe:
+    """One direction: at most ``capacity`` bytes under way, seen by the reader ``latency`` cycles later.
+
+    ``on_readable`` and ``on_writable`` run when there is something to read, or room again after a write
+    found none.
+    """
+
+    def __init__(self, schedule: Schedule, capacity: int, latency: int, chance: random.Random):
+        if capacity < 1 or latency < 1:
+            raise ValueError(f"a pipe of capacity {capacity} and latency {latency}; both must be at least 1")
+        self._schedule = schedule
+        self._capacity = capacity
+        self._latency = latency
+        self._random = chance
+        self._content = bytearray()
+        self._told = self._starved = False
+        self.on_readable: Callable[[], None] = lambda: None
+        self.on_writable: Callable[[], None] = lambda: None
+
+    def write(self, content: bytes | bytearray | memoryview) -> int:
+        """Take some of the bytes; how many, 0 when the pipe is full."""
+        room = self._capacity - len(self._content)
+        if room == 0:
+            self._starved = True
+            return 0
+        count = min(len(content), self._random.randint(1, room))
+        self._content += content[:count]
+        self._tell()
+        return count
+
+    def read(self) -> bytes:
+        """Some of the bytes that are there; none when there are none."""
+        count = self._random.randint(1, len(self._content)) if self._content else 0
+        content = bytes(self._content[:count])
+        del self._content[:count]
+        if self._content:
+            self._tell()
+        if self._starved and count:
+            self._starved = False
+            self._schedule(1, lambda: self.on_writable())
+        return content
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            self._schedule(self._latency, self._arrived)
+
+    def _arrived(self) -> None:
+        self._told = False
+        self.on_readable()
+
+
+class PipeEnd:
+    """One end of a pair of pipes: :meth:`send` records, ``handle`` those that come.
+
+    ``failed(error)`` runs once, when what comes is not a record; nothing is read after that.
+    """
+
+    def __init__(self, schedule: Schedule, incoming: BytePipe, outgoing: BytePipe):
+        self._schedule = schedule
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._backlog = bytearray()
+        self._content = bytearray()
+        self._pushing = False
+        self.dead = False
+        self.handle: Callable[[Record], None] = lambda _record: None
+        self.failed: Callable[[PipeError], None] = lambda _error: None
+        incoming.on_readable = self._pull
+        outgoing.on_writable = self._push
+
+    def send(self, record: Record) -> None:
+        """Queue a record; it leaves as the pipe has room."""
+        self.send_bytes(record.encode())
+
+    def send_bytes(self, content: bytes) -> None:
+        """Queue bytes, whether they are a record or not."""
+        self._backlog += content
+        if not self._pushing:
+            self._push()
+
+    def _push(self) -> None:
+        self._pushing = bool(self._backlog)
+        if self._backlog:
+            count = self._outgoing.write(memoryview(bytes(self._backlog[:65536])))
+            del self._backlog[:count]
+            if count:
+                self._schedule(1, self._push)
+
+    def _pull(self) -> None:
+        content = self._incoming.read()
+        if self.dead:
+            return
+        self._content += content
+        try:
+            while not self.dead and (record := _decode(self._content)) is not None:
+                self.handle(record)
+        except PipeError as error:
+            self.dead = True
+            self.failed(error)
+
+
+def make_pipe(
+    schedule: Schedule, *, capacity: int = 4096, latency: int = 20, seed: int = 0
+) -> tuple[PipeEnd, PipeEnd]:
+    """Two ends; what one sends the other gets. ``capacity`` bytes are under way each way at most."""
+    chance = random.Random(seed)
+    there, back = (BytePipe(schedule, capacity, latency, chance) for _ in range(2))
+    return PipeEnd(schedule, back, there), PipeEnd(schedule, there, back)
