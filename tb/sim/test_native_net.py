@@ -287,7 +287,7 @@ def test_a_loop_of_descriptors_needs_a_reset_and_one_helps(queue: int) -> None:
         vq = net.queues[queue]
         assert net.add(queue, [bytes(30), bytes(30)], [])
         head = next(reversed(vq._chains))
-        last = vq._chains[head][1][-1]
+        last = vq._chains[head].place[-1]
         vq._flags[last], vq._next[last] = DESC_F_NEXT, head
         await vq.kick()
         await net.until(lambda: net.changed > 0)

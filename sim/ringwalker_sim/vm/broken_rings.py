@@ -12,8 +12,8 @@ from ringwalker.spec.ring import DESC_F_NEXT, DESC_F_WRITE
 from ..guest.blk import NO_STATUS, BlkDevice
 from ..guest.pci import PciDevice
 from ..guest.port import Port
+from ..guest.split_queue import SplitVirtqueue
 from ..guest.transport_pci import VirtioPciTransport
-from ..guest.virtqueue import Virtqueue
 from ..memory import Buffer, GuestMemory, dtype_of
 
 __all__ = ["SETTLE_CYCLES", "Chain", "make_chain", "observe_broken_rings"]
@@ -58,38 +58,38 @@ def make_chain(memory: GuestMemory, kind: int, sector: int, out: list[int], back
     return Chain([*pieces, (status.address, 1)], 1 + len(out), data, status)
 
 
-def _break_nothing_to_read(vq: Virtqueue, head: int) -> None:
+def _break_nothing_to_read(vq: SplitVirtqueue, head: int) -> None:
     vq._flags[head] |= DESC_F_WRITE
 
 
-def _break_loop(vq: Virtqueue, head: int) -> None:
+def _break_loop(vq: SplitVirtqueue, head: int) -> None:
     vq._next[head], vq._flags[head] = head, DESC_F_NEXT
 
 
-def _break_next(vq: Virtqueue, head: int) -> None:
+def _break_next(vq: SplitVirtqueue, head: int) -> None:
     vq._next[head] = vq.size
 
 
-def _break_head(vq: Virtqueue, head: int) -> None:
+def _break_head(vq: SplitVirtqueue, head: int) -> None:
     vq._avail_ring[0] = vq.size
 
 
-def _break_index(vq: Virtqueue, head: int) -> None:
+def _break_index(vq: SplitVirtqueue, head: int) -> None:
     vq._added = (vq._added + vq.size) & 0xFFFF
 
 
-def _break_order(vq: Virtqueue, head: int) -> None:
+def _break_order(vq: SplitVirtqueue, head: int) -> None:
     """The status is writable, and after it comes a readable piece."""
     last = int(vq._next[int(vq._next[head])])
     vq._flags[int(vq._next[head])] = DESC_F_NEXT | DESC_F_WRITE
     vq._flags[last] = 0
 
 
-def _break_header(vq: Virtqueue, head: int) -> None:
+def _break_header(vq: SplitVirtqueue, head: int) -> None:
     vq._len[head] = HEADER_BYTES - 1
 
 
-_BROKEN: dict[str, Callable[[Virtqueue, int], None]] = {
+_BROKEN: dict[str, Callable[[SplitVirtqueue, int], None]] = {
     "no readable descriptor": _break_nothing_to_read,
     "chain that loops": _break_loop,
     "next beyond the table": _break_next,
@@ -107,14 +107,14 @@ async def observe_broken_rings(port: Port, pci: PciDevice, interrupt: str) -> di
         transport = await VirtioPciTransport.bind(pci, interrupt)
         disk = BlkDevice(port, transport.device)
         await disk.open()
-        vq = disk._queues[0].vq
+        vq = transport.vqs[0]
         vq.callback = None
         chain = make_chain(port.memory, BlkRequestType.IN, 1, [], [512])
         vq.add_buf(chain.pieces, chain.readable, chain.writable, chain)
         damage(vq, next(iter(vq._chains)))
         await vq.kick()
 
-        async def answered(vq: Virtqueue = vq, transport: VirtioPciTransport = transport) -> bool:
+        async def answered(vq: SplitVirtqueue = vq, transport: VirtioPciTransport = transport) -> bool:
             return bool(int(vq._used_idx[0])) or await transport.needs_reset()
 
         await _settle(port, answered)

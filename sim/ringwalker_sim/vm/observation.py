@@ -20,8 +20,8 @@ from ..guest.blk import BlkDevice
 from ..guest.errors import DeviceError
 from ..guest.pci import PciDevice, enumerate_pci
 from ..guest.port import Port
+from ..guest.split_queue import SplitVirtqueue
 from ..guest.transport_pci import VirtioPciTransport
-from ..guest.virtqueue import Virtqueue
 from .broken_rings import SETTLE_CYCLES, Chain, make_chain, observe_broken_rings
 
 __all__ = ["DISK_SECTORS", "disk_content", "observe"]
@@ -80,8 +80,10 @@ class _Observer:
 
     async def registers(self, step: str) -> None:
         """All of the common configuration, for queue 0 and for a queue that does not exist."""
-        self.seen[f"{step}: isr_status"] = await self.transport._read(CapabilityType.ISR, ISR.isr_status)
-        structure = self.transport._structures[CapabilityType.COMMON]
+        self.seen[f"{step}: isr_status"] = await self.transport.structures.read(
+            CapabilityType.ISR, ISR.isr_status
+        )
+        structure = self.transport.structures.places[CapabilityType.COMMON]
         for queue in _QUEUES:
             await self.transport.write_common("queue_select", queue)
             place = step if queue == 0 else f"{step}, no such queue"
@@ -110,7 +112,7 @@ class _Observer:
 
     # --- requests -------------------------------------------------------------------------------------------
 
-    async def request(self, vq: Virtqueue, name: str, chain: Chain) -> None:
+    async def request(self, vq: SplitVirtqueue, name: str, chain: Chain) -> None:
         """Do a request and note used element, status, data and what the interrupts were."""
         before = vq.interrupts
         vq.add_buf(chain.pieces, chain.readable, chain.writable, chain)
@@ -137,7 +139,7 @@ class _Observer:
             await self.port.sleep(SETTLE_CYCLES // 100)
         return condition()
 
-    async def requests(self, vq: Virtqueue) -> None:
+    async def requests(self, vq: SplitVirtqueue) -> None:
         """Requests of every type, and ones that must be refused."""
         kinds = BlkRequestType
         cases: dict[str, Chain] = {
@@ -163,7 +165,7 @@ class _Observer:
         for name, chain in cases.items():
             await self.request(vq, name, chain)
 
-    async def batch(self, vq: Virtqueue) -> None:
+    async def batch(self, vq: SplitVirtqueue) -> None:
         """Sixteen reads at once: all come back, in whatever order."""
         chains = [make_chain(self.memory, BlkRequestType.IN, number * 5, [], [512]) for number in range(16)]
         first = vq._last_used
@@ -192,7 +194,7 @@ async def _by_the_book(port: Port, pci: PciDevice, interrupt: str) -> dict[str, 
     observer.seen["negotiated"] = f"{disk.features:#x}"
     await observer.device_configuration()
     await observer.registers("running")
-    vq = disk._queues[0].vq
+    vq = transport.vqs[0]
     vq.callback = None
     await observer.requests(vq)
     await observer.batch(vq)

@@ -2,8 +2,8 @@
 
 New was that drivers unpack their own configuration, from a ``virtio_config_space`` of typed fields that can
 be backed by PCI or by a string of bytes, and that queues are described there too: ``new_vq`` makes one from
-the offset and length of its field. Matching is by PCI ids (``VIRTIO_DEV_ID``), probes are uniform, ``sync`` is
-called ``kick``, the ring is a library that transports share, and a console driver joined block and net.
+the offset and length of its field. Matching is by PCI ids (``VIRTIO_DEV_ID``), probes are uniform, ``sync``
+is called ``kick``, the ring is a library that transports share, and a console driver joined block and net.
 ``register_virtio_driver`` punts to the one backend, or returns -ENOSYS when there is none.
 
 What changed next, and why: "there should instead be a pci_driver that automatically binds to all PCI based

@@ -1,0 +1,217 @@
+"""Every driver by every interface on every transport: the drivers are the same in all cells.
+
+The PCI cells drive the real device on the native engine.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringwalker.config import DeviceConfig
+from ringwalker.function.registry import FUNCTIONS
+from ringwalker.spec.net import NetRxMode
+from ringwalker_sim.engines import open_engine
+from ringwalker_sim.guest.blk import BlkDevice
+from ringwalker_sim.guest.console import ConsoleDevice
+from ringwalker_sim.guest.errors import BindError, RequestError
+from ringwalker_sim.guest.interface import INTERFACES
+from ringwalker_sim.guest.machine import Machine
+from ringwalker_sim.guest.models.blk import BlkModel
+from ringwalker_sim.guest.models.console import ConsoleModel
+from ringwalker_sim.guest.models.net import NetModel
+from ringwalker_sim.guest.net import NetDevice
+from ringwalker_sim.guest.opening import TRANSPORTS, open_device
+from ringwalker_sim.guest.software_port import SoftwarePort
+from ringwalker_sim.memory import DiskImage, GuestMemory
+
+STAGES = INTERFACES[1:]
+FUNCTION_NAMES = ("blk", "net", "console")
+SECTORS = 256
+CONFIGS = {
+    "blk": DeviceConfig(data_width=64, queues=4, queue_size=32),
+    "net": DeviceConfig(function="net", data_width=64, queue_size=64),
+    "console": DeviceConfig(function="console", data_width=64, queue_size=64),
+}
+OTHER_MAC = bytes.fromhex("020000000007")
+
+
+class Cell:
+    """A machine with one device: ``outside`` is the device in Python, or the engine of the real one."""
+
+    def __init__(self, port: Any, function: str, model: Any = None, disk: np.ndarray | None = None):
+        self.port = port
+        self.machine = Machine(port)
+        self.function = function
+        self.model = model
+        self.disk: Any = disk
+
+    @property
+    def engine(self) -> Any:
+        return self.port.engine
+
+    def loop_back(self) -> None:
+        """What the driver sends comes back."""
+        if self.model is not None:
+            self.model.loopback = True
+        elif self.function == "net":
+            self.engine.mac_loopback(True)
+        else:
+            self.engine.uart_loopback(True)
+
+    def set_link(self, up: bool) -> None:
+        (self.model or self.engine).set_link(up)
+
+    def set_size(self, cols: int, rows: int) -> None:
+        (self.model.set_size if self.model is not None else self.engine.set_terminal)(cols, rows)
+
+    def bring(self, frame: bytes) -> None:
+        """A frame comes in from outside."""
+        (self.model.receive if self.model is not None else self.engine.mac_send)(frame)
+
+
+@contextmanager
+def cell_of(function: str, transport: str) -> Iterator[Cell]:
+    memory = GuestMemory(4 << 20)
+    content = np.random.default_rng(8).integers(0, 256, SECTORS * 512, np.uint8)
+    if transport == "pci":
+        disk = DiskImage.blank(SECTORS) if function == "blk" else None
+        if disk is not None:
+            disk.array[:] = content
+        with open_engine("native", CONFIGS[function], memory, disk) as port:
+            yield Cell(port, function, None, None if disk is None else disk.array)
+        return
+    port = SoftwarePort(memory)
+    model = {
+        "blk": lambda: BlkModel(port.schedule, content, queues=4, queue_size=32),
+        "net": lambda: NetModel(port.schedule, queue_size=64),
+        "console": lambda: ConsoleModel(port.schedule, queue_size=64),
+    }[function]()
+    yield Cell(port, function, model, content)
+
+
+async def settle(port: Any, condition: Callable[[], bool], cycles: int = 400_000) -> None:
+    """Wait for something, but not for ever."""
+    end = port.now() + cycles
+    while not condition() and port.now() < end:
+        await port.sleep(500)
+    assert condition()
+
+
+async def use_disk(cell: Cell, disk: BlkDevice, interface: str) -> None:
+    assert disk.capacity == SECTORS
+    assert disk.queues == (1 if interface == "2007-05" else 4)
+    assert await disk.get_id() == "ringwalker"
+    for queue in range(disk.queues):
+        assert await disk.read(queue, 3, queue) == cell.disk[queue * 512 :][: 3 * 512].tobytes()
+        data = bytes([queue + 1]) * 1024
+        await disk.write(100 + 2 * queue, data, queue)
+        await disk.flush(queue)
+        assert cell.disk[(100 + 2 * queue) * 512 :][:1024].tobytes() == data
+        with pytest.raises(RequestError, match="IOERR"):
+            await disk.read(SECTORS, 1, queue)
+    # More than the queue holds, and answered in any order.
+    buffer = cell.port.memory.allocate(64 * 512)
+    ended: list[Any] = []
+    for number in range(64):
+        sg = [(buffer.address + 512 * number, 200), (buffer.address + 512 * number + 200, 312)]
+        while disk.submit(0, number, sg, ended.append) is None:
+            await disk.kick()
+            await cell.port.sleep(500)
+    await disk.kick()
+    await settle(cell.port, lambda: len(ended) == 64)
+    assert [request.error for request in ended] == [None] * 64
+    assert np.array_equal(buffer.array, cell.disk[: 64 * 512])
+    buffer.free()
+
+
+async def use_network(cell: Cell, net: NetDevice, interface: str) -> None:
+    got: list[bytes] = []
+    net.on_frame = got.append
+    cell.loop_back()
+    sizes = [14, 60, 61, 128, 1000, 1514, *range(64, 128)]
+    frames = [net.mac + bytes([number]) * (size - 6) for number, size in enumerate(sizes)]
+    for frame in frames:
+        await net.send(frame)
+    await net.drain()
+    await settle(cell.port, lambda: len(got) == len(frames))
+    assert got == frames
+    await use_filter(cell, net, interface)
+    before = net.media_changes
+    cell.set_link(False)
+    if interface == "2007-05":
+        return  # This stage tells the driver nothing after the probe.
+    await settle(cell.port, lambda: net.media_changes > before)
+    assert not net.link_up
+
+
+async def use_filter(cell: Cell, net: NetDevice, interface: str) -> None:
+    """The driver tells the device what to receive."""
+    got: list[bytes] = []
+    net.on_frame = got.append
+    stranger = OTHER_MAC + bytes(54)
+    cell.bring(stranger)
+    await cell.port.sleep(5000)
+    assert got == []
+    if interface == "2007-05":
+        with pytest.raises(BindError, match="no way to tell"):
+            await net.set_promiscuous(True)
+        return
+    await net.set_promiscuous(True)
+    await cell.port.sleep(1000)
+    cell.bring(stranger)
+    await settle(cell.port, lambda: got == [stranger])
+    await net.set_promiscuous(False)
+    await net.set_mac(OTHER_MAC)
+    await cell.port.sleep(1000)
+    cell.bring(stranger)
+    await settle(cell.port, lambda: got == [stranger, stranger])
+    if cell.model is not None:
+        assert (cell.model.mac, cell.model.rx_mode) == (OTHER_MAC, NetRxMode(0))
+
+
+async def use_console(cell: Cell, console: ConsoleDevice, interface: str) -> None:
+    assert console.size == (80, 25)
+    got = bytearray()
+    console.on_bytes = got.extend
+    cell.loop_back()
+    text = bytes(range(256)) * 5 + b"the last line\n"
+    await console.write(text)
+    await settle(cell.port, lambda: len(got) == len(text))
+    assert bytes(got) == text
+    if interface in ("2007-05", "draft3"):
+        with pytest.raises(BindError):
+            await console.emergency_write(33)
+    else:
+        await console.emergency_write(33)
+        await settle(cell.port, lambda: len(got) == len(text) + 1)
+        assert got[-1] == 33
+    cell.set_size(132, 43)
+    if interface != "2007-05":
+        await settle(cell.port, lambda: console.size == (132, 43))
+
+
+USES: dict[str, Any] = {"blk": use_disk, "net": use_network, "console": use_console}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("interface", STAGES)
+@pytest.mark.parametrize("function", FUNCTION_NAMES)
+def test_a_driver_by_an_interface_on_a_transport(function: str, interface: str, transport: str) -> None:
+    listed = interface in ("draft3", "2007-05") or find_spec("ringwalker.transport.fields")
+    if transport == "pci" and (function not in FUNCTIONS or not listed):
+        pytest.skip("not in hardware yet")
+    with cell_of(function, transport) as cell:
+
+        async def main() -> None:
+            opened = await open_device(cell.machine, function, interface, transport, model=cell.model)
+            assert opened.device.driver is opened.driver
+            await USES[function](cell, opened.driven, interface)
+            await opened.close()
+            assert cell.machine.bus.devices == []
+
+        cell.port.run(main())
+        assert cell.port.memory.allocated == 0
