@@ -284,7 +284,7 @@ def test_a_loop_of_descriptors_needs_a_reset_and_one_helps(queue: int) -> None:
     async def body(port: Any, net: RawNet) -> None:
         port.engine.mac_loopback(True)
         await net.offer(5)
-        vq = net.queues[queue]
+        vq: Any = net.queues[queue]
         assert net.add(queue, [bytes(30), bytes(30)], [])
         head = next(reversed(vq._chains))
         last = vq._chains[head].place[-1]
