@@ -31,6 +31,7 @@ from .spec.features import Feature
 from .streams import completion_beat, request_beat, stream_of
 from .tlp.arbiter import TlpArbiter
 from .transport.common import CommonConfig
+from .transport.fields import FieldFace
 from .transport.interrupt import InterruptRouter
 from .transport.isr import Isr
 from .transport.notify import Notify
@@ -177,11 +178,16 @@ class VirtioPciDevice(wiring.Component):
         m.submodules.register_router = router = RegisterRouter(windows)
         connect(m, completer.registers, arbiter.a)
         connect(m, space.window, arbiter.b)
-        connect(m, arbiter.o, router.i)
+        idle, initiator = arbiter.idle & router.idle, arbiter.o
+        if config.has_fields:
+            m.submodules.fields = fields = FieldFace(config)
+            connect(m, initiator, fields.i)
+            idle, initiator = idle & fields.idle, fields.o
+        connect(m, initiator, router.i)
         for name, port, *_window in targets:
             connect(m, getattr(router, name), port)
         connect(m, space.state, completer.state)
-        return arbiter.idle & router.idle
+        return idle
 
     def _queue_table(self, m: Any, common, sequencer, walker) -> None:
         """The table, its readers, and its two writers, of which the sequencer goes first."""

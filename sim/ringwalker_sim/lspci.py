@@ -15,6 +15,7 @@ from ringwalker.spec.pci import (
     VIRTIO_CAPABILITY,
     VIRTIO_NOTIFY_CAPABILITY,
     VIRTIO_PCI_CAPABILITY,
+    VIRTIO_VENDOR_CAPABILITY,
     BarType,
     CapabilityId,
     Command,
@@ -54,6 +55,8 @@ _STRUCTURES = {
     CapabilityType.VENDOR: "Vendor data",
 }
 
+_VENDOR_DATA = RegisterTable("vendor_data", "Vendor data of others.", tuple(VIRTIO_VENDOR_CAPABILITY)[:5])
+
 Fields = dict[str, Any]
 
 
@@ -91,13 +94,18 @@ def _capability_table(content: bytes, offset: int) -> tuple[str, RegisterTable |
         kind = content[offset + VIRTIO_CAPABILITY.type.offset]
         if kind == CapabilityType.NOTIFY:
             return "virtio", VIRTIO_NOTIFY_CAPABILITY
+        if kind == CapabilityType.VENDOR:
+            vendor = VIRTIO_VENDOR_CAPABILITY.vendor_id
+            raw = content[offset + vendor.offset : offset + vendor.offset + vendor.size]
+            known = int.from_bytes(raw, "little") == VENDOR_2007
+            return "virtio", VIRTIO_VENDOR_CAPABILITY if known else _VENDOR_DATA
         return "virtio", VIRTIO_PCI_CAPABILITY if kind == CapabilityType.PCI else VIRTIO_CAPABILITY
-    known: dict[int, tuple[str, RegisterTable]] = {
+    others: dict[int, tuple[str, RegisterTable]] = {
         CapabilityId.POWER_MANAGEMENT: ("pm", PM_CAPABILITY),
         CapabilityId.MSIX: ("msix", MSIX_CAPABILITY),
         CapabilityId.PCI_EXPRESS: ("pcie", PCIE_CAPABILITY),
     }
-    return known.get(capability, ("unknown", None))
+    return others.get(capability, ("unknown", None))
 
 
 def _decode_bars(header: Fields, sizes: Mapping[int, int]) -> list[Fields]:
@@ -283,9 +291,16 @@ def _pcie_lines(cap: Fields) -> list[str]:
 
 def _virtio_lines(cap: Fields) -> list[str]:
     name = _STRUCTURES.get(cap["type"], f"type {cap['type']}")  # type: ignore[arg-type]
+    title = f"Vendor Specific Information: VirtIO: {name}"
+    if "vendor_id" in cap:
+        title += f" [{cap['vendor_id']:04x}]"
+    if "bar" not in cap:
+        return [title]
+    if "version" in cap:
+        title += f" field list version {cap['version']}"
     place = f"BAR={cap['bar']} offset={cap['offset_in_bar']:08x} size={cap['size']:08x}"
     extra = f" multiplier={cap['multiplier']:08x}" if "multiplier" in cap else ""
-    return [f"Vendor Specific Information: VirtIO: {name}", place + extra]
+    return [title, place + extra]
 
 
 _FORMATS: dict[str, Callable[[Fields], list[str]]] = {

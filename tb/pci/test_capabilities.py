@@ -4,6 +4,7 @@ import pytest
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.pci.capabilities import Bar, bars, device_config_bytes, layout, msix_pba_offset
+from ringwalker.pci.fields import field_list
 from ringwalker.spec.common import (
     COMMON,
     COMMON_BASE,
@@ -15,11 +16,14 @@ from ringwalker.spec.common import (
     NOTIFY_MULTIPLIER,
     CapabilityType,
 )
+from ringwalker.spec.fields import FIELDS_BASE, FIELDS_VERSION
+from ringwalker.spec.ids import VENDOR_2007
 from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,
     MSIX_ENTRY_BYTES,
     VIRTIO_CAPABILITY,
+    VIRTIO_VENDOR_CAPABILITY,
     CapabilityId,
     Command,
     DeviceControl,
@@ -27,7 +31,13 @@ from ringwalker.spec.pci import (
     Status,
 )
 
-CONFIGS = [DeviceConfig(), DeviceConfig(queues=256), DeviceConfig(queues=7, max_payload=128)]
+CONFIGS = [
+    DeviceConfig(),
+    DeviceConfig(fields=False),
+    DeviceConfig(function="net"),
+    DeviceConfig(queues=256),
+    DeviceConfig(queues=7, max_payload=128),
+]
 
 
 def image(config: DeviceConfig) -> bytes:
@@ -62,7 +72,7 @@ def test_list_reaches_every_capability_and_none_overlap(config):
     assert read(raw, 0, HEADER.status) & Status.CAPABILITIES_LIST
     ids = [raw[c.offset] for c in space.capabilities]
     assert ids[:3] == [CapabilityId.POWER_MANAGEMENT, CapabilityId.MSIX, CapabilityId.PCI_EXPRESS]
-    assert ids[3:] == [CapabilityId.VENDOR] * 5
+    assert ids[3:] == [CapabilityId.VENDOR] * (6 if config.has_fields else 5)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -73,16 +83,23 @@ def test_virtio_structures_lie_in_their_bar(config):
         if raw[capability.offset] != CapabilityId.VENDOR:
             continue
         get = {row.name: read(raw, capability.offset, row) for row in VIRTIO_CAPABILITY}
+        if get["type"] == CapabilityType.VENDOR:
+            assert config.has_fields
+            get |= {row.name: read(raw, capability.offset, row) for row in VIRTIO_VENDOR_CAPABILITY}
+            assert (get["vendor_id"], get["version"]) == (VENDOR_2007, FIELDS_VERSION)
         found[CapabilityType(get["type"])] = (get["bar"], get["offset"], get["size"])
         assert raw[capability.offset + 2] == capability.table.size
         assert get["offset"] + get["size"] <= face.size
-    assert found == {
+    wanted = {
         CapabilityType.COMMON: (FACE_BAR, COMMON_BASE, COMMON.size),
         CapabilityType.NOTIFY: (FACE_BAR, NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER),
         CapabilityType.ISR: (FACE_BAR, ISR_BASE, 1),
         CapabilityType.DEVICE: (FACE_BAR, DEVICE_BASE, device_config_bytes(config)),
         CapabilityType.PCI: (0, 0, 0),
     }
+    if config.has_fields:
+        wanted[CapabilityType.VENDOR] = (FACE_BAR, FIELDS_BASE, field_list(config).size)
+    assert found == wanted
 
 
 @pytest.mark.parametrize("config", CONFIGS)

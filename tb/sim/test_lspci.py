@@ -54,7 +54,7 @@ def test_words() -> None:
         r"^\tControl: I/O- Mem\+ BusMaster\+ ParErr- SERR- DisINTx-$",
         r"^\tInterrupt: pin A routed to IRQ 0$",
         r"^\tRegion 1: Memory at c0000000 \(32-bit, non-prefetchable\) \[size=4K\]$",
-        r"^\tRegion 4: Memory at 0000004000000000 \(64-bit, non-prefetchable\) \[size=16K\]$",
+        r"^\tRegion 4: Memory at 0000004000000000 \(64-bit, non-prefetchable\) \[size=32K\]$",
         r"^\tCapabilities: \[\w\w\] MSI-X: Enable- Count=4 Masked-$",
         r"^\t\tVector table: BAR=1 offset=00000000$",
         r"^\tCapabilities: \[\w\w\] Express \(v2\) Endpoint$",
@@ -63,6 +63,8 @@ def test_words() -> None:
         r"^\t\tLnkSta: Speed 8GT/s, Width x8$",
         r"^\tCapabilities: \[\w\w\] Vendor Specific Information: VirtIO: Notify$",
         r"^\t\tBAR=4 offset=00003000 size=0000000c multiplier=00000004$",
+        r"^\tCapabilities: \[\w\w\] .* VirtIO: Vendor data \[5000\] field list version 1$",
+        r"^\t\tBAR=4 offset=00004000 size=00000140$",
     ):
         assert re.search(line, text, re.MULTILINE), line
 

@@ -25,6 +25,8 @@ from ..spec.common import (
     CapabilityType,
 )
 from ..spec.console import CONSOLE_CONFIG
+from ..spec.fields import FIELDS_BASE, FIELDS_VERSION
+from ..spec.ids import VENDOR_2007
 from ..spec.net import NET_CONFIG
 from ..spec.pci import (
     CONFIG_SPACE_BYTES,
@@ -36,6 +38,7 @@ from ..spec.pci import (
     VIRTIO_CAPABILITY,
     VIRTIO_NOTIFY_CAPABILITY,
     VIRTIO_PCI_CAPABILITY,
+    VIRTIO_VENDOR_CAPABILITY,
     CapabilityId,
     Command,
     DeviceCapabilities,
@@ -56,6 +59,7 @@ from ..spec.pci import (
 )
 from ..spec.registers import RegisterTable
 from .bar import Bar
+from .fields import field_list
 
 __all__ = [
     "FIRST_CAPABILITY",
@@ -177,6 +181,8 @@ def bars(config: DeviceConfig) -> tuple[Bar, ...]:
     """The base address registers of a device, by index."""
     pba_end = msix_pba_offset(config) + (config.vectors + 63) // 64 * 8
     face_end = NOTIFY_BASE + config.queues * NOTIFY_MULTIPLIER
+    if config.has_fields:
+        face_end = FIELDS_BASE + field_list(config).size
     return (
         Bar(MSIX_BAR, max(_BAR_PAGE, _round_up_power(pba_end))),
         Bar(FACE_BAR, max(4 * PAGE, _round_up_power(face_end)), is_64=True),
@@ -312,6 +318,21 @@ def _virtio(config: DeviceConfig, kind: CapabilityType, offset: int) -> Structur
     return Structure(f"virtio_{kind.name.lower()}", offset, table, values, writable)
 
 
+def _vendor(config: DeviceConfig, offset: int) -> Structure:
+    """Where the field list is."""
+    values: dict[str, int] = {
+        "id": CapabilityId.VENDOR,
+        "length": VIRTIO_VENDOR_CAPABILITY.size,
+        "type": CapabilityType.VENDOR,
+        "vendor_id": VENDOR_2007,
+        "bar": FACE_BAR,
+        "version": FIELDS_VERSION,
+        "offset": FIELDS_BASE,
+        "size": field_list(config).size,
+    }
+    return Structure("virtio_vendor", offset, VIRTIO_VENDOR_CAPABILITY, values)
+
+
 def _dwords(structures: list[Structure], count: int) -> tuple[Dword, ...]:
     reset, writable, w1c = [0] * count, [0] * count, [0] * count
     for structure in structures:
@@ -344,6 +365,8 @@ def layout(config: DeviceConfig) -> Layout:
         CapabilityType.PCI,
     ):
         add(_virtio(config, kind, offset))
+    if config.has_fields:
+        add(_vendor(config, offset))
     if offset > CONFIG_SPACE_BYTES:
         raise ValueError(f"the capabilities end at {offset:#x}, after {CONFIG_SPACE_BYTES:#x}")
     for n in range(1, len(structures) - 1):

@@ -18,6 +18,7 @@ from .registers import Access, Register, RegisterTable
 
 __all__ = [
     "FIELDS_BASE",
+    "FIELDS_VERSION",
     "FIELD_QUEUE_BYTES",
     "FIELD_QUEUE_STRIDE",
     "QUEUE_FIELD",
@@ -31,6 +32,9 @@ __all__ = [
 
 FIELDS_BASE = 0x4000
 """Offset of the list in the register BAR."""
+
+FIELDS_VERSION = 1
+"""``version`` of the vendor capability that says where the list is."""
 
 FIELD_QUEUE_STRIDE = 64
 """Bytes from one queue field to the next; they stand one after the other, queue 0 first."""

@@ -20,6 +20,7 @@ __all__ = [
     "VIRTIO_CAPABILITY",
     "VIRTIO_NOTIFY_CAPABILITY",
     "VIRTIO_PCI_CAPABILITY",
+    "VIRTIO_VENDOR_CAPABILITY",
     "BarType",
     "CapabilityId",
     "Command",
@@ -361,5 +362,21 @@ VIRTIO_PCI_CAPABILITY = RegisterTable(
         Register("offset", 0x08, 32, _RW, "Offset in the BAR, a multiple of the access size."),
         Register("size", 0x0C, 32, _RW, "Size of the access: 1, 2 or 4."),
         Register("window", 0x10, 32, _RW, "Reading or writing here performs the access."),
+    ),
+)
+
+VIRTIO_VENDOR_CAPABILITY = RegisterTable(
+    "virtio_pci_vndr_data",
+    "Vendor data (struct virtio_pci_vndr_data): where the field list of 2007 is. Ref: virtio 1.4, 4.1.4.8.",
+    (
+        Register("id", 0x00, 8, _RO, "9."),
+        Register("next", 0x01, 8, _RO, "Next capability."),
+        Register("length", 0x02, 8, _RO, "Bytes in this capability."),
+        Register("type", 0x03, 8, _RO, "9."),
+        Register("vendor_id", 0x04, 16, _RO, "0x5000: what follows is as described here."),
+        Register("bar", 0x06, 8, _RO, "The BAR the list lies in."),
+        Register("version", 0x07, 8, _RO, "1."),
+        Register("offset", 0x08, 32, _RO, "Bytes from the start of the BAR to the first header."),
+        Register("size", 0x0C, 32, _RO, "Bytes in the list, with the header that ends it."),
     ),
 )
