@@ -4,7 +4,9 @@ import enum
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
-from ..spec import blk, common, features, net, pci
+from ..config import DeviceConfig
+from ..pci.fields import FieldList, field_list
+from ..spec import blk, common, console, features, fields, net, pci
 from ..spec.registers import RegisterTable
 
 __all__ = ["register_reference"]
@@ -27,10 +29,11 @@ def _places() -> Iterator[tuple[str, str, str]]:
     queue = f"{common.NOTIFY_BASE:#06x} + {common.NOTIFY_MULTIPLIER} x queue"
     yield face, f"{common.COMMON_BASE:#06x}", "[common](#common)"
     yield face, f"{common.ISR_BASE:#06x}", "[isr](#isr)"
-    configurations = (blk.BLK_CONFIG, net.NET_CONFIG)
+    configurations = (blk.BLK_CONFIG, net.NET_CONFIG, console.CONSOLE_CONFIG)
     links = ", ".join(f"[{table.name}](#{table.name})" for table in configurations)
     yield face, f"{common.DEVICE_BASE:#06x}", f"{links}: that of the function"
     yield face, queue, "doorbell of a queue: a write of the queue's number, 16 bits"
+    yield face, f"{fields.FIELDS_BASE:#06x}", "[the field list of 2007](#the-field-list-of-2007)"
     entry = f"0x0000 + {pci.MSIX_ENTRY_BYTES} x vector"
     yield f"BAR{common.MSIX_BAR} (memory, 32 bits)", entry, "[msix_entry](#msix_entry)"
     yield "configuration space", "0x0000", "[pci_header](#pci_header)"
@@ -58,6 +61,36 @@ def _enum(kind: type[enum.IntEnum] | type[enum.IntFlag]) -> list[str]:
     return [*lines, ""]
 
 
+_FIELD_LIST = """\
+## The field list of 2007
+
+A field is a dword header (type in bits 7:0, flags in 15:8, length of the value in bytes in 31:16), the value,
+and padding to the next dword. A field of type END closes the list. A driver skips the types that it does
+not know. Devices of the vendor 0x5000 have the list, and the capability
+[virtio_pci_vndr_data](#virtio_pci_vndr_data) says where. The offsets here are those of the values, from the
+start of the list."""
+
+
+def _field_list(function: str, described: FieldList) -> list[str]:
+    """The fields of a function; queue fields are one row, for all of them follow one another."""
+    lines = [
+        f"### Fields of {function}",
+        "",
+        "| Offset | Bytes | Type | Name | Flags | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for item in described.fields:
+        if item.type == fields.CommonField.END or item.queue:
+            continue
+        offset = f"{item.offset:#04x}"
+        if item.queue is not None:
+            offset += f" + {fields.FIELD_QUEUE_STRIDE} x queue"
+        flags = ", ".join(flag.name.lower() for flag in fields.FieldFlag if flag.name and flag in item.flags)
+        doc = "[queue_field](#queue_field)" if item.queue is not None else item.doc
+        lines.append(f"| {offset} | {item.length} | {item.type:#04x} | `{item.name}` | {flags} | {doc} |")
+    return [*lines, ""]
+
+
 def _of_kind(modules: Iterable[ModuleType], kinds: type | tuple[type, ...]) -> Iterator:
     for module in modules:
         for name, item in vars(module).items():
@@ -75,9 +108,12 @@ def register_reference() -> str:
     lines = [_INTRODUCTION.rstrip("\n")]
     lines += [f"| {space} | {offset} | {what} |" for space, offset, what in _places()]
     lines.append("")
-    for table in _of_kind((common, blk, net, pci), RegisterTable):
+    for table in _of_kind((common, blk, net, console, fields, pci), RegisterTable):
         lines += _table(table)
+    lines += [_FIELD_LIST, ""]
+    for function in ("blk", "net", "console"):
+        lines += _field_list(function, field_list(DeviceConfig(function=function)))
     lines += ["## Numbers", ""]
-    for kind in _of_kind((features, common, blk, net, pci), (enum.IntEnum, enum.IntFlag)):
+    for kind in _of_kind((features, common, blk, net, console, fields, pci), (enum.IntEnum, enum.IntFlag)):
         lines += _enum(kind)
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -9,13 +9,13 @@ from typing import Any
 from amaranth.lib import data
 
 from ..config import DeviceConfig
-from ..spec import blk, common, features, ids, net, pci, ring
+from ..spec import blk, common, console, features, fields, ids, net, pci, ring
 from ..spec.registers import RegisterTable
 
 __all__ = ["c_header"]
 
 _PREFIX = "RINGWALKER"
-_MODULES = (ids, common, features, blk, net, ring, pci)
+_MODULES = (ids, common, features, blk, net, console, fields, ring, pci)
 
 
 def _upper(name: str) -> str:

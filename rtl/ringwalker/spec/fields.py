@@ -14,6 +14,7 @@ import enum
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
+from .common import NO_VECTOR
 from .registers import Access, Register, RegisterTable
 
 __all__ = [
@@ -113,10 +114,10 @@ _RO, _RW = Access.RO, Access.RW
 
 QUEUE_FIELD = RegisterTable(
     "queue_field",
-    "The value of a queue field; its first 40 bytes are the common configuration's from queue_size on.",
+    "The value of a queue field; its first 36 bytes are the common configuration's from queue_size on.",
     (
         Register("size", 0x00, 16, _RW, "Entries in the queue, a power of two; reset: the maximum."),
-        Register("vector", 0x02, 16, _RW, "MSI-X vector for used buffer notifications."),
+        Register("vector", 0x02, 16, _RW, "MSI-X vector for used buffer notifications.", NO_VECTOR),
         Register("enable", 0x04, 16, _RW, "1: the device may run requests from this queue."),
         Register("notify_off", 0x06, 16, _RO, "As queue_notify_off of the common configuration."),
         Register("desc", 0x08, 64, _RW, "Physical address of the descriptor area."),
