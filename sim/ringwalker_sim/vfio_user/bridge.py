@@ -15,7 +15,7 @@ from ..native.served import ServedEngine
 from . import protocol
 from .interrupts import Interrupts, Intx, Msix
 from .mappings import Mappings
-from .protocol import Command, DmaAccess, ProtocolError
+from .protocol import Command, DmaAccess, IrqSetFlag, ProtocolError
 from .regions import Regions
 from .server import Peer, PeerGone
 
@@ -26,10 +26,13 @@ log = logging.getLogger("ringwalker.vfio_user")
 _SLICE = 128
 """Cycles between two looks at the socket."""
 
+_FALL_CYCLES = 16
+"""Longer than the line of INTx stays high after the register read that clears its reason."""
+
 _UNMAP_CYCLES = 1_000_000
 """How long an unmapping waits for the device."""
 
-_STILL_CYCLES = 1_000_000
+STILL_CYCLES = 1_000_000
 """Cycles without any traffic, beyond the device's own time limit, after which nothing will come any more."""
 
 _STATS_SECONDS = 0.25
@@ -106,6 +109,12 @@ class EngineBridge:
     def set_irqs(self, request: protocol.IrqSet, fds: list[int]) -> None:
         """Arm, mask, unmask or disarm interrupts; owns ``fds``. Errors: ``OSError``."""
         log.debug("%s: %s with %d descriptors", self.name, request, len(fds))
+        if request.flags & IrqSetFlag.ACTION_UNMASK:
+            # The line falls some cycles after the answer to the read that lets it go.
+            end = self.engine.now + _FALL_CYCLES
+            while self.engine.now < end and not self.engine.quiet():
+                self._note(self.engine.run_until_quiet(end - self.engine.now))
+            self._deliver()
         self._interrupts.set(request, fds)
         self._passed()
 
@@ -136,7 +145,7 @@ class EngineBridge:
         self._deliver()
         if self._events:
             return True
-        self._events.extend(self.engine.run_until_quiet(_SLICE))
+        self._note(self.engine.run_until_quiet(_SLICE))
         self._passed()
         busy = not self.engine.quiet() or bool(self._events)
         if not busy or time.monotonic() >= self._snapshot_due:
@@ -156,7 +165,7 @@ class EngineBridge:
         engine = self.engine
         end = engine.now + _UNMAP_CYCLES
         while True:
-            self._events.extend(engine.run_until_quiet(_SLICE))
+            self._note(engine.run_until_quiet(_SLICE))
             self._passed()
             if not self._events and engine.quiet():
                 return
@@ -167,7 +176,7 @@ class EngineBridge:
 
     def _stuck(self) -> bool:
         """Whether the device has been busy without any traffic for longer than its own time limit."""
-        limit = self.engine.config.completion_timeout + _STILL_CYCLES
+        limit = self.engine.config.completion_timeout + STILL_CYCLES
         if self.engine.now - self._busy_at < limit:
             return False
         stats = self.engine.stats()
@@ -183,12 +192,10 @@ class EngineBridge:
 
     def _reset(self) -> None:
         self._epoch += 1
-        self._events.extend(self.engine.drain())
+        self._note(self.engine.drain())
         self.engine.reset()
-        self._events.extend(self.engine.run_until_quiet(_SLICE))
-        for event in self._events:
-            if event.kind is EventKind.INTX:
-                self._intx.level = bool(event.b)
+        self._note(self.engine.run_until_quiet(_SLICE))
+        self._intx.level = self._intx.line
         self._events.clear()
         self._regions.forget()
 
@@ -201,7 +208,7 @@ class EngineBridge:
         self._delivering = True
         try:
             while True:
-                self._events.extend(self.engine.drain())
+                self._note(self.engine.drain())
                 if not self._events:
                     break
                 event = self._events[0]
@@ -213,6 +220,13 @@ class EngineBridge:
         finally:
             self._delivering = False
         self._complain()
+
+    def _note(self, events: list[NativeEvent]) -> None:
+        """Take what has happened into the queue."""
+        for event in events:
+            if event.kind is EventKind.INTX:
+                self._intx.line = bool(event.b)
+        self._events.extend(events)
 
     def _act(self, event: NativeEvent) -> None:
         match event.kind:

@@ -36,9 +36,15 @@ def _close(fd: int) -> None:
 
 
 class Intx:
-    """The interrupt line: an eventfd that is silent after each write until it is unmasked."""
+    """The interrupt line: an eventfd that is silent after each write until it is unmasked.
+
+    The level is told twice. ``line`` is set as soon as it is known; :meth:`set_level` is called when all that
+    the device did before has been carried out. Only what is high in both is an interrupt: not before
+    its data is there, and not after the guest has had the device let go of the line.
+    """
 
     def __init__(self):
+        self.line = False
         self.level = False
         self.masked = False
         self.fired = 0
@@ -51,7 +57,7 @@ class Intx:
         self.unmask()
 
     def set_level(self, level: bool) -> None:
-        """The device drives the line."""
+        """The device has driven the line to ``level``, and what it did before has been carried out."""
         self.level = level
         self._look()
 
@@ -70,7 +76,7 @@ class Intx:
             self.fired += 1
 
     def _look(self) -> None:
-        if self.level and not self.masked and self._fd >= 0:
+        if self.level and self.line and not self.masked and self._fd >= 0:
             self.masked = True
             self.fire()
 

@@ -11,6 +11,7 @@ import logging
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from .protocol import Command, Header, ProtocolError
 __all__ = ["Device", "Peer", "PeerGone", "Server", "SocketInUse"]
 
 log = logging.getLogger("ringwalker.vfio_user")
+
+
+_ANCILLARY_BYTES = socket.CMSG_SPACE(protocol.MAX_FDS * array.array("i").itemsize)
 
 
 def _ready(descriptors: Sequence[int], seconds: float | None) -> list[int]:
@@ -131,10 +135,14 @@ class Peer:
         deadline = time.monotonic() + self._timeout
         try:
             while len(data) < count:
-                if not self.wait(max(0.0, deadline - time.monotonic())):
-                    raise PeerGone(f"the peer stopped after {len(data)} of {count} bytes")
-                space = socket.CMSG_SPACE(protocol.MAX_FDS * array.array("i").itemsize)
-                part, ancillary, _flags, _address = self._socket.recvmsg(count - len(data), space)
+                try:
+                    part, ancillary, _flags, _address = self._socket.recvmsg(
+                        count - len(data), _ANCILLARY_BYTES, socket.MSG_DONTWAIT
+                    )
+                except BlockingIOError:
+                    if not self.wait(max(0.0, deadline - time.monotonic())):
+                        raise PeerGone(f"the peer stopped after {len(data)} of {count} bytes") from None
+                    continue
                 for level, kind, content in ancillary:
                     if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                         received = array.array("i")
@@ -151,22 +159,24 @@ class Peer:
             raise PeerGone(str(error)) from None
         return bytes(data), fds
 
-    def send(self, raw: bytes) -> None:
-        """Send one message in one piece."""
+    def send(self, raw: bytes, fds: Sequence[int] = ()) -> None:
+        """Send one message in one piece, with copies of ``fds``."""
         try:
+            if fds:
+                raw = raw[socket.send_fds(self._socket, [raw], list(fds)) :]
             self._socket.sendall(raw)
         except OSError as error:
             raise PeerGone(str(error)) from None
 
-    def call(self, command: Command, body: bytes) -> bytes:
-        """Send a command of ours and wait for its answer.
+    def call(self, command: Command, body: bytes, fds: Sequence[int] = ()) -> bytes:
+        """Send a command of ours with ``fds`` and wait for its answer.
 
         Errors: ``OSError`` with the peer's errno when it refuses; ``RuntimeError`` while it waits for us.
         """
         if self.answering:
             raise RuntimeError(f"{command.name} while the peer waits for an answer: both would wait for ever")
         self._next_id = (self._next_id + 1) & 0xFFFF
-        self.send(protocol.message(self._next_id, command, body))
+        self.send(protocol.message(self._next_id, command, body), fds)
         while True:
             header, answer, fds = self.receive()
             if not header.is_reply:
@@ -206,6 +216,7 @@ class Server:
         self.device = device
         self._stopping = False
         self._listener = self._listen()
+        self._lock = threading.RLock()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def _listen(self) -> socket.socket:
@@ -239,16 +250,18 @@ class Server:
     def stop(self) -> None:
         """Make :meth:`serve` return soon; safe from a signal handler and from another thread."""
         self._stopping = True
-        with contextlib.suppress(OSError):  # closed already
-            os.eventfd_write(self._wake, 1)
+        with self._lock:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
-        """Release the socket and its path."""
-        if self._wake < 0:
-            return
+        """Release the socket and its path. May be called again."""
+        with self._lock:
+            if self._wake < 0:
+                return
+            os.close(self._wake)
+            self._wake = -1
         self._listener.close()
-        os.close(self._wake)
-        self._wake = -1
         with contextlib.suppress(OSError):
             self.path.unlink()
 

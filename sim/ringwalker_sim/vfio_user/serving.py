@@ -94,6 +94,8 @@ class DeviceHandle:
         except BaseException as error:
             self.error = error
             log.exception("%s: the device ended", self.socket)
+        finally:
+            self.server.close()
 
 
 def _open_disk(device: ServedDevice) -> DiskImage | None:

@@ -1,0 +1,206 @@
+"""The other side of vfio-user: what a virtual machine monitor does, for tests and small tools."""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import protocol
+from .protocol import (
+    Command,
+    DmaAccess,
+    DmaMap,
+    Flag,
+    Header,
+    IrqSetFlag,
+    MapFlag,
+    ProtocolError,
+    RegionAccess,
+)
+from .server import Peer
+
+__all__ = ["Client"]
+
+_U32X4 = struct.Struct("<IIII")
+_REGION_INFO = struct.Struct("<IIIIQQ")
+_IRQ_SET = struct.Struct("<IIIII")
+_DMA_MAP = struct.Struct("<IIQQQ")
+_DMA_UNMAP = struct.Struct("<IIQQ")
+
+
+class _Memory:
+    """Answers the server's DMA_READ and DMA_WRITE from buffers that were mapped without a descriptor."""
+
+    def __init__(self, peer: Peer):
+        self._peer = peer
+        self.buffers: dict[int, tuple[memoryview, bool]] = {}
+        self.messages = 0
+
+    def handle(self, header: Header, body: bytes, fds: list[int]) -> None:
+        """Answer one message."""
+        for fd in fds:
+            os.close(fd)
+        if header.command not in (Command.DMA_READ, Command.DMA_WRITE):
+            raise ProtocolError(f"the server sent command {header.command}")
+        self.messages += 1
+        access = DmaAccess.unpack(body)
+        write = header.command == Command.DMA_WRITE
+        place = self._find(access, write)
+        if place is None:
+            self._peer.send(protocol.error_reply(header, errno.EFAULT))
+        elif write:
+            place[:] = access.data
+            self._peer.send(protocol.reply(header, DmaAccess(access.address, access.count).pack()))
+        else:
+            answer = DmaAccess(access.address, access.count, bytes(place))
+            self._peer.send(protocol.reply(header, answer.pack()))
+
+    def _find(self, access: DmaAccess, write: bool) -> memoryview | None:
+        for start, (buffer, writable) in self.buffers.items():
+            at = access.address - start
+            if at >= 0 and at + access.count <= len(buffer) and (writable or not write):
+                return buffer[at : at + access.count]
+        return None
+
+
+class Client:
+    """A connection to the server at ``path``, past the exchange of versions.
+
+    Calls return when the server has answered; meanwhile, and in :meth:`poll`, its DMA messages are served.
+    ``dma_messages`` counts those. Errors: ``OSError`` with the server's errno when it refuses,
+    :class:`~.server.PeerGone` when it hangs up, ``ProtocolError`` for nonsense.
+    """
+
+    def __init__(self, path: str | Path, timeout_s: float = 30.0):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(path))
+        except OSError:
+            connection.close()
+            raise
+        self._peer = Peer(connection, timeout_s)
+        self._memory = _Memory(self._peer)
+        self._peer.handler = self._memory.handle
+        self._posted = 0
+        offered = {"max_msg_fds": protocol.MAX_FDS, "max_data_xfer_size": protocol.MAX_DATA}
+        try:
+            answer = self._peer.call(Command.VERSION, protocol.version_body(offered))
+        except BaseException:
+            self.close()
+            raise
+        self.capabilities = protocol.version(answer)[2]
+        """What the server offers."""
+
+    @property
+    def dma_messages(self) -> int:
+        """How often the server asked for memory by message."""
+        return self._memory.messages
+
+    def fileno(self) -> int:
+        """The socket's descriptor, readable when the server wants memory."""
+        return self._peer.fileno()
+
+    def poll(self, seconds: float = 0.0) -> bool:
+        """Serve a message of the server if one comes within ``seconds``; whether one came."""
+        if not self._peer.wait(seconds):
+            return False
+        self._memory.handle(*self._peer.receive())
+        return True
+
+    def close(self) -> None:
+        """Hang up."""
+        self._peer.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_args: object) -> None:
+        self.close()
+
+    # --- the device ---------------------------------------------------------------------------------------
+
+    def region_size(self, region: int) -> int:
+        """Bytes in a region, 0 if it is absent."""
+        body = _REGION_INFO.pack(_REGION_INFO.size, 0, region, 0, 0, 0)
+        return _REGION_INFO.unpack(self._peer.call(Command.DEVICE_GET_REGION_INFO, body))[4]
+
+    def irq_info(self, index: int) -> tuple[int, int]:
+        """Flags and number of vectors of an interrupt kind."""
+        body = _U32X4.pack(_U32X4.size, 0, index, 0)
+        _size, flags, _index, count = _U32X4.unpack(self._peer.call(Command.DEVICE_GET_IRQ_INFO, body))
+        return flags, count
+
+    def read(self, region: int, offset: int, count: int) -> bytes:
+        """Bytes of a region."""
+        answer = self._peer.call(Command.REGION_READ, RegionAccess(offset, region, count).pack())
+        return answer[-count:] if count else b""
+
+    def write(self, region: int, offset: int, data: bytes, posted: bool = False) -> None:
+        """Write a region; posted: do not wait for an answer."""
+        body = RegionAccess(offset, region, len(data)).pack(data)
+        if posted:
+            self._posted = (self._posted + 1) & 0xFFFF
+            self._peer.send(protocol.message(self._posted, Command.REGION_WRITE, body, Flag.NO_REPLY))
+        else:
+            self._peer.call(Command.REGION_WRITE, body)
+
+    def reset(self) -> None:
+        """Reset the device."""
+        self._peer.call(Command.DEVICE_RESET, b"")
+
+    # --- memory -------------------------------------------------------------------------------------------
+
+    def map(
+        self,
+        address: int,
+        size: int,
+        *,
+        fd: int | None = None,
+        offset: int = 0,
+        buffer: memoryview | None = None,
+        writable: bool = True,
+    ) -> None:
+        """Lend memory to the device: ``fd`` from ``offset`` on, or ``buffer``, which is served by message."""
+        flags = MapFlag.READ | (MapFlag.WRITE if writable else 0)
+        mapping = DmaMap(flags, offset, address, size)
+        body = _DMA_MAP.pack(_DMA_MAP.size, flags, mapping.offset, address, size)
+        self._peer.call(Command.DMA_MAP, body, [] if fd is None else [fd])
+        if buffer is not None:
+            self._memory.buffers[address] = (buffer, writable)
+
+    def unmap(self, address: int, size: int) -> None:
+        """Take memory back; the device does not touch it any more when this returns."""
+        self._peer.call(Command.DMA_UNMAP, _DMA_UNMAP.pack(_DMA_UNMAP.size, 0, address, size))
+        self._memory.buffers.pop(address, None)
+
+    # --- interrupts ---------------------------------------------------------------------------------------
+
+    def set_irqs(
+        self,
+        index: int,
+        flags: int,
+        start: int = 0,
+        count: int = 0,
+        data: bytes = b"",
+        fds: Sequence[int] = (),
+    ) -> None:
+        """DEVICE_SET_IRQS as it is."""
+        head = _IRQ_SET.pack(_IRQ_SET.size + len(data), flags, index, start, count)
+        self._peer.call(Command.DEVICE_SET_IRQS, head + data, fds)
+
+    def arm(self, index: int, fds: Sequence[int], start: int = 0) -> None:
+        """Have interrupts of a kind written to eventfds."""
+        flags = IrqSetFlag.ACTION_TRIGGER | IrqSetFlag.DATA_EVENTFD
+        for at in range(0, len(fds), protocol.MAX_FDS):
+            some = fds[at : at + protocol.MAX_FDS]
+            self.set_irqs(index, flags, start + at, len(some), fds=some)
+
+    def disarm(self, index: int) -> None:
+        """No interrupts of a kind any more."""
+        self.set_irqs(index, IrqSetFlag.ACTION_TRIGGER | IrqSetFlag.DATA_NONE)
+
+    def unmask(self, index: int) -> None:
+        """Let a masked interrupt speak again."""
+        self.set_irqs(index, IrqSetFlag.ACTION_UNMASK | IrqSetFlag.DATA_NONE, count=1)

@@ -1,0 +1,295 @@
+"""The guest's port over vfio-user: this project's own driver in the place of a virtual machine."""
+
+import mmap
+import os
+import select
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ringwalker.spec.pci import (
+    HEADER,
+    MSIX_CAPABILITY,
+    MSIX_ENTRY_BYTES,
+    MSIX_TABLE_ENTRY,
+    BarType,
+    CapabilityId,
+    Command,
+    MsixControl,
+    MsixTableOffset,
+    MsixVectorControl,
+)
+
+from ..guest.loop import Loop, StuckError
+from ..guest.port import Port, make_bdf
+from ..memory import GuestMemory
+from .client import Client
+from .protocol import IrqIndex, Region
+
+__all__ = ["SharedMemory", "VfioPort"]
+
+_HANG_S = 60.0
+_MSI_ADDRESS = 0xFEE0_0000
+
+
+class SharedMemory(GuestMemory):
+    """Guest RAM in a memfd, ``fd``, which another process can map."""
+
+    def __init__(self, size: int, base: int = 0):
+        super().__init__(size, base)
+        self.fd = os.memfd_create("guest")
+        os.ftruncate(self.fd, size)
+        self.array: np.ndarray = np.frombuffer(mmap.mmap(self.fd, size), dtype=np.uint8)
+
+    def close(self) -> None:
+        """Close the descriptor; the memory stays while somebody uses it."""
+        os.close(self.fd)
+
+
+class _MsixTable:
+    """The guest's MSI-X table, which the monitor keeps, and its eventfds, which the server writes."""
+
+    def __init__(self, client: Client, vectors: int, bar: int, offset: int):
+        self.client = client
+        self.bar = bar
+        self.first = offset
+        self.entries = bytearray(vectors * MSIX_ENTRY_BYTES)
+        self.vectors = vectors
+        self.eventfds: dict[int, int] = {}
+        self.pending: set[int] = set()
+
+    def holds(self, bar: int, offset: int) -> bool:
+        return bar == self.bar and self.first <= offset < self.first + len(self.entries)
+
+    def field(self, vector: int, name: str) -> int:
+        row = MSIX_TABLE_ENTRY[name]
+        at = vector * MSIX_ENTRY_BYTES + row.offset
+        return int.from_bytes(self.entries[at : at + row.size], "little")
+
+    def enable(self, on: bool) -> None:
+        if on == bool(self.eventfds):
+            return
+        if on:
+            fds = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(self.vectors)]
+            self.eventfds = {fd: vector for vector, fd in enumerate(fds)}
+            self.client.disarm(IrqIndex.INTX)
+            self.client.arm(IrqIndex.MSIX, fds)
+            return
+        self.client.disarm(IrqIndex.MSIX)
+        self.close()
+
+    def close(self) -> None:
+        for fd in self.eventfds:
+            os.close(fd)
+        self.eventfds = {}
+
+    def deliverable(self, function_mask: bool) -> list[tuple[int, int]]:
+        """Messages of pending vectors that nothing masks; they are not pending any more."""
+        if function_mask:
+            return []
+        masked = lambda vector: self.field(vector, "vector_control") & MsixVectorControl.MASK  # noqa: E731
+        ready = [vector for vector in sorted(self.pending) if not masked(vector)]
+        self.pending.difference_update(ready)
+        return [
+            (
+                self.field(vector, "address_high") << 32 | self.field(vector, "address_low"),
+                self.field(vector, "data"),
+            )
+            for vector in ready
+        ]
+
+
+class VfioPort(Loop, Port):
+    """A :class:`~ringwalker_sim.guest.port.Port` whose device is behind the vfio-user socket ``path``.
+
+    RAM is ``memory``; ``by_message`` keeps its descriptor back, so that the device's DMA comes as messages.
+    Time is real time in microseconds, whatever the device's clock is. Use it as a context manager.
+    Errors: :class:`StuckError` when nothing happens for a minute and nothing limits the waiting.
+    """
+
+    clock_mhz = 1
+
+    def __init__(self, path, memory: SharedMemory, by_message: bool = False):
+        super().__init__()
+        self.memory: SharedMemory = memory
+        self.client = Client(path)
+        self.by_message = by_message
+        self.bdf = make_bdf(1, 0)
+        self.sizes = {bar: self.client.region_size(bar) for bar in range(Region.BAR5 + 1)}
+        self._bars: list[tuple[int, int, bool]] | None = None
+        self._messages: dict[tuple[int, int], Callable[[], None]] = {}
+        self._intx_callbacks: list[Callable[[], None]] = []
+        self._intx_fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self._intx_masked = False
+        self._function_mask = True
+        self.interrupts = 0
+        self.client.arm(IrqIndex.INTX, [self._intx_fd])
+        self._control, self.msix = self._find_msix()
+        self.map_memory()
+
+    def map_memory(self) -> None:
+        """Lend all of the RAM to the device."""
+        memory = self.memory
+        if self.by_message:
+            self.client.map(memory.base, memory.size, buffer=memoryview(memory.array))  # type: ignore[arg-type]
+        else:
+            self.client.map(memory.base, memory.size, fd=memory.fd)
+
+    def unmap_memory(self) -> None:
+        """Take the RAM back."""
+        self.client.unmap(self.memory.base, self.memory.size)
+
+    def close(self) -> None:
+        """Hang up."""
+        self.client.close()
+        self.msix.close()
+        if self._intx_fd >= 0:
+            os.close(self._intx_fd)
+            self._intx_fd = -1
+
+    def __enter__(self) -> "VfioPort":
+        return self
+
+    def __exit__(self, *_args: object) -> None:
+        self.close()
+
+    def _config(self, offset: int, size: int) -> int:
+        return int.from_bytes(self.client.read(Region.CONFIG, offset, size), "little")
+
+    def _find_msix(self) -> tuple[int, _MsixTable]:
+        at = self._config(HEADER.capabilities_pointer.offset, 1)
+        while at and self._config(at, 1) != CapabilityId.MSIX:
+            at = self._config(at + 1, 1)
+        if not at:
+            raise ValueError("the device has no MSI-X capability")
+        control = at + MSIX_CAPABILITY.control.offset
+        vectors = (self._config(control, 2) & MsixControl.TABLE_SIZE) + 1
+        place = self._config(at + MSIX_CAPABILITY.table.offset, 4)
+        bar = place & MsixTableOffset.BAR
+        return control, _MsixTable(self.client, vectors, bar, place & ~int(MsixTableOffset.BAR))
+
+    # --- the loop -----------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """Microseconds."""
+        return time.monotonic_ns() // 1000
+
+    def advance(self, deadline: int | None) -> None:
+        """Wait for an interrupt, a message or ``deadline``."""
+        seconds = _HANG_S if deadline is None else max(0.0, (deadline - self.now()) / 1e6)
+        poll = select.poll()
+        for fd in (self.client.fileno(), self._intx_fd, *self.msix.eventfds):
+            poll.register(fd, select.POLLIN)
+        ready = [fd for fd, _events in poll.poll(1000 * seconds)]
+        if not ready and deadline is None:
+            raise StuckError(f"nothing has happened for {_HANG_S} seconds")
+        for fd in ready:
+            if fd == self.client.fileno():
+                self.client.poll()
+                continue
+            os.eventfd_read(fd)
+            self.interrupts += 1
+            if fd == self._intx_fd:
+                self._intx_masked = True
+                for callback in self._intx_callbacks:
+                    callback()
+            else:
+                self.msix.pending.add(self.msix.eventfds[fd])
+        self._deliver()
+
+    def _deliver(self) -> None:
+        for message in self.msix.deliverable(self._function_mask):
+            if message in self._messages:
+                self._messages[message]()
+
+    # --- the port -----------------------------------------------------------------------------------------
+
+    async def config_read(self, bdf: int, offset: int, size: int) -> int:
+        """Read configuration space; all ones where there is no function."""
+        return self._config(offset, size) if bdf == self.bdf else (1 << 8 * size) - 1
+
+    async def config_write(self, bdf: int, offset: int, size: int, value: int) -> None:
+        """Write configuration space."""
+        if bdf != self.bdf:
+            return
+        self.client.write(Region.CONFIG, offset, value.to_bytes(size, "little"))
+        self._bars = None
+        if offset == self._control:
+            self._function_mask = bool(value & MsixControl.FUNCTION_MASK)
+            self.msix.enable(bool(value & MsixControl.ENABLE))
+            self._deliver()
+
+    def _find(self, address: int, size: int, io: bool) -> tuple[int, int] | None:
+        """Region and offset of an access."""
+        if self._bars is None:
+            self._bars = []
+            command = self._config(HEADER.command.offset, 2)
+            for bar, length in self.sizes.items():
+                register = HEADER[f"bar{bar}"].offset
+                low = self._config(register, 4) if length else 0
+                is_io = bool(low & BarType.IO)
+                enabled = command & (Command.IO_ENABLE if is_io else Command.MEMORY_ENABLE)
+                if length and enabled:
+                    high = self._config(register + 4, 4) if low & BarType.MEMORY_64 and not is_io else 0
+                    self._bars.append((bar, high << 32 | low & ~(length - 1), is_io))
+        for bar, start, is_io in self._bars:
+            if is_io == io and start <= address and address + size <= start + self.sizes[bar]:
+                return bar, address - start
+        return None
+
+    def _read(self, address: int, size: int, io: bool) -> int:
+        place = self._find(address, size, io)
+        if place is None:
+            return (1 << 8 * size) - 1
+        bar, offset = place
+        if not io and self.msix.holds(bar, offset):
+            at = offset - self.msix.first
+            return int.from_bytes(self.msix.entries[at : at + size], "little")
+        value = int.from_bytes(self.client.read(bar, offset, size), "little")
+        self._unmask()
+        return value
+
+    def _write(self, address: int, size: int, value: int, io: bool) -> None:
+        place = self._find(address, size, io)
+        if place is None:
+            return
+        bar, offset = place
+        if not io and self.msix.holds(bar, offset):
+            at = offset - self.msix.first
+            self.msix.entries[at : at + size] = value.to_bytes(size, "little")
+            self._deliver()
+            return
+        self.client.write(bar, offset, value.to_bytes(size, "little"), posted=not io)
+
+    def _unmask(self) -> None:
+        """An access to the device is taken for the end of the interrupt, as by QEMU."""
+        if self._intx_masked:
+            self._intx_masked = False
+            self.client.unmask(IrqIndex.INTX)
+
+    async def memory_read(self, address: int, size: int) -> int:
+        """Read memory space; all ones when nothing answers."""
+        return self._read(address, size, False)
+
+    async def memory_write(self, address: int, size: int, value: int) -> None:
+        """Write memory space: posted."""
+        self._write(address, size, value, False)
+
+    async def io_read(self, address: int, size: int) -> int:
+        """Read I/O space; all ones when nothing answers."""
+        return self._read(address, size, True)
+
+    async def io_write(self, address: int, size: int, value: int) -> None:
+        """Write I/O space."""
+        self._write(address, size, value, True)
+
+    def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
+        """A message address and data of its own for ``callback``."""
+        message = _MSI_ADDRESS, 0x20 + len(self._messages)
+        self._messages[message] = callback
+        return message
+
+    def intx_handler(self, callback: Callable[[], None]) -> None:
+        """``callback`` runs whenever the interrupt's eventfd is written."""
+        self._intx_callbacks.append(callback)

@@ -1,0 +1,266 @@
+"""The project's own driver reads and writes the disk through socket, bridge and hardware."""
+
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringwalker.config import DeviceConfig
+from ringwalker.spec.common import FACE_BAR, NOTIFY_BASE
+from ringwalker.spec.ring import RingHeader
+from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
+from ringwalker_sim.guest.bus import VirtioBus
+from ringwalker_sim.guest.pci import enumerate_pci
+from ringwalker_sim.guest.transport_pci import VirtioPciTransport
+from ringwalker_sim.memory import DiskError
+from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
+from ringwalker_sim.vfio_user.protocol import Region
+from ringwalker_sim.vfio_user.server import PeerGone, SocketInUse
+from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
+from ringwalker_sim.workload import run_job
+
+SECTOR = 512
+JOB = {
+    "workload": {"kind": "randrw", "block_size": 4096, "queue_depth": 8, "requests": 40, "seed": 3},
+    "ids": [[0x1AF4, 0x1042]],
+    "use_queues": 1,
+}
+
+
+def do_job(port: VfioPort, handle: DeviceHandle, interrupt: str = "msix") -> dict[str, Any]:
+    """A verified workload; its result."""
+    port.disk = handle.disk
+    result = port.run(run_job(port, {**JOB, "interrupt": interrupt}))
+    assert (result["requests"], result["errors"]) == (40, 0), result["messages"]
+    return result
+
+
+async def bind(port: VfioPort) -> tuple[Any, BlkDevice]:
+    """Transport and disk."""
+    (pci,) = await enumerate_pci(port)
+    transport = await VirtioPciTransport.bind(pci)
+    bus = VirtioBus()
+    await bus.register_virtio_driver(blk_driver(port))
+    await bus.register_virtio_device(transport.device)
+    return transport, transport.device.priv
+
+
+def with_disk(port: VfioPort, body: Callable[[Any, BlkDevice], Coroutine[Any, Any, Any]]) -> Any:
+    """Run ``body`` on the disk; nothing is taken down."""
+
+    async def main() -> Any:
+        return await body(*await bind(port))
+
+    return port.run(main())
+
+
+def settled(handle: DeviceHandle) -> int:
+    """The number of cycles once the clock has stopped, which it must."""
+    deadline = time.monotonic() + 10
+    before = -1
+    while (now := handle.bridge.engine.now) != before and time.monotonic() < deadline:
+        before = now
+        time.sleep(0.1)
+    assert now == before, "the clock runs although there is nothing to do"
+    return now
+
+
+@pytest.mark.parametrize("interrupt", ["msix", "intx"])
+@pytest.mark.parametrize("by_message", [False, True], ids=["mapped", "by_message"])
+def test_data_is_right_however_memory_and_interrupts_come(
+    served: DeviceHandle, memory: SharedMemory, interrupt: str, by_message: bool
+) -> None:
+    before = served.stats()[interrupt]
+    with VfioPort(served.socket, memory, by_message) as port:
+        do_job(port, served, interrupt)
+        assert (port.client.dma_messages > 0) == by_message
+    settled(served)
+    # One that nobody asked for would be one without a request; those that come together are seen as one.
+    assert 0 < port.interrupts <= served.stats()[interrupt] - before <= 40 + 3
+
+
+def test_the_clock_runs_only_while_there_is_work(served: DeviceHandle, memory: SharedMemory) -> None:
+    with VfioPort(served.socket, memory) as port:
+        with_disk(port, lambda _transport, disk: disk.read(0, 1))
+        before = settled(served)
+        time.sleep(0.3)
+        assert served.bridge.engine.now == before
+        with_read = port.client.read(Region.CONFIG, 0, 4)
+        assert with_read == bytes.fromhex("f41a4210")
+        assert served.bridge.engine.now > before
+
+
+def submit_reads(port: VfioPort, disk: BlkDevice, count: int) -> tuple[list[BlkRequest], Any]:
+    """``count`` reads of a page each, into one buffer; they are not kicked."""
+    buffer = port.memory.allocate(count * 4096, 4096)
+    requests = []
+    for n in range(count):
+        request = disk.submit(0, 8 * n, [(buffer.address + 4096 * n, 4096)], lambda _request: None)
+        assert request is not None
+        requests.append(request)
+    return requests, buffer
+
+
+def test_memory_is_taken_away_only_when_the_device_is_done_with_it(
+    served: DeviceHandle, memory: SharedMemory
+) -> None:
+    count = 64
+
+    async def body(_transport: Any, disk: BlkDevice) -> None:
+        requests, buffer = submit_reads(port, disk, count)
+        await disk.kick(0)
+        port.unmap_memory()
+        # Everything that was asked for is there, although no time has passed for the driver.
+        assert served.disk is not None
+        assert (buffer.array == served.disk.array[: len(buffer.array)]).all()
+        port.map_memory()
+        while not all(request.status == 0 for request in requests):
+            await port.sleep(1000)
+        assert await disk.read(5, 1) == served.disk.array[5 * SECTOR : 6 * SECTOR].tobytes()
+
+    with VfioPort(served.socket, memory) as port:
+        with_disk(port, body)
+    assert served.stats()["faults"] == 0
+
+
+@pytest.mark.parametrize("by_message", [False, True], ids=["mapped", "by_message"])
+def test_a_reset_in_flight_leaves_a_device_like_new(
+    served: DeviceHandle, memory: SharedMemory, by_message: bool
+) -> None:
+    async def body(_transport: Any, disk: BlkDevice) -> None:
+        submit_reads(port, disk, 64)
+        await disk.kick(0)
+        port.client.reset()
+        space = port.client.read(Region.CONFIG, 0, 0x40)
+        assert space[0x04:0x06] == bytes(2), "the command register"
+        assert space[0x14:0x18] == bytes(4), "a base address"
+
+    with VfioPort(served.socket, memory, by_message) as port:
+        with_disk(port, body)
+    settled(served)
+    with VfioPort(served.socket, memory, by_message) as port:
+        do_job(port, served)
+
+
+def test_a_peer_that_goes_in_the_middle_is_followed_by_another(
+    served: DeviceHandle, memory: SharedMemory
+) -> None:
+    async def body(_transport: Any, disk: BlkDevice) -> None:
+        submit_reads(port, disk, 64)
+        await disk.kick(0)
+
+    for _ in range(3):
+        with VfioPort(served.socket, memory) as port:
+            with_disk(port, body)
+    with VfioPort(served.socket, memory, by_message=True) as port:
+        with_disk(port, body)
+        while port.client.dma_messages < 20:
+            port.client.poll(1.0)
+    with VfioPort(served.socket, memory) as port:
+        do_job(port, served)
+    assert served.stats()["faults"] == 0
+
+
+def test_a_guest_that_breaks_its_ring_fails_alone_and_the_clock_stops(
+    served: DeviceHandle, memory: SharedMemory
+) -> None:
+    async def body(transport: Any, disk: BlkDevice) -> bool:
+        queue = transport.device.vqs[0]
+        memory.struct_view(queue.driver_address, RingHeader)["idx"][0] = 0x7000
+        for _ in range(3):
+            port.client.write(FACE_BAR, NOTIFY_BASE, bytes(2), posted=True)
+            await port.sleep(20_000)
+        return await transport.needs_reset()
+
+    with VfioPort(served.socket, memory) as port:
+        assert with_disk(port, body)
+        settled(served)
+    with VfioPort(served.socket, memory) as port:
+        do_job(port, served)
+
+
+def test_memory_that_is_not_there_is_logged_and_the_device_fails(
+    served: DeviceHandle, memory: SharedMemory, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = served.stats()["faults"]
+
+    async def body(transport: Any, disk: BlkDevice) -> bool:
+        submit_reads(port, disk, 1)
+        port.unmap_memory()
+        await disk.kick(0)
+        await port.sleep(100_000)
+        return await transport.needs_reset()
+
+    with VfioPort(served.socket, memory) as port:
+        assert with_disk(port, body)
+    settled(served)
+    assert served.bridge.stats()["faults"] > before
+    assert any("which it has no access to" in message for message in caplog.messages)
+    served.bridge._counts["faults"] = before
+
+
+@pytest.fixture
+def two(config: DeviceConfig, tmp_path: Path) -> Iterator[list[DeviceHandle]]:
+    devices = []
+    for n in range(2):
+        image = tmp_path / f"{n}.img"
+        image.write_bytes(np.random.default_rng(n).bytes(1 << 19))
+        devices.append(ServedDevice(config, image, tmp_path / f"s{n}"))
+    with serve_devices(devices) as handles:
+        yield handles
+    assert [handle.error for handle in handles] == [None, None]
+
+
+def test_two_devices_at_once(two: list[DeviceHandle], memory: SharedMemory) -> None:
+    other = SharedMemory(4 << 20)
+    with VfioPort(two[0].socket, memory) as first, VfioPort(two[1].socket, other) as second:
+
+        async def start(port: VfioPort) -> tuple[list[BlkRequest], Any]:
+            _transport, disk = await bind(port)
+            requests, buffer = submit_reads(port, disk, 64)
+            await disk.kick(0)
+            return requests, buffer
+
+        async def finish(port: VfioPort, requests: list[BlkRequest]) -> None:
+            while any(request.status for request in requests):
+                await port.sleep(1000)
+
+        started = [port.run(start(port)) for port in (first, second)]
+        for port, handle, (requests, buffer) in zip((first, second), two, started, strict=True):
+            port.run(finish(port, requests))
+            assert handle.disk is not None
+            assert (buffer.array == handle.disk.array[: len(buffer.array)]).all()
+    other.close()
+
+
+def test_what_is_in_use_is_refused_and_nothing_is_left_behind(
+    served: DeviceHandle, config: DeviceConfig, tmp_path: Path
+) -> None:
+    image = served.device.image
+    with pytest.raises(DiskError, match="using the image"):
+        with serve_devices([ServedDevice(config, image, tmp_path / "s")]):
+            pass
+    assert not (tmp_path / "s").exists()
+    spare = tmp_path / "spare.img"
+    spare.write_bytes(bytes(4096))
+    with pytest.raises(SocketInUse):
+        with serve_devices([ServedDevice(config, spare, served.socket)]):
+            pass
+    with pytest.raises(SocketInUse, match="no socket"):
+        with serve_devices([ServedDevice(config, spare, spare)]):
+            pass
+    assert spare.read_bytes() == bytes(4096)
+
+
+def test_a_device_that_serves_once_ends_with_its_peer(
+    config: DeviceConfig, tmp_path: Path, memory: SharedMemory
+) -> None:
+    with serve_devices([ServedDevice(config, None, tmp_path / "s")], once=True) as (handle,):
+        with VfioPort(handle.socket, memory) as port:
+            assert with_disk(port, lambda _transport, disk: disk.read(0, 1)) == bytes(SECTOR)
+        assert handle.join(10)
+        with pytest.raises((PeerGone, OSError)):
+            VfioPort(handle.socket, memory)
