@@ -3,6 +3,7 @@
 Configuration space is that of the device's own tables.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +154,8 @@ class MemoryPort(SoftwarePort):
         self.table = bytearray(self.space.bars[MSIX_BAR].size)
         for vector in range(config.vectors):
             _put(self.table, MSIX_TABLE_ENTRY, "vector_control", 1, vector * MSIX_ENTRY_BYTES)
+        self._messages: dict[tuple[int, int], Callable[[], None]] = {}
+        self._intx: Callable[[], None] = lambda: None
         self._asserted = False
 
     # --- accesses ------------------------------------------------------------------------------------------
@@ -295,6 +298,16 @@ class MemoryPort(SoftwarePort):
             self._update_line()
 
     # --- interrupts ----------------------------------------------------------------------------------------
+
+    def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
+        """A message address and data."""
+        place = (0xFEE0_0000, len(self._messages) + 1)
+        self._messages[place] = callback
+        return place
+
+    def intx_handler(self, callback: Callable[[], None]) -> None:
+        """``callback`` runs when INTA is asserted."""
+        self._intx = callback
 
     def _queue_interrupt(self, index: int) -> None:
         self._interrupt(self.rings.queues[index].vector, IsrBit.QUEUE)

@@ -1,37 +1,21 @@
 """A machine without hardware: guest memory and time, and nothing on its PCI bus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from ..memory import GuestMemory
-from .loop import Loop, StuckError
+from .loop import Loop, LoopEvent, LoopTask, StuckError
 from .port import Port
 
-__all__ = ["SoftwarePort"]
+__all__ = ["SecondGuest", "SoftwarePort"]
 
 
 def _all_ones(size: int) -> int:
     return (1 << 8 * size) - 1
 
 
-class SoftwarePort(Loop, Port):
-    """Time is a list of what happens when (:meth:`Loop.schedule`); it jumps from one to the next."""
-
-    def __init__(self, memory: GuestMemory):
-        super().__init__()
-        self.memory = memory
-        self._now = 0
-        self._intx: Callable[[], None] = lambda: None
-        self._messages: dict[tuple[int, int], Callable[[], None]] = {}
-
-    def now(self) -> int:
-        """Cycles since the start."""
-        return self._now
-
-    def advance(self, deadline: int | None) -> None:
-        """Jump to ``deadline``, when the next thing happens."""
-        if deadline is None:
-            raise StuckError(f"nothing can happen any more after cycle {self._now}")
-        self._now = max(self._now, deadline)
+class _EmptyBus(Port):
+    """A port behind which there is nothing."""
 
     async def config_read(self, bdf: int, offset: int, size: int) -> int:
         """There is no function."""
@@ -55,11 +39,55 @@ class SoftwarePort(Loop, Port):
         """Nothing takes it."""
 
     def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
-        """A message address and data."""
-        place = (0xFEE0_0000, len(self._messages) + 1)
-        self._messages[place] = callback
-        return place
+        """An address and data that nobody sends."""
+        return 0xFEE0_0000, 0
 
     def intx_handler(self, callback: Callable[[], None]) -> None:
-        """``callback`` runs when INTA is asserted."""
-        self._intx = callback
+        """INTA is never asserted."""
+
+
+class SoftwarePort(Loop, _EmptyBus):
+    """Time is a list of what happens when (:meth:`Loop.schedule`); it jumps from one to the next."""
+
+    def __init__(self, memory: GuestMemory):
+        super().__init__()
+        self.memory = memory
+        self._now = 0
+
+    def now(self) -> int:
+        """Cycles since the start."""
+        return self._now
+
+    def advance(self, deadline: int | None) -> None:
+        """Jump to ``deadline``, when the next thing happens."""
+        if deadline is None:
+            raise StuckError(f"nothing can happen any more after cycle {self._now}")
+        self._now = max(self._now, deadline)
+
+
+class SecondGuest(_EmptyBus):
+    """Another guest in the same time: its own ``memory``, and the loop of ``first``, which runs both."""
+
+    def __init__(self, first: Loop, memory: GuestMemory):
+        self.memory = memory
+        self._first = first
+
+    def now(self) -> int:
+        """Cycles since the start."""
+        return self._first.now()
+
+    async def sleep(self, cycles: int) -> None:
+        """Let ``cycles`` pass."""
+        await self._first.sleep(cycles)
+
+    def event(self) -> LoopEvent:
+        """A new event."""
+        return self._first.event()
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> LoopTask:
+        """Run ``coroutine`` beside others."""
+        return self._first.start(coroutine)
+
+    def schedule(self, cycles: int, action: Callable[[], None]) -> None:
+        """Do ``action`` in ``cycles``."""
+        self._first.schedule(cycles, action)

@@ -25,9 +25,11 @@ from ringwalker.spec.net import (
 from ...memory import dtype_of
 from .function import FunctionModel, Request, Schedule
 
-__all__ = ["NetModel"]
+__all__ = ["FRAME_OFFSET", "NetModel"]
 
-_HEADER = dtype_of(NetHeader).itemsize
+FRAME_OFFSET = dtype_of(NetHeader).itemsize
+"""Where the frame starts in a buffer."""
+
 _COMMAND = dtype_of(NetControlHeader).itemsize
 _SHORTEST = 14
 _BROADCAST = b"\xff" * MAC_BYTES
@@ -101,7 +103,10 @@ class NetModel(FunctionModel):
 
     # --- frames --------------------------------------------------------------------------------------------
 
-    def _wanted(self, frame: bytes) -> bool:
+    def accepts(self, frame: bytes) -> bool:
+        """Whether a frame is a good one and for this device."""
+        if not self.running or not _SHORTEST <= len(frame) <= self.mtu + 18:
+            return False
         mode, target = self.rx_mode, frame[:MAC_BYTES]
         if NetRxMode.PROMISCUOUS in mode or target in (self.mac, _BROADCAST):
             return True
@@ -109,27 +114,32 @@ class NetModel(FunctionModel):
 
     def receive(self, frame: bytes) -> None:
         """A frame comes in from the cable."""
-        good = _SHORTEST <= len(frame) <= self.mtu + 18 and self.running
-        if not good or not self._wanted(frame) or len(self._waiting) >= _BACKLOG:
+        if not self.accepts(frame) or len(self._waiting) >= _BACKLOG:
             self.dropped += 1
             return
         self._waiting.append(bytes(frame))
         self._deliver()
 
-    def _deliver(self) -> None:
-        while self._free and self._waiting:
+    def fill_buffer(self, frame: bytes) -> bool:
+        """Put a frame into the next receive buffer; False when there is none."""
+        while self._free:
             request = self._free.popleft()
             if not request.live:
                 continue
-            frame = self._waiting.popleft()
-            if request.room < _HEADER + len(frame):
+            if request.room < FRAME_OFFSET + len(frame):
                 self.dropped += 1
                 request.finish()
-                continue
-            self.received += 1
-            header = bytearray(_HEADER)
-            header[-2:] = (1).to_bytes(2, "little")
-            request.finish(bytes(header) + frame)
+            else:
+                self.received += 1
+                header = bytearray(FRAME_OFFSET)
+                header[-2:] = (1).to_bytes(2, "little")
+                request.finish(bytes(header) + frame)
+            return True
+        return False
+
+    def _deliver(self) -> None:
+        while self._waiting and self.fill_buffer(self._waiting[0]):
+            self._waiting.popleft()
 
     def take(self, queue: int, request: Request) -> None:
         """A receive buffer, a frame or a command."""
@@ -144,7 +154,7 @@ class NetModel(FunctionModel):
     def _send(self, request: Request) -> None:
         if not request.live:
             return
-        frame = request.read().tobytes()[_HEADER:]
+        frame = request.read().tobytes()[FRAME_OFFSET:]
         request.finish()
         if not _SHORTEST <= len(frame) <= self.mtu + 18:
             self.dropped += 1
