@@ -2,25 +2,13 @@
 
 from ringwalker.spec.common import CapabilityType
 from ringwalker.spec.ids import VENDOR_2007
-from ringwalker.spec.pci import VIRTIO_CAPABILITY, CapabilityId
-from ringwalker.spec.registers import Access, Register, RegisterTable
+from ringwalker.spec.pci import VIRTIO_CAPABILITY, VIRTIO_VENDOR_CAPABILITY, CapabilityId
 
 from .errors import BindError
 from .field_space import FieldSpace
 from .pci import PciDevice
 
 __all__ = ["PciFieldSpace", "find_fields"]
-
-VENDOR_CAPABILITY = RegisterTable(
-    "vendor_capability",
-    "",
-    (
-        Register("vendor_id", 4, 16, Access.RO, ""),
-        Register("bar", 6, 8, Access.RO, ""),
-        Register("offset", 8, 32, Access.RO, ""),
-        Register("size", 12, 32, Access.RO, ""),
-    ),
-)
 
 
 class PciFieldSpace(FieldSpace):
@@ -51,11 +39,11 @@ async def find_fields(pci: PciDevice) -> PciFieldSpace:
         at = capability.offset
         if await pci.read(VIRTIO_CAPABILITY.type, at) != CapabilityType.VENDOR:
             continue
-        if await pci.read(VENDOR_CAPABILITY.vendor_id, at) == VENDOR_2007:
+        if await pci.read(VIRTIO_VENDOR_CAPABILITY.vendor_id, at) == VENDOR_2007:
             return PciFieldSpace(
                 pci,
-                await pci.read(VENDOR_CAPABILITY.bar, at),
-                await pci.read(VENDOR_CAPABILITY.offset, at),
-                await pci.read(VENDOR_CAPABILITY["size"], at),
+                await pci.read(VIRTIO_VENDOR_CAPABILITY.bar, at),
+                await pci.read(VIRTIO_VENDOR_CAPABILITY.offset, at),
+                await pci.read(VIRTIO_VENDOR_CAPABILITY["size"], at),
             )
     raise BindError(f"{pci.name}: the function has no field list; one with the identity of 2007 does")
