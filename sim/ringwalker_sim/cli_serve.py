@@ -61,7 +61,9 @@ def add_parser(commands: Any) -> None:
     )
     what.add_argument("--socket", metavar="S", default=_SOCKET, help=text)
     what.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
-    what.add_argument("--read-only", action="store_true", help="never write the images")
+    what.add_argument(
+        "--read-only", action="store_true", help="never write the images: writes of the guest fail"
+    )
     text = "a device, such as blk,image=FILE,socket=S,waves=FILE.fst,read-only; can be given several times"
     what.add_argument("--device", metavar="SPEC", action="append", default=[], help=text)
     what.add_argument("--once", action="store_true", help="end when the first virtual machine has gone")

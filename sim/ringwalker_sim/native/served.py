@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from amaranth.lib import wiring
 
 from ringwalker.config import DeviceConfig
+from ringwalker.verilog import PortInfo
 
 from ..host import HostParameters
 from ..memory import PAGE, DiskImage, GuestMemory
@@ -32,11 +34,20 @@ class ServedEngine(NativeEngine):
         host: HostParameters | None = None,
         waves: str | Path | None = None,
         seed: int = 1,
+        component: wiring.Component | tuple[str, list[PortInfo]] | None = None,
         progress: Callable[[str], None] | None = None,
     ):
         memory = GuestMemory(PAGE)
         super().__init__(
-            config, memory, disk=disk, host=host, waves=waves, seed=seed, strict=False, progress=progress
+            config,
+            memory,
+            disk=disk,
+            host=host,
+            waves=waves,
+            seed=seed,
+            component=component,
+            strict=False,
+            progress=progress,
         )
         self.unmap(memory.base)
 

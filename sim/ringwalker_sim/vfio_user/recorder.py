@@ -67,7 +67,8 @@ class WaveRecorder:
         self._troubled = False
         self._recording = waves.first <= engine.now
         never = 1 << 64
-        self._next_cut = never if waves.last is None else engine.now + waves.last // _SEGMENTS
+        self._segment_cycles = never if waves.last is None else -(-waves.last // _SEGMENTS)
+        self._next_cut = engine.now + self._segment_cycles
         self._stop_at = never
         engine.trace(self._recording)
 
@@ -76,15 +77,17 @@ class WaveRecorder:
         now = self._engine.now
         if not self._recording:
             if self._stop_at > now >= self._waves.first:
+                # The file has the first reset; it begins again here.
+                self._engine.next_waves(self._segments[-1])
                 self._recording = True
                 self._engine.trace(True)
             return
         if now >= self._stop_at:
             self._recording = False
             self._engine.trace(False)
-        elif now >= self._next_cut and self._waves.last is not None:
+        elif now >= self._next_cut:
             self._number += 1
-            self._next_cut = now + self._waves.last // _SEGMENTS
+            self._next_cut = now + self._segment_cycles
             self._segments.append(self._waves.segment(self._number))
             self._engine.next_waves(self._segments[-1])
             while len(self._segments) > _SEGMENTS + 1:
