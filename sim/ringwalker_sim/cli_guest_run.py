@@ -43,9 +43,13 @@ def guest_command(options: argparse.Namespace) -> int:
         raise UsageError(f"--waves {options.waves}: {why}")
     if options.compare and (options.interactive or options.own_device or options.socket):
         raise UsageError("--compare goes with --image and --run only")
-    if not (options.run or options.interactive or options.compare):
-        raise UsageError("nothing to do: give --run CMD, --interactive or --compare")
+    if not (options.run or options.interactive or options.compare or options.fetch):
+        raise UsageError("nothing to do: give --run CMD, --interactive, --compare or --fetch")
     try:
+        if not (options.run or options.interactive or options.compare):
+            setup = _setup(options)
+            print(f"QEMU {setup.qemu.name} from {setup.qemu.origin}; kernel {setup.files.kernel}")
+            return 0
         return _compare(options) if options.compare else _run(options)
     except GuestTimeout as error:
         print(f"ringwalker: {error}", file=sys.stderr)

@@ -51,7 +51,7 @@ def test_a_qemu_that_cannot_start_is_quoted(setup: GuestSetup) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "nothing to do: give --run CMD, --interactive or --compare"),
+        ([], "nothing to do: give --run CMD, --interactive, --compare or --fetch"),
         (["--run", "true", "--waves", "x.vcd"], "the name must end with .fst"),
         (["--run", "true", "--own-device", "--waves", "x.fst"], "QEMU's own device has no signals"),
         (["--interactive", "--compare"], "--compare goes with --image and --run only"),
