@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from .cli_devices import add_waves_options
 from .cli_options import add_device_options, byte_count, positive
 
 __all__ = ["EXIT_NO_GUEST", "add_parser", "run_guest_command"]
@@ -45,7 +46,8 @@ def add_parser(commands: Any) -> None:
     add_device_options(parser)
     _machine_options(parser)
     output = parser.add_argument_group("output")
-    output.add_argument("--waves", metavar="FILE.fst", help="write waves of the first disk's device")
+    output.add_argument("--waves", metavar="FILE.fst", help="write waves of the first device")
+    add_waves_options(output)
     output.add_argument("--console", metavar="FILE", help="write what the kernel says ('-': standard error)")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
 
@@ -67,13 +69,15 @@ def _disk_options(parser: Any) -> None:
     group = parser.add_argument_group("disks")
     text = "disk image; may be given again (default: a small ext4 image is made)"
     group.add_argument("--image", metavar="FILE", action="append", default=[], help=text)
+    text = "a device, such as blk,image=FILE,waves=FILE.fst,read-only; comes after the images"
+    group.add_argument("--device", metavar="SPEC", action="append", default=[], help=text)
     group.add_argument("--read-only", action="store_true", help="the guest cannot write to the images")
     group.add_argument("--root", action="store_true", help="/ is on the first disk, an ext4 file system")
     text = "make FILE, an ext4 file system with a userland, and have / on it"
     group.add_argument("--make-root", metavar="FILE", help=text)
     text = "bytes of what --make-root makes (default 64M)"
     group.add_argument("--root-size", metavar="N", type=byte_count, default=64 << 20, help=text)
-    text = "a device that 'ringwalker serve' offers at this socket; comes after the images"
+    text = "a device that 'ringwalker serve' offers at this socket; comes after all others"
     group.add_argument("--socket", metavar="FILE", action="append", default=[], help=text)
     text = "give the images to QEMU's own virtio-blk, to compare by hand"
     group.add_argument("--own-device", action="store_true", help=text)

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +13,8 @@ from rich.table import Table
 
 from ringwalker.config import DeviceConfig
 
-from .cli_options import UsageError, check_output, device_config
+from .cli_devices import check_no_window, modern_config, parse_device, waves_window
+from .cli_options import UsageError, check_output
 from .cli_report import status_line, write_json
 from .cli_run import RUN_FOLDER
 from .cli_waves import note_config
@@ -21,7 +23,7 @@ from .vm.benchmark import compare_disks
 from .vm.boot import GuestJob, GuestTimeout
 from .vm.machine import VfioUserDevice
 from .vm.qemu import VFIO_USER_MINIMUM
-from .vm.session import Disk, linux_config, run_guest
+from .vm.session import LINUX_DRIVERS, Disk, linux_config, run_guest
 from .vm.setup import GuestSetup, guest_setup
 
 __all__ = ["EXIT_TIMEOUT", "guest_command"]
@@ -30,6 +32,7 @@ EXIT_TIMEOUT = 124
 """The guest was stopped when its time was up."""
 
 _TIMEOUT_S = 600.0
+_DEVICE_KEYS = ("image", "waves", "read-only")
 _LEAST_MEMORY = 128 << 20
 """Less, and the kernel does not start."""
 
@@ -38,13 +41,13 @@ def guest_command(options: argparse.Namespace) -> int:
     """``ringwalker guest``: the exit code."""
     for name in ("waves", "console", "json"):
         check_output(f"--{name}", getattr(options, name))
-    if options.waves and (Path(options.waves).suffix != ".fst" or options.own_device):
-        why = "QEMU's own device has no signals" if options.own_device else "the name must end with .fst"
-        raise UsageError(f"--waves {options.waves}: {why}")
-    if options.compare and (options.interactive or options.own_device or options.socket):
+    if options.own_device and (options.waves or options.device):
+        raise UsageError("--own-device: QEMU's own device has no signals and no other settings")
+    if options.compare and (options.interactive or options.own_device or options.socket or options.device):
         raise UsageError("--compare goes with --image and --run only")
     if not (options.run or options.interactive or options.compare or options.fetch):
         raise UsageError("nothing to do: give --run CMD, --interactive, --compare or --fetch")
+    _specs(options)
     try:
         if not (options.run or options.interactive or options.compare):
             setup = _setup(options)
@@ -69,11 +72,9 @@ def _setup(options: argparse.Namespace) -> GuestSetup:
     )
 
 
-def _config(options: argparse.Namespace) -> DeviceConfig:
+def _config(options: argparse.Namespace, function: str | None = None) -> DeviceConfig:
     """The device that was asked for, with an identity that Linux can be brought to take."""
-    if options.preset is None and options.config is None:
-        options.preset = "oasis"
-    config = device_config(options)
+    config = modern_config(options, function)
     taken = linux_config(config)
     if taken != config:
         old, new = config.resolved_identity, taken.resolved_identity
@@ -85,23 +86,52 @@ def _config(options: argparse.Namespace) -> DeviceConfig:
     return taken
 
 
+def _specs(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+    """The devices that ``--device`` asks for, when all that is said about devices and waves can be done."""
+    specs = [parse_device(text, _DEVICE_KEYS) for text in options.device]
+    for function, settings in specs:
+        if function not in LINUX_DRIVERS:
+            raise UsageError(f"--device {function}: there is {', '.join(LINUX_DRIVERS)}")
+        if (function == "blk") != ("image" in settings):
+            raise UsageError(f"--device {function}: a block device has image=FILE, and no other one has")
+    names = [options.waves, *(settings.get("waves") for _, settings in specs)]
+    if not any(waves_window(options, name) for name in names):
+        check_no_window(options)
+    return specs
+
+
+def _root_image(options: argparse.Namespace, setup: GuestSetup) -> Path:
+    path = Path(options.make_root)
+    if path.exists():
+        raise UsageError(f"--make-root {path}: it exists; boot from it with --root --image {path}")
+    if not path.parent.is_dir():
+        raise UsageError(f"--make-root {path}: there is no folder {path.parent}")
+    return make_file_system(path, options.root_size, setup.files.userland, "root")
+
+
 def _disks(options: argparse.Namespace, setup: GuestSetup) -> list[Disk]:
-    config = None if options.own_device else _config(options)
+    specs = _specs(options)
     images = [Path(name) for name in options.image]
     if options.make_root:
-        path = Path(options.make_root)
-        if path.exists():
-            raise UsageError(f"--make-root {path}: it exists; boot from it with --root --image {path}")
-        if not path.parent.is_dir():
-            raise UsageError(f"--make-root {path}: there is no folder {path.parent}")
-        images.insert(0, make_file_system(path, options.root_size, setup.files.userland, "root"))
-    if not images and not options.socket:
+        images.insert(0, _root_image(options, setup))
+    if not (images or specs or options.socket):
         images.append(default_image(RUN_FOLDER / "disk.img"))
         print(f"made {images[0]}, a small ext4 image", file=sys.stderr)
-    waves = [Path(options.waves)] if options.waves and images else []
-    if waves and config is not None:
-        note_config(waves[0], config)
-    return [Disk(image, config, options.read_only, waves.pop() if waves else None) for image in images]
+    config = None if options.own_device else _config(options)
+    if images and config is not None and config.function != "blk":
+        raise UsageError(f"--config {options.config}: function {config.function} has no image")
+    disks = [Disk(image, config, options.read_only) for image in images]
+    for function, settings in specs:
+        read_only = options.read_only or "read-only" in settings
+        image = Path(settings["image"]) if "image" in settings else None
+        waves = waves_window(options, settings.get("waves"))
+        disks.append(Disk(image, _config(options, function), read_only, waves))
+    if options.waves and disks:
+        disks[0] = replace(disks[0], waves=waves_window(options, options.waves))
+    for disk in disks:
+        if disk.waves is not None and disk.config is not None:
+            note_config(disk.waves.path, disk.config)
+    return disks
 
 
 def _job(options: argparse.Namespace) -> GuestJob:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import dataclasses
 import logging
 import signal
 import sys
@@ -12,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ringwalker.config import DeviceConfig
-
-from .cli_options import UsageError, add_device_options, check_output, device_config, positive
+from .cli_devices import add_waves_options, check_no_window, modern_config, parse_device, waves_window
+from .cli_options import UsageError, add_device_options, check_output, positive
 from .cli_report import status_line, write_json
 from .host import HostParameters
 from .images import default_image
@@ -75,55 +73,17 @@ def add_parser(commands: Any) -> None:
     machine.add_argument("--seed", metavar="N", type=int, default=1, help=text)
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
-    output.add_argument("--waves-from", metavar="N", type=positive, help="waves begin with cycle N")
-    output.add_argument("--waves-last", metavar="N", type=positive, help="waves of the last N cycles only")
-    text = "keep the waves only if something goes wrong, and end them there"
-    output.add_argument("--waves-on-error", action="store_true", help=text)
+    add_waves_options(output)
     text = "write the figures at the end as JSON ('-': standard output)"
     output.add_argument("--stats-json", metavar="FILE", help=text)
     output.add_argument("-v", "--verbose", action="store_true", help="log more")
-
-
-def _parse_device(text: str) -> tuple[str, dict[str, Any]]:
-    """``blk,image=A,read-only`` as function and settings."""
-    function, *items = text.split(",")
-    settings: dict[str, Any] = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if key not in _KEYS or (key == "read-only") == bool(equals) or (equals and not value):
-            wanted = ", ".join("read-only" if key == "read-only" else f"{key}=..." for key in _KEYS)
-            raise UsageError(f"--device {text}: {item!r} is not one of {wanted}")
-        settings[key] = value or True
-    return function, settings
-
-
-def _config(options: argparse.Namespace, function: str | None) -> DeviceConfig:
-    config = device_config(options)
-    if options.preset is None and options.config is None:
-        config = dataclasses.replace(config, identity=dataclasses.replace(config.identity, preset="oasis"))
-    return config if function is None else dataclasses.replace(config, function=function)
-
-
-def _waves(options: argparse.Namespace, path: str | None) -> Any:
-    """What to record of a device; None for nothing."""
-    from .vfio_user.recorder import Waves
-
-    if path is None:
-        return None
-    if Path(path).suffix != ".fst":
-        raise UsageError(f"waves {path}: the name must end with .fst")
-    check_output("waves", path)
-    try:
-        return Waves(path, options.waves_from or 0, options.waves_last, options.waves_on_error)
-    except ValueError as error:
-        raise UsageError(f"waves {path}: {error}") from None
 
 
 def _devices(options: argparse.Namespace) -> list[Any]:
     """The :class:`~.vfio_user.serving.ServedDevice` that the options describe."""
     from .vfio_user.serving import ServedDevice
 
-    specs = [_parse_device(text) for text in options.device] or [(None, {})]
+    specs = [parse_device(text, _KEYS) for text in options.device] or [(None, {})]
     several = len(specs) > 1
     if several and (options.image or options.waves):
         raise UsageError(
@@ -131,12 +91,12 @@ def _devices(options: argparse.Namespace) -> list[Any]:
         )
     devices = []
     for number, (function, settings) in enumerate(specs):
-        config = _config(options, function)
+        config = modern_config(options, function)
         image = settings.get("image", options.image)
         if image is None and config.function == "blk":
             image = default_image(_FOLDER / (f"disk{number}.img" if several else "disk.img"))
             print(f"made {image}, a small ext4 image", file=sys.stderr)
-        waves = _waves(options, settings.get("waves", options.waves))
+        waves = waves_window(options, settings.get("waves", options.waves))
         socket = settings.get("socket", f"{options.socket}.{number}" if several else options.socket)
         check_output("--socket", socket)
         devices.append(
@@ -155,9 +115,7 @@ def _devices(options: argparse.Namespace) -> list[Any]:
             )
         )
     if not any(device.waves for device in devices):
-        for name in ("waves_from", "waves_last", "waves_on_error"):
-            if getattr(options, name):
-                raise UsageError(f"--{name.replace('_', '-')} needs --waves")
+        check_no_window(options)
     _check_apart(devices)
     return devices
 

@@ -52,8 +52,17 @@ def test_a_qemu_that_cannot_start_is_quoted(setup: GuestSetup) -> None:
     ("words", "message"),
     [
         ([], "nothing to do: give --run CMD, --interactive, --compare or --fetch"),
+        (["--run", "true", "--waves-last", "100"], "--waves-last needs --waves"),
         (["--run", "true", "--waves", "x.vcd"], "the name must end with .fst"),
-        (["--run", "true", "--own-device", "--waves", "x.fst"], "QEMU's own device has no signals"),
+        (["--run", "true", "--device", "blk"], "--device blk: a block device has image=FILE"),
+        (
+            ["--run", "true", "--device", "blk,socket=s"],
+            "'socket=s' is not one of image=..., waves=..., read",
+        ),
+        (
+            ["--run", "true", "--own-device", "--waves", "x.fst"],
+            "--own-device: QEMU's own device has no signals",
+        ),
         (["--interactive", "--compare"], "--compare goes with --image and --run only"),
         (["--run", "true", "--memory", "1000k"], "--memory is 1024000; it must be whole MiB"),
         (["--run", "true", "--console", "/nowhere/x"], "there is no folder /nowhere"),

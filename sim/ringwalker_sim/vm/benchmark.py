@@ -37,6 +37,7 @@ def read_figures(session: Session, size: int) -> dict[str, float]:
 def _run(setup: GuestSetup, disks: Sequence[Disk], job: GuestJob, folder: Path, own: bool) -> dict[str, Any]:
     copies = []
     for number, disk in enumerate(disks):
+        assert disk.image is not None
         copy = folder / f"{number}.img"
         shutil.copyfile(disk.image, copy)
         copies.append(replace(disk, image=copy, waves=None, config=None if own else disk.config))
@@ -44,7 +45,7 @@ def _run(setup: GuestSetup, disks: Sequence[Disk], job: GuestJob, folder: Path, 
     if session.result.status:
         said = session.result.stderr.decode("utf-8", "replace").strip()
         raise GuestError(f"the guest's command ended with status {session.result.status}: {said}")
-    return {**session.figures(), **read_figures(session, disks[0].image.stat().st_size)}
+    return {**session.figures(), **read_figures(session, copies[0].image.stat().st_size)}
 
 
 def compare_disks(

@@ -11,15 +11,24 @@ from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.ids import OASIS_DEVICE_BASE
 
 from ..memory import DiskError, DiskImage
+from ..vfio_user.recorder import Waves
 from ..vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
 from .boot import GuestError, GuestJob, GuestResult, boot
 from .machine import OwnDisk, VfioUserDevice
 from .setup import GuestSetup
 
-__all__ = ["LINUX_CONFIG", "Disk", "Mark", "Session", "linux_config", "run_guest"]
+__all__ = ["LINUX_CONFIG", "LINUX_DRIVERS", "Disk", "Mark", "Session", "linux_config", "run_guest"]
 
 LINUX_CONFIG = DeviceConfig(identity=Identity(preset="oasis"))
 """The device as today's Linux expects it."""
+
+LINUX_DRIVERS = {
+    "blk": "virtio_blk",
+    "net": "virtio_net",
+    "console": "virtio_console",
+    "entropy": "virtio_rng",
+}
+"""Linux's module for each function of a device."""
 
 _LINUX_DEVICE_IDS = range(0x1000, 0x1080)
 """What Linux's virtio-pci takes, whatever the vendor."""
@@ -37,15 +46,15 @@ def linux_config(config: DeviceConfig) -> DeviceConfig:
 
 @dataclass(frozen=True)
 class Disk:
-    """An image for the guest. ``config`` is the device in front of it, None: QEMU's own virtio-blk.
+    """A device for the guest, with an image if it is a disk. ``config`` None: QEMU's own virtio-blk.
 
-    ``waves``: an FST file to write, where the device is simulated.
+    ``waves``: what to record of its signals, where it is simulated.
     """
 
-    image: Path
+    image: Path | None
     config: DeviceConfig | None = LINUX_CONFIG
     read_only: bool = False
-    waves: Path | None = None
+    waves: Waves | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +98,14 @@ class Session:
 
 
 def _check_images(disks: Sequence[Disk]) -> None:
-    """Images that are there, that nobody uses, and each only once."""
+    """Images that are there, that nobody uses, and none twice if it can be written."""
     for at, disk in enumerate(disks):
+        if disk.image is None:
+            continue
         DiskImage(disk.image, read_only=disk.read_only).close()
         for other in disks[:at]:
-            if disk.image.resolve() == other.image.resolve():
+            both = disk.read_only and other.read_only
+            if other.image is not None and not both and disk.image.samefile(other.image):
                 raise DiskError(f"{disk.image}: the same image is given twice")
 
 
@@ -127,6 +139,8 @@ def run_guest(
             for number, disk in enumerate(disks)
             if disk.config is not None
         ]
+        drivers = [LINUX_DRIVERS[disk.config.function] for disk in disks if disk.config is not None]
+        job = replace(job, modules=[*job.modules, *drivers])
         with serve_devices(served, progress=progress) as own:
             begin()
             return _boot(setup, [*_places(disks, own), *others], job, own, forward)
@@ -136,7 +150,9 @@ def _places(disks: Sequence[Disk], handles: Sequence[DeviceHandle]) -> list[Vfio
     """What QEMU is told of ``disks``, whose simulated ones are served as ``handles``, in order."""
     waiting = iter(handles)
     return [
-        OwnDisk(disk.image, disk.read_only) if disk.config is None else VfioUserDevice(next(waiting).socket)
+        OwnDisk(disk.image, disk.read_only)
+        if disk.config is None and disk.image is not None
+        else VfioUserDevice(next(waiting).socket)
         for disk in disks
     ]
 
