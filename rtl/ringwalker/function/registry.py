@@ -6,6 +6,7 @@ from typing import Any
 
 from ..config import DeviceConfig
 from .blk import BlkFunction, blk_lanes, blk_ports
+from .console import ConsoleFunction, console_lanes, console_ports
 from .net import NetFunction, net_lanes, net_ports
 
 __all__ = ["FUNCTIONS", "FunctionKind"]
@@ -30,5 +31,6 @@ class FunctionKind:
 
 FUNCTIONS: Mapping[str, FunctionKind] = {
     "blk": FunctionKind(BlkFunction, blk_lanes, blk_ports),
+    "console": FunctionKind(ConsoleFunction, console_lanes, console_ports),
     "net": FunctionKind(NetFunction, net_lanes, net_ports),
 }
