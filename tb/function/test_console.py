@@ -174,6 +174,11 @@ async def one_byte_a_cycle(dut):
 async def a_buffer_comes_back_when_no_more_bytes_do(dut):
     bench = Bench(dut)
     await bench.start()
+    bench.receive.submit(room=9)
+    await ClockCycles(dut.clk, 3 * IDLE_CYCLES)
+    assert bench.receive.chains.pending == 1, "not taken before there is a byte"
+    bench.type(b"123456789")
+    assert await bench.receive.answer() == Answer(b"123456789", 9, -(-9 // bench.receive.beat_bytes))
     full = bench.receive.beat_bytes
     for count in (1, full - 1, full, full + 1):
         bench.receive.submit(room=4 * full)
@@ -262,6 +267,8 @@ async def a_halt_gives_buffers_back(dut):
     assert not bench.receive.idle
     bench.receive.halt(True)
     bench.type(b"def")
+    await ClockCycles(dut.clk, 14)
+    assert bench.receive.idle, "it does not wait for more bytes"
     assert await bench.receive.answer() == Answer(b"abc", 3, 1)
     for _ in range(2):
         assert await bench.receive.answer() == Answer(b"", 0, 1)
