@@ -10,7 +10,7 @@ import pytest
 
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import layout
-from ringwalker.spec.common import COMMON, COMMON_BASE, FACE_BAR, MSIX_BAR
+from ringwalker.spec.common import COMMON, COMMON_BASE, FACE_BAR, ISR_BASE, MSIX_BAR
 from ringwalker.spec.pci import HEADER, MSIX_CAPABILITY, Command, MsixControl
 from ringwalker_sim.native.served import ServedEngine
 from ringwalker_sim.vfio_user.bridge import EngineBridge
@@ -48,6 +48,16 @@ class Bench:
         register = HEADER[f"bar{FACE_BAR}"].offset
         self.write(Region.CONFIG, register, BASE.to_bytes(8, "little"))
         self.write(Region.CONFIG, HEADER.command.offset, int(enable).to_bytes(2, "little"))
+
+    def start(self) -> None:
+        """What a driver without queues does."""
+        self.write(FACE_BAR, COMMON_BASE + COMMON.device_status.offset, b"\x03")
+        self.write(FACE_BAR, COMMON_BASE + COMMON.driver_feature_select.offset, (1).to_bytes(4, "little"))
+        self.write(FACE_BAR, COMMON_BASE + COMMON.driver_feature.offset, (1).to_bytes(4, "little"))
+        for status in (0x0B, 0x0F):
+            self.write(FACE_BAR, COMMON_BASE + COMMON.device_status.offset, bytes([status]))
+        assert self.read(FACE_BAR, COMMON_BASE + COMMON.device_status.offset, 1) == b"\x0f"
+        self.idle()
 
     def idle(self) -> None:
         for _ in range(10_000):
@@ -180,13 +190,7 @@ def test_a_message_becomes_a_write_of_its_eventfd(bench: Bench) -> None:
     bench.write(Region.CONFIG, control, int(MsixControl.ENABLE).to_bytes(2, "little"))
     bench.bridge.set_irqs(IrqSet(TRIGGER, IrqIndex.MSIX, 0, 2), fds)
     bench.write(FACE_BAR, COMMON_BASE + COMMON.config_msix_vector.offset, (0).to_bytes(2, "little"))
-    bench.write(FACE_BAR, COMMON_BASE + COMMON.device_status.offset, b"\x03")
-    bench.write(FACE_BAR, COMMON_BASE + COMMON.driver_feature_select.offset, (1).to_bytes(4, "little"))
-    bench.write(FACE_BAR, COMMON_BASE + COMMON.driver_feature.offset, (1).to_bytes(4, "little"))
-    for status in (0x0B, 0x0F):
-        bench.write(FACE_BAR, COMMON_BASE + COMMON.device_status.offset, bytes([status]))
-    assert bench.read(FACE_BAR, COMMON_BASE + COMMON.device_status.offset, 1) == b"\x0f"
-    bench.idle()
+    bench.start()
     bench.engine.set_capacity(77)
     bench.idle()
     assert os.eventfd_read(kept[0]) == 1
@@ -194,6 +198,25 @@ def test_a_message_becomes_a_write_of_its_eventfd(bench: Bench) -> None:
         os.eventfd_read(kept[1])
     for fd in kept:
         os.close(fd)
+
+
+def test_the_line_has_fallen_when_the_guest_unmasks_it_after_the_register_read(bench: Bench) -> None:
+    fd = os.eventfd(0, os.EFD_NONBLOCK)
+    bench.decode()
+    bench.bridge.set_irqs(IrqSet(TRIGGER, IrqIndex.INTX, 0, 1), [os.dup(fd)])
+    bench.start()
+    unmask = IrqSet(IrqSetFlag.ACTION_UNMASK | IrqSetFlag.DATA_NONE, IrqIndex.INTX, 0, 1)
+    for sectors in (99, 100, 101):
+        bench.engine.set_capacity(sectors)
+        bench.idle()
+        assert os.eventfd_read(fd) == 1
+        bench.bridge.set_irqs(unmask, [])
+        assert os.eventfd_read(fd) == 1, "nobody has read the register yet"
+        assert bench.read(FACE_BAR, ISR_BASE, 1) == b"\x02"
+        bench.bridge.set_irqs(unmask, [])
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(fd)
+    os.close(fd)
 
 
 def test_mappings_may_not_overlap_and_come_away_whole(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from ringwalker.verilog import PortInfo
 
 from ..host import HostParameters
 from ..memory import PAGE, DiskImage, GuestMemory
-from .abi import Outcome
+from .abi import CStats, Outcome
 from .engine import EngineError, NativeEngine, NativeEvent, all_ones
 
 __all__ = ["ServedEngine"]
@@ -107,6 +107,14 @@ class ServedEngine(NativeEngine):
         if not self._library.rw_external_write(self._open(), out, event.b):
             raise EngineError(f"the data of the write at {event.a:#x} is gone")
         return out.raw
+
+    # --- counters -----------------------------------------------------------------------------------------
+
+    def raw_stats(self) -> CStats:
+        """All counters as they are now, in a structure of its own: cheaper than :meth:`stats`."""
+        values = CStats()
+        self._library.rw_stats(self._open(), ctypes.byref(values))
+        return values
 
     # --- waves --------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """From vfio-user to the native engine: a device that a server serves, simulated."""
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,13 +8,13 @@ from typing import Any
 from ringwalker.spec.common import MSIX_BAR
 from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
 
-from ..native.abi import EventKind
+from ..native.abi import STATS, EventKind
 from ..native.engine import NativeEvent
 from ..native.served import ServedEngine
 from . import protocol
 from .interrupts import Interrupts, Intx, Msix
 from .mappings import Mappings
-from .protocol import Command, DmaAccess, IrqSetFlag, ProtocolError
+from .protocol import Command, DmaAccess, ProtocolError
 from .regions import Regions
 from .server import Peer, PeerGone
 
@@ -26,16 +25,15 @@ log = logging.getLogger("ringwalker.vfio_user")
 _SLICE = 128
 """Cycles between two looks at the socket."""
 
-_FALL_CYCLES = 16
-"""Longer than the line of INTx stays high after the register read that clears its reason."""
-
 _UNMAP_CYCLES = 1_000_000
 """How long an unmapping waits for the device."""
 
 STILL_CYCLES = 1_000_000
 """Cycles without any traffic, beyond the device's own time limit, after which nothing will come any more."""
 
-_STATS_SECONDS = 0.25
+_STATS_CYCLES = 20_000
+"""How old counters that another thread sees may be."""
+
 _MOST_LOGGED = 20
 """Accesses in vain that are written to the log, each time a peer is there."""
 
@@ -70,8 +68,6 @@ class EngineBridge:
         self._busy_at = engine.now
         self._counts = dict.fromkeys(("peers", "resets", "violations", "faults", "dma_messages"), 0)
         self._logged = 0
-        self._snapshot: dict[str, int] = {}
-        self._snapshot_due = 0.0
         self._note_stats()
 
     # --- the server's device ------------------------------------------------------------------------------
@@ -109,12 +105,6 @@ class EngineBridge:
     def set_irqs(self, request: protocol.IrqSet, fds: list[int]) -> None:
         """Arm, mask, unmask or disarm interrupts; owns ``fds``. Errors: ``OSError``."""
         log.debug("%s: %s with %d descriptors", self.name, request, len(fds))
-        if request.flags & IrqSetFlag.ACTION_UNMASK:
-            # The line falls some cycles after the answer to the read that lets it go.
-            end = self.engine.now + _FALL_CYCLES
-            while self.engine.now < end and not self.engine.quiet():
-                self._note(self.engine.run_until_quiet(end - self.engine.now))
-            self._deliver()
         self._interrupts.set(request, fds)
         self._passed()
 
@@ -148,7 +138,7 @@ class EngineBridge:
         self._note(self.engine.run_until_quiet(_SLICE))
         self._passed()
         busy = not self.engine.quiet() or bool(self._events)
-        if not busy or time.monotonic() >= self._snapshot_due:
+        if not busy or self.engine.now >= self._snapshot_due:
             self._note_stats()
         return busy and not self._stuck()
 
@@ -319,8 +309,8 @@ class EngineBridge:
     # --- statistics ---------------------------------------------------------------------------------------
 
     def _note_stats(self) -> None:
-        self._snapshot = self.engine.stats()
-        self._snapshot_due = time.monotonic() + _STATS_SECONDS
+        self._snapshot = self.engine.raw_stats()
+        self._snapshot_due = self.engine.now + _STATS_CYCLES
 
     def stats(self) -> dict[str, Any]:
         """Counters by name, as they were at most a moment ago; may be called from another thread.
@@ -328,8 +318,9 @@ class EngineBridge:
         ``config_reads``, ``config_writes``, ``bar_reads``, ``bar_writes``, ``dma_messages``, ``peers``,
         ``resets``, ``msix``, ``intx``, ``violations``, ``faults``, and all of the engine's counters.
         """
+        snapshot = self._snapshot
         return {
-            **self._snapshot,
+            **{name: getattr(snapshot, name) for name in STATS},
             **self._regions.accesses,
             **self._counts,
             "msix": self._msix.fired,

@@ -102,6 +102,8 @@ class Peer:
 
     def __init__(self, connection: socket.socket, timeout_s: float = 30.0):
         self._socket = connection
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
         self._timeout = timeout_s
         self._next_id = 0
         self.handler: Callable[[Header, bytes, list[int]], None] | None = None
@@ -110,7 +112,7 @@ class Peer:
 
     def wait(self, seconds: float) -> bool:
         """Whether a message (or its beginning) is there within ``seconds``."""
-        return bool(_ready([self._socket.fileno()], seconds))
+        return bool(self._poll.poll(1000 * seconds))
 
     def fileno(self) -> int:
         """The socket's descriptor."""
