@@ -1,49 +1,81 @@
 """Which fields of the list of 2007 hold which registers of a device's configuration."""
 
+from dataclasses import dataclass
+
 from ringwalker.spec.blk import BLK_CONFIG
 from ringwalker.spec.console import CONSOLE_CONFIG
-from ringwalker.spec.fields import BlkField, ConsoleField, NetField
+from ringwalker.spec.fields import BlkField, ConsoleField, FieldFlag, NetField
 from ringwalker.spec.net import NET_CONFIG
-from ringwalker.spec.registers import Register, RegisterTable
+from ringwalker.spec.registers import Access, Register, RegisterTable
 
-__all__ = ["DEVICE_FIELDS", "device_fields", "locate"]
+__all__ = ["DEVICE_FIELDS", "DeviceField", "device_fields", "locate"]
 
-DEVICE_FIELDS: dict[str, tuple[tuple[int, tuple[Register, ...]], ...]] = {
+
+@dataclass(frozen=True)
+class DeviceField:
+    """A field of type ``kind`` whose value is the registers ``rows``, which are neighbours, in their order.
+
+    ``length`` is in bytes, if it is not that of the registers. ``volatile``: the device may change it.
+    """
+
+    kind: int
+    rows: tuple[Register, ...]
+    volatile: bool = False
+    length: int = 0
+
+    @property
+    def start(self) -> int:
+        """Offset of the first register in the device's configuration."""
+        return self.rows[0].offset
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return self.length or sum(row.size for row in self.rows)
+
+    @property
+    def flags(self) -> FieldFlag:
+        """As in the header of the field."""
+        writable = any(row.access in (Access.RW, Access.WO) for row in self.rows)
+        return (FieldFlag.WRITABLE if writable else FieldFlag(0)) | (
+            FieldFlag.VOLATILE if self.volatile else FieldFlag(0)
+        )
+
+
+DEVICE_FIELDS: dict[str, tuple[DeviceField, ...]] = {
     BLK_CONFIG.name: (
-        (BlkField.CAPACITY, (BLK_CONFIG.capacity,)),
-        (BlkField.SEGMENTS, (BLK_CONFIG.seg_max,)),
-        (BlkField.BLOCK_SIZE, (BLK_CONFIG.blk_size,)),
-        (BlkField.QUEUES, (BLK_CONFIG.num_queues,)),
+        DeviceField(BlkField.CAPACITY, (BLK_CONFIG.capacity,), volatile=True),
+        DeviceField(BlkField.SEGMENTS, (BLK_CONFIG.seg_max,)),
+        DeviceField(BlkField.BLOCK_SIZE, (BLK_CONFIG.blk_size,)),
+        DeviceField(BlkField.QUEUES, (BLK_CONFIG.num_queues,)),
     ),
     NET_CONFIG.name: (
-        (NetField.MAC, (NET_CONFIG.mac,)),
-        (NetField.MEDIA, (NET_CONFIG.status,)),
-        (NetField.MTU, (NET_CONFIG.mtu,)),
-        (NetField.MODE, (NET_CONFIG.rx_mode,)),
+        DeviceField(NetField.MAC, (NET_CONFIG.mac,)),
+        DeviceField(NetField.MEDIA, (NET_CONFIG.status,), volatile=True),
+        DeviceField(NetField.MTU, (NET_CONFIG.mtu,)),
+        DeviceField(NetField.MODE, (NET_CONFIG.rx_mode,)),
     ),
     CONSOLE_CONFIG.name: (
-        (ConsoleField.SIZE, (CONSOLE_CONFIG.cols, CONSOLE_CONFIG.rows)),
-        (ConsoleField.EMERGENCY_WRITE, (CONSOLE_CONFIG.emerg_wr,)),
+        DeviceField(ConsoleField.SIZE, (CONSOLE_CONFIG.cols, CONSOLE_CONFIG.rows), volatile=True),
+        DeviceField(ConsoleField.EMERGENCY_WRITE, (CONSOLE_CONFIG.emerg_wr,), length=1),
     ),
 }
-"""By table of device configuration: each type of field and the registers that its value consists of."""
+"""By table of device configuration."""
 
 _OWN = 0x40
 """The first type of field that belongs to the device."""
 
 
-def device_fields(table: RegisterTable) -> tuple[tuple[int, tuple[Register, ...]], ...]:
+def device_fields(table: RegisterTable) -> tuple[DeviceField, ...]:
     """The fields of a device's own. A device that 2007 does not know has one for each register."""
     known = DEVICE_FIELDS.get(table.name)
-    return known or tuple((_OWN + 1 + n, (row,)) for n, row in enumerate(table))
+    return known or tuple(DeviceField(_OWN + 1 + n, (row,), volatile=True) for n, row in enumerate(table))
 
 
 def locate(table: RegisterTable, name: str) -> tuple[int, int] | None:
     """The type of the field that holds register ``name``, and the offset in its value; None if none does."""
-    for kind, rows in device_fields(table):
-        offset = 0
-        for row in rows:
+    for field in device_fields(table):
+        for row in field.rows:
             if row.name == name:
-                return kind, offset
-            offset += row.size
+                return field.kind, row.offset - field.start
     return None

@@ -16,7 +16,7 @@ from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import NET_CONFIG, NET_CONTROL_QUEUE, NetFeature, NetRxMode
 from ringwalker.spec.registers import Register, RegisterTable
 
-from ..bus import VirtioDevice, VirtioDriver
+from ..bus import VirtioBus, VirtioDevice, VirtioDriver
 from ..errors import BindError, RequestError, VirtioError
 from ..net_control import NetControl
 from ..port import Port, Task
@@ -34,7 +34,17 @@ from .draft3 import (
 )
 from .queue_face import QueueFace
 
-__all__ = ["HANDLERS", "adapt", "combine", "core_driver", "virtbus_memory", "virtbus_pci", "virtbus_pipe"]
+__all__ = [
+    "HANDLERS",
+    "adapt",
+    "combine",
+    "core_driver",
+    "handler_for",
+    "virtbus_memory",
+    "virtbus_pci",
+    "virtbus_pipe",
+    "virtio_bus_type",
+]
 
 _TABLES = {DeviceType.BLK: BLK_CONFIG, DeviceType.NET: NET_CONFIG, DeviceType.CONSOLE: CONSOLE_CONFIG}
 _CONTROL = sum(1 << bit for bit in (NetFeature.CTRL_VQ, NetFeature.CTRL_RX, NetFeature.CTRL_MAC_ADDR))
@@ -124,6 +134,40 @@ HANDLERS: tuple[tuple[type, type[_Handler]], ...] = (
     (object, virtbus_memory),
 )
 """Which handler goes with which transport; the first that fits."""
+
+
+class virtio_bus_type:
+    """The bus of this stage: device drivers and host drivers register here."""
+
+    def __init__(self, bus: VirtioBus, port: Port):
+        self._bus = bus
+        self._port = port
+        self._drivers: dict[int, VirtioDriver] = {}
+
+    async def register_virtio_driver(self, driver: virtio_driver) -> int:
+        """Add a device driver: 0, or -EBUSY when it is there already."""
+        if id(driver) in self._drivers:
+            return -errno.EBUSY
+        self._drivers[id(driver)] = core_driver(driver, handler_for, self._port)
+        await self._bus.register_virtio_driver(self._drivers[id(driver)])
+        return 0
+
+    async def unregister_virtio_driver(self, driver: virtio_driver) -> None:
+        """Take a device driver away from its devices."""
+        await self._bus.unregister_virtio_driver(self._drivers.pop(id(driver)))
+
+    async def register_virtio_device(self, host: VirtioDevice) -> None:
+        """Add a device, which a host driver (a transport) has made."""
+        await self._bus.register_virtio_device(host)
+
+    async def unregister_virtio_device(self, host: VirtioDevice) -> None:
+        """Remove a device."""
+        await self._bus.unregister_virtio_device(host)
+
+
+def handler_for(core: VirtioDevice) -> type[_Handler]:
+    """The configuration space handler that goes with the transport of a device."""
+    return next(handler for kind, handler in HANDLERS if isinstance(core.config, kind))
 
 
 def combine(
@@ -286,8 +330,4 @@ def adapt(driver: VirtioDriver, port: Port) -> VirtioDriver:
             child.config.changed()
 
     face = virtio_driver(driver.name, driver.id_table, probe, remove, config_changed)
-
-    def choose(core: VirtioDevice) -> type[_Handler]:
-        return next(handler for kind, handler in HANDLERS if isinstance(core.config, kind))
-
-    return core_driver(face, choose, port)
+    return core_driver(face, handler_for, port)

@@ -149,6 +149,8 @@ class DescriptorOps(virtio_ops):
     def _add(self, chain: _Chain) -> int:
         out = [piece for buffer in chain.buffers if buffer.out for piece in buffer.sg]
         inward = [piece for buffer in chain.buffers if not buffer.out for piece in buffer.sg]
+        if len(out) + len(inward) > chain.vq.num_free:
+            return -errno.ENOSPC
         result = chain.vq.add_buf([*out, *inward], len(out), len(inward), chain)
         if result == 0:
             for buffer in chain.buffers:

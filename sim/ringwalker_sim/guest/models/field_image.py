@@ -14,9 +14,9 @@ from ringwalker.spec.fields import (
     CommonField,
     FieldFlag,
 )
-from ringwalker.spec.registers import Access, Register
+from ringwalker.spec.registers import Access
 
-from ..device_fields import device_fields
+from ..device_fields import DeviceField, device_fields
 from .function import FunctionModel
 
 __all__ = ["FieldImage"]
@@ -90,9 +90,10 @@ class FieldImage:
         self._number(CommonField.DRIVER_FEATURES, 8, lambda: model.driver_features, self._accept)
         self._number(CommonField.GENERATION, 1, lambda: model.generation, flags=volatile)
         self._number(CommonField.CONFIG_VECTOR, 2, *self._vector)
-        for kind, rows in device_fields(model.table):
-            self._device_field(kind, rows)
-        filler = -(len(self._headers) + 4) % FIELD_QUEUE_STRIDE
+        for field in device_fields(model.table):
+            self._device_field(field)
+        # The values of the queue fields stand at multiples of their stride.
+        filler = -(len(self._headers) + 8) % FIELD_QUEUE_STRIDE
         self._add(CommonField.FILLER, filler, lambda: bytes(filler))
         for index in range(model.queue_count):
             self._queue_field(index)
@@ -101,15 +102,15 @@ class FieldImage:
     def _accept(self, features: int) -> None:
         self.model.driver_features = features
 
-    def _device_field(self, kind: int, rows: tuple[Register, ...]) -> None:
-        start, length = rows[0].offset, sum(row.size for row in rows)
-
-        def write(offset: int, data: bytes) -> None:
-            self.model.write_config(start + offset, data)
-
-        writable = any(row.access in (Access.RW, Access.WO) for row in rows)
-        flags = FieldFlag.VOLATILE | (FieldFlag.WRITABLE if writable else 0)
-        self._add(kind, length, lambda: self.model.config_bytes()[start : start + length], write, flags)
+    def _device_field(self, field: DeviceField) -> None:
+        start, end = field.start, field.start + field.size
+        self._add(
+            field.kind,
+            field.size,
+            lambda: self.model.config_bytes()[start:end],
+            lambda offset, data: self.model.write_config(start + offset, data),
+            field.flags,
+        )
 
     def _queue_field(self, index: int) -> None:
         def read() -> bytes:
@@ -127,7 +128,7 @@ class FieldImage:
                     content[low - row.offset : high - row.offset] = data[low - offset : high - offset]
                     self._queue_write(index, row.name, int.from_bytes(content, "little"))
 
-        self._add(CommonField.QUEUE, FIELD_QUEUE_BYTES, read, write, FieldFlag.WRITABLE)
+        self._add(CommonField.QUEUE, FIELD_QUEUE_BYTES, read, write, FieldFlag.WRITABLE | FieldFlag.VOLATILE)
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the list; 0 beyond its end."""
