@@ -60,6 +60,7 @@ class ConsoleDevice:
         self._changed = port.event()
         self._posted = port.event()
         self._tasks: list[Task] = []
+        self._closing = False
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -80,6 +81,7 @@ class ConsoleDevice:
 
     async def close(self) -> None:
         """Stop the device and take all buffers back."""
+        self._closing = True
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
@@ -131,7 +133,7 @@ class ConsoleDevice:
 
     def _offer(self, buffer: Buffer) -> None:
         assert self._receive is not None
-        if self._receive.add_buf(buffer.sg, 0, 1, buffer) == 0:
+        if not self._closing and self._receive.add_buf(buffer.sg, 0, 1, buffer) == 0:
             self._posted.set()
 
     async def _post(self) -> None:

@@ -78,6 +78,7 @@ class NetDevice:
         self._changed = port.event()
         self._posted = port.event()
         self._tasks: list[Task] = []
+        self._closing = False
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -105,6 +106,7 @@ class NetDevice:
 
     async def close(self) -> None:
         """Stop the device and take all buffers back."""
+        self._closing = True
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
@@ -165,7 +167,7 @@ class NetDevice:
 
     def _offer(self, buffer: Buffer) -> None:
         assert self._receive is not None
-        if self._receive.add_buf(buffer.sg, 0, 1, buffer) == 0:
+        if not self._closing and self._receive.add_buf(buffer.sg, 0, 1, buffer) == 0:
             self._posted.set()
 
     async def _post(self) -> None:

@@ -125,6 +125,11 @@ class Virtqueue(ABC):
         """Buffers added and not yet got back."""
         return len(self._chains) + len(self._done)
 
+    @property
+    def held(self) -> int:
+        """Buffers that the device may be at."""
+        return len(self._chains)
+
     def add_buf(self, sg: Sequence[tuple[int, int]], out_num: int, in_num: int, data: Any) -> int:
         """Offer a buffer: ``out_num`` (address, length) pieces to be read, then ``in_num`` to be written.
 

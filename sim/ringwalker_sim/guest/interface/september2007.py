@@ -114,7 +114,7 @@ class virtqueue_ops:
 
     async def free_vq(self, vq: virtqueue) -> int:
         """Free a queue, which must be unused or empty: -EBUSY if it is not, else 0."""
-        if vq.core.outstanding and not vq.core.broken:
+        if vq.core.held and not vq.core.broken:
             return -errno.EBUSY
         await vq.transport.retire_vq(vq.core)
         return 0
