@@ -11,7 +11,7 @@ from ..dma.pack import BytePacker
 from ..interfaces import ChainPort
 from ..spec.net import NetHeader
 from ..streams import stream_of
-from .net_types import HEADER_BITS, HEADER_BYTES, LENGTH_BITS, NetJob, NetReplyHeader
+from .net_types import HEADER_BYTES, LENGTH_BITS, NetJob, NetReplyHeader
 
 __all__ = ["NetReceive"]
 
@@ -98,7 +98,8 @@ class NetReceive(wiring.Component):
         beat_bytes = self._width // 8
         header = NetHeader.const({"num_buffers": 1}).as_value()
         whole, rest = divmod(HEADER_BYTES, beat_bytes)
-        parts = [beat_bytes] * whole + [rest] * (rest > 0)
+        # The short part first: while it fills no beat of the answer, the rest of the frame before can leave.
+        parts = [rest] * (rest > 0) + [beat_bytes] * whole
         left, part = Signal(LENGTH_BITS), Signal(range(max(len(parts), 2)))
         last = left <= beat_bytes
         job = jobs.p
@@ -111,9 +112,9 @@ class NetReceive(wiring.Component):
                     with m.Switch(part):
                         for number, count in enumerate(parts):
                             with m.Case(number):
-                                start = number * self._width
+                                start = 8 * sum(parts[:number])
                                 m.d.comb += [
-                                    pieces.p.data.eq(header[start : min(start + self._width, HEADER_BITS)]),
+                                    pieces.p.data.eq(header[start : start + 8 * count]),
                                     pieces.p.count.eq(count),
                                 ]
                     final = part == len(parts) - 1

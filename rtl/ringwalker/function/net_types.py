@@ -9,7 +9,6 @@ from ..spec.net import NetHeader
 from ..streams import byte_beat
 
 __all__ = [
-    "HEADER_BITS",
     "HEADER_BYTES",
     "LENGTH_BITS",
     "SHORTEST_FRAME",
@@ -19,8 +18,7 @@ __all__ = [
 ]
 
 _HEADER: Any = data.Layout.cast(NetHeader)
-HEADER_BITS = _HEADER.size
-HEADER_BYTES = HEADER_BITS // 8
+HEADER_BYTES = _HEADER.size // 8
 
 SHORTEST_FRAME = 14
 """Bytes of a frame that has nothing but its two addresses and its type."""
