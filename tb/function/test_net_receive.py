@@ -61,14 +61,13 @@ async def random_frames(dut, stall: float, mac_stall: float, count: int) -> None
         small = random.random() < 0.1
         bench.offer(random.choice([0, 1, 12, needed(content) - 1]) if small else needed(content) + 9)
         expected.append(b"" if small else content)
-    await bench.until(lambda: len(bench.incoming.answers) + bench.missed.count == len(expected))
+    await bench.until(lambda: len(bench.incoming.answers) == len(expected))
     await bench.settle()
     bench.check_idle()
-    if bench.missed.count:
-        return  # which frame meets which chain then depends on the time
     for answer, content in zip(bench.incoming.answers, expected, strict=True):
         assert answer.content == (RECEIVED_HEADER + content if content else b"")
         assert answer.written == len(answer.content)
+    assert bench.missed.count == 0, "chains come fast enough here"
     assert bench.undersized.count == expected.count(b"") - odd
 
 
@@ -112,7 +111,8 @@ async def the_filter_follows_address_and_mode(dut):
     await bench.start()
     promiscuous, groups = NetRxMode.PROMISCUOUS, NetRxMode.ALL_MULTICAST
     near = bytes([*OWN[:5], OWN[5] ^ 0x80])
-    everyone = [OWN, OTHER, GROUP, ALL, near]
+    nearly_all = bytes([*ALL[:5], 0x7F])
+    everyone = [OWN, OTHER, GROUP, ALL, near, nearly_all]
     for mode, address in (
         (0, OWN),
         (groups, OWN),
@@ -128,7 +128,7 @@ async def the_filter_follows_address_and_mode(dut):
         wanted = [
             to
             for to in everyone
-            if to in (address, ALL) or mode & promiscuous or (mode & groups and to == GROUP)
+            if to in (address, ALL) or mode & promiscuous or (mode & groups and to in (GROUP, nearly_all))
         ]
         before = len(bench.incoming.answers)
         for _ in wanted:
