@@ -137,6 +137,52 @@ async def a_device_request_overtakes_a_queue_request(dut):
     assert seen.events[1:] == ["clearing", "device_done"]
 
 
+@cocotb.test()
+async def whole_says_whose_idleness_counts(dut):
+    seen = await _begin_alone(dut)
+    await _cycles(dut, QUEUES + 3)
+    for device in (False, True, False, False, True):
+        (dut.device_request if device else dut.queue_request).value = 1
+        await _cycles(dut, 3)
+        for _ in range(30):
+            assert int(dut.halt.value)
+            assert int(dut.whole.value) == device
+            await RisingEdge(dut.clk)
+        await _wait_for(dut, "device_done" if device else "queue_done", jitter=False)
+        dut.device_request.value = 0
+        dut.queue_request.value = 0
+        dut.idle.value = 0
+        await _cycles(dut, 5)
+    assert seen.events.count("device_done") == 2
+
+
+@cocotb.test()
+async def idleness_of_the_queue_alone_does_not_count_for_the_device(dut):
+    seen = await _begin_alone(dut)
+    await _cycles(dut, QUEUES + 3)
+    for early in range(1, QUIET_CYCLES):
+        seen.events.clear()
+        seen.events.append("begin")
+        dut.queue_request.value = 1
+        dut.queue_index.value = 1
+        await _cycles(dut, 4)
+        # The lane of the queue has been idle for almost long enough when the driver resets the device.
+        dut.idle.value = 1
+        await _cycles(dut, early)
+        dut.device_request.value = 1
+        await _cycles(dut, 2)
+        assert int(dut.whole.value)
+        dut.idle.value = 0
+        await _cycles(dut, 50)
+        assert seen.events == ["begin"]
+        await _wait_for(dut, "device_done", jitter=False)
+        dut.queue_request.value = 0
+        dut.device_request.value = 0
+        dut.idle.value = 0
+        await _cycles(dut, 5)
+        assert seen.events[1:] == ["clearing", "device_done"]
+
+
 def test_reset_sequencer():
     config = DeviceConfig(queues=QUEUES, queue_size=QUEUE_SIZE)
     run_bench(ResetSequencer(config), "tb.transport.test_reset")
