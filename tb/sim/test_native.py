@@ -93,6 +93,10 @@ def test_copies_whatever_the_host_does(width):
             "split": rng.choice(list(Split)),
             "max_payload": rng.choice([256, 512, 4096]),
             "read_completion_boundary": rng.choice([64, 128]),
+            "link_bytes_per_cycle": rng.choice([0, 7.3, 28.9]),
+            "tags": rng.choice([0, 3]),
+            "posted_header_credits": rng.choice([0, 2]),
+            "credit_return": rng.choice([5, 60]),
             "stalls": rng.choice([0, 0.1, 0.5, {"requester_request": 0.8}, {"requester_completion": 0.8}]),
         }
         with open_copier(width, seed=seed, **host) as engine:

@@ -69,17 +69,19 @@ def tlp_ports(data_width: int) -> dict[str, Any]:
 class RegisterFace(wiring.Component):
     """Answers the CPU, one request at a time: a vendor id in configuration space, registers in memory space.
 
+    ``registers`` is the layout: whole dwords, among them ``control``, ``done`` and ``errors``.
     ``started`` pulses when ``control`` is written; ``done`` and ``errors`` are what those registers read as;
     ``requester_id`` is captured from configuration writes. Reads of more than two dwords, I/O reads and
     the rest that is not posted are refused, I/O writes taken.
     """
 
-    def __init__(self, data_width: int):
+    def __init__(self, data_width: int, registers: Any = CopyRegisters):
+        self._layout = registers
         super().__init__(
             {
                 "i": In(_stream(request_beat(data_width))),
                 "o": Out(_stream(completion_beat(data_width))),
-                "registers": Out(CopyRegisters),
+                "registers": Out(registers),
                 "started": Out(1),
                 "done": In(1),
                 "errors": In(32),
@@ -97,10 +99,10 @@ class RegisterFace(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         header = self.i.p.header
-        count = CopyRegisters.size // 32
+        count = self._layout.size // 32
         words = Array([Signal(32, name=f"register_{n}") for n in range(count)])
         shown = Array(list(words))
-        names = {name: field.offset // 32 for name, field in CopyRegisters}
+        names = {name: field.offset // 32 for name, field in self._layout}
         shown[names["done"]], shown[names["errors"]] = self.done, self.errors
         m.d.comb += self.registers.as_value().eq(Cat(*words))
         m.d.sync += self.started.eq(0)

@@ -6,8 +6,9 @@ sequence number, LCRC and TLP header, for 64-bit addresses, without ECRC.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from .parameters import Split
+from .parameters import HostParameters, Split
 
 __all__ = ["COMPLETION_BYTES", "LINKS", "REQUEST_32_BYTES", "REQUEST_64_BYTES", "Link"]
 
@@ -91,6 +92,21 @@ class Link:
     def bytes_per_cycle(self, clock_mhz: float) -> float:
         """Bytes of TLPs in each direction in one cycle of the device's clock."""
         return self.bytes_per_second / (clock_mhz * 1e6)
+
+    def host(
+        self, clock_mhz: float, latency_ns: float = 550, jitter_ns: float = 0, **others: Any
+    ) -> HostParameters:
+        """The root complex at this link under a device with that clock; ``others`` as in HostParameters."""
+        return HostParameters(
+            latency=max(1, round(latency_ns * clock_mhz / 1000)),
+            latency_jitter=round(jitter_ns * clock_mhz / 1000),
+            max_payload=self.max_payload,
+            max_read_request=self.max_read_request,
+            read_completion_boundary=self.read_completion_boundary,
+            split=self.split,
+            link_bytes_per_cycle=self.bytes_per_cycle(clock_mhz),
+            **others,
+        )
 
 
 LINKS = {"gen2x4": Link(2, 4), "gen3x8": Link(3, 8), "gen3x16": Link(3, 16)}

@@ -1,13 +1,14 @@
 """What a person can choose about the root complex and its link, in one validated value.
 
-Ref: PCI Express Base 3.1, 2.3.1.1 (read completion boundary), 7.8.4 (payload and read request sizes).
+Ref: PCI Express Base 3.1, 2.3.1.1 (read completion boundary), 2.6.1 (credits), 7.8.4 (payload and read
+request sizes).
 """
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["STREAMS", "Fault", "HostParameters", "Split"]
+__all__ = ["CREDIT_BYTES", "STREAMS", "Fault", "HostParameters", "LatencyShape", "Split"]
 
 STREAMS = (
     "completer_request",
@@ -23,6 +24,9 @@ STREAMS = (
 )
 """The streams between device and host that can be stalled at random."""
 
+CREDIT_BYTES = 16
+"""Payload that one credit for data stands for."""
+
 
 class Split(enum.IntEnum):
     """How a read is cut into completions; all cuts are at multiples of the read completion boundary."""
@@ -30,6 +34,13 @@ class Split(enum.IntEnum):
     LARGEST = 0
     SMALLEST = 1
     RANDOM = 2
+
+
+class LatencyShape(enum.IntEnum):
+    """What a read takes on top of the latency: uniform up to the jitter, or exponential with it as mean."""
+
+    UNIFORM = 0
+    LONG_TAIL = 1
 
 
 class Fault(enum.IntEnum):
@@ -51,19 +62,27 @@ def _check(condition: bool, name: str, value: object, wanted: str) -> None:
 class HostParameters:
     """The root complex. Errors: ``ValueError`` that names the parameter and the value.
 
-    ``latency`` is in cycles from the last beat of a read request to the first of its completion, to which
-    a uniform 0 to ``latency_jitter`` is added. ``max_payload``, ``max_read_request`` and
-    ``read_completion_boundary`` are in bytes; the first two bound the device's requests too. ``reorder``
-    lets completions of different tags overtake each other and interleave. ``completion_timeout`` is how
-    many cycles the CPU waits for the device. ``device`` is the bus, device and function that the link
-    leads to (8, 5 and 3 bits). ``storage_latency`` is in cycles from a storage command to its first beat.
+    ``latency`` is in cycles from a read request's arrival at the host to the first beat of its completion,
+    to which ``latency_jitter`` is added in the way of ``latency_shape``. ``max_payload``,
+    ``max_read_request`` and ``read_completion_boundary`` are in bytes; the first two bound the device's
+    requests too. ``reorder`` lets completions of different tags overtake each other and interleave.
+    ``completion_timeout`` is how many cycles the CPU waits for the device. ``device`` is the bus, device and
+    function that the link leads to (8, 5 and 3 bits). ``storage_latency`` is in cycles from a storage command
+    to its first beat.
+
     ``link_bytes_per_cycle`` limits each direction of the link (headers counted as in
-    ``ringwalker_sim.host.link``); 0 is no limit. ``stalls`` is the probability of a stall a cycle, for
-    all streams, or by stream name. ``msi_window`` is the address range whose writes are interrupts.
+    ``ringwalker_sim.host.link``). ``tags`` is how many reads may be in flight; ``posted_header_credits``,
+    ``posted_data_credits`` (16 bytes each) and ``nonposted_header_credits`` are what the host gives the
+    device, each given back ``credit_return`` cycles after it was spent. 0 is no limit for all of these. What
+    may not leave waits in the port, where writes and completions overtake reads.
+
+    ``stalls`` is the probability of a stall a cycle, for all streams, or by stream name. ``msi_window`` is
+    the address range whose writes are interrupts.
     """
 
     latency: int = 125
     latency_jitter: int = 0
+    latency_shape: LatencyShape = LatencyShape.UNIFORM
     max_payload: int = 256
     max_read_request: int = 512
     read_completion_boundary: int = 64
@@ -74,6 +93,11 @@ class HostParameters:
     root_id: int = 0x0000
     storage_latency: int = 50
     link_bytes_per_cycle: float = 0.0
+    tags: int = 0
+    posted_header_credits: int = 0
+    posted_data_credits: int = 0
+    nonposted_header_credits: int = 0
+    credit_return: int = 0
     stalls: float | Mapping[str, float] = 0.0
     msi_window: tuple[int, int] = field(default=(0xFEE0_0000, 0xFEEF_FFFF))
 
@@ -85,6 +109,11 @@ class HostParameters:
             ("device", 0, 0xFFFF),
             ("root_id", 0, 0xFFFF),
             ("storage_latency", 0, 10_000_000),
+            ("tags", 0, 256),
+            ("posted_header_credits", 0, 128),
+            ("posted_data_credits", 0, 2048),
+            ("nonposted_header_credits", 0, 128),
+            ("credit_return", 0, 10_000_000),
         ):
             value = getattr(self, name)
             _check(
@@ -94,13 +123,16 @@ class HostParameters:
             value = getattr(self, name)
             ok = isinstance(value, int) and low <= value <= 4096 and value & (value - 1) == 0
             _check(ok, name, value, f"a power of two from {low} to 4096")
+        credits = self.posted_data_credits
+        enough = credits == 0 or credits * CREDIT_BYTES >= self.max_payload
+        _check(enough, "posted_data_credits", credits, f"enough for {self.max_payload} bytes, or 0")
         boundary = self.read_completion_boundary
         _check(boundary in (64, 128), "read_completion_boundary", boundary, "64 or 128")
         _check(
-            0 <= self.link_bytes_per_cycle < 65536,
+            self.link_bytes_per_cycle == 0 or 0.01 <= self.link_bytes_per_cycle < 65536,
             "link_bytes_per_cycle",
             self.link_bytes_per_cycle,
-            "0 or more",
+            "0, or from 0.01 to less than 65536",
         )
         for name, value in self.stall_probabilities().items():
             _check(name in STREAMS, "stalls", name, f"one of {', '.join(STREAMS)}")

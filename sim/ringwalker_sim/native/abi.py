@@ -9,7 +9,7 @@ from ringwalker.streams import StorageOp
 from ringwalker.verilog import PortInfo
 
 from ..host.link import COMPLETION_BYTES, REQUEST_32_BYTES, REQUEST_64_BYTES
-from ..host.parameters import STREAMS, Fault, Split
+from ..host.parameters import CREDIT_BYTES, STREAMS, Fault, LatencyShape, Split
 
 __all__ = [
     "EVENT_FORMAT",
@@ -63,6 +63,7 @@ PARAMETERS = (
     "seed",
     "latency",
     "latency_jitter",
+    "latency_shape",
     "max_payload",
     "max_read_request",
     "read_completion_boundary",
@@ -72,6 +73,11 @@ PARAMETERS = (
     "root_id",
     "storage_latency",
     "link_rate",
+    "tags",
+    "posted_header_credits",
+    "posted_data_credits",
+    "nonposted_header_credits",
+    "credit_return",
     "msi_first",
     "msi_last",
     "period_ps",
@@ -162,6 +168,7 @@ def generated_header(ports: list[PortInfo]) -> str:
         "request_64_bytes": REQUEST_64_BYTES,
         "request_32_bytes": REQUEST_32_BYTES,
         "completion_bytes": COMPLETION_BYTES,
+        "credit_bytes": CREDIT_BYTES,
     }
     lines = ["// Generated; do not edit.", "#pragma once", "", "#include <cstdint>", ""]
     for macro, port in (
@@ -183,6 +190,7 @@ def generated_header(ports: list[PortInfo]) -> str:
         ("Outcome", Outcome),
         ("FaultKind", Fault),
         ("Split", Split),
+        ("LatencyShape", LatencyShape),
     ):
         lines += _enum(name, members)
     lines += _struct("Parameters", [(name, 64) for name in PARAMETERS], ctypes.sizeof(CParameters))

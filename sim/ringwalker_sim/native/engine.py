@@ -139,7 +139,7 @@ class NativeEngine(MacMethods):
         host = self.host
         values = {name: int(getattr(host, name)) for name in PARAMETERS if hasattr(host, name)}
         values["seed"] = seed & all_ones(8)
-        values["link_rate"] = int(host.link_bytes_per_cycle * 65536)
+        values["link_rate"] = round(host.link_bytes_per_cycle * 65536)
         values["msi_first"], values["msi_last"] = host.msi_window
         values["period_ps"] = 1_000_000 // self.config.clock_mhz
         for name, probability in host.stall_probabilities().items():

@@ -3,19 +3,12 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "request_rules.h"
-
 namespace rw {
-namespace {
-
-constexpr std::uint64_t up_buffer = 512;  // bytes of packets that wait for the link in the device's port
-
-}  // namespace
 
 Host::Host(const Parameters& parameters, const char* trace)
     : shared_(parameters),
-      up_(parameters.link_rate, up_buffer),
-      down_(parameters.link_rate, 0),
+      up_(parameters),
+      down_(parameters.link_rate),
       stalls_(parameters.seed ^ 0x7374616cu),
       pins_((context_.traceEverOn(trace != nullptr), context_)) {
   pins_.link_up(true);
@@ -42,6 +35,8 @@ void Host::reset(std::uint64_t cycles) {
   cpu_.reset();
   storage_.reset();
   memory_.reset();
+  up_.reset();
+  down_.reset();
   calm_ = 0;
   if (shared_.now != 0) ++shared_.now;  // in waves the reset begins after the cycle that has settled
   reset_mac();
@@ -70,7 +65,7 @@ void Host::reset(std::uint64_t cycles) {
 
 bool Host::calm() const {
   return pins_.idle() && pins_.intx() == intx_ && !request_source_.busy() && !completion_source_.busy() &&
-         !read_data_valid_ && !results_valid_ && storage_.quiet() && calm_mac() && reads_.quiet() && cpu_.quiet();
+         !read_data_valid_ && !results_valid_ && storage_.quiet() && calm_mac() && reads_.quiet() && cpu_.quiet() && up_.empty();
 }
 
 std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet) {
@@ -96,13 +91,14 @@ std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t roo
 void Host::cycle() {
   transfer_requests();
   transfer_completions();
-  transfer_storage();
-  transfer_mac();
   const bool level = pins_.intx();
   if (level != intx_) {
     intx_ = level;
-    shared_.event(EventKind::INTX, 0, 0, level);
+    sent_level(level);
   }
+  transfer_uplink();
+  transfer_storage();
+  transfer_mac();
   tick(true);
   ++shared_.now;
   cpu_.tick();
@@ -116,7 +112,7 @@ void Host::cycle() {
 void Host::transfer_requests() {
   const bool valid = pins_.requester_request_valid();
   if (valid) pins_.get(request_beat_);
-  if (request_sink_.cycle(valid, request_ready_, request_beat_)) arrived(request_sink_.packet());
+  if (request_sink_.cycle(valid, request_ready_, request_beat_)) sent(request_sink_.packet());
   if (request_source_.valid() && pins_.completer_request_ready()) {
     if (request_source_.advance()) count_down(request_source_.header());
   }
@@ -125,7 +121,7 @@ void Host::transfer_requests() {
 void Host::transfer_completions() {
   const bool valid = pins_.completer_completion_valid();
   if (valid) pins_.get(completion_beat_);
-  if (completion_sink_.cycle(valid, completion_ready_, completion_beat_)) arrived(completion_sink_.packet());
+  if (completion_sink_.cycle(valid, completion_ready_, completion_beat_)) sent(completion_sink_.packet());
   if (!completion_source_.valid()) return;
   if (!pins_.requester_completion_ready()) {
     ++shared_.stats.completion_stalls;
@@ -143,7 +139,7 @@ void Host::transfer_completions() {
 
 void Host::drive_requests() {
   const Parameters& p = shared_.parameters;
-  request_ready_ = up_.free(shared_.now) && !stalls_.chance(p.stall_requester_request);
+  request_ready_ = up_.ready() && !stalls_.chance(p.stall_requester_request);
   pins_.requester_request_ready(request_ready_);
   if (!request_source_.busy() && down_.free(shared_.now)) {
     RequestPacket packet;
@@ -161,7 +157,7 @@ void Host::drive_requests() {
 
 void Host::drive_completions() {
   const Parameters& p = shared_.parameters;
-  completion_ready_ = up_.free(shared_.now) && !stalls_.chance(p.stall_completer_completion);
+  completion_ready_ = up_.ready() && !stalls_.chance(p.stall_completer_completion);
   pins_.completer_completion_ready(completion_ready_);
   if (!completion_source_.busy() && down_.free(shared_.now)) {
     CompletionPacket packet;
@@ -174,40 +170,6 @@ void Host::drive_completions() {
     pins_.put(completion_source_.beat());
   }
   pins_.requester_completion_valid(completion_source_.valid());
-}
-
-void Host::arrived(const RequestPacket& packet) {
-  const RequestHeader& h = packet.header;
-  Stats& stats = shared_.stats;
-  check_request(shared_, h, device_id_);
-  const std::uint64_t payload = 4 * packet.payload.size();
-  up_.occupy(shared_.now, request_64_bytes + payload);
-  stats.up_bytes += request_64_bytes + payload;
-  stats.up_payload += payload;
-  if (h.kind == RequestKind::MEMORY_READ) {
-    ++stats.up_memory_read;
-    reads_.request(h);
-  } else if (h.kind != RequestKind::MEMORY_WRITE) {
-    ++stats.up_other;
-  } else if (h.address >= shared_.parameters.msi_first && h.address <= shared_.parameters.msi_last) {
-    ++stats.up_message;
-    if (h.length != 1 || h.first_be != 0xf) shared_.violation("message of %u dwords, enables 0x%x", h.length, h.first_be);
-    shared_.event(EventKind::MESSAGE, 0, h.address, packet.payload[0]);
-  } else {
-    ++stats.up_memory_write;
-    stats.dma_write_bytes += payload;
-    memory_.write(packet);
-  }
-}
-
-void Host::arrived(const CompletionPacket& packet) {
-  Stats& stats = shared_.stats;
-  const std::uint64_t payload = 4 * packet.payload.size();
-  up_.occupy(shared_.now, completion_bytes + payload);
-  stats.up_bytes += completion_bytes + payload;
-  stats.up_payload += payload;
-  ++(packet.header.has_data ? stats.up_completion_data : stats.up_completion);
-  cpu_.complete(packet);
 }
 
 void Host::count_down(const RequestHeader& h) {

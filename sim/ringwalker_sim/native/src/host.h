@@ -14,6 +14,7 @@
 #include "shared.h"
 #include "storage.h"
 #include "streams.h"
+#include "uplink.h"
 #include "waves.h"
 
 namespace rw {
@@ -76,6 +77,7 @@ class Host {
   bool calm_mac() const;
   void transfer_requests();
   void transfer_completions();
+  void transfer_uplink();
   void transfer_storage();
   void transfer_mac();
   void drive_requests();
@@ -83,6 +85,13 @@ class Host {
   void drive_storage();
   void drive_mac();
   void reset_mac();
+  bool is_message(const RequestHeader& header) const {
+    const Parameters& p = shared_.parameters;
+    return header.kind == RequestKind::MEMORY_WRITE && header.address >= p.msi_first && header.address <= p.msi_last;
+  }
+  void sent(const RequestPacket& packet);
+  void sent(const CompletionPacket& packet);
+  void sent_level(bool level);
   void arrived(const RequestPacket& packet);
   void arrived(const CompletionPacket& packet);
   void count_down(const RequestHeader& header);
@@ -94,7 +103,7 @@ class Host {
   Cpu cpu_{shared_};
   Storage storage_{shared_};
   Mac mac_{shared_};
-  LinkModel up_;
+  Uplink up_;
   LinkModel down_;
   Rng stalls_;
   VerilatedContext context_{};

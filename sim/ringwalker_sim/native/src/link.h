@@ -3,35 +3,44 @@
 
 #include <cstdint>
 
-#include "generated.h"
-
 namespace rw {
 
 class LinkModel {
  public:
-  // rate in 1/65536 bytes a cycle; buffer is how many bytes may wait for the link in front of it.
-  LinkModel(std::uint64_t rate, std::uint64_t buffer) : rate_(rate), slack_(rate == 0 ? 0 : cycles(buffer)) {}
+  // rate in 1/65536 bytes a cycle.
+  explicit LinkModel(std::uint64_t rate) : rate_(rate) {}
 
-  // Whether another packet may start in cycle now.
-  bool free(std::uint64_t now) const { return rate_ == 0 || free_at_ <= (now << fraction) + slack_; }
+  bool unlimited() const { return rate_ == 0; }
 
-  // A packet of so many bytes occupies the link, from now on or after those before it.
-  void occupy(std::uint64_t now, std::uint64_t bytes) {
-    if (rate_ == 0) return;
-    const std::uint64_t start = now << fraction;
-    if (free_at_ < start) free_at_ = start;
-    free_at_ += cycles(bytes);
+  // Whether another packet may start: the one before it ends within cycle now, so no part of a cycle is lost.
+  bool free(std::uint64_t now) {
+    if (left_ == 0) return true;
+    drain(now);
+    return left_ < rate_;
   }
+
+  // A packet of so many bytes occupies the link after those before it; the cycle in which its end has passed.
+  std::uint64_t occupy(std::uint64_t now, std::uint64_t bytes) {
+    if (rate_ == 0) return now;
+    drain(now);
+    left_ += bytes << fraction;
+    return now + (left_ + rate_ - 1) / rate_;
+  }
+
+  void reset() { left_ = 0; }
 
  private:
   static constexpr unsigned fraction = 16;
 
-  // In 1/65536 cycles.
-  std::uint64_t cycles(std::uint64_t bytes) const { return (bytes << (2 * fraction)) / rate_; }
+  void drain(std::uint64_t now) {
+    const std::uint64_t cycles = now - at_;
+    at_ = now;
+    left_ = cycles > left_ / rate_ ? 0 : left_ - cycles * rate_;
+  }
 
   std::uint64_t rate_;
-  std::uint64_t slack_;
-  std::uint64_t free_at_ = 0;  // in 1/65536 cycles
+  std::uint64_t left_ = 0;  // 1/65536 bytes still to pass at cycle at_
+  std::uint64_t at_ = 0;
 };
 
 }  // namespace rw

@@ -16,7 +16,7 @@ void ReadServer::request(const RequestHeader& header) {
   read.position = header.address + bytes.offset;
   read.end = read.position + bytes.count;
   const Parameters& p = shared_.parameters;
-  std::uint64_t time = shared_.now + p.latency + rng_.up_to(p.latency_jitter);
+  std::uint64_t time = shared_.now + p.latency + jitter();
   const Planned* fault = planned_fault();
   const bool apart = fault != nullptr && (fault->kind == FaultKind::LOST || fault->kind == FaultKind::LATE);
   if (!apart) {
@@ -41,6 +41,15 @@ void ReadServer::request(const RequestHeader& header) {
     slots_[slot] = read;
   }
   due_.push({time, order_++, slot});
+}
+
+// What comes on top of the latency, in cycles: uniform, or exponential with the jitter as its mean.
+std::uint64_t ReadServer::jitter() {
+  const Parameters& p = shared_.parameters;
+  if (p.latency_shape == static_cast<std::uint64_t>(LatencyShape::UNIFORM)) return rng_.up_to(p.latency_jitter);
+  if (p.latency_jitter == 0) return 0;
+  constexpr double longest = 16.0;  // in means
+  return static_cast<std::uint64_t>(static_cast<double>(p.latency_jitter) * std::min(longest, rng_.exponential()));
 }
 
 const ReadServer::Planned* ReadServer::planned_fault() {
@@ -85,7 +94,7 @@ bool ReadServer::next(CompletionPacket& out) {
   if (shared_.parameters.reorder == 0) {
     due_.push(due);
   } else {
-    due_.push({shared_.now + 1 + rng_.up_to(shared_.parameters.latency_jitter), order_++, due.slot});
+    due_.push({due.time + 1 + jitter(), order_++, due.slot});
   }
   return true;
 }

@@ -26,6 +26,9 @@ class ReadServer {
   // number and length waits.
   bool answer(std::uint32_t number, const std::uint8_t* data, std::uint32_t length);
 
+  // Reads whose last completion the device has not taken yet.
+  std::uint64_t in_flight() const { return count_in_flight_; }
+
   // Nothing waits to be returned.
   bool quiet() const { return due_.empty() && waiting_ == 0; }
 
@@ -60,6 +63,7 @@ class ReadServer {
   };
 
   const Planned* planned_fault();
+  std::uint64_t jitter();
   const std::uint8_t* find(const Read& read);
   std::uint64_t cut(const Read& read);
   void fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host);

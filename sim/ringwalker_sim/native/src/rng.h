@@ -1,6 +1,7 @@
 // Seeded random numbers (splitmix64): the same seed gives the same run.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 namespace rw {
@@ -19,6 +20,9 @@ class Rng {
 
   // Uniform from 0 to bound, both included.
   std::uint64_t up_to(std::uint64_t bound) { return bound == 0 ? 0 : next() % (bound + 1); }
+
+  // Exponential with mean 1.
+  double exponential() { return -std::log(1.0 - static_cast<double>(next() >> 11) * 0x1p-53); }
 
   // True with probability threshold / 2**32; draws nothing when that is 0.
   bool chance(std::uint64_t threshold) { return threshold != 0 && (next() >> 32) < threshold; }

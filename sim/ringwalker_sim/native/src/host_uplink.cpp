@@ -1,0 +1,74 @@
+// What the device sends: counted and checked when it leaves the port, done when it arrives at the host.
+#include "host.h"
+#include "request_rules.h"
+
+namespace rw {
+
+void Host::sent(const RequestPacket& packet) {
+  const RequestHeader& h = packet.header;
+  Stats& stats = shared_.stats;
+  check_request(shared_, h, device_id_);
+  const std::uint64_t payload = 4 * packet.payload.size();
+  stats.up_bytes += request_64_bytes + payload;
+  stats.up_payload += payload;
+  if (h.kind == RequestKind::MEMORY_READ) {
+    ++stats.up_memory_read;
+  } else if (h.kind != RequestKind::MEMORY_WRITE) {
+    ++stats.up_other;
+    return;
+  } else if (is_message(h)) {
+    ++stats.up_message;
+    if (h.length != 1 || h.first_be != 0xf) shared_.violation("message of %u dwords, enables 0x%x", h.length, h.first_be);
+  } else {
+    ++stats.up_memory_write;
+    stats.dma_write_bytes += payload;
+  }
+  if (up_.direct()) return arrived(packet);
+  up_.put(packet, request_64_bytes + payload);
+}
+
+void Host::sent(const CompletionPacket& packet) {
+  Stats& stats = shared_.stats;
+  const std::uint64_t payload = 4 * packet.payload.size();
+  stats.up_bytes += completion_bytes + payload;
+  stats.up_payload += payload;
+  ++(packet.header.has_data ? stats.up_completion_data : stats.up_completion);
+  if (up_.direct()) return arrived(packet);
+  up_.put(packet, completion_bytes + payload);
+}
+
+// INTx is a message behind all writes before it.
+void Host::sent_level(bool level) {
+  RequestPacket packet;
+  packet.header.kind = RequestKind::MESSAGE;
+  packet.header.address = level;
+  if (up_.direct()) return arrived(packet);
+  shared_.stats.up_bytes += request_64_bytes;
+  up_.put(packet, request_64_bytes);
+}
+
+void Host::transfer_uplink() {
+  if (up_.empty()) return;
+  up_.tick(shared_.now, reads_.in_flight());
+  Uplink::Packet packet;
+  while (up_.take(shared_.now, packet)) {
+    std::visit([this](const auto& arrival) { arrived(arrival); }, packet);
+  }
+}
+
+void Host::arrived(const RequestPacket& packet) {
+  const RequestHeader& h = packet.header;
+  if (h.kind == RequestKind::MEMORY_READ) {
+    reads_.request(h);
+  } else if (is_message(h)) {
+    shared_.event(EventKind::MESSAGE, 0, h.address, packet.payload[0]);
+  } else if (h.kind == RequestKind::MESSAGE) {
+    shared_.event(EventKind::INTX, 0, 0, h.address);
+  } else {
+    memory_.write(packet);
+  }
+}
+
+void Host::arrived(const CompletionPacket& packet) { cpu_.complete(packet); }
+
+}  // namespace rw
