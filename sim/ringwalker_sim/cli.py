@@ -13,6 +13,7 @@ from .cli_options import (
     UsageError,
     add_device_options,
     add_engine_option,
+    add_link_options,
     byte_count,
     device_config,
     positive,
@@ -37,6 +38,8 @@ examples:
       new.img onto the disk, and the disk back into back.img
   ringwalker run blk --workload randrw --block-size 4k --queue-depth 64 --requests 100k --json -
       a mixed workload, the figures as JSON on standard output
+  ringwalker run blk --workload randread --queue-depth 64 --link gen3x8 --clock-mhz 250 --latency-ns 550
+      the same on a Gen3 x8 link to a host that answers reads after 550 ns
   ringwalker run blk --workload seqread --requests 100 --waves run.fst && ringwalker waves run.fst
       the same with waves, and a look at them
 
@@ -152,8 +155,7 @@ def _run_options(parser: Any) -> None:
     machine = parser.add_argument_group("machine")
     add_engine_option(machine)
     machine.add_argument("--interrupt", choices=("msix", "intx"), default="msix", help="default msix")
-    text = "cycles from a read request of the device to its completion (default 125)"
-    machine.add_argument("--latency", metavar="N", type=positive, default=125, help=text)
+    add_link_options(machine)
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")

@@ -11,9 +11,11 @@ __all__ = [
     "UsageError",
     "add_device_options",
     "add_engine_option",
+    "add_link_options",
     "byte_count",
     "check_output",
     "device_config",
+    "link_job",
     "positive",
 ]
 
@@ -72,6 +74,8 @@ def device_config(options: argparse.Namespace) -> DeviceConfig:
     function = getattr(options, "function", None)
     if function is not None and function != config.function:
         changes |= {"function": function, "queues": USUAL}
+    if getattr(options, "clock_mhz", None) is not None:
+        changes["clock_mhz"] = options.clock_mhz
     if options.data_width is not None:
         changes["data_width"] = options.data_width
     if options.queues is not None:
@@ -79,6 +83,48 @@ def device_config(options: argparse.Namespace) -> DeviceConfig:
     if options.preset is not None:
         changes["identity"] = dataclasses.replace(config.identity, preset=options.preset)
     return dataclasses.replace(config, **changes)
+
+
+_LATENCY = 125
+
+
+def add_link_options(parser: Any) -> None:
+    """``--link``, the device's clock, and how long the host takes to answer a read."""
+    from .host.link import LINKS
+
+    parser.add_argument("--link", choices=tuple(LINKS), help="the link's rate counts (default: no limit)")
+    text = "the device's clock (default 250), which times in ns and the link's rate refer to"
+    parser.add_argument("--clock-mhz", metavar="N", type=positive, help=text)
+    latency = parser.add_mutually_exclusive_group()
+    text = f"cycles from a read request of the device to its completion (default {_LATENCY})"
+    latency.add_argument("--latency", metavar="N", type=positive, help=text)
+    latency.add_argument("--latency-ns", metavar="N", type=positive, help="the same in ns")
+    text = "mean of what a read takes beyond that, exponentially distributed (default 0)"
+    parser.add_argument("--latency-tail-ns", metavar="N", type=positive, help=text)
+
+
+def link_job(options: argparse.Namespace, config: DeviceConfig) -> dict[str, Any]:
+    """What the options of :func:`add_link_options` come to as keys of a job for ``run_on_engine``.
+
+    Errors: :class:`UsageError` for an engine without a link.
+    """
+    from .host.link import LINKS
+    from .host.parameters import LatencyShape
+
+    for option in ("link", "latency_tail_ns"):
+        if getattr(options, option) is not None and options.engine != "native":
+            name = option.replace("_", "-")
+            raise UsageError(f"--{name}: the {options.engine} engine has no model of the link")
+    latency = options.latency or _LATENCY
+    if options.latency_ns is not None:
+        latency = max(1, round(options.latency_ns * config.clock_mhz / 1000))
+    job: dict[str, Any] = {"latency": latency}
+    if options.link is not None:
+        job["link_bytes_per_cycle"] = LINKS[options.link].bytes_per_cycle(config.clock_mhz)
+    if options.latency_tail_ns is not None:
+        job["latency_jitter"] = round(options.latency_tail_ns * config.clock_mhz / 1000)
+        job["latency_shape"] = int(LatencyShape.LONG_TAIL)
+    return job
 
 
 def check_output(option: str, name: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import SECTOR_BYTES
 
-from .cli_options import UsageError, check_output, device_config
+from .cli_options import UsageError, check_output, device_config, link_job
 from .cli_report import print_bench, print_result, progress_bar, write_json
 from .cli_waves import note_config
 from .engines import run_on_engine
@@ -136,7 +136,7 @@ def run_blk(options: argparse.Namespace) -> int:
     _check_files(options, image)
     if options.write_all:
         _check_input(options.write_all, size, config.blk.block_size)
-    job["latency"] = options.latency
+    job.update(link_job(options, config))
     job["interrupt"] = options.interrupt
     if options.waves:
         note_config(options.waves, config)

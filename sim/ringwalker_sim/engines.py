@@ -16,7 +16,18 @@ ENGINES = ("native", "cocotb", "memory")
 """``native``: the Verilated device with a host in C++. ``cocotb``: the same device behind cocotbext-pcie.
 ``memory``: a model of the device in Python, which tests the driver without any hardware."""
 
-_HOST_KEYS = ("latency", "latency_jitter", "max_payload", "max_read_request", "storage_latency", "stalls")
+_HOST_KEYS = (
+    "latency",
+    "latency_jitter",
+    "latency_shape",
+    "link_bytes_per_cycle",
+    "max_payload",
+    "max_read_request",
+    "storage_latency",
+    "stalls",
+)
+"""Keys of a job that are parameters of the host."""
+
 _DEFAULT_RAM = 64 << 20
 
 Status = Callable[[str], None]
@@ -75,9 +86,9 @@ def run_on_engine(
     """Do ``job`` (see :func:`~.workload.run_job`) on engine ``name``.
 
     The job may also have ``image`` and ``read_only``, ``memory_bytes``, ``seed``, and the host's ``latency``,
-    ``latency_jitter``, ``storage_latency``, ``max_payload``, ``max_read_request`` and ``stalls``. The
-    result has ``engine``; ``cycles_per_second`` counts the time of the requests, not that of building and
-    enumerating.
+    ``latency_jitter``, ``latency_shape``, ``link_bytes_per_cycle``, ``storage_latency``, ``max_payload``,
+    ``max_read_request`` and ``stalls``. The result has ``engine``; ``cycles_per_second`` counts the time of
+    the requests, not that of building and enumerating.
     """
     job = dict(job)
     for key in ("image", "read_all", "write_all"):

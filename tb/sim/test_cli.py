@@ -137,6 +137,9 @@ def test_a_reading_workload_needs_no_right_to_write() -> None:
         (("--image", "disk.img", "--json", "no/x.json"), "--json no/x.json: there is no folder no"),
         (("--image", "disk.img", "--engine", "native", "--waves", "x.vcd"), "the name must end with .fst"),
         (("--image", "disk.img", "--waves", "x.fst"), "--waves: the memory engine has no signals"),
+        (("--image", "disk.img", "--link", "gen3x8"), "--link: the memory engine has no model of the link"),
+        (("--image", "disk.img", "--latency-tail-ns", "10"), "--latency-tail-ns: the memory engine"),
+        (("--image", "disk.img", "--clock-mhz", "2000"), "clock_mhz is 2000"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(
@@ -174,6 +177,8 @@ def test_an_image_in_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         ("run", "blk", "--requests", "0"),
         ("run", "blk", "--block-size", "4q"),
         ("run", "blk", "--engine", "fast"),
+        ("run", "blk", "--link", "gen9x8"),
+        ("run", "blk", "--latency", "5", "--latency-ns", "5"),
         ("verilog",),
         ("waves",),
     ],

@@ -76,6 +76,22 @@ def test_depth_hides_latency() -> None:
     assert cycles[1] < 64 * 600
 
 
+def test_link_clock_and_latency_limit_the_device() -> None:
+    Path("disk.img").write_bytes(bytes(2 << 20))
+    workload = ("--image", "disk.img", "--workload", "seqread", "--block-size", "32k", "--queue-depth", "8")
+
+    def cycles(*arguments: str) -> int:
+        return run(*workload, "--requests", "40", *arguments)["cycles"]
+
+    free, wide, narrow = cycles(), cycles("--link", "gen3x8"), cycles("--link", "gen2x4")
+    least = 40 * (32768 / 256) * 280 / (14.44e9 / 8 / 250e6)
+    assert free <= wide < narrow
+    assert least < narrow < 1.1 * least
+    assert cycles("--link", "gen2x4", "--clock-mhz", "500") > 1.9 * narrow
+    assert cycles("--latency-ns", "2000") > free + 1500
+    assert cycles("--latency-ns", "500", "--latency-tail-ns", "500") > free
+
+
 def test_lspci(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["lspci", *NARROW]) == 0
     native = capsys.readouterr().out

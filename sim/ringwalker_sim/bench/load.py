@@ -49,11 +49,13 @@ class MemoryLoad(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.face = face = RegisterFace(self.data_width, LoadRegisters)
+        face: Any = RegisterFace(self.data_width, LoadRegisters)
+        m.submodules.face = face
         wiring.connect(m, face.i, wiring.flipped(self.completer_request))
         wiring.connect(m, wiring.flipped(self.completer_completion), face.o)
         registers, o, i = face.registers, self.requester_request, self.requester_completion
-        busy, tag, flying = Signal(1 << _TAG_BITS), Signal(_TAG_BITS), Signal(_TAG_BITS + 1)
+        busy: Any = Signal(1 << _TAG_BITS)
+        tag, flying = Signal(_TAG_BITS), Signal(_TAG_BITS + 1)
         left, position, beat = (
             Signal(32),
             Signal(range(self.window)),
