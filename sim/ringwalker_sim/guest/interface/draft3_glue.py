@@ -18,6 +18,7 @@ from ringwalker.spec.registers import Register, RegisterTable
 
 from ..bus import VirtioBus, VirtioDevice, VirtioDriver
 from ..errors import BindError, RequestError, VirtioError
+from ..models.function import NO_CONFIG
 from ..net_control import NetControl
 from ..port import Port, Task
 from ..transport_pci import VirtioPciTransport
@@ -53,7 +54,6 @@ _FEATURES = {
     DeviceType.NET: sum(1 << bit for bit in (NetFeature.MAC, NetFeature.STATUS, NetFeature.MTU)) | _CONTROL,
     DeviceType.CONSOLE: 1 << ConsoleFeature.SIZE,
 }
-_EMPTY = RegisterTable("no_config", "A device without configuration.", ())
 
 
 class _NetQueue:
@@ -184,7 +184,7 @@ def core_driver(driver: virtio_driver, choose: Callable[[VirtioDevice], Any], po
     async def attach(core: VirtioDevice) -> int:
         dev = device(port, core)
         kind = DeviceType(core.id.type) if core.id.type in _TABLES else None
-        handler = choose(core)(dev, _TABLES.get(kind, _EMPTY) if kind is not None else _EMPTY)
+        handler = choose(core)(dev, _TABLES.get(kind, NO_CONFIG) if kind is not None else NO_CONFIG)
         identity = virtio_device_id(core.id.type_name or core.id.type)
         vdev = virtio_device(dev, identity, virtio_config(), virtqueue_ops(), handler)
         vdev.features = await core.config.negotiate(_FEATURES.get(kind, 0) if kind is not None else 0)

@@ -14,7 +14,9 @@ from ringwalker.spec.common import DeviceStatus
 from ringwalker.spec.features import Feature
 from ringwalker.spec.registers import Access, RegisterTable
 
-__all__ = ["FunctionModel", "Request", "Schedule"]
+__all__ = ["NO_CONFIG", "FunctionModel", "Request", "Schedule"]
+
+NO_CONFIG = RegisterTable("no_config", "A device without configuration.", ())
 
 Schedule = Callable[[int, Callable[[], None]], None]
 """``schedule(cycles, action)`` does ``action`` later; every port that is a ``Loop`` has one."""
@@ -55,7 +57,7 @@ class FunctionModel(ABC):
     """
 
     device_type: int
-    table: RegisterTable
+    table: RegisterTable = NO_CONFIG
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class FunctionModel(ABC):
         self.features = features | 1 << Feature.VERSION_1 | ring_reset << Feature.RING_RESET
         self.latency = latency
         self.random = random.Random(seed)
-        self.content = bytearray(self.table.size)
+        self.content = bytearray(self.table.size if self.table.registers else 0)
         self.generation = 0
         self.status = 0
         self.driver_features = 0
