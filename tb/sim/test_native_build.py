@@ -17,6 +17,7 @@ from ringwalker_sim.toolchain import ToolError
 TRAFFIC = """
 import sys
 from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker_sim.bench.mac_echo import MacEcho
 from ringwalker_sim.bench.traffic import CopyRegisters, DiskCopier, MemoryCopier
 from ringwalker_sim.host import Fault, HostParameters, Split
 from ringwalker_sim.memory import GuestMemory
@@ -57,6 +58,16 @@ if "--copier" in sys.argv:
         assert [e.memory_read(n, 4) for n in range(5)]
         start(e, 0, 1 << 17, 64)
         e.run(20)
+elif "--mac" in sys.argv:
+    with NativeEngine(config, GuestMemory(1 << 12), component=MacEcho(64), host=host, sanitize=True) as e:
+        for length in range(1, 200):
+            e.mac_send(bytes(length), at=20 * length, error=length % 7 == 0)
+        while e.now < 20_000:
+            e.run(1000)
+        e.reset()
+        assert len(e.mac_receive()) == 199 - 28
+        e.mac_send(bytes(9000))
+        e.run(100)
 else:
     with NativeEngine(config, GuestMemory(1 << 16), component=DiskCopier(64), host=host, sanitize=True) as e:
         for sectors in (16, 32):
@@ -74,7 +85,7 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("device", ["--copier", "--disk"])
+@pytest.mark.parametrize("device", ["--copier", "--disk", "--mac"])
 def test_no_sanitizer_complains(device):
     runtime = subprocess.run(
         ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
