@@ -246,6 +246,19 @@ def test_lspci(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["functions"][0]["slot"] == "01:00.0"
 
 
+def test_lspci_shows_the_function_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my.toml").write_text("queues = 4\n")
+    lspci = ["lspci", "--engine", "memory", "--config", "my.toml"]
+    assert cli.main([*lspci, "--function", "net"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("01:00.0 Ethernet controller [0200]: Virtio network device [5000:0001]")
+    assert "Count=4 " in text, "the usual queues of the function, not those of the file's"
+    assert cli.main([*lspci, "--function", "blk"]) == 0
+    assert "Count=5 " in capsys.readouterr().out
+    assert cli.main([*lspci, "--function", "net", "--queues", "4"]) == 2
+    assert "queues is 4; it must be 3" in capsys.readouterr().err
+
+
 def test_waves_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
     Path("odd.fst").write_bytes(bytes(100))
     assert cli.main(["waves", "odd.fst"]) == 2
