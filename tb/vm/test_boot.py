@@ -1,7 +1,12 @@
 """Short boots of a real guest: the command line, its streams and its failures."""
 
+import contextlib
 import hashlib
 import json
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,12 +16,22 @@ from ringwalker_sim.images import make_file_system
 from ringwalker_sim.memory import DiskImage
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.vm.boot import GuestError, GuestJob, GuestTimeout, boot
+from ringwalker_sim.vm.machine import VfioUserDevice
 from ringwalker_sim.vm.setup import GuestSetup, guest_setup, kernel_version
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     return make_file_system(tmp_path / "disk.img", 8 << 20)
+
+
+def running_guest(parent: int) -> str:
+    """The process id of the QEMU that ``parent`` has started with a kernel, if it has."""
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            if b"-kernel" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                return child
+    return ""
 
 
 def test_a_command_in_the_guest_reads_the_whole_simulated_disk(
@@ -41,6 +56,40 @@ def test_a_command_in_the_guest_reads_the_whole_simulated_disk(
 def test_a_guest_that_takes_too_long_is_stopped(setup: GuestSetup) -> None:
     with pytest.raises(GuestTimeout, match=r"did not end in 1\.5 s; the end of its console"):
         boot(setup.qemu, setup.files, [], GuestJob("true", timeout_s=1.5))
+
+
+def test_a_device_that_never_answers_is_suspected(setup: GuestSetup, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen(1)
+        with pytest.raises(GuestTimeout, match=r"has not even begun. Does another guest use one of its dev"):
+            boot(
+                setup.qemu, setup.files, [VfioUserDevice(tmp_path / "silent")], GuestJob("true", timeout_s=2)
+            )
+
+
+def test_a_guest_that_is_told_to_stop_takes_qemu_with_it(setup: GuestSetup, image: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "ringwalker_sim.cli",
+        "guest",
+        "--image",
+        str(image),
+        "--run",
+        "sleep 99",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (machine := running_guest(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, b"ringwalker: interrupted\n")
+    assert machine
+    assert not Path(f"/proc/{machine}").exists()
+    with DiskImage(image):
+        pass
 
 
 def test_a_qemu_that_cannot_start_is_quoted(setup: GuestSetup) -> None:

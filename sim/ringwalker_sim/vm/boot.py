@@ -265,9 +265,10 @@ def _judge(run: _Run, job: GuestJob, ended: bool, said: str, code: int) -> None:
     if run.panicked:
         raise GuestError(f"the guest's kernel panicked; the end of its console:{run.tail()}")
     if not ended:
-        raise GuestTimeout(
-            f"the guest did not end in {job.timeout_s:g} s; the end of its console:{run.tail()}"
-        )
+        reason = f"the end of its console:{run.tail()}"
+        if not run.output["console"] and not run.output["firmware"]:
+            reason = "it has not even begun. Does another guest use one of its devices?"
+        raise GuestTimeout(f"the guest did not end in {job.timeout_s:g} s; {reason}")
     if run.why:
         raise GuestError(f"{run.why}; the end of the guest's console:{run.tail()}")
     if run.has_status or (job.interactive and code == 0):

@@ -20,7 +20,7 @@ Status = Callable[[str], None]
 _KIND = "vm"
 _QEMU = ("trixie", "trixie-backports", "qemu-system-x86")
 """Suites, the last one preferred, and the package. Debian 13 itself has QEMU 10.0, which is too old."""
-_GUEST = ("bookworm", "linux-image-cloud-amd64", "busybox-static", "e2fsprogs", "1")
+_GUEST = ("bookworm", "linux-image-cloud-amd64", "busybox-static", "e2fsprogs")
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "ld-linux-x86-64.so.2"
 _TOOLS = ("mke2fs", "e2fsck")
@@ -43,7 +43,7 @@ def _qemu_name() -> str:
 
 
 def _guest_name() -> str:
-    return "guest-" + content_hash(_GUEST)
+    return "guest-" + content_hash([*_GUEST, *_TOOLS, *_TOOL_NAMES])
 
 
 def _finished(name: str) -> Path | None:
@@ -121,7 +121,7 @@ def fetch_guest(status: Status | None = None) -> None:
     Errors: :class:`ToolError`.
     """
     say = status or (lambda _text: None)
-    suite, kernel, busybox, tools = _GUEST[:4]
+    suite, kernel, busybox, tools = _GUEST
     with build_once(_KIND, _guest_name()) as (folder, missing):
         if not missing:
             return
