@@ -67,7 +67,7 @@ def _table(columns: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
         table.add_column(name, justify="right")
     for title, key in _ROWS:
         values = [stats.get(key, 0) for _name, stats in columns]
-        if any(values):
+        if any(values) or key == "cycles":
             table.add_row(title, *(f"{value:,}" for value in values))
     return table
 

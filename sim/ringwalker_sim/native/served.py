@@ -35,6 +35,7 @@ class ServedEngine(NativeEngine):
         waves: str | Path | None = None,
         seed: int = 1,
         component: wiring.Component | tuple[str, list[PortInfo]] | None = None,
+        sanitize: bool = False,
         progress: Callable[[str], None] | None = None,
     ):
         memory = GuestMemory(PAGE)
@@ -47,6 +48,7 @@ class ServedEngine(NativeEngine):
             seed=seed,
             component=component,
             strict=False,
+            sanitize=sanitize,
             progress=progress,
         )
         self.unmap(memory.base)
