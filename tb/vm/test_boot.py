@@ -16,6 +16,7 @@ from ringwalker_sim.images import make_file_system
 from ringwalker_sim.memory import DiskImage
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.vm.boot import GuestError, GuestJob, GuestTimeout, boot
+from ringwalker_sim.vm.channels import Channels
 from ringwalker_sim.vm.machine import VfioUserDevice
 from ringwalker_sim.vm.setup import GuestSetup, guest_setup, kernel_version
 
@@ -92,6 +93,13 @@ def test_a_guest_that_is_told_to_stop_takes_qemu_with_it(setup: GuestSetup, imag
         pass
 
 
+def test_a_folder_that_is_too_deep_for_sockets_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    with pytest.raises(ToolError, match=r"deep/out\.socket: .*TMPDIR can name a shorter folder"):
+        Channels(folder, {"out": lambda _data: None})
+
+
 def test_a_qemu_that_cannot_start_is_quoted(setup: GuestSetup) -> None:
     with pytest.raises(GuestError, match=r"QEMU ended with code 1:\n.*qemu"):
         boot(setup.qemu, setup.files, [], GuestJob("true", memory_mib=0, timeout_s=20))
@@ -161,3 +169,20 @@ def test_a_kernel_says_its_version_and_finds_its_modules(setup: GuestSetup, tmp_
     lonely.write_bytes(b"not a kernel" * 1000)
     with pytest.raises(ToolError, match="not a kernel image for x86"):
         guest_setup(kernel=lonely)
+
+
+@pytest.mark.slow
+def test_a_root_that_is_made_on_the_way_and_qemus_own_disk(
+    setup: GuestSetup, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    root, console = tmp_path / "root.img", tmp_path / "console"
+    arguments = ["guest", "--make-root", str(root), "--root-size", "20M", "--own-device"]
+    assert cli.main([*arguments, "--run", "mount; echo 1 >/seen", "--console", str(console)]) == 0
+    assert b"/dev/vda on / type ext4 (rw" in capfdbinary.readouterr().out
+    assert root.stat().st_size == 20 << 20
+    assert "EXT4-fs (vda): mounted" in console.read_text(errors="replace")
+    arguments = ["guest", "--image", str(root), "--root", "--read-only", "--interrupt", "intx"]
+    assert cli.main([*arguments, "--run", "cat /seen; echo 2 >/seen"]) == 1
+    out, said = capfdbinary.readouterr()
+    assert out == b"1\n"
+    assert b"Read-only file system" in said

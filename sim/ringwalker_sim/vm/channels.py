@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ..toolchain import ToolError
+
 __all__ = ["Channels"]
 
 Sink = Callable[[bytes], None]
@@ -18,7 +20,8 @@ _LONGEST_WAIT_S = 60.0
 class Channels:
     """A listening socket in ``folder`` for each name in ``sinks``, whose function gets what arrives there.
 
-    Use as a context manager; :meth:`path` goes to the other side, :meth:`pump` moves bytes.
+    Errors: :class:`ToolError` when a socket cannot be there. Use as a context manager; :meth:`path` goes to
+    the other side, :meth:`pump` moves bytes.
     """
 
     def __init__(self, folder: Path, sinks: Mapping[str, Sink]):
@@ -27,7 +30,12 @@ class Channels:
         self._open: set[socket.socket] = set()
         for name, sink in sinks.items():
             listener = socket.socket(socket.AF_UNIX)
-            listener.bind(str(self.path(name)))
+            try:
+                listener.bind(str(self.path(name)))
+            except OSError as error:
+                listener.close()
+                self.close()
+                raise ToolError(f"{self.path(name)}: {error}; TMPDIR can name a shorter folder") from None
             listener.listen(1)
             self._register(listener, lambda item, sink=sink: self._accept(item, sink))
 
