@@ -11,6 +11,7 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.common import FACE_BAR, NOTIFY_BASE
 from ringwalker.spec.ring import RingHeader
+from ringwalker_sim.fst import read_fst_signals
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
@@ -18,6 +19,7 @@ from ringwalker_sim.guest.transport_pci import VirtioPciTransport
 from ringwalker_sim.memory import DiskError
 from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
 from ringwalker_sim.vfio_user.protocol import Region
+from ringwalker_sim.vfio_user.recorder import Waves
 from ringwalker_sim.vfio_user.server import PeerGone, SocketInUse
 from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
 from ringwalker_sim.workload import run_job
@@ -265,3 +267,31 @@ def test_a_device_that_serves_once_ends_with_its_peer(
         assert not handle.socket.exists(), "nobody waits in vain"
         with pytest.raises((PeerGone, OSError)):
             VfioPort(handle.socket, memory)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breaks", [False, True], ids=["well", "broken"])
+def test_waves_of_what_went_wrong_are_kept(
+    config: DeviceConfig, tmp_path: Path, memory: SharedMemory, breaks: bool
+) -> None:
+    waves = Waves(tmp_path / "run.fst", last=5000, on_error=True)
+
+    async def body(_transport: Any, disk: BlkDevice) -> None:
+        if breaks:
+            submit_reads(port, disk, 1)
+            port.unmap_memory()
+            await disk.kick(0)
+        else:
+            await disk.read(0, 1)
+
+    with serve_devices([ServedDevice(config, None, tmp_path / "s", waves=waves)]) as (handle,):
+        with VfioPort(handle.socket, memory) as port:
+            with_disk(port, body)
+            settled(handle)
+    assert handle.error is None
+    assert bool(handle.stats()["faults"]) == breaks
+    assert [item.name for item in tmp_path.iterdir()] == (["run.fst"] if breaks else [])
+    if breaks:
+        assert any(
+            signal.name == "requester_request_valid" for signal in read_fst_signals(tmp_path / "run.fst")
+        )
