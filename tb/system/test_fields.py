@@ -14,7 +14,7 @@ from ringwalker.spec.fields import FIELDS_BASE, QUEUE_FIELD, BlkField, CommonFie
 from ringwalker.spec.pci import VIRTIO_VENDOR_CAPABILITY, CapabilityId
 from ringwalker_sim.engines import open_engine
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
-from ringwalker_sim.guest.virtqueue import Virtqueue
+from ringwalker_sim.guest.split_queue import QueueControl, SplitVirtqueue
 from ringwalker_sim.memory import DiskImage, GuestMemory
 
 CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)
@@ -22,13 +22,14 @@ FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
 READY = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK
 
 
-class ListDriver:
+class ListDriver(QueueControl):
     """Reads and writes fields of the device on ``port``, and knows of nothing else in the BAR."""
 
     def __init__(self, port: Any):
         self.port = port
         self.pci: PciDevice
         self.base = 0
+        self.enabled: set[int] = set()
 
     async def bind(self) -> None:
         (self.pci,) = await enumerate_pci(self.port)
@@ -74,10 +75,14 @@ class ListDriver:
         assert await self.get(CommonField.STATUS) == READY
         await self.set(CommonField.STATUS, READY | DeviceStatus.DRIVER_OK)
 
-    async def new_vq(self, index: int) -> Virtqueue:
+    async def new_vq(self, index: int) -> SplitVirtqueue:
         """A queue of its own size at the field of queue ``index``."""
         size = await self.get(CommonField.QUEUE, "size", index)
-        vq = Virtqueue(self.port.memory, size // 2, index=index, notify=self._notify, stop=self._stop)
+        vq = SplitVirtqueue(self.port.memory, size // 2, index=index, control=self)
+        await self.resume(vq)
+        return vq
+
+    async def resume(self, vq: SplitVirtqueue) -> None:
         for name, value in (
             ("size", vq.size),
             ("desc", vq.desc_address),
@@ -85,20 +90,27 @@ class ListDriver:
             ("device", vq.device_address),
             ("enable", 1),
         ):
-            await self.set(CommonField.QUEUE, value, name, index)
-            assert await self.get(CommonField.QUEUE, name, index) == value
-        return vq
+            await self.set(CommonField.QUEUE, value, name, vq.index)
+            assert await self.get(CommonField.QUEUE, name, vq.index) == value
+        self.enabled.add(vq.index)
 
-    async def _notify(self, vq: Virtqueue) -> None:
+    async def notify(self, vq: SplitVirtqueue) -> None:
         await self.set(CommonField.QUEUE, vq.index, "doorbell", vq.index)
 
-    async def _stop(self, vq: Virtqueue) -> bool:
+    def can_resume(self, vq: SplitVirtqueue) -> bool:
+        return True
+
+    def holds(self, vq: SplitVirtqueue) -> bool:
+        return vq.index in self.enabled
+
+    async def quiesce(self, vq: SplitVirtqueue) -> bool:
+        self.enabled.remove(vq.index)
         await self.set(CommonField.QUEUE, 1, "reset", vq.index)
         while await self.get(CommonField.QUEUE, "reset", vq.index):
             pass
         return True
 
-    async def get_id(self, vq: Virtqueue) -> bytes:
+    async def get_id(self, vq: SplitVirtqueue) -> bytes:
         """The device's name, asked for on ``vq``."""
         memory = self.port.memory
         head, tail = memory.allocate(16), memory.allocate(ID_BYTES + 1)
@@ -170,19 +182,19 @@ def test_a_queue_lives_in_its_field(driver: ListDriver) -> None:
             for vq in (*queues, *queues):
                 assert await driver.get_id(vq) == b"ringwalker"
             assert await driver.pci.bar_read(FACE_BAR, select, 2) == 3, "as others left it"
-            # One queue is reset while the other goes on, and then made anew.
-            await queues[0].shutdown()
+            # One queue is reset while the other goes on.
+            await driver.quiesce(queues[0])
             assert await driver.get(CommonField.QUEUE, "enable", 2) == 0
             assert await driver.get(CommonField.QUEUE, "size", 2) == CONFIG.queue_size
             assert await driver.get_id(queues[1]) == b"ringwalker"
-            queues[0].free()
-            queues[0] = await driver.new_vq(2)
+            queues[0].reset()
+            await driver.resume(queues[0])
             assert await driver.get_id(queues[0]) == b"ringwalker"
             await driver.set(CommonField.STATUS, 0)
             while await driver.get(CommonField.STATUS):
                 pass
+            driver.enabled.clear()
             for vq in queues:
-                await vq.shutdown()
                 vq.free()
         assert driver.port.memory.allocated == 0
 
