@@ -21,6 +21,8 @@ STREAMS = (
     "storage_results",
     "mac_tx",
     "mac_rx",
+    "uart_tx",
+    "uart_rx",
 )
 """The streams between device and host that can be stalled at random."""
 

@@ -45,6 +45,8 @@ class EventKind(enum.IntEnum):
     """The device wrote ``b`` bytes at ``a`` of external memory; the data is fetched apart, in order."""
     FRAME = 9
     """The device sent a frame of ``a`` bytes, which is fetched apart."""
+    BYTES = 10
+    """The device sent ``a`` bytes to its terminal, which are fetched apart."""
 
 
 class Outcome(enum.IntEnum):
@@ -120,6 +122,9 @@ STATS = (
     "mac_rx_frames",
     "mac_rx_bytes",
     "mac_lost",
+    "uart_tx_bytes",
+    "uart_rx_bytes",
+    "uart_lost",
     "violations",
 )
 
@@ -177,6 +182,7 @@ def generated_header(ports: list[PortInfo]) -> str:
         ("INTX", "intx"),
         ("IDLE", "idle"),
         ("MAC", "mac_tx_valid"),
+        ("UART", "uart_tx_valid"),
     ):
         lines.append(f"#define RW_HAS_{macro} {int(port in names)}")
     lines += ["", "namespace rw {", ""]

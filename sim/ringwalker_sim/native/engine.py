@@ -23,6 +23,7 @@ from .abi import EVENT_FORMAT, PARAMETERS, STATS, CEvent, CParameters, CStats, E
 from .build import TOP, build_library
 from .library import load
 from .mac import MacMethods
+from .uart import UartMethods
 from .verilog_cache import device_verilog
 
 __all__ = ["EngineError", "NativeEngine", "NativeEvent", "ProtocolError", "all_ones"]
@@ -73,7 +74,7 @@ def _writable(path: str | Path | None) -> bytes | None:
         raise EngineError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-class NativeEngine(MacMethods):
+class NativeEngine(MacMethods, UartMethods):
     """The device of ``config``, or any ``component`` with its TLP streams, with RAM ``memory`` and ``disk``.
 
     A component may also be given as what ``to_verilog(component, TOP)`` made of it.
@@ -133,6 +134,7 @@ class NativeEngine(MacMethods):
         if self.disk:
             image = self.disk.array.ctypes.data
             self._library.rw_storage(self._handle, image, self.disk.sectors, int(self.disk.read_only))
+        self.set_terminal(config.console.cols, config.console.rows)
         self.reset()
 
     def _parameters(self, seed: int) -> CParameters:

@@ -38,6 +38,11 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rw_mac_fetch": (None, [_HANDLE, ctypes.c_char_p]),
     "rw_mac_loopback": (None, [_HANDLE, _U32]),
     "rw_mac_link": (None, [_HANDLE, _U32]),
+    "rw_uart_send": (None, [_HANDLE, ctypes.c_char_p, _U64]),
+    "rw_uart_size": (_U64, [_HANDLE]),
+    "rw_uart_fetch": (None, [_HANDLE, ctypes.c_char_p, _U64]),
+    "rw_uart_loopback": (None, [_HANDLE, _U32]),
+    "rw_terminal": (None, [_HANDLE, _U32, _U32]),
     "rw_trace": (None, [_HANDLE, _U32]),
     "rw_trace_next": (_U32, [_HANDLE, ctypes.c_char_p]),
 }

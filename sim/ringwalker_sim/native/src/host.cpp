@@ -40,6 +40,7 @@ void Host::reset(std::uint64_t cycles) {
   calm_ = 0;
   if (shared_.now != 0) ++shared_.now;  // in waves the reset begins after the cycle that has settled
   reset_mac();
+  reset_uart();
   request_ready_ = completion_ready_ = commands_ready_ = write_data_ready_ = false;
   read_data_valid_ = results_valid_ = false;
   device_id_ = -1;
@@ -65,7 +66,8 @@ void Host::reset(std::uint64_t cycles) {
 
 bool Host::calm() const {
   return pins_.idle() && pins_.intx() == intx_ && !request_source_.busy() && !completion_source_.busy() &&
-         !read_data_valid_ && !results_valid_ && storage_.quiet() && calm_mac() && reads_.quiet() && cpu_.quiet() && up_.empty();
+         !read_data_valid_ && !results_valid_ && storage_.quiet() && calm_mac() && calm_uart() &&
+         reads_.quiet() && cpu_.quiet() && up_.empty();
 }
 
 std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet) {
@@ -99,6 +101,7 @@ void Host::cycle() {
   transfer_uplink();
   transfer_storage();
   transfer_mac();
+  transfer_uart();
   tick(true);
   ++shared_.now;
   cpu_.tick();
@@ -106,6 +109,7 @@ void Host::cycle() {
   drive_completions();
   drive_storage();
   drive_mac();
+  drive_uart();
   tick(false);
 }
 

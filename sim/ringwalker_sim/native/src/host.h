@@ -14,6 +14,7 @@
 #include "shared.h"
 #include "storage.h"
 #include "streams.h"
+#include "uart.h"
 #include "uplink.h"
 #include "waves.h"
 
@@ -56,6 +57,17 @@ class Host {
     calm_ = 0;
     return mac_.send(std::move(frame), due, error);
   }
+  // The same for the size of the terminal, in characters.
+  void terminal(std::uint32_t cols, std::uint32_t rows) {
+    calm_ = 0;
+    pins_.terminal(cols, rows);
+    pins_.clock(false);
+  }
+  // See Uart::send.
+  void type(const std::uint8_t* bytes, std::size_t count) {
+    calm_ = 0;
+    uart_.send(bytes, count);
+  }
   void trace(bool on);
   bool trace_next(const char* path);
   const char* next_violation();
@@ -66,6 +78,7 @@ class Host {
   Cpu& cpu() { return cpu_; }
   Storage& storage() { return storage_; }
   Mac& mac() { return mac_; }
+  Uart& uart() { return uart_; }
 
  private:
   // Cycles in a row in which the device says that it is idle: more than an item takes from one of its blocks
@@ -75,16 +88,20 @@ class Host {
   void cycle();
   bool calm() const;
   bool calm_mac() const;
+  bool calm_uart() const;
   void transfer_requests();
   void transfer_completions();
   void transfer_uplink();
   void transfer_storage();
   void transfer_mac();
+  void transfer_uart();
   void drive_requests();
   void drive_completions();
   void drive_storage();
   void drive_mac();
+  void drive_uart();
   void reset_mac();
+  void reset_uart();
   bool is_message(const RequestHeader& header) const {
     const Parameters& p = shared_.parameters;
     return header.kind == RequestKind::MEMORY_WRITE && header.address >= p.msi_first && header.address <= p.msi_last;
@@ -103,6 +120,7 @@ class Host {
   Cpu cpu_{shared_};
   Storage storage_{shared_};
   Mac mac_{shared_};
+  Uart uart_{shared_};
   Uplink up_;
   LinkModel down_;
   Rng stalls_;
@@ -118,6 +136,7 @@ class Host {
   StallCheck<StorageCommand> command_check_{shared_, "storage_commands"};
   StallCheck<StorageBeat> write_data_check_{shared_, "storage_write_data"};
   StallCheck<MacBeat> mac_tx_check_{shared_, "mac_tx"};
+  StallCheck<std::uint8_t> uart_tx_check_{shared_, "uart_tx"};
   Beat<RequestHeader> request_beat_{};
   Beat<CompletionHeader> completion_beat_{};
   bool request_ready_ = false;
@@ -128,6 +147,8 @@ class Host {
   bool results_valid_ = false;
   bool mac_tx_ready_ = false;
   bool mac_rx_valid_ = false;
+  bool uart_tx_ready_ = false;
+  bool uart_rx_valid_ = false;
   bool intx_ = false;
   unsigned calm_ = 0;
   int device_id_ = -1;

@@ -95,6 +95,21 @@ class Pins {
   void link_up(bool) {}
 #endif
 
+#if RW_HAS_UART
+  bool uart_tx_valid() const { return model_->uart_tx_valid != 0; }
+  void uart_tx_ready(bool ready) { set(model_->uart_tx_ready, ready); }
+  std::uint8_t uart_tx() const { return model_->uart_tx_payload; }
+  bool uart_rx_ready() const { return model_->uart_rx_ready != 0; }
+  void uart_rx_valid(bool valid) { set(model_->uart_rx_valid, valid); }
+  void uart_rx(std::uint8_t byte) { set(model_->uart_rx_payload, byte); }
+  void terminal(std::uint32_t cols, std::uint32_t rows) {
+    set(model_->cols, cols);
+    set(model_->rows, rows);
+  }
+#else
+  void terminal(std::uint32_t, std::uint32_t) {}
+#endif
+
  private:
   // Ports have the smallest unsigned type that holds them.
   template <class Port, class Value>
