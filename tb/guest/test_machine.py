@@ -95,6 +95,13 @@ def test_matching_by_string_by_constant_and_by_pci_id(entry: Any, matches: bool)
     assert entry.matches(identity_of(2)) is matches
 
 
+def test_no_type_matches_no_type() -> None:
+    stranger = VirtioDeviceId(0x1234, 2)
+    for entry in (TypeId(0), TypeId(""), TypeId(2), TypeId("blk")):
+        assert not entry.matches(stranger)
+    assert TypeId("adder", driver_data=3).matches(VirtioDeviceId(0x1234, 2, name="adder"))
+
+
 @pytest.mark.parametrize(
     ("identity", "kind", "name"),
     [

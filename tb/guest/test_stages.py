@@ -177,6 +177,15 @@ def test_may_a_request_and_its_answer_are_paired(transport: str) -> None:
         assert (data.value, status.value, out.value) == (512, 1, 16)
         got = guest.memory.read(base + 1024, 500) + guest.memory.read(base + 2048, 12)
         assert got == guest.disk[5 * 512 : 6 * 512].tobytes()
+        # What was written is found in the buffers in their order, as far as it goes.
+        guest.memory.write(base, bytes([BlkRequestType.GET_ID]) + bytes(15))
+        parts = [may2007.Used() for _ in range(3)]
+        for part, place in zip(parts, [(base + 1024, 16), (base + 2048, 13), (base + 3000, 1)], strict=True):
+            assert ops.add_inbuf(vdev, [place], 1, part) > 0
+        assert ops.add_outbuf(vdev, [(base, 16)], 1, may2007.Used()) > 0
+        await may2007.virtio_sync(vdev)
+        await guest.port.sleep(3000)
+        assert [part.value for part in parts] == [16, 4, 0]
         # An answer that no request has asked for yet is taken back without the device.
         again = ops.add_inbuf(vdev, [(base + 3000, 1)], 1, status)
         assert again > waiting
@@ -335,6 +344,8 @@ def test_september_a_driver_unpacks_its_configuration_and_makes_its_queues(trans
         assert vqops.add_buf(again, [(0x1000, 1)], 0, 1, "x") == 0
         assert await vqops.free_vq(again) == -errno.EBUSY
         assert await vqops.shutdown(again) == ["x"]
+        assert vqops.add_buf(again, [(0x1000, 1)], 0, 1, "y") == 0, "the queue alone was stopped"
+        assert await vqops.shutdown(again) == ["y"]
         assert await vqops.free_vq(again) == 0
         return "token"
 

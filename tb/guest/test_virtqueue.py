@@ -288,3 +288,54 @@ def test_a_queue_that_cannot_be_restarted_is_broken_after_shutdown(memory: Guest
     assert vq.get_buf() is None
     run(vq.kick())
     assert vq.kicks == 0
+
+
+class _Stops(QueueControl):
+    """A device that gives back what it holds when its queue is stopped: ``lengths`` by head."""
+
+    def __init__(self) -> None:
+        self.peer: Any = None
+        self.lengths: dict[int, int] = {}
+
+    def can_resume(self, vq: SplitVirtqueue) -> bool:
+        return True
+
+    def holds(self, vq: SplitVirtqueue) -> bool:
+        return True
+
+    async def quiesce(self, vq: SplitVirtqueue) -> bool:
+        for head, length in self.lengths.items():
+            self.peer.use(head, length)
+        return True
+
+
+def test_what_comes_back_empty_because_the_queue_was_stopped_is_not_used(memory: GuestMemory) -> None:
+    control = _Stops()
+    called: list[SplitVirtqueue] = []
+    vq, peer = make(memory, control=control, callback=lambda vq: called.append(vq) is None)
+    control.peer = peer
+    for token in "abcd":
+        vq.add_buf([(0x100, 8)], 0, 1, token)
+    vq.add_buf([(0x100, 8)], 1, 0, "sent")
+    run(vq.kick())
+    peer.use(0, 0)
+    control.lengths = {1: 0, 2: 5, 4: 0}
+    assert run(vq.detach("d")) is True
+    # "a" was used before, if emptily; "c" and what was only to be read were finished while it stopped.
+    assert called == [vq]
+    assert [vq.get_buf() for _ in range(4)] == [("a", 0), ("c", 5), ("sent", 0), None]
+    peer.seen = peer.used = 0
+    assert peer.available() == [[(0x100, 8, True)]], "only b is left"
+    assert vq.outstanding == 1
+    control.lengths = {}
+    assert run(vq.shutdown()) == ["b"]
+    assert vq.num_free == 8
+
+
+def test_detach_of_a_queue_that_the_device_has_forgotten(memory: GuestMemory) -> None:
+    vq, _ = make(memory)
+    vq.add_buf([(0x100, 8)], 0, 1, "a")
+    vq.broken = True
+    assert run(vq.detach("a")) is True
+    assert run(vq.detach("a")) is False
+    assert vq.outstanding == 0
