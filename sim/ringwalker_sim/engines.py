@@ -54,8 +54,10 @@ def open_engine(
     if name == "memory":
         from .guest.memory_port import MemoryPort
 
-        disk = disk or DiskImage.blank(config.blk.capacity)
-        port = MemoryPort(config, memory, disk.array, seed=seed, latency=(host or {}).get("latency", 100))
+        if config.function == "blk":
+            disk = disk or DiskImage.blank(config.blk.capacity)
+        content = None if disk is None else disk.array
+        port = MemoryPort(config, memory, content, seed=seed, latency=(host or {}).get("latency", 100))
         port.disk = disk
         yield port
     elif name == "native":

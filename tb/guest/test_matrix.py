@@ -18,9 +18,8 @@ from ringwalker_sim.guest.console import ConsoleDevice
 from ringwalker_sim.guest.errors import BindError, RequestError
 from ringwalker_sim.guest.interface import INTERFACES
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.models.blk import BlkModel
-from ringwalker_sim.guest.models.console import ConsoleModel
-from ringwalker_sim.guest.models.net import NetModel
+from ringwalker_sim.guest.memory_port import MemoryPort
+from ringwalker_sim.guest.models.build import model_of
 from ringwalker_sim.guest.net import NetDevice
 from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.software_port import SoftwarePort
@@ -83,13 +82,12 @@ def cell_of(function: str, transport: str) -> Iterator[Cell]:
         with open_engine("native", CONFIGS[function], memory, disk) as port:
             yield Cell(port, function, None, None if disk is None else disk.array)
         return
+    if transport == "pci model":
+        machine = MemoryPort(CONFIGS[function], memory, content)
+        yield Cell(machine, function, machine.model, content)
+        return
     port = SoftwarePort(memory)
-    model = {
-        "blk": lambda: BlkModel(port.schedule, content, queues=4, queue_size=32),
-        "net": lambda: NetModel(port.schedule, queue_size=64),
-        "console": lambda: ConsoleModel(port.schedule, queue_size=64),
-    }[function]()
-    yield Cell(port, function, model, content)
+    yield Cell(port, function, model_of(CONFIGS[function], port.schedule, content), content)
 
 
 async def settle(port: Any, condition: Callable[[], bool], cycles: int = 400_000) -> None:
@@ -202,10 +200,28 @@ USES: dict[str, Any] = {"blk": use_disk, "net": use_network, "console": use_cons
 def test_a_driver_by_an_interface_on_a_transport(function: str, interface: str, transport: str) -> None:
     if (function, transport) == ("console", "pci") and not hasattr(NativeEngine, "uart_loopback"):
         pytest.skip("the engine has no terminal yet")
+    use(function, interface, transport)
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("function", FUNCTION_NAMES)
+def test_the_same_on_a_pci_function_in_python(function: str, interface: str) -> None:
+    use(function, interface, "pci model")
+
+
+@pytest.mark.parametrize("function", FUNCTION_NAMES)
+@pytest.mark.parametrize("transport", ["memory", "pipe"])
+def test_the_drivers_without_a_stage(function: str, transport: str) -> None:
+    use(function, "modern", transport)
+
+
+def use(function: str, interface: str, transport: str) -> None:
+    """Bring a cell up, do everything with it, and take it down."""
     with cell_of(function, transport) as cell:
+        kind = transport.removesuffix(" model")
 
         async def main() -> None:
-            opened = await open_device(cell.machine, function, interface, transport, model=cell.model)
+            opened = await open_device(cell.machine, function, interface, kind, model=cell.model)
             assert opened.device.driver is opened.driver
             await USES[function](cell, opened.driven, interface)
             await opened.close()

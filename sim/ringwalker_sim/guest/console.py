@@ -74,8 +74,8 @@ class ConsoleDevice:
         for _ in range(min(transmit.size, _TRANSMIT_BUFFERS)):
             self._idle.append(self._allocate())
         config.on_change(self._changed.set)
-        self._tasks = [self.port.start(self._watch()), self.port.start(self._post())]
         await config.driver_ok()
+        self._tasks = [self.port.start(self._watch()), self.port.start(self._post())]
         for _ in range(min(receive.size, _RECEIVE_BUFFERS)):
             self._offer(self._allocate())
 

@@ -55,7 +55,7 @@ class VirtioPciDriver:
 
 
 class Machine:
-    """Devices on ``port``, which needs to be a :class:`~.loop.Loop` for those that are models in Python.
+    """Devices on ``port``: PCI functions that it has, and models in Python in its time.
 
     ``bus`` is the one registry of drivers and devices; devices come and go in any order.
     """
@@ -63,7 +63,6 @@ class Machine:
     def __init__(self, port: Any):
         self.port: Port = port
         self.bus = VirtioBus()
-        self._schedule = port.schedule
 
     async def probe_pci(self, interrupt: str = "msix", vendors: tuple[int, ...] = ()) -> list[VirtioDevice]:
         """Find all PCI functions and bind those that are virtio. Errors: those of the transport."""
@@ -91,7 +90,7 @@ class Machine:
         seed: int = 0,
     ) -> VirtioDevice:
         """A device in Python at the other end of a byte pipe (see :func:`~.pipe.make_pipe`)."""
-        near, far = make_pipe(self._schedule, capacity=capacity, latency=latency, seed=seed)
+        near, far = make_pipe(model.schedule, capacity=capacity, latency=latency, seed=seed)
         PipeServer(model, far)
         transport = PipeTransport(self.port, near, identity or identity_of(model.device_type))
         await transport.connect()

@@ -1,4 +1,4 @@
-"""A whole machine in plain Python: a port with a virtio block device behind a PCI function, without RTL.
+"""A whole machine in plain Python: a port with a virtio device behind a PCI function, without RTL.
 
 Configuration space is that of the device's own tables.
 """
@@ -36,7 +36,7 @@ from ringwalker.spec.pci import (
 from ringwalker.spec.registers import Access, RegisterTable
 
 from ..memory import GuestMemory
-from .models.blk import BlkModel
+from .models.build import model_of
 from .models.field_image import FieldImage
 from .models.ring_server import RingServer
 from .port import make_bdf
@@ -109,19 +109,19 @@ class _Face:
 
 
 class MemoryPort(SoftwarePort):
-    """A port whose device is a :class:`BlkModel`, ``model``, on ``disk`` behind the function of ``config``.
+    """A port whose device is a ``model`` behind the PCI function of ``config``, a block device on ``disk``.
 
-    ``rings`` serves its queues. ``ring_reset``, ``latency``, ``jitter`` and ``seed`` go to the model.
-    ``accesses`` counts reads and writes of the device by kind.
+    ``rings`` serves its queues. ``options`` go to the model: ``ring_reset``, ``latency``, ``jitter``,
+    ``seed``, ... ``accesses`` counts reads and writes of the device by kind.
     """
 
     def __init__(
         self,
         config: DeviceConfig,
         memory: GuestMemory,
-        disk: np.ndarray,
+        disk: np.ndarray | None = None,
         bdf: int = make_bdf(1, 0),
-        **model: Any,
+        **options: Any,
     ):
         super().__init__(memory)
         self.config = config
@@ -130,15 +130,7 @@ class MemoryPort(SoftwarePort):
         kinds = ("config_read", "config_write", "memory_read", "memory_write")
         self.accesses: dict[str, int] = dict.fromkeys(kinds, 0)
         self.space = _ConfigSpace(config)
-        self.model = BlkModel(
-            self.schedule,
-            disk,
-            queues=config.queues,
-            queue_size=config.queue_size,
-            block_size=config.blk.block_size,
-            serial=config.blk.serial,
-            **model,
-        )
+        self.model: Any = model_of(config, self.schedule, disk, **options)
         self.rings = RingServer(self.model, memory, self.now)
         self.rings.notify = self._queue_interrupt
         self.model.change = self._config_interrupt
@@ -259,6 +251,9 @@ class MemoryPort(SoftwarePort):
         if offset >= NOTIFY_BASE:
             if self.model.running:
                 self.rings.doorbell((offset - NOTIFY_BASE) // NOTIFY_MULTIPLIER)
+            return
+        if offset >= DEVICE_BASE:
+            self.model.write_config(offset - DEVICE_BASE, value.to_bytes(size, "little"))
             return
         for row in COMMON if offset < ISR_BASE else ():
             if row.offset <= offset - COMMON_BASE < row.offset + row.size:

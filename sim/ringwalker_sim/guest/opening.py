@@ -10,7 +10,7 @@ from ringwalker.spec.ids import DeviceType
 from .blk import blk_driver
 from .bus import VirtioDevice, VirtioDriver
 from .console import console_driver
-from .errors import BindError
+from .errors import BindError, VirtioError
 from .interface import INTERFACES, adapt
 from .machine import Machine
 from .models.function import FunctionModel
@@ -84,9 +84,11 @@ async def open_device(
     try:
         await machine.bus.register_virtio_driver(driver)
         return OpenDevice(machine, device, driver, machine.driven(device))
-    except BaseException:
+    except VirtioError:
         if driver in machine.bus.drivers:
             machine.bus.drivers.remove(driver)
+        if transport != "pci":
+            await machine.remove(device)
         raise
 
 

@@ -25,6 +25,7 @@ from ringwalker.spec.registers import Register
 
 from .bus import VirtioDeviceId
 from .errors import BindError, DeviceError
+from .pci_windows import Bar, BarWindows
 from .port import Port, bdf_name, make_bdf
 
 __all__ = ["Bar", "Capability", "PciDevice", "enumerate_pci"]
@@ -56,18 +57,6 @@ def _pieces(offset: int, size: int) -> Iterator[tuple[int, int]]:
 
 def _lowest(mask: int) -> int:
     return int(mask & -mask)
-
-
-@dataclass
-class Bar:
-    """A base address register: ``index`` of its (lower) register, ``size`` in bytes, and where it was put."""
-
-    index: int
-    size: int
-    io: bool
-    is_64: bool
-    prefetchable: bool
-    address: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,7 +140,7 @@ class PciDevice:
 
     # --- setting up ----------------------------------------------------------------------------------------
 
-    async def setup(self, assign: bool, windows: "_Windows") -> None:
+    async def setup(self, assign: bool, windows: "BarWindows") -> None:
         """Read the header, size and place the BARs, enable the function, walk the capabilities."""
         await self._identify()
         if assign:
@@ -237,7 +226,7 @@ class PciDevice:
             raise DeviceError(f"{self.name}: BAR {index} answers {full:#x} to all ones, which names no size")
         return Bar(index, size, io, is_64, bool(not io and mask & BarType.PREFETCHABLE), address)
 
-    async def _assign_bars(self, windows: "_Windows") -> None:
+    async def _assign_bars(self, windows: "BarWindows") -> None:
         # Largest first wastes nothing on alignment.
         for bar in sorted(self.bars.values(), key=lambda item: -item.size):
             bar.address = windows.take(bar, self.name)
@@ -319,29 +308,13 @@ class PciDevice:
         await self.set_command(clear_bits=Command.INTX_DISABLE)
 
 
-class _Windows:
-    """Hands out the port's address ranges to BARs, naturally aligned."""
-
-    def __init__(self, port: Port):
-        self._ranges = {"io": port.io, "mmio32": port.mmio32, "mmio64": port.mmio64}
-        self._next = {name: item.start for name, item in self._ranges.items()}
-
-    def take(self, bar: Bar, name: str) -> int:
-        kind = "io" if bar.io else "mmio64" if bar.is_64 and len(self._ranges["mmio64"]) else "mmio32"
-        address = (self._next[kind] + bar.size - 1) & -bar.size
-        if address + bar.size > self._ranges[kind].stop:
-            raise BindError(f"{name}: no room for BAR {bar.index} of {bar.size} bytes in window {kind}")
-        self._next[kind] = address + bar.size
-        return address
-
-
 async def enumerate_pci(port: Port, assign: bool = True) -> list[PciDevice]:
     """All functions with a type 0 header, set up (see :meth:`PciDevice.setup`).
 
     Scans bus 0, bus 1 (where a machine without a modelled root port has its link) and the buses behind
     bridges that have been given numbers. ``assign`` False leaves BARs where something else has put them.
     """
-    windows = _Windows(port)
+    windows = BarWindows(port)
     found: list[PciDevice] = []
     buses = [0, 1]
     for bus in buses:
