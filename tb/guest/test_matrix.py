@@ -24,7 +24,6 @@ from ringwalker_sim.guest.net import NetDevice
 from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import DiskImage, GuestMemory
-from ringwalker_sim.native.engine import NativeEngine
 
 STAGES = INTERFACES[1:]
 FUNCTION_NAMES = ("blk", "net", "console")
@@ -198,8 +197,6 @@ USES: dict[str, Any] = {"blk": use_disk, "net": use_network, "console": use_cons
 @pytest.mark.parametrize("interface", STAGES)
 @pytest.mark.parametrize("function", FUNCTION_NAMES)
 def test_a_driver_by_an_interface_on_a_transport(function: str, interface: str, transport: str) -> None:
-    if (function, transport) == ("console", "pci") and not hasattr(NativeEngine, "uart_loopback"):
-        pytest.skip("the engine has no terminal yet")
     use(function, interface, transport)
 
 
