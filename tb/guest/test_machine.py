@@ -202,6 +202,33 @@ def test_devices_by_three_transports_on_one_bus(bench: Bench, drivers_first: boo
     bench.run(body())
 
 
+def test_hardware_and_models_in_one_machine() -> None:
+    """A disk in RTL, another on shared rings, a network behind a pipe: each by an interface of its own."""
+    memory = GuestMemory(8 << 20)
+    with open_engine("native", CONFIG, memory, DiskImage.blank(64)) as port:
+        bench = Bench(port)
+
+        async def body() -> None:
+            machine = bench.machine
+            hard = await open_device(machine, "blk", "2007-09", "pci")
+            soft = await open_device(machine, "blk", "2.6.24", "memory", model=bench.disk(80))
+            model = NetModel(port.schedule, loopback=True)
+            net = await open_device(machine, "net", "2007-05", "pipe", model=model)
+            got: list[bytes] = []
+            net.driven.on_frame = got.append
+            for number in range(20):
+                await hard.driven.write(number, bytes([number + 1]) * 512)
+                await net.driven.send(model.mac + bytes([number]) * 100)
+                assert await soft.driven.read(number, 1) == bytes([80]) * 512
+            for number in range(20):
+                assert await hard.driven.read(number, 1) == bytes([number + 1]) * 512
+            assert [frame[6] for frame in got] == list(range(20))
+            await soft.close()
+            assert await hard.driven.read(3, 1) == bytes([4]) * 512
+
+        bench.run(body())
+
+
 def test_registration_and_removal_in_any_order(bench: Bench) -> None:
     chance = random.Random(11)
 

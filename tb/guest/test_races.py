@@ -345,6 +345,59 @@ def test_receive_buffers_are_detached_while_frames_arrive(transport: str, seed: 
     assert memory.allocated == 0
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_receive_buffers_of_a_terminal_are_detached_while_bytes_arrive(seed: int) -> None:
+    config = DeviceConfig(function="console", data_width=64, queue_size=64)
+    memory, chance = GuestMemory(1 << 20), random.Random(seed)
+
+    async def main(port: Any) -> None:
+        machine = Machine(port)
+        (device,) = await machine.probe_pci()
+        await device.config.negotiate(0)
+        got = bytearray()
+
+        def used(vq: Virtqueue) -> bool:
+            while (item := vq.get_buf()) is not None:
+                buffer, length = item
+                assert length, "a buffer came back empty"
+                got.extend(buffer.array[:length].tobytes())
+                vq.add_buf(buffer.sg, 0, 1, buffer)
+            return True
+
+        vq = await device.config.find_vq(0, used)
+        await device.config.driver_ok()
+        buffers = [memory.allocate(chance.randint(1, 80)) for _ in range(8)]
+        for buffer in buffers:
+            assert vq.add_buf(buffer.sg, 0, 1, buffer) == 0
+        sent = bytearray()
+        for _ in range(60):
+            part = chance.randbytes(chance.randint(1, 100))
+            port.engine.uart_send(part)
+            sent += part
+            await vq.kick()
+            await port.sleep(chance.randint(1, 1200))
+            victim = chance.choice(buffers)
+            if await vq.detach(victim):
+                watch = memory.watch(victim.address, len(victim))
+                await port.sleep(chance.randint(1, 2000))
+                assert not watch.hits
+                memory.unwatch(watch)
+                assert vq.add_buf(victim.sg, 0, 1, victim) == 0
+        for _ in range(50):
+            await vq.kick()
+            await port.sleep(1000)
+        assert got == sent, "bytes were lost, doubled or reordered"
+        assert len(await vq.shutdown()) == len(buffers)
+        await machine.close()
+        await device.config.del_vq(vq)
+        for buffer in buffers:
+            buffer.free()
+
+    with open_engine("native", config, memory, host=HOST, seed=seed) as port:
+        port.run(main(port))
+    assert memory.allocated == 0
+
+
 async def receive(port: Any, transport: str, bring: Any, seed: int, model: Any = None) -> None:
     chance, machine, memory = random.Random(seed), Machine(port), port.memory
     if transport == "pci":
