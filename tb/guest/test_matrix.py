@@ -16,12 +16,18 @@ from ringwalker_sim.engines import open_engine
 from ringwalker_sim.guest.blk import BlkDevice
 from ringwalker_sim.guest.console import ConsoleDevice
 from ringwalker_sim.guest.errors import BindError, RequestError
-from ringwalker_sim.guest.interface import INTERFACES
+from ringwalker_sim.guest.interface import INTERFACES, draft3_glue
+from ringwalker_sim.guest.interface.draft3_handlers import (
+    virtbus_fields,
+    virtbus_memory,
+    virtbus_pci,
+    virtbus_pipe,
+)
 from ringwalker_sim.guest.machine import Machine
 from ringwalker_sim.guest.memory_port import MemoryPort
 from ringwalker_sim.guest.models.build import model_of
 from ringwalker_sim.guest.net import NetDevice
-from ringwalker_sim.guest.opening import TRANSPORTS, open_device
+from ringwalker_sim.guest.opening import DRIVERS, TRANSPORTS, open_device
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import DiskImage, GuestMemory
 
@@ -198,6 +204,31 @@ USES: dict[str, Any] = {"blk": use_disk, "net": use_network, "console": use_cons
 @pytest.mark.parametrize("function", FUNCTION_NAMES)
 def test_a_driver_by_an_interface_on_a_transport(function: str, interface: str, transport: str) -> None:
     use(function, interface, transport)
+
+
+@pytest.mark.parametrize("transport", ["pci model", "memory", "pipe"])
+@pytest.mark.parametrize("handler", [virtbus_pci, virtbus_memory, virtbus_pipe, virtbus_fields])
+@pytest.mark.parametrize("function", ["blk", "net"])
+def test_any_driver_with_any_handler_on_any_transport(function: str, handler: Any, transport: str) -> None:
+    """The lego of Draft III."""
+    with cell_of(function, transport) as cell:
+
+        async def main() -> None:
+            machine = cell.machine
+            await machine.bus.register_virtio_driver(
+                draft3_glue.adapt(DRIVERS[function](cell.port), cell.port, handler)
+            )
+            if transport == "pci model":
+                (device,) = await machine.probe_pci()
+            elif transport == "memory":
+                device = await machine.add_memory_device(cell.model)
+            else:
+                device = await machine.add_pipe_device(cell.model)
+            await USES[function](cell, machine.driven(device), "draft3")
+            await machine.close()
+
+        cell.port.run(main())
+        assert cell.port.memory.allocated == 0
 
 
 @pytest.mark.parametrize("interface", INTERFACES)

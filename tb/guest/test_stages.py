@@ -18,6 +18,7 @@ from ringwalker_sim.guest.interface import (
     adapt,
     draft3,
     draft3_glue,
+    draft3_handlers,
     linux2624,
     linux2624_glue,
     may2007,
@@ -245,7 +246,7 @@ def test_draft3_changes_are_told_both_ways_through_the_configuration_virtqueue()
 
     async def main() -> None:
         await guest.machine.bus.register_virtio_driver(
-            draft3_glue.combine(driver, draft3_glue.virtbus_memory, guest.port)
+            draft3_glue.combine(driver, draft3_handlers.virtbus_memory, guest.port)
         )
         await guest.add()
         (vdev,) = devices

@@ -1,4 +1,4 @@
-"""Draft III between transports and today's drivers: configuration space handlers, and the lego.
+"""Draft III between transports and today's drivers: the bus, and the lego.
 
 A combination is made of a driver, a transport (whatever the device on the bus has) and a handler;
 :func:`combine` is the stub that glues them together, :func:`adapt` chooses the handler by the transport.
@@ -9,20 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from ringwalker.spec.blk import BLK_CONFIG, BlkFeature
-from ringwalker.spec.common import FACE_BAR
 from ringwalker.spec.console import CONSOLE_CONFIG, ConsoleFeature
 from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import DeviceType
-from ringwalker.spec.net import NET_CONFIG, NET_CONTROL_QUEUE, NetFeature, NetRxMode
+from ringwalker.spec.net import NET_CONFIG, NET_CONTROL_QUEUE, NetFeature
 from ringwalker.spec.registers import Register, RegisterTable
 
 from ..bus import VirtioBus, VirtioDevice, VirtioDriver
 from ..errors import BindError, RequestError, VirtioError
 from ..models.function import NO_CONFIG
-from ..net_control import NetControl
 from ..port import Port, Task
-from ..transport_pci import VirtioPciTransport
-from ..transport_pipe import PipeTransport
 from .device import device
 from .draft3 import (
     ConfigSpaceHandler,
@@ -33,107 +29,23 @@ from .draft3 import (
     virtqueue,
     virtqueue_ops,
 )
+from .draft3_handlers import Handler, handler_for
 from .queue_face import QueueFace
 
 __all__ = [
-    "HANDLERS",
     "adapt",
     "combine",
     "core_driver",
-    "handler_for",
-    "virtbus_memory",
-    "virtbus_pci",
-    "virtbus_pipe",
     "virtio_bus_type",
 ]
 
 _TABLES = {DeviceType.BLK: BLK_CONFIG, DeviceType.NET: NET_CONFIG, DeviceType.CONSOLE: CONSOLE_CONFIG}
 _CONTROL = sum(1 << bit for bit in (NetFeature.CTRL_VQ, NetFeature.CTRL_RX, NetFeature.CTRL_MAC_ADDR))
-_FEATURES = {
+_WANTED = {
     DeviceType.BLK: sum(1 << bit for bit in (BlkFeature.BLK_SIZE, BlkFeature.FLUSH, BlkFeature.MQ)),
     DeviceType.NET: sum(1 << bit for bit in (NetFeature.MAC, NetFeature.STATUS, NetFeature.MTU)) | _CONTROL,
     DeviceType.CONSOLE: 1 << ConsoleFeature.SIZE,
 }
-
-
-class _NetQueue:
-    """The configuration virtqueue of a net device."""
-
-    def __init__(self, handler: ConfigSpaceHandler):
-        self._handler = handler
-        self._control = NetControl(handler.dev.port)
-
-    async def start(self) -> None:
-        self._control.vq = await self._handler.core.config.find_vq(NET_CONTROL_QUEUE, self._control.answered)
-
-    async def read(self) -> bytes:
-        return await self._control.read_config(NET_CONFIG.size)
-
-    async def tell(self, name: str, value: int) -> int:
-        try:
-            if name == "mac":
-                await self._control.set_mac(value.to_bytes(NET_CONFIG.mac.size, "little"))
-            elif name == "rx_mode":
-                await self._control.set_promiscuous(bool(value & NetRxMode.PROMISCUOUS))
-                await self._control.set_all_multicast(bool(value & NetRxMode.ALL_MULTICAST))
-            else:
-                return -errno.EPERM
-        except RequestError:
-            return -errno.EINVAL
-        return 0
-
-
-class _Handler(ConfigSpaceHandler):
-    """What all handlers do: net devices have a configuration virtqueue, others are read again."""
-
-    def __init__(self, dev: device, table: RegisterTable):
-        super().__init__(dev, table)
-        self._queue: _NetQueue | None = None
-
-    async def start(self, vdev: virtio_device) -> None:
-        await super().start(vdev)
-        if vdev.dev.core.id.type == DeviceType.NET and vdev.features >> NetFeature.CTRL_VQ & 1:
-            self._queue = _NetQueue(self)
-            await self._queue.start()
-
-    async def refresh(self, vdev: virtio_device) -> None:
-        if self._queue is None:
-            await super().refresh(vdev)
-        else:
-            content = await self._queue.read()
-            vdev.config = virtio_config(vdev.config.host, content.ljust(len(vdev.config.driver), b"\0"))
-
-    async def tell(self, vdev: virtio_device, name: str, value: int) -> int:
-        return -errno.EPERM if self._queue is None else await self._queue.tell(name, value)
-
-
-class virtbus_pci(_Handler):
-    """On a PCI function: the host's half is where it is."""
-
-    def host_half(self) -> bytes:
-        return self.core.config.pci.bdf.to_bytes(2, "little") + bytes([FACE_BAR])
-
-
-class virtbus_memory(_Handler):
-    """On shared rings without a bus: the host's half is the index of the device."""
-
-    def host_half(self) -> bytes:
-        return (self.core.index or 0).to_bytes(4, "little")
-
-
-class virtbus_pipe(_Handler):
-    """On a byte pipe: the host's half names it."""
-
-    def host_half(self) -> bytes:
-        return self.core.config.name.encode()[:128]
-
-
-HANDLERS: tuple[tuple[type, type[_Handler]], ...] = (
-    (VirtioPciTransport, virtbus_pci),
-    (PipeTransport, virtbus_pipe),
-    (object, virtbus_memory),
-)
-"""Which handler goes with which transport; the first that fits."""
 
 
 class virtio_bus_type:
@@ -165,11 +77,6 @@ class virtio_bus_type:
         await self._bus.unregister_virtio_device(host)
 
 
-def handler_for(core: VirtioDevice) -> type[_Handler]:
-    """The configuration space handler that goes with the transport of a device."""
-    return next(handler for kind, handler in HANDLERS if isinstance(core.config, kind))
-
-
 def combine(
     driver: virtio_driver, handler: Callable[[device, RegisterTable], ConfigSpaceHandler], port: Port
 ) -> VirtioDriver:
@@ -187,7 +94,7 @@ def core_driver(driver: virtio_driver, choose: Callable[[VirtioDevice], Any], po
         handler = choose(core)(dev, _TABLES.get(kind, NO_CONFIG) if kind is not None else NO_CONFIG)
         identity = virtio_device_id(core.id.type_name or core.id.type)
         vdev = virtio_device(dev, identity, virtio_config(), virtqueue_ops(), handler)
-        vdev.features = await core.config.negotiate(_FEATURES.get(kind, 0) if kind is not None else 0)
+        vdev.features = await core.config.negotiate(_WANTED.get(kind, 0) if kind is not None else 0)
         await handler.start(vdev)
         count = await core.config.num_queues()
         if vdev.features & _CONTROL and kind is DeviceType.NET:
@@ -255,7 +162,7 @@ class _Config:
     async def set(self, register: Register, value: int) -> None:
         result = await self._vdev.handler.tell(self._vdev, register.name, value)
         if result == -errno.EPERM:
-            raise BindError(f"{register.name}: the device has no configuration virtqueue to be told through")
+            raise BindError(f"{register.name}: there is no way to tell the device of it")
         if result:
             raise RequestError(f"{register.name}: the device refuses {value:#x}")
         # What was told holds, and the copy here says so.
@@ -304,8 +211,8 @@ def _masked(vdev: virtio_device) -> int:
     return _CONTROL if vdev.dev.core.id.type == DeviceType.NET else 0
 
 
-def adapt(driver: VirtioDriver, port: Port) -> VirtioDriver:
-    """``driver`` on this stage, for the bus, with the handler that goes with the transport."""
+def adapt(driver: VirtioDriver, port: Port, handler: type[Handler] | None = None) -> VirtioDriver:
+    """``driver`` on this stage, for the bus, with ``handler`` or the one that goes with the transport."""
     children: dict[virtio_device, VirtioDevice] = {}
 
     async def probe(vdev: virtio_device) -> int:
@@ -330,4 +237,4 @@ def adapt(driver: VirtioDriver, port: Port) -> VirtioDriver:
             child.config.changed()
 
     face = virtio_driver(driver.name, driver.id_table, probe, remove, config_changed)
-    return core_driver(face, handler_for, port)
+    return core_driver(face, handler_for, port) if handler is None else combine(face, handler, port)
