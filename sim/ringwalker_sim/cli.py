@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from .cli_options import (
     add_device_options,
     add_engine_option,
     add_link_options,
+    add_interface_options,
     byte_count,
     device_config,
     positive,
 )
 from .cli_serve import add_parser as add_serve_parser
+from .cli_traffic import add_console_parser, add_net_parser
 
 __all__ = ["build_parser", "main"]
 
@@ -40,6 +43,8 @@ examples:
       a mixed workload, the figures as JSON on standard output
   ringwalker run blk --workload randread --queue-depth 64 --link gen3x8 --clock-mhz 250 --latency-ns 550
       the same on a Gen3 x8 link to a host that answers reads after 550 ns
+  ringwalker run blk --interface 2007-05 --transport pipe
+      the driver interface of 31 May 2007 over a byte pipe, with a device in Python
   ringwalker run blk --workload seqread --requests 100 --waves run.fst && ringwalker waves run.fst
       the same with waves, and a look at them
 
@@ -102,6 +107,8 @@ def build_parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="simulate a device under a guest driver")
     functions = run.add_subparsers(metavar="FUNCTION", required=True)
     _run_options(add(functions, "blk", "simulate the block device and move data", _RUN_EXAMPLES, _run_blk))
+    add_net_parser(partial(add, functions))
+    add_console_parser(partial(add, functions))
 
     cli_guest.add_parser(commands)
 
@@ -152,8 +159,9 @@ def _run_options(parser: Any) -> None:
     disk.add_argument("--read-all", metavar="OUT", help="read every sector of the disk into the file OUT")
     _workload_options(parser, None, 1000)
     add_device_options(parser)
+    add_interface_options(parser)
     machine = parser.add_argument_group("machine")
-    add_engine_option(machine)
+    add_engine_option(machine, default=None)
     machine.add_argument("--interrupt", choices=("msix", "intx"), default="msix", help="default msix")
     add_link_options(machine)
     output = parser.add_argument_group("output")
@@ -227,6 +235,7 @@ def _failure(error: BaseException) -> tuple[int, str]:
     from .guest.errors import VirtioError
     from .guest.loop import StuckError
     from .memory import DiskError
+    from .pcap import CaptureError
     from .toolchain import ToolError
     from .workload import WorkloadError
 
@@ -235,7 +244,7 @@ def _failure(error: BaseException) -> tuple[int, str]:
         kind = error.kind.rpartition(".")[2]
         usage = kind in (ConfigError.__name__, DiskError.__name__, WorkloadError.__name__)
         return EXIT_USAGE if usage else EXIT_FAILED, str(error).partition("\n")[0]
-    if isinstance(error, UsageError | ConfigError | DiskError | WorkloadError):
+    if isinstance(error, UsageError | CaptureError | ConfigError | DiskError | WorkloadError):
         return EXIT_USAGE, str(error)
     if isinstance(error, VirtioError | StuckError | ToolError | TimeoutError):
         return EXIT_FAILED, str(error)

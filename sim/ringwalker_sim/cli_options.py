@@ -11,6 +11,7 @@ __all__ = [
     "UsageError",
     "add_device_options",
     "add_engine_option",
+    "add_interface_options",
     "add_link_options",
     "byte_count",
     "check_output",
@@ -44,12 +45,12 @@ def positive(text: str) -> int:
     return int(digits) * scale
 
 
-def add_engine_option(parser: Any) -> None:
-    """``--engine``."""
+def add_engine_option(parser: Any, default: str | None = "native") -> None:
+    """``--engine``; ``default`` None leaves the choice to the command."""
     from .engines import ENGINES
 
     text = "what simulates the device (default native; memory: a model in Python, without the hardware)"
-    parser.add_argument("--engine", choices=ENGINES, default="native", help=text)
+    parser.add_argument("--engine", choices=ENGINES, default=default, help=text)
 
 
 def add_device_options(parser: Any, function: bool = False) -> None:
@@ -67,11 +68,31 @@ def add_device_options(parser: Any, function: bool = False) -> None:
     group.add_argument("--preset", choices=("2007", "oasis"), help=text)
 
 
-def device_config(options: argparse.Namespace) -> DeviceConfig:
-    """The configuration that the options of :func:`add_device_options` describe."""
+def add_interface_options(parser: Any) -> None:
+    """``--interface`` and ``--transport``."""
+    from .guest.opening import INTERFACES, TRANSPORTS
+
+    group = parser.add_argument_group("interface")
+    text = "stage of the virtio interface that the driver works by (default modern); see docs/history.md"
+    group.add_argument("--interface", choices=INTERFACES, default="modern", help=text)
+    text = (
+        "how driver and device meet (default pci, the real device); memory: rings, with a device in Python; "
+        "pipe: a stream of bytes"
+    )
+    group.add_argument("--transport", choices=TRANSPORTS, default="pci", help=text)
+
+
+def device_config(options: argparse.Namespace, function: str | None = None) -> DeviceConfig:
+    """The configuration that the options of :func:`add_device_options` describe, for ``function``.
+
+    Errors: ``ConfigError``; :class:`UsageError` for a configuration file of another function.
+    """
     config = DeviceConfig.from_toml(options.config) if options.config else DeviceConfig()
     changes: dict[str, Any] = {}
-    function = getattr(options, "function", None)
+    if function is None:
+        function = getattr(options, "function", None)
+    elif config.function not in (function, DeviceConfig().function):
+        raise UsageError(f"--config {options.config}: its function is {config.function}, not {function}")
     if function is not None and function != config.function:
         changes |= {"function": function, "queues": USUAL}
     if getattr(options, "clock_mhz", None) is not None:

@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["print_bench", "print_result", "progress_bar", "status_line", "write_json"]
+__all__ = [
+    "print_bench",
+    "print_result",
+    "print_traffic",
+    "progress_bar",
+    "status_line",
+    "verdict",
+    "write_json",
+]
 
 _REFRESH_S = 0.1
 
@@ -99,6 +107,42 @@ def print_result(result: Mapping[str, Any], json_name: str | None = None) -> Non
         for kind, count in result["tlps"].items():
             packets.add_row(kind, f"{count:,}")
         console.print(packets)
+
+
+def print_traffic(result: Mapping[str, Any], to_stderr: bool = False) -> None:
+    """The table at the end of a run with frames or bytes."""
+    table = Table(title=f"{result['transport']} transport, interface {result['interface']}", min_width=40)
+    directions = result["directions"]
+    table.add_column(directions[0]["unit"])
+    for item in directions:
+        table.add_column(item["name"], justify="right")
+
+    def row(title: str, value: Callable[[Mapping[str, Any]], str]) -> None:
+        table.add_row(title, *(value(item) for item in directions))
+
+    for name in ("sent", "received", "errors", "bytes", "cycles"):
+        row(name, lambda item, name=name: f"{item[name]:,}")
+    for name in ("p50", "p99", "max"):
+        if any(item["latency_cycles"]["max"] for item in directions):
+            row(f"latency {name}, cycles", lambda item, name=name: f"{item['latency_cycles'][name]:,}")
+    if result["transport"] == "pci":
+        clock = f"at {result['clock_mhz']} MHz"
+        row(f"a second {clock}", lambda item: f"{item['per_second']:,.0f}")
+        row(f"Mb/s {clock}", lambda item: f"{item['bits_per_second'] / 1e6:,.1f}")
+    console = Console(stderr=to_stderr, highlight=False)
+    console.print(table)
+    seconds = result["wall_s"]
+    console.print(f"{seconds:.2f} s, {result['cycles_per_second']:,.0f} simulated cycles a second")
+
+
+def verdict(result: Mapping[str, Any]) -> int:
+    """The exit code of a run; what went wrong is printed on standard error."""
+    if not result["errors"]:
+        return 0
+    print(f"ringwalker: the run found {result['errors']} error(s):", file=sys.stderr)
+    for message in result["messages"]:
+        print(f"  {message}", file=sys.stderr)
+    return 1
 
 
 def print_bench(rows: list[Mapping[str, Any]], ratio: float, json_name: str | None = None) -> None:

@@ -10,7 +10,7 @@ from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import SECTOR_BYTES
 
 from .cli_options import UsageError, check_output, device_config, link_job
-from .cli_report import print_bench, print_result, progress_bar, write_json
+from .cli_report import print_bench, print_result, progress_bar, verdict, write_json
 from .cli_waves import note_config
 from .engines import run_on_engine
 from .images import default_image
@@ -123,11 +123,16 @@ def _job(options: argparse.Namespace, config: DeviceConfig, image: Path) -> dict
 
 def run_blk(options: argparse.Namespace) -> int:
     """``ringwalker run blk``."""
-    config = device_config(options)
+    config = device_config(options, "blk")
     for option in ("read_all", "waves", "json"):
         check_output(f"--{option.replace('_', '-')}", getattr(options, option))
+    if options.transport != "pci":
+        if options.engine not in (None, "memory"):
+            raise UsageError(f"--engine {options.engine}: transport {options.transport} has no hardware")
+        options.engine = "memory"
+    options.engine = options.engine or "native"
     if options.waves and options.engine == "memory":
-        raise UsageError("--waves: the memory engine has no signals")
+        raise UsageError("--waves: a device in Python has no signals")
     if options.waves and Path(options.waves).suffix != ".fst":
         raise UsageError(f"--waves {options.waves}: the name must end with .fst")
     image = _image(options)
@@ -138,6 +143,13 @@ def run_blk(options: argparse.Namespace) -> int:
         _check_input(options.write_all, size, config.blk.block_size)
     job.update(link_job(options, config))
     job["interrupt"] = options.interrupt
+    job["interface"], job["transport"] = options.interface, options.transport
+    job["model"] = {
+        "queues": config.queues,
+        "queue_size": config.queue_size,
+        "block_size": config.blk.block_size,
+        "serial": config.blk.serial,
+    }
     if options.waves:
         note_config(options.waves, config)
     with progress_bar() as (progress, status):
@@ -145,24 +157,16 @@ def run_blk(options: argparse.Namespace) -> int:
             options.engine, config, job, waves=options.waves, progress=progress, status=status
         )
     result.update(image=str(image), data_width=config.data_width, seed=options.seed)
+    result.update(interface=options.interface, transport=options.transport)
     if options.json:
         write_json(options.json, result)
     print_result(result, options.json)
-    return _verdict(result)
-
-
-def _verdict(result: dict[str, Any]) -> int:
-    if not result["errors"]:
-        return 0
-    print(f"ringwalker: the run found {result['errors']} error(s):", file=sys.stderr)
-    for message in result["messages"]:
-        print(f"  {message}", file=sys.stderr)
-    return 1
+    return verdict(result)
 
 
 def bench_engines(options: argparse.Namespace) -> int:
     """``ringwalker bench-engines``."""
-    config = device_config(options)
+    config = device_config(options, "blk")
     check_output("--json", options.json)
     image = _image(options)
     job = _job(options, config, image)
@@ -177,4 +181,4 @@ def bench_engines(options: argparse.Namespace) -> int:
         figures = {row["engine"]: row["cycles_per_second"] for row in rows}
         write_json(options.json, {"cycles_per_second": figures, "ratio": ratio, "runs": rows})
     print_bench(rows, ratio, options.json)
-    return max(_verdict(row) for row in rows)
+    return max(verdict(row) for row in rows)

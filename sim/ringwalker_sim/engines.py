@@ -49,7 +49,8 @@ def open_engine(
 
     ``host`` are parameters of the host (:class:`~.host.HostParameters`), ``waves`` an FST file to write;
     ``status`` gets a line of text while the model is built. Without ``disk`` the disk is blank, of the
-    configured capacity. Errors: ``ValueError`` for an engine that runs elsewhere or does not exist.
+    configured capacity. ``software`` is a machine with nothing on its PCI bus. Errors: ``ValueError`` for an
+    engine that runs elsewhere or does not exist.
     """
     if name == "memory":
         from .guest.memory_port import MemoryPort
@@ -59,6 +60,12 @@ def open_engine(
         content = None if disk is None else disk.array
         port = MemoryPort(config, memory, content, seed=seed, latency=(host or {}).get("latency", 100))
         port.disk = disk
+        yield port
+    elif name == "software":
+        from .guest.software_port import SoftwarePort
+
+        port = SoftwarePort(memory)
+        port.disk = disk or DiskImage.blank(config.blk.capacity)
         yield port
     elif name == "native":
         from .host.parameters import HostParameters
@@ -118,6 +125,8 @@ def _run_here(
     memory = GuestMemory(job.get("memory_bytes", _DEFAULT_RAM))
     disk = DiskImage(job["image"], read_only=bool(job.get("read_only"))) if job.get("image") else None
     host = {key: job[key] for key in _HOST_KEYS if key in job}
+    if job.get("transport", "pci") != "pci":
+        name = "software"
     try:
         with open_engine(
             name, config, memory, disk, host=host, waves=waves, seed=job.get("seed", 1), status=status

@@ -12,11 +12,13 @@ from typing import Any
 from ringwalker.spec.blk import SECTOR_BYTES
 
 from .guest.blk import BlkDevice, blk_driver
-from .guest.bus import VirtioBus, VirtioDeviceId
+from .guest.bus import VirtioDevice, VirtioDeviceId
 from .guest.errors import BindError
+from .guest.interface import adapt
+from .guest.machine import Machine
+from .guest.models.blk import BlkModel
 from .guest.pci import PciDevice, enumerate_pci
 from .guest.port import Port
-from .guest.transport_pci import VirtioPciTransport
 from .phases import Phase, ReadAll, Synthetic, WorkloadError, WriteAll
 from .pump import Pump
 
@@ -164,28 +166,40 @@ async def run_job(port: Port, job: Mapping[str, Any], progress: Progress | None 
     Keys, all optional: ``write_all`` and ``read_all`` (paths), ``transfer`` (``block_size`` and
     ``queue_depth`` of those two), ``workload`` (the fields of :class:`Workload`), ``interrupt``
     (``"msix"`` or ``"intx"``), ``ids`` (further pairs of vendor and device that the driver serves),
-    ``use_queues`` (how many queues at most), ``lspci`` (true: the result has ``functions``, see
-    :func:`describe`). The result has the fields of :class:`RunResult`. Errors:
+    ``interface`` and ``transport`` (see :mod:`.guest.opening`), ``model`` (arguments of ``BlkModel``, the
+    device on transports other than PCI), ``use_queues`` (how many queues at most), ``lspci`` (true: the
+    result has ``functions``, see :func:`describe`). The result has the fields of :class:`RunResult`. Errors:
     :class:`~.guest.errors.VirtioError` when the device cannot be used, :class:`WorkloadError` when it
     cannot do what is asked.
     """
-    found = await enumerate_pci(port, assign=len(port.mmio32) > 0)
-    if not found:
-        raise BindError("no PCI function answers")
     if job.get("lspci"):
+        found = await enumerate_pci(port, assign=len(port.mmio32) > 0)
+        if not found:
+            raise BindError("no PCI function answers")
         return {"functions": [await describe(pci) for pci in found]}
-    transport = await VirtioPciTransport.bind(found[0], job.get("interrupt", "msix"))
-    bus = VirtioBus()
+    machine = Machine(port)
+    device = await _device(machine, job)
     ids = [VirtioDeviceId(vendor, device) for vendor, device in job.get("ids", ())]
     driver = blk_driver(port, queues=job.get("use_queues"), ids=ids)
-    await bus.register_virtio_driver(driver)
-    await bus.register_virtio_device(transport.device)
-    if transport.device.driver is None:
-        identity = transport.device.id
-        raise BindError(f"no driver for {identity.vendor:04x}:{identity.device:04x}")
-    disk: BlkDevice = transport.device.priv
+    await machine.bus.register_virtio_driver(adapt(job.get("interface", "modern"), driver, port))
+    disk: BlkDevice = machine.driven(device)
     serial = await disk.get_id()
     result = asdict(await _run_phases(port, disk, job, progress))
-    await bus.unregister_virtio_device(transport.device)
-    await transport.unbind()
+    await machine.remove(device)
     return {**result, "capacity": disk.capacity, "serial": serial}
+
+
+async def _device(machine: Machine, job: Mapping[str, Any]) -> VirtioDevice:
+    """The disk on the job's transport: the first PCI function, or a model of one."""
+    transport = job.get("transport", "pci")
+    if transport == "pci":
+        vendors = tuple(vendor for vendor, _device in job.get("ids", ()))
+        found = await machine.probe_pci(job.get("interrupt", "msix"), vendors)
+        if not found:
+            raise BindError("no PCI function is a virtio device")
+        return found[0]
+    port: Any = machine.port
+    model = BlkModel(port.schedule, port.disk.array, seed=job.get("seed", 1), **job.get("model", {}))
+    if transport == "memory":
+        return await machine.add_memory_device(model)
+    return await machine.add_pipe_device(model, seed=job.get("seed", 1))

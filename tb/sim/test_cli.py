@@ -136,7 +136,7 @@ def test_a_reading_workload_needs_no_right_to_write() -> None:
         (("--image", "disk.img", "--read-all", "."), "--read-all .: is a folder"),
         (("--image", "disk.img", "--json", "no/x.json"), "--json no/x.json: there is no folder no"),
         (("--image", "disk.img", "--engine", "native", "--waves", "x.vcd"), "the name must end with .fst"),
-        (("--image", "disk.img", "--waves", "x.fst"), "--waves: the memory engine has no signals"),
+        (("--image", "disk.img", "--waves", "x.fst"), "--waves: a device in Python has no signals"),
         (("--image", "disk.img", "--link", "gen3x8"), "--link: the memory engine has no model of the link"),
         (("--image", "disk.img", "--latency-tail-ns", "10"), "--latency-tail-ns: the memory engine"),
         (("--image", "disk.img", "--clock-mhz", "2000"), "clock_mhz is 2000"),

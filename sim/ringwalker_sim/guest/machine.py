@@ -11,7 +11,6 @@ from .models.pipe_server import PipeServer
 from .models.ring_server import RingServer
 from .pci import PciDevice, enumerate_pci
 from .pipe import make_pipe
-from .port import Port
 from .transport_memory import MemoryTransport
 from .transport_pci import VirtioPciTransport
 from .transport_pipe import PipeTransport
@@ -61,7 +60,7 @@ class Machine:
     """
 
     def __init__(self, port: Any):
-        self.port: Port = port
+        self.port: Any = port
         self.bus = VirtioBus()
 
     async def probe_pci(self, interrupt: str = "msix", vendors: tuple[int, ...] = ()) -> list[VirtioDevice]:
