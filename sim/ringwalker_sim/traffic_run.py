@@ -1,21 +1,21 @@
 """Machines for :mod:`.traffic`: a port for every transport, the device on it, and what is outside of it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
-from ringwalker.spec.net import MAC_BYTES
 
 from .engines import Status, open_engine
 from .guest.machine import Machine
 from .guest.models.console import ConsoleModel
+from .guest.models.interguest import InterGuestNet, connect_guests
 from .guest.models.net import NetModel
 from .guest.opening import OpenDevice, open_device
-from .guest.software_port import SoftwarePort
+from .guest.software_port import SecondGuest, SoftwarePort
 from .memory import GuestMemory
 from .pcap import Frame
 from .traffic import Arrivals, Progress, Traffic, echo, promiscuous, random_frames, send_frames, summary
@@ -27,8 +27,8 @@ INTER_GUEST = ("pci", "memory")
 
 _RAM_BYTES = 16 << 20
 _CABLE_CYCLES = 200
-_SECOND_MAC = bytes.fromhex("525700000002")
-"""The address of the second guest's device."""
+_SECOND_MAC = bytes.fromhex("525700000102")
+"""Where frames for the second guest go; on PCI its device has the configured address, and hears them all."""
 _CONSOLE_SLICE = 4096
 """Bytes typed at once, at most."""
 
@@ -175,31 +175,28 @@ def run_inter_guest(
     Errors: as :func:`run_net`, and ``ValueError`` for a transport by which guests cannot meet.
     """
     macs = (setup.config.net.address, _SECOND_MAC)
-    if macs[0] == _SECOND_MAC:
-        macs = (macs[0], bytes(MAC_BYTES - 1) + b"\x02")
     tick = _counter("frames", 2 * count, progress)
     traffic = [Traffic("first to second", "frames"), Traffic("second to first", "frames")]
     frames = [random_frames(count, sizes, macs[1 - n], macs[n], setup.seed + n) for n in range(2)]
     with ExitStack() as stack:
         ports, run, models = _pair(setup, stack, status, macs)
         arrivals = [Arrivals(ports[1 - n], frames[n], traffic[n], tick) for n in range(2)]
-        ready = [False, False]
+        ready, done = [False, False], [False, False]
+
+        async def meet(n: int, flags: list[bool]) -> None:
+            flags[n] = True
+            while not all(flags):
+                await ports[n].sleep(_CABLE_CYCLES)
 
         async def guest(n: int) -> None:
             opened = await _open(setup, Machine(ports[n]), models[n])
-            net = opened.driven
-            net.on_frame = arrivals[1 - n]
-            if net.mac != macs[n]:
-                await net.set_mac(macs[n])
-            ready[n] = True
-            while not all(ready):
-                await ports[n].sleep(_CABLE_CYCLES)
-            await send_frames(net, frames[n], traffic[n], arrivals[n], paced=False)
+            opened.driven.on_frame = arrivals[1 - n]
+            await promiscuous(opened)
+            await meet(n, ready)
+            await send_frames(opened.driven, frames[n], traffic[n], arrivals[n], paced=False)
             await arrivals[1 - n].all()
-            ready[n] = False
-            # The other's last frames may still be on their way in.
-            while any(ready):
-                await ports[n].sleep(_CABLE_CYCLES)
+            # The other one may still send.
+            await meet(n, done)
             await opened.close()
 
         begin = time.perf_counter()
@@ -211,12 +208,29 @@ def _pair(
     setup: Setup, stack: ExitStack, status: Status | None, macs: tuple[bytes, bytes]
 ) -> tuple[list[Any], Callable[..., Any], list[Any]]:
     """Two guests' ports, what runs a coroutine on each, and the models of their devices."""
-    from .native.cable import MacCable
-
     if setup.transport == "pci":
+        from .native.cable import MacCable
+
         ports = [stack.enter_context(_port(setup, status, n)) for n in range(2)]
         return ports, MacCable(*ports, latency=_CABLE_CYCLES).run, [None, None]
-    raise ValueError("to be joined")
+    if setup.transport != "memory":
+        raise ValueError(f"transport is {setup.transport!r}; guests meet on {' and '.join(INTER_GUEST)}")
+    first = SoftwarePort(GuestMemory(_RAM_BYTES))
+    config = setup.config
+    models = [
+        InterGuestNet(first.schedule, mac=mac, mtu=config.net.mtu, queue_size=config.queue_size)
+        for mac in macs
+    ]
+    connect_guests(*models)
+
+    def run(*guests: Coroutine[Any, Any, Any]) -> None:
+        async def both() -> None:
+            for task in [first.start(guest) for guest in guests]:
+                await task.join()
+
+        first.run(both())
+
+    return [first, SecondGuest(first, GuestMemory(_RAM_BYTES))], run, models
 
 
 def run_console(
