@@ -171,7 +171,7 @@ def test_an_image_in_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (),
         ("run",),
-        ("run", "net"),
+        ("run", "nothing"),
         ("run", "blk", "--workload", "scan"),
         ("run", "blk", "--data-width", "100"),
         ("run", "blk", "--requests", "0"),

@@ -118,6 +118,7 @@ def test_what_the_terminal_shows_is_alone_on_standard_output(capfdbinary):
     assert capfdbinary.readouterr().out == b"hello, console\n"
 
 
+@pytest.mark.slow
 def test_waves_of_frames_have_a_layout():
     options = ["--frames", "20", "--waves", "run.fst"]
     assert main(["run", "net", "--config", "net.toml", *options]) == 0
