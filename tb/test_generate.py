@@ -78,7 +78,13 @@ def test_verilog_synthesises(generated):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "settings", [{"data_width": 64}, {"data_width": 256, "queues": 8}, {"function": "net", "data_width": 512}]
+    "settings",
+    [
+        {"data_width": 64},
+        {"data_width": 256, "queues": 8},
+        {"function": "net", "data_width": 512},
+        {"function": "console", "data_width": 128},
+    ],
 )
 def test_whole_device_passes_lint_and_synthesises(tmp_path, settings):
     generate(DeviceConfig(**settings), tmp_path)

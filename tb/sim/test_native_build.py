@@ -19,6 +19,7 @@ import sys
 from ringwalker.config import BlkConfig, DeviceConfig
 from ringwalker_sim.bench.mac_echo import MacEcho
 from ringwalker_sim.bench.traffic import CopyRegisters, DiskCopier, MemoryCopier
+from ringwalker_sim.bench.uart_echo import UartEcho
 from ringwalker_sim.host import Fault, HostParameters, Split
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.native.engine import NativeEngine
@@ -68,6 +69,17 @@ elif "--mac" in sys.argv:
         assert len(e.mac_receive()) == 199 - 28
         e.mac_send(bytes(9000))
         e.run(100)
+elif "--uart" in sys.argv:
+    with NativeEngine(config, GuestMemory(1 << 12), component=UartEcho(64), host=host, sanitize=True) as e:
+        e.uart_send(bytes(5000))
+        while e.now < 20_000:
+            e.run(1000)
+        e.set_terminal(132, 50)
+        assert e.uart_receive() == bytes(5000) and e.uart_receive() == b""
+        e.uart_send(bytes(300))
+        e.run(100)
+        e.reset()
+        e.run(100)
 else:
     with NativeEngine(config, GuestMemory(1 << 16), component=DiskCopier(64), host=host, sanitize=True) as e:
         for sectors in (16, 32):
@@ -85,7 +97,7 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("device", ["--copier", "--disk", "--mac"])
+@pytest.mark.parametrize("device", ["--copier", "--disk", "--mac", "--uart"])
 def test_no_sanitizer_complains(device):
     runtime = subprocess.run(
         ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
