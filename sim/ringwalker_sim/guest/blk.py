@@ -18,10 +18,11 @@ from ringwalker.spec.blk import (
     BlkRequestType,
     BlkStatus,
 )
-from ringwalker.spec.ids import CLASS_CODES, DeviceType
+from ringwalker.spec.ids import DeviceType
 
 from ..memory import dtype_of
-from .bus import Matcher, VirtioDevice, VirtioDriver, virtio_ids
+from .bus import Matcher, VirtioDevice, VirtioDriver
+from .device_driver import device_driver
 from .errors import DeviceError, RequestError, RequestTimeout, VirtioError
 from .port import Port, Task
 from .virtqueue import Virtqueue
@@ -346,22 +347,4 @@ class BlkDevice:
 
 def blk_driver(port: Port, *, queues: int | None = None, ids: Sequence[Matcher] = ()) -> VirtioDriver:
     """The block driver, for a bus. ``queues`` bounds how many it uses; ``ids`` are further ids it serves."""
-
-    async def probe(device: VirtioDevice) -> int:
-        disk = BlkDevice(port, device, queues)
-        device.priv = disk
-        try:
-            await disk.open()
-        except VirtioError:
-            device.priv = None
-            await device.config.fail()
-            raise
-        return 0
-
-    async def remove(device: VirtioDevice) -> None:
-        disk: BlkDevice = device.priv
-        device.priv = None
-        await disk.close()
-
-    table = (*virtio_ids(DeviceType.BLK, CLASS_CODES[DeviceType.BLK]), *ids)
-    return VirtioDriver("virtio_blk", table, probe, remove)
+    return device_driver(DeviceType.BLK, lambda device: BlkDevice(port, device, queues), ids)

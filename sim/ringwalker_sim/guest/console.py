@@ -14,10 +14,11 @@ from ringwalker.spec.console import (
     CONSOLE_TRANSMIT_QUEUE,
     ConsoleFeature,
 )
-from ringwalker.spec.ids import CLASS_CODES, DeviceType
+from ringwalker.spec.ids import DeviceType
 
 from ..memory import Buffer
-from .bus import Matcher, VirtioDevice, VirtioDriver, virtio_ids
+from .bus import Matcher, VirtioDevice, VirtioDriver
+from .device_driver import device_driver
 from .errors import BindError, DeviceError, RequestError, RequestTimeout, VirtioError
 from .port import Port, Task
 from .virtqueue import Virtqueue
@@ -209,22 +210,4 @@ class ConsoleDevice:
 
 def console_driver(port: Port, *, ids: Sequence[Matcher] = ()) -> VirtioDriver:
     """The console driver, for a bus. ``ids`` are further ids it serves."""
-
-    async def probe(device: VirtioDevice) -> int:
-        console = ConsoleDevice(port, device)
-        device.priv = console
-        try:
-            await console.open()
-        except VirtioError:
-            device.priv = None
-            await device.config.fail()
-            raise
-        return 0
-
-    async def remove(device: VirtioDevice) -> None:
-        console: ConsoleDevice = device.priv
-        device.priv = None
-        await console.close()
-
-    table = (*virtio_ids(DeviceType.CONSOLE, CLASS_CODES[DeviceType.CONSOLE]), *ids)
-    return VirtioDriver("virtio_console", table, probe, remove)
+    return device_driver(DeviceType.CONSOLE, lambda device: ConsoleDevice(port, device), ids)

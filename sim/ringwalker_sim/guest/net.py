@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ringwalker.spec.ids import CLASS_CODES, DeviceType
+from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import (
     MAC_BYTES,
     NET_CONFIG,
@@ -22,7 +22,8 @@ from ringwalker.spec.net import (
 )
 
 from ..memory import Buffer, dtype_of
-from .bus import Matcher, VirtioDevice, VirtioDriver, virtio_ids
+from .bus import Matcher, VirtioDevice, VirtioDriver
+from .device_driver import device_driver
 from .errors import BindError, DeviceError, RequestError, RequestTimeout, VirtioError
 from .net_control import NetControl
 from .port import Port, Task
@@ -282,22 +283,4 @@ class NetDevice:
 
 def net_driver(port: Port, *, ids: Sequence[Matcher] = ()) -> VirtioDriver:
     """The network driver, for a bus. ``ids`` are further ids it serves."""
-
-    async def probe(device: VirtioDevice) -> int:
-        interface = NetDevice(port, device)
-        device.priv = interface
-        try:
-            await interface.open()
-        except VirtioError:
-            device.priv = None
-            await device.config.fail()
-            raise
-        return 0
-
-    async def remove(device: VirtioDevice) -> None:
-        interface: NetDevice = device.priv
-        device.priv = None
-        await interface.close()
-
-    table = (*virtio_ids(DeviceType.NET, CLASS_CODES[DeviceType.NET]), *ids)
-    return VirtioDriver("virtio_net", table, probe, remove)
+    return device_driver(DeviceType.NET, lambda device: NetDevice(port, device), ids)
