@@ -15,7 +15,7 @@ from .guest.blk import BlkDevice, blk_driver
 from .guest.bus import VirtioDevice, VirtioDeviceId
 from .guest.errors import BindError
 from .guest.interface import adapt
-from .guest.machine import Machine
+from .guest.machine import Machine, VirtioPciDriver
 from .guest.models.blk import BlkModel
 from .guest.pci import PciDevice, enumerate_pci
 from .guest.port import Port
@@ -193,11 +193,14 @@ async def _device(machine: Machine, job: Mapping[str, Any]) -> VirtioDevice:
     """The disk on the job's transport: the first PCI function, or a model of one."""
     transport = job.get("transport", "pci")
     if transport == "pci":
-        vendors = tuple(vendor for vendor, _device in job.get("ids", ()))
-        found = await machine.probe_pci(job.get("interrupt", "msix"), vendors)
+        found = await enumerate_pci(machine.port, assign=len(machine.port.mmio32) > 0)
         if not found:
-            raise BindError("no PCI function is a virtio device")
-        return found[0]
+            raise BindError("no PCI function answers")
+        vendors = tuple(vendor for vendor, _device in job.get("ids", ()))
+        driver, identity = VirtioPciDriver(machine.bus, job.get("interrupt", "msix"), vendors), found[0].id
+        if not driver.matches(found[0]):
+            raise BindError(f"no driver for {identity.vendor:04x}:{identity.device:04x}")
+        return await driver.probe(found[0])
     port: Any = machine.port
     model = BlkModel(port.schedule, port.disk.array, seed=job.get("seed", 1), **job.get("model", {}))
     if transport == "memory":

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,9 @@ from ringwalker_sim import cli
 from ringwalker_sim.cli_serve import _devices
 from ringwalker_sim.vfio_user.client import Client
 from ringwalker_sim.vfio_user.protocol import Region
+
+BUILD_SECONDS = 600.0
+"""What compiling a device may take on a busy machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +111,16 @@ def test_a_function_that_does_not_exist_is_named() -> None:
         _devices(parse("--device", "disk,image=a.img"))
 
 
+@contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive the block, however that ends."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     for _ in range(1200):
         if path.is_socket():
@@ -119,12 +134,11 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 def test_it_serves_until_it_is_told_to_end(number: int) -> None:
     command = [sys.executable, "-m", "ringwalker_sim.cli", "serve", "--stats-json", "stats.json"]
     devices = ["--device", "blk,image=a.img", "--device", "blk,image=b.img"]
-    with subprocess.Popen(
-        [*command, *devices, "--socket", "s"], stderr=subprocess.PIPE, text=True
-    ) as process:
+    with running([*command, *devices, "--socket", "s"]) as process:
         for name in ("s.0", "s.1"):
             wait_for(Path(name), process)
-            with Client(name) as client:
+            # The socket is there before the model is built.
+            with Client(name, timeout_s=BUILD_SECONDS) as client:
                 assert client.read(Region.CONFIG, 0, 4) == bytes.fromhex("f41a4210")
         busy = subprocess.run([*command, "--image", "a.img"], capture_output=True, text=True, check=False)
         assert busy.returncode == 2
