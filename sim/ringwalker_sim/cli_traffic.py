@@ -87,7 +87,9 @@ def add_net_parser(add: Any) -> None:
     frames.add_argument("--frames", metavar="N", type=positive, help=text)
     text = f"their lengths in bytes without check sequence (default {','.join(map(str, _SIZES))})"
     frames.add_argument("--sizes", metavar="N,...", type=_sizes, help=text)
-    frames.add_argument("--inter-guest", action="store_true", help="between two guests, both ways")
+    frames.add_argument(
+        "--inter-guest", action="store_true", help="between two guests, both ways; --waves are of the first"
+    )
     add_device_options(parser)
     text = "largest payload of a frame in bytes (default 1500)"
     parser.add_argument("--mtu", metavar="N", type=positive, help=text)

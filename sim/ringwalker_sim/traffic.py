@@ -18,6 +18,7 @@ from .guest.net import NetDevice
 from .guest.opening import OpenDevice
 from .guest.port import Port
 from .pcap import Frame
+from .workload import percentiles
 
 __all__ = ["Arrivals", "Traffic", "echo", "promiscuous", "random_frames", "send_frames", "summary"]
 
@@ -181,11 +182,6 @@ async def echo(console: ConsoleDevice, count: int, traffic: Traffic, tick: Calla
 
 def summary(traffic: Traffic, clock_mhz: int) -> dict[str, Any]:
     """The figures of a direction, as JSON can hold them; rates are at the device's clock."""
-    ordered = sorted(traffic.latencies)
-
-    def rank(percent: int) -> int:
-        return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else 0
-
     seconds = traffic.cycles / (clock_mhz * 1e6)
     return {
         "name": traffic.name,
@@ -197,5 +193,5 @@ def summary(traffic: Traffic, clock_mhz: int) -> dict[str, Any]:
         "cycles": traffic.cycles,
         "per_second": traffic.received / seconds if seconds else 0.0,
         "bits_per_second": 8 * traffic.bytes / seconds if seconds else 0.0,
-        "latency_cycles": {"p50": rank(50), "p99": rank(99), "max": ordered[-1] if ordered else 0},
+        "latency_cycles": percentiles(traffic.latencies),
     }

@@ -11,9 +11,10 @@ from ringwalker.config import DeviceConfig
 
 from .engines import Status, open_engine
 from .guest.machine import Machine
+from .guest.models.build import model_of
 from .guest.models.console import ConsoleModel
+from .guest.models.function import FunctionModel
 from .guest.models.interguest import InterGuestNet, connect_guests
-from .guest.models.net import NetModel
 from .guest.opening import OpenDevice, open_device
 from .guest.software_port import SecondGuest, SoftwarePort
 from .memory import GuestMemory
@@ -37,7 +38,8 @@ _CONSOLE_SLICE = 4096
 class Setup:
     """What a run is made of: ``interface`` and ``transport`` as :func:`~.guest.opening.open_device` has them.
 
-    ``host`` are parameters of the native host, ``waves`` an FST file (only with a device in hardware).
+    ``host`` are parameters of the native host, ``waves`` an FST file (only with a device in
+    hardware; of two guests that of the first).
     """
 
     config: DeviceConfig
@@ -62,7 +64,8 @@ class Setup:
 
 
 @contextmanager
-def _port(setup: Setup, status: Status | None, seed: int = 0) -> Iterator[Any]:
+def _port(setup: Setup, status: Status | None, number: int = 0) -> Iterator[Any]:
+    """Guest ``number``'s port."""
     memory = GuestMemory(_RAM_BYTES)
     if setup.transport != "pci":
         yield SoftwarePort(memory)
@@ -72,18 +75,11 @@ def _port(setup: Setup, status: Status | None, seed: int = 0) -> Iterator[Any]:
         setup.config,
         memory,
         host=setup.host,
-        waves=setup.waves,
-        seed=setup.seed + seed,
+        waves=None if number else setup.waves,
+        seed=setup.seed + number,
         status=status,
     ) as port:
         yield port
-
-
-def _net_model(setup: Setup, port: Any, mac: bytes, **options: Any) -> NetModel | None:
-    if setup.transport == "pci":
-        return None
-    config = setup.config
-    return NetModel(port.schedule, mac=mac, mtu=config.net.mtu, queue_size=config.queue_size, **options)
 
 
 async def _open(setup: Setup, machine: Machine, model: Any) -> OpenDevice:
@@ -141,7 +137,8 @@ def run_net(
     """
     with _port(setup, status) as port:
         machine = Machine(port)
-        model = _net_model(setup, port, setup.config.net.address, loopback=True)
+        hardware = setup.transport == "pci"
+        model = None if hardware else model_of(setup.config, port.schedule, loopback=True)
         traffic = Traffic("out and back", "frames")
         arrivals = Arrivals(port, frames, traffic, _counter("frames", len(frames), progress))
         if model is None:
@@ -246,17 +243,13 @@ def run_console(
     """
     with _port(setup, status) as port:
         config, shown = setup.config, bytearray()
-        model: ConsoleModel | None = None
+        model: FunctionModel | None = None
         if setup.transport == "pci":
             port.on_uart = shown.extend
             enter: Callable[[bytes], Any] = port.engine.uart_send
         else:
-            model = ConsoleModel(
-                port.schedule,
-                cols=config.console.cols,
-                rows=config.console.rows,
-                queue_size=config.queue_size,
-            )
+            model = model_of(config, port.schedule)
+            assert isinstance(model, ConsoleModel)
             model.on_bytes = shown.extend
             enter = model.type
         traffic = Traffic("echo", "bytes")

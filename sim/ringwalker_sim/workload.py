@@ -22,7 +22,7 @@ from .guest.port import Port
 from .phases import Phase, ReadAll, Synthetic, WorkloadError, WriteAll
 from .pump import Pump
 
-__all__ = ["WORKLOADS", "RunResult", "Workload", "WorkloadError", "run_job"]
+__all__ = ["WORKLOADS", "RunResult", "Workload", "WorkloadError", "percentiles", "run_job"]
 
 WORKLOADS = ("randread", "randwrite", "randrw", "seqread", "seqwrite")
 
@@ -79,8 +79,8 @@ class RunResult:
     phases: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _percentiles(latencies: list[int]) -> dict[str, int]:
-    """The smallest value that so many are not above."""
+def percentiles(latencies: list[int]) -> dict[str, int]:
+    """``p50``, ``p99`` and ``max`` of latencies: the smallest value that so many are not above."""
     if not latencies:
         return {"p50": 0, "p99": 0, "max": 0}
     ordered = sorted(latencies)
@@ -99,7 +99,7 @@ def _summary(name: str, pump: Pump, wall: float) -> dict[str, Any]:
         "errors": pump.errors,
         "cycles": pump.cycles,
         "bytes_per_cycle": pump.bytes / pump.cycles if pump.cycles else 0.0,
-        "latency_cycles": _percentiles(pump.latencies),
+        "latency_cycles": percentiles(pump.latencies),
         "wall_s": wall,
         "cycles_per_second": pump.cycles / wall if wall else 0.0,
     }
@@ -143,7 +143,7 @@ async def _run_phases(
         latencies += pump.latencies
     result.bytes_per_cycle = result.bytes / result.cycles if result.cycles else 0.0
     result.cycles_per_second = result.cycles / result.wall_s if result.wall_s else 0.0
-    result.latency_cycles = _percentiles(latencies)
+    result.latency_cycles = percentiles(latencies)
     result.tlps = port.tlps()
     return result
 

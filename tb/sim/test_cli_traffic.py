@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import rdpcap, wrpcap
 
+from ringwalker.config import DeviceConfig
 from ringwalker.spec.ids import CLASS_CODES, DeviceType
+from ringwalker_sim import traffic_run
 from ringwalker_sim.cli import main
+from ringwalker_sim.fst import read_fst_end
 
 CONFIG = 'function = "{}"\ndata_width = 64\nqueue_size = 64\n'
 """The device that other tests build too."""
@@ -102,6 +106,22 @@ def test_two_guests_exchange_frames(transport):
     assert [item["errors"] for item in directions] == [0, 0]
 
 
+def test_waves_of_two_guests_are_those_of_the_first(monkeypatch):
+    asked = []
+
+    @contextmanager
+    def engine(_name, _config, _memory, *, waves, **_others):
+        asked.append(waves)
+        yield None
+
+    monkeypatch.setattr(traffic_run, "open_engine", engine)
+    setup = traffic_run.Setup(DeviceConfig(function="net"), waves="run.fst")
+    for number in range(2):
+        with traffic_run._port(setup, None, number):
+            pass
+    assert asked == ["run.fst", None]
+
+
 @pytest.mark.parametrize("transport", ["pci", "memory", "pipe"])
 def test_a_console_echoes_a_file(transport):
     content = bytes(range(256)) * 9 + b"end"
@@ -119,9 +139,11 @@ def test_what_the_terminal_shows_is_alone_on_standard_output(capfdbinary):
 
 
 @pytest.mark.slow
-def test_waves_of_frames_have_a_layout():
-    options = ["--frames", "20", "--waves", "run.fst"]
+@pytest.mark.parametrize("guests", [[], ["--inter-guest"]])
+def test_waves_of_frames_have_a_layout(guests):
+    options = ["--frames", "20", "--waves", "run.fst", *guests]
     assert main(["run", "net", "--config", "net.toml", *options]) == 0
+    assert read_fst_end("run.fst") > 0
     assert Path("run.fst").stat().st_size > 1000
     assert 'function = "net"' in Path("run.toml").read_text()
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ringwalker.spec.common import DeviceStatus
-from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import CommonField
 from ringwalker.spec.registers import Register, RegisterTable
 
@@ -17,8 +16,8 @@ from .field_space import BytesSpace, Field, FieldSpace
 from .models.field_image import FieldImage
 from .models.ring_server import RingServer
 from .queue_registers import QueueRegisters
-from .split_queue import QueueControl, SplitVirtqueue
-from .transport_base import StatusOps
+from .split_queue import SplitVirtqueue
+from .transport_rings import RingTransport
 from .virtqueue import Virtqueue
 
 __all__ = ["MemoryTransport"]
@@ -43,7 +42,7 @@ class _ServerQueue(QueueRegisters):
         self._rings.doorbell(index)
 
 
-class MemoryTransport(StatusOps, QueueControl):
+class MemoryTransport(RingTransport):
     """Configuration operations and queues straight on the model behind ``rings``, known as ``identity``."""
 
     def __init__(self, rings: RingServer, identity: VirtioDeviceId):
@@ -169,42 +168,6 @@ class MemoryTransport(StatusOps, QueueControl):
         self._registers[index] = registers
         await self.resume(vq)
         return vq
-
-    async def del_vq(self, vq: Virtqueue) -> None:
-        """Forget a queue that was shut down, and free its rings."""
-        self.vqs.pop(vq.index, None)
-        if vq in self.device.vqs:
-            self.device.vqs.remove(vq)
-        vq.free()
-
-    async def retire_vq(self, vq: SplitVirtqueue) -> None:
-        """Make the device forget a queue that is in use, and free its rings."""
-        if self.holds(vq):
-            await self.quiesce(vq)
-            self._registers.pop(vq.index, None)
-        await self.del_vq(vq)
-
-    async def notify(self, vq: SplitVirtqueue) -> None:
-        """Ring the doorbell of a queue."""
-        await self._registers[vq.index].ring(vq.index)
-
-    def holds(self, vq: SplitVirtqueue) -> bool:
-        """Whether the device knows the queue."""
-        return vq.index in self._registers
-
-    def can_resume(self, vq: SplitVirtqueue) -> bool:
-        """Whether a queue reset was negotiated."""
-        return vq.index in self._registers and bool(self.features >> Feature.RING_RESET & 1)
-
-    async def quiesce(self, vq: SplitVirtqueue) -> bool:
-        """A queue reset where it was negotiated and the device is well, else a device reset."""
-        if vq.index not in self._registers:
-            return False
-        if not self.can_resume(vq) or self.model.needs_reset:
-            await self.reset()
-            return False
-        await self._registers[vq.index].write("reset", 1)
-        return True
 
     async def resume(self, vq: SplitVirtqueue) -> None:
         """Tell the device where the rings are, and enable the queue."""

@@ -6,7 +6,6 @@ Ref: virtio 1.4, 3.1 (initialization), 4.1.4 (structures), 4.1.5 (operation).
 from collections.abc import Awaitable, Callable
 
 from ringwalker.spec.common import COMMON, NO_VECTOR, CapabilityType, DeviceStatus
-from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import CommonField
 from ringwalker.spec.registers import Register, RegisterTable
 
@@ -18,8 +17,8 @@ from .pci_fields import find_fields
 from .pci_interrupts import PciInterrupts
 from .pci_structures import CommonQueue, VirtioStructures
 from .queue_registers import QueueRegisters
-from .split_queue import QueueControl, SplitVirtqueue
-from .transport_base import StatusOps
+from .split_queue import SplitVirtqueue
+from .transport_rings import RingTransport
 from .virtqueue import Virtqueue
 
 __all__ = ["VirtioPciTransport"]
@@ -29,7 +28,7 @@ _POLLS = 10_000
 _POLL_CYCLES = 64
 
 
-class VirtioPciTransport(StatusOps, QueueControl):
+class VirtioPciTransport(RingTransport):
     """Drives one PCI function with virtio capabilities; it is the ``config`` of its :class:`VirtioDevice`.
 
     ``interrupt`` is ``"msix"`` (vector 0 for configuration changes, one a queue as far as they reach) or
@@ -227,45 +226,11 @@ class VirtioPciTransport(StatusOps, QueueControl):
         self.structures.doorbell(vq.index, await registers.read("notify_off"))
         await registers.write("enable", 1)
 
-    async def del_vq(self, vq: Virtqueue) -> None:
-        """Forget a queue that was shut down, and free its rings."""
-        self.vqs.pop(vq.index, None)
-        if vq in self.device.vqs:
-            self.device.vqs.remove(vq)
-        vq.free()
-
-    async def retire_vq(self, vq: SplitVirtqueue) -> None:
-        """Make the device forget a queue that is in use, and free its rings."""
-        if self.holds(vq):
-            await self.quiesce(vq)
-            self._registers.pop(vq.index, None)
-        await self.del_vq(vq)
-
-    async def notify(self, vq: SplitVirtqueue) -> None:
-        """Ring the doorbell of a queue."""
-        await self._registers[vq.index].ring(vq.index)
-
-    def holds(self, vq: SplitVirtqueue) -> bool:
-        """Whether the device knows the queue."""
-        return vq.index in self._registers
-
-    def can_resume(self, vq: SplitVirtqueue) -> bool:
-        """Whether a queue reset was negotiated."""
-        return vq.index in self._registers and bool(self.features >> Feature.RING_RESET & 1)
-
-    async def quiesce(self, vq: SplitVirtqueue) -> bool:
-        """A queue reset where it was negotiated and the device is well, else a device reset."""
-        if vq.index not in self._registers:
-            return False
-        if not self.can_resume(vq) or await self.needs_reset():
-            await self.reset()
-            return False
+    async def _queue_reset_ends(self, vq: SplitVirtqueue) -> None:
         registers = self._registers[vq.index]
-        await registers.write("reset", 1)
         await self._poll(lambda: registers.read("reset"), f"queue {vq.index}")
         if await registers.read("enable"):
             raise DeviceError(f"queue {vq.index} is still enabled after its reset")
-        return True
 
     # --- the field list ------------------------------------------------------------------------------------
 
