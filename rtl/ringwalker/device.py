@@ -40,7 +40,7 @@ from .transport.router import RegisterArbiter, RegisterRouter
 
 __all__ = ["TRANSPORT_FEATURES", "VirtioPciDevice"]
 
-TRANSPORT_FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
+TRANSPORT_FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET | 1 << Feature.INDIRECT_DESC
 """Feature bits that every function is offered with."""
 
 
@@ -226,6 +226,7 @@ class VirtioPciDevice(wiring.Component):
             walker.halt_all.eq(sequencer.whole | needs_reset),
             walker.halt_queue.eq(common.queue_reset_index),
             walker.active.eq(function.active),
+            walker.features.eq(common.driver_features),
             walker.abort.eq(needs_reset | ~state.bus_master_enable),
             walker.msix_enable.eq(state.msix_enable),
             walker.max_payload.eq(state.max_payload),

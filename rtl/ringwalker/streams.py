@@ -136,11 +136,15 @@ class IndexSnapshot(data.Struct):
 
 
 class Head(data.Struct):
-    """A chain that the driver made available: the index of its first descriptor."""
+    """A chain that the driver made available: the index of its first descriptor.
+
+    ``first``: it is the first that its snapshot of the index covers; those that follow up to the next with
+    ``first`` are of the same queue and snapshot.
+    """
 
     queue: unsigned(QUEUE_BITS)
     head: unsigned(16)
-    error: unsigned(1)
+    first: unsigned(1)
 
 
 class Segment(data.Struct):

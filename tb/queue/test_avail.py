@@ -159,7 +159,7 @@ class RingBench:
     async def expect(self, heads):
         for queue, head in heads:
             got = await self.heads.receive()
-            assert (got["queue"], got["head"], got["error"]) == (queue, head, 0)
+            assert (got["queue"], got["head"]) == (queue, head)
 
     async def idle(self):
         await self.snapshots.drained()

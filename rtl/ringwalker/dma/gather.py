@@ -3,14 +3,13 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort, SegmentRead
 from ..streams import SEGMENT_BITS, Chain, byte_beat
-from .pack import BytePacker
-from .segments import Cutter, SegmentWalker
+from .runs import RunReader
+from .segments import SegmentWalker
 
 __all__ = ["Gather"]
 
@@ -64,46 +63,23 @@ class Gather(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        size = self.data_width // 8
         m.submodules.walker = walker = SegmentWalker()
-        m.submodules.cutter = cutter = Cutter()
-        m.submodules.packer = packer = BytePacker(self.data_width)
-        # What to take out of each response: from byte ``start`` of its first beat to before byte
-        # ``stop`` of its last.
-        place = data.StructLayout({"start": 2, "stop": range(size + 1), "last": 1})
-        m.submodules.places = places = StreamFifo(place, self.reads)
+        m.submodules.runs = runs = RunReader(self.data_width, self.reads)
         wiring.connect(m, walker.segments, wiring.flipped(self.segments))
         wiring.connect(m, walker.frees, wiring.flipped(self.frees))
-        wiring.connect(m, walker.o, cutter.i)
-        wiring.connect(m, packer.o, wiring.flipped(self.readable))
+        wiring.connect(m, walker.o, runs.runs)
+        wiring.connect(m, runs.read, wiring.flipped(self.read))
+        wiring.connect(m, runs.o, wiring.flipped(self.readable))
         limit = Signal(13, init=min(_SMALLEST_LIMIT, self.slot_bytes))
         m.d.sync += limit.eq(
             Mux(self.max_read_request < self.slot_bytes, self.max_read_request, self.slot_bytes)
         )
-        piece, request, beat = cutter.o.p, self.read.requests, self.read.data
-        empty = piece.length == 0
         m.d.comb += [
             walker.lists.p.first.eq(self.chains.p.first_readable),
             walker.lists.p.count.eq(self.chains.p.readable_segments),
             walker.lists.valid.eq(self.chains.valid),
             self.chains.ready.eq(walker.lists.ready),
-            cutter.limit.eq(limit),
-            request.p.address.eq(piece.address),
-            request.p.length.eq(piece.length),
-            request.valid.eq(cutter.o.valid & ~empty & places.i.ready),
-            places.i.p.start.eq(piece.address[:2]),
-            places.i.p.stop.eq((piece.address[:2] + piece.length - 1)[: (size - 1).bit_length()] + 1),
-            places.i.p.last.eq(piece.last),
-            places.i.valid.eq(cutter.o.valid & ~empty & request.ready),
-            cutter.o.ready.eq(empty | (request.ready & places.i.ready)),
-            packer.i.p.data.eq(beat.p.data),
-            packer.i.p.start.eq(Mux(beat.p.first, places.o.p.start, 0)),
-            packer.i.p.count.eq(Mux(beat.p.last, places.o.p.stop, size) - packer.i.p.start),
-            packer.i.p.last.eq(beat.p.last & places.o.p.last),
-            packer.i.p.error.eq(beat.p.error),
-            packer.i.valid.eq(beat.valid & places.o.valid),
-            beat.ready.eq(packer.i.ready & places.o.valid),
-            places.o.ready.eq(beat.valid & beat.p.last & packer.i.ready),
-            self.idle.eq(walker.idle & cutter.idle & places.idle & packer.idle),
+            runs.limit.eq(limit),
+            self.idle.eq(walker.idle & runs.idle),
         ]
         return m

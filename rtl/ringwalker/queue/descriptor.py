@@ -1,7 +1,6 @@
 """Descriptor chains, walked several at a time.
 
-Ref: virtio 1.4, 2.7.5 (The Virtqueue Descriptor Table), 2.7.5.3.1 (requirements on chains), 2.7.4.2
-(readable before writable).
+Ref: virtio 1.4, 2.7.5 (The Virtqueue Descriptor Table), 2.7.5.3 (Indirect Descriptors).
 """
 
 from typing import Any
@@ -13,112 +12,21 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort, QueueRead
-from ..spec.ring import DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
-from ..streams import SEGMENT_BITS, Chain, Head
+from ..spec.ring import DESC_F_NEXT
+from ..streams import QUEUE_BITS, SEGMENT_BITS, Chain, Head
 from .segments import SegmentLink, SegmentList, SegmentWrite
-from .source import SLOT_BITS, DescriptorResponse, DescriptorSource
+from .source import SLOT_BITS, DescriptorSource, line_of
+from .step import ChainProgress, DescriptorStep, DescriptorTable
 
-__all__ = ["ChainProgress", "DescriptorFetch", "DescriptorStep"]
+__all__ = ["DescriptorFetch"]
 
+_PROGRESS: Any = data.Layout.cast(ChainProgress)
+_TOTALS = tuple(key for key, _field in _PROGRESS if key != "tail")
 
-_TOTALS = (
-    "readable",
-    "writable",
-    "readable_segments",
-    "writable_segments",
-    "first_readable",
-    "first_writable",
-)
+_OWNER = data.StructLayout({"queue": QUEUE_BITS, "head": 16, "limit": 16})
+"""Whose chain it is, and how many buffers it may have."""
 
-
-class ChainProgress(data.Struct):
-    """What is known of a chain so far, named as in :class:`Chain`. ``tail`` is its last segment."""
-
-    readable: unsigned(32)
-    writable: unsigned(32)
-    readable_segments: unsigned(SEGMENT_BITS)
-    writable_segments: unsigned(SEGMENT_BITS)
-    first_readable: unsigned(SEGMENT_BITS)
-    first_writable: unsigned(SEGMENT_BITS)
-    tail: unsigned(SEGMENT_BITS)
-
-
-class DescriptorStep(wiring.Component):
-    """What one descriptor does to its chain: checks and sums. Combinational.
-
-    Members: ``response``, the descriptor; ``before`` and ``after``, the chain; ``segment``, where the
-    descriptor is to be stored; ``writable``: it is device-writable; ``joins``: it is not the first of its
-    kind, so ``before.tail`` must be linked to it; ``follow``: the chain goes on; ``bad``: the chain is
-    malformed or the read failed, and ``after`` is ``before``.
-
-    Bad are: a read that failed, an indirect descriptor (the feature is not offered), ``next`` beyond the
-    table, more descriptors than the table has (which a loop always comes to), a readable descriptor
-    after a writable one, and totals of 2^32 bytes and more. A descriptor of length 0 is as good as any other.
-    """
-
-    response: Any
-    before: Any
-    segment: Any
-    after: Any
-    writable: Any
-    joins: Any
-    follow: Any
-    bad: Any
-
-    def __init__(self):
-        super().__init__(
-            {
-                "response": In(DescriptorResponse),
-                "before": In(ChainProgress),
-                "segment": In(SEGMENT_BITS),
-                "after": Out(ChainProgress),
-                "writable": Out(1),
-                "joins": Out(1),
-                "follow": Out(1),
-                "bad": Out(1),
-            }
-        )
-
-    def elaborate(self, platform):
-        m: Any = Module()
-        descriptor, before, after = self.response.descriptor, self.before, self.after
-        flags = descriptor.flags
-        total = Signal(33)
-        walked = Signal(SEGMENT_BITS + 1)
-        following = (flags & DESC_F_NEXT) != 0
-        m.d.comb += [
-            self.writable.eq((flags & DESC_F_WRITE) != 0),
-            total.eq(Mux(self.writable, before.writable, before.readable) + descriptor.len),
-            walked.eq(before.readable_segments + before.writable_segments + 1),
-            self.bad.eq(
-                self.response.error
-                | ((flags & DESC_F_INDIRECT) != 0)
-                | (following & (descriptor.next >= self.response.size))
-                | (following & (walked >= self.response.size))
-                | (~self.writable & (before.writable_segments != 0))
-                | total[32]
-            ),
-            self.follow.eq(following & ~self.bad),
-            self.joins.eq(
-                Mux(self.writable, before.writable_segments != 0, before.readable_segments != 0) & ~self.bad
-            ),
-            after.eq(before),
-        ]
-        with m.If(~self.bad):
-            m.d.comb += after.tail.eq(self.segment)
-            with m.If(self.writable):
-                m.d.comb += [
-                    after.writable.eq(total),
-                    after.writable_segments.eq(before.writable_segments + 1),
-                    after.first_writable.eq(Mux(self.joins, before.first_writable, self.segment)),
-                ]
-            with m.Else():
-                m.d.comb += [
-                    after.readable.eq(total),
-                    after.readable_segments.eq(before.readable_segments + 1),
-                    after.first_readable.eq(Mux(self.joins, before.first_readable, self.segment)),
-                ]
-        return m
+_WANTED = data.StructLayout({"slot": SLOT_BITS, "index": 16, "group": 1})
 
 
 class DescriptorFetch(wiring.Component):
@@ -126,32 +34,40 @@ class DescriptorFetch(wiring.Component):
 
     Parameters: ``data_width`` in bits; ``queue_size``, the most descriptors that a chain can have;
     ``chains`` (a power of two), how many are walked at once; ``segments``, the depth of the segment store, at
-    least ``queue_size``. Below about twice that, chains wait for each other's segments.
+    least ``queue_size``; ``reads``, how many reads of descriptors are under way at most.
 
     Members:
 
     - ``heads``, the chains to walk; each head must be below the size of its queue. ``chains``, the result.
-    - ``table``: the queue table; ``read``: reads of descriptors.
+    - ``table``: the queue table; ``read``: reads of descriptors, of at most ``max_read_request`` bytes.
+    - ``indirect``: indirect tables were negotiated.
     - ``allocate``, ``write``, ``link``, ``drops``, ``available``: to the segment store.
-    - ``fail``: a pulse for each chain that is bad (see :class:`DescriptorStep`). It is dropped, and
-      its segments go back to the store. All else goes on.
+    - ``fail``: a pulse for each chain that is bad (see :class:`~ringwalker.queue.step.DescriptorStep`). It is
+      dropped, and its segments go back to the store. All else goes on.
     - ``idle``: no chain is under way.
 
-    A head is a read request three cycles after it was taken. A chain comes out three cycles after the last
-    beat of its last descriptor. One head and one descriptor are taken a cycle (at 64 bits, one descriptor
-    every two cycles).
+    A head is a read request six cycles after it was taken. A chain comes out eight cycles after the last beat
+    of its last descriptor. One chain of one descriptor is taken in hand a cycle, or one every two cycles
+    that shares its line with no other; a further descriptor in the same line takes two cycles.
 
-    A read is requested only when a segment is set aside for its descriptor, so what comes back never
-    waits for room. All chains but the oldest may set aside a segment only while more than ``queue_size``
-    are free; the oldest may as long as there is one. So there is no deadlock: suppose that the oldest
-    finds none, and that all chains that were passed on have given back theirs. When another chain last
-    took one, ``queue_size`` were left; since then only oldest chains took any, and those of them that are
-    finished have given theirs back. So the oldest has taken ``queue_size``, and needs no more.
+    A line of descriptors that was read serves the chains for which it was asked for, and is then forgotten.
+    Those are the chain whose descriptor it is, as far as it goes on in the line, and, for the line of a
+    head, those that follow it directly, have their head in the same line, and were made available by the same
+    index. That index was read before any of these heads came, so no descriptor is older than it.
+
+    A descriptor takes a segment when it is looked at. All chains but the oldest may take one only while more
+    than ``queue_size`` are free; otherwise the chain is put back, and its descriptor is read again later.
+    The oldest may as long as there is one. So there is no deadlock: suppose that the oldest finds none,
+    and that all chains that were passed on have given back theirs. When another chain last took one,
+    ``queue_size`` were left; since then only oldest chains took any, and those of them that are finished have
+    given theirs back. So the oldest has taken ``queue_size``, and needs no more.
     """
 
     heads: Any
     table: Any
     read: Any
+    max_read_request: Any
+    indirect: Any
     allocate: Any
     write: Any
     link: Any
@@ -161,7 +77,7 @@ class DescriptorFetch(wiring.Component):
     fail: Any
     idle: Any
 
-    def __init__(self, data_width: int, queue_size: int, chains: int, segments: int):
+    def __init__(self, data_width: int, queue_size: int, chains: int, segments: int, reads: int = 16):
         if chains not in (1 << n for n in range(SLOT_BITS + 1)):
             raise ValueError(f"chains is {chains!r}; it must be a power of two from 1 to {1 << SLOT_BITS}")
         if segments < max(queue_size, 2):
@@ -169,11 +85,14 @@ class DescriptorFetch(wiring.Component):
         self._width = data_width
         self._queue_size = queue_size
         self._slots = chains
+        self._reads = reads
         super().__init__(
             {
                 "heads": In(stream.Signature(Head)),  # pyright: ignore[reportArgumentType]
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
+                "max_read_request": In(13),
+                "indirect": In(1),
                 "allocate": In(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
                 "write": Out(SegmentWrite()),
                 "link": Out(SegmentLink()),
@@ -184,14 +103,20 @@ class DescriptorFetch(wiring.Component):
                 "idle": Out(1, init=1),
             }
         )
-        # A chain has a slot from head to result; slots are given and taken back in a circle.
-        bits = max(1, (chains - 1).bit_length())
-        self._newest = Signal(bits)
-        self._oldest = Signal(bits)
+        # Chains stand in slots, from the oldest to before the newest. Nothing is known of a fresh one yet; a
+        # joined one is served by the line of the slot before; a nested one is in an indirect table.
+        slots = max(chains, 2)
+        self._oldest, self._newest = Signal(range(slots)), Signal(range(slots))
         self._taken = Signal(range(chains + 1))
-        self._fresh: Any = Signal(1 << bits)
-        self._done: Any = Signal(1 << bits)
-        self._failed: Any = Signal(1 << bits)
+        # A bit for each slot.
+        self._fresh: Any = Signal(slots)
+        self._done: Any = Signal(slots)
+        self._failed: Any = Signal(slots)
+        self._joined: Any = Signal(slots)
+        self._nested: Any = Signal(slots)
+        # What is being checked.
+        self._step_slot, self._step_index = Signal.like(self._oldest), Signal(16)
+        self._descends = Signal()
 
     def _next_slot(self, slot):
         return Mux(slot == self._slots - 1, 0, slot + 1)
@@ -199,115 +124,212 @@ class DescriptorFetch(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         depth = len(self._done)
-        heads: Any = Memory(shape=Head, depth=depth, init=[])
+        owners: Any = Memory(shape=_OWNER, depth=depth, init=[])
+        tables: Any = Memory(shape=DescriptorTable, depth=depth, init=[])
         progress: Any = Memory(shape=ChainProgress, depth=depth, init=[])
-        m.submodules.heads, m.submodules.progress = heads, progress
-        m.submodules.source = source = DescriptorSource(self._width, self._slots)
-        connect(m, source.table, flipped(self.table))
+        m.submodules.owners, m.submodules.tables, m.submodules.progress = owners, tables, progress
+        m.submodules.source = source = DescriptorSource(self._width, self._reads)
+        m.submodules.step = step = DescriptorStep()
         connect(m, source.read, flipped(self.read))
+        m.d.comb += [
+            source.max_read_request.eq(self.max_read_request),
+            step.indirect.eq(self.indirect),
+        ]
         # The next descriptor that each chain needs; a chain is in here at most once. One place more lets
         # the front go to the back when all are in here.
-        wanted = data.StructLayout({"slot": SLOT_BITS, "index": 16})
-        m.submodules.wanted = want = StreamFifo(wanted, self._slots + 1)
-        follow, accept, release = Signal(), Signal(), Signal()
-        follow_slot, follow_index = Signal(SLOT_BITS), Signal(16)
-        claim, claimed = Signal(), Signal()
-
-        self._check(m, source, progress, follow, follow_slot, follow_index, claimed)
-        self._emit(m, heads, progress, release)
-
-        # Requests: the front of the queue gets a segment set aside, or goes to the back of it.
-        reserved = Signal(range(self._slots + 1))
-        front = want.o.payload
-        of_front = heads.read_port(domain="comb")
-        is_oldest = front.slot == self._oldest
-        has_room = self.available > reserved + Mux(is_oldest, 0, self._queue_size)
-        rotate = want.o.valid & ~has_room & ~follow
+        m.submodules.wanted = wanted = StreamFifo(_WANTED, self._slots + 1)
+        again: Any = Signal(_WANTED)
+        pushes, release = Signal(), Signal()
+        self._take(m, source, step, owners, tables, progress, pushes, again)
+        self._emit(m, owners, progress, release)
+        rotates = self._request(m, source, tables, wanted, pushes)
+        looked, head, accept, joins = self._accept(m, source, wanted, pushes | rotates)
+        front, row = wanted.o.payload, self.table.row
+        new, new_table = owners.write_port(), self._table_writer(m, tables, step, accept)
+        with m.If(pushes):
+            m.d.comb += wanted.i.payload.eq(again)
+        with m.Elif(rotates):
+            m.d.comb += wanted.i.payload.eq(front)
+        with m.Else():
+            m.d.comb += [
+                wanted.i.payload.slot.eq(self._newest),
+                wanted.i.payload.index.eq(head.head),
+                wanted.i.payload.group.eq(1),
+            ]
         m.d.comb += [
-            of_front.addr.eq(front.slot),
-            source.requests.valid.eq(want.o.valid & has_room),
-            source.requests.payload.slot.eq(front.slot),
-            source.requests.payload.queue.eq(of_front.data.queue),
-            source.requests.payload.index.eq(front.index),
-            claim.eq(source.requests.valid & source.requests.ready),
-            want.o.ready.eq(claim | rotate),
-        ]
-        m.d.sync += reserved.eq(reserved + claim - claimed)
-
-        new = heads.write_port()
-        m.d.comb += [
+            wanted.i.valid.eq(pushes | rotates | (accept & ~joins)),
             new.addr.eq(self._newest),
-            new.data.eq(self.heads.payload),
+            new.data.queue.eq(head.queue),
+            new.data.head.eq(head.head),
+            new.data.limit.eq(row.size),
             new.en.eq(accept),
-            self.heads.ready.eq((self._taken != self._slots) & ~follow & ~rotate),
-            accept.eq(self.heads.valid & self.heads.ready),
-            want.i.valid.eq(follow | rotate | accept),
-            want.i.payload.slot.eq(Mux(follow, follow_slot, Mux(rotate, front.slot, self._newest))),
-            want.i.payload.index.eq(
-                Mux(follow, follow_index, Mux(rotate, front.index, self.heads.payload.head))
-            ),
-            self.idle.eq((self._taken == 0) & ~self.chains.valid),
+            new_table.address.eq(row.desc),
+            new_table.size.eq(row.size),
+            self.idle.eq((self._taken == 0) & ~looked & ~self.chains.valid),
         ]
         m.d.sync += self._taken.eq(self._taken + accept - release)
+        return m
+
+    def _accept(self, m: Any, source, wanted, busy) -> tuple[Signal, Any, Signal, Signal]:
+        """A head: one cycle to look up its queue, one to give it a slot."""
+        looked, accept, joins = Signal(), Signal(), Signal()
+        head: Any = Signal(Head)
+        # The line of the last head that did not join another, until it is in hand.
+        shared, leader, line = Signal(), Signal(SLOT_BITS), Signal(16)
+        shown = source.ranges.payload
+        arrives = source.ranges.valid & shown.group & (shown.slot == leader)
+        head_line = line_of(self.table.row.desc, head.head)[:16]
+        m.d.comb += [
+            self.heads.ready.eq(~looked | accept),
+            self.table.en.eq(self.heads.valid & self.heads.ready),
+            self.table.index.eq(self.heads.payload.queue),
+            joins.eq(shared & ~arrives & ~head.first & (head_line == line)),
+            accept.eq(looked & (self._taken != self._slots) & ~busy),
+        ]
+        with m.If(self.heads.ready):
+            m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
+        with m.If(arrives):
+            m.d.sync += shared.eq(0)
         with m.If(accept):
             m.d.sync += [
                 self._newest.eq(self._next_slot(self._newest)),
                 self._fresh.bit_select(self._newest, 1).eq(1),
                 self._done.bit_select(self._newest, 1).eq(0),
                 self._failed.bit_select(self._newest, 1).eq(0),
+                self._nested.bit_select(self._newest, 1).eq(0),
+                self._joined.bit_select(self._newest, 1).eq(joins),
             ]
-        return m
+            with m.If(~joins):
+                m.d.sync += [shared.eq(1), leader.eq(self._newest), line.eq(head_line)]
+        return looked, head, accept, joins
 
-    def _check(self, m: Any, source, progress, follow, follow_slot, follow_index, claimed) -> None:
-        """A descriptor that came back: one cycle to find its chain, one to check and to store it."""
-        m.submodules.step = step = DescriptorStep()
-        busy, finish = Signal(), Signal()
-        found, store = progress.read_port(domain="comb"), progress.write_port()
-        response = source.responses.payload
-        fresh = self._fresh.bit_select(response.slot[: len(self._newest)], 1)
+    def _request(self, m: Any, source, tables, wanted, pushes) -> Any:
+        """The front of the queue is asked for if there is room, or else goes to the back of it."""
+        front, request = wanted.o.payload, source.requests.payload
+        table = tables.read_port(domain="comb")
+        has_room = (front.slot == self._oldest) | (self.available > self._queue_size)
+        rotates = wanted.o.valid & ~has_room & ~pushes
         m.d.comb += [
-            found.addr.eq(response.slot),
-            source.responses.ready.eq(~busy | finish),
+            table.addr.eq(front.slot),
+            source.requests.valid.eq(wanted.o.valid & has_room),
+            request.slot.eq(front.slot),
+            request.group.eq(front.group),
+            request.nested.eq(self._nested.bit_select(front.slot[: len(self._newest)], 1)),
+            request.index.eq(front.index),
+            request.table.eq(table.data),
+            wanted.o.ready.eq((has_room & source.requests.ready) | rotates),
         ]
-        with m.If(source.responses.ready):
-            m.d.sync += [
-                busy.eq(source.responses.valid),
-                step.response.eq(response),
-                step.before.eq(Mux(fresh, 0, found.data.as_value())),
-            ]
-        slot = step.response.slot[: len(self._newest)]
-        descriptor = step.response.descriptor
+        return rotates
+
+    def _table_writer(self, m: Any, tables, step, accept) -> Any:
+        """Where a chain is: at first in its queue's table, which goes into the result, then in ``step``'s."""
+        write = tables.write_port()
+        first: Any = Signal(DescriptorTable)
         m.d.comb += [
+            write.addr.eq(Mux(accept, self._newest, self._step_slot)),
+            write.data.eq(Mux(accept, first.as_value(), step.table.as_value())),
+            write.en.eq(accept | self._descends),
+        ]
+        return first
+
+    def _take(self, m: Any, source, step, owners, tables, progress, pushes, again) -> None:
+        """The range in hand: each chain that it is for takes its descriptors, one after the other.
+
+        Two stages: a descriptor is found, and then checked and stored. While a descriptor with NEXT is
+        being checked its chain is not known to leave the range, so the next one has to wait.
+        """
+        shown = source.ranges.payload
+        bits = len(self._newest)
+        active, waiting, busy, finish = Signal(), Signal(), Signal(), Signal()
+        member: Any = Signal(bits)
+        index: Any = Signal(16)
+        after: Any = Signal(bits)
+        found, following = progress.read_port(domain="comb"), owners.read_port(domain="comb")
+        mine, table = owners.read_port(domain="comb"), tables.read_port(domain="comb")
+        look, leaves, stays, more, next_index = Signal(), Signal(), Signal(), Signal(), Signal(16)
+        goes_on = (source.descriptor.flags & DESC_F_NEXT) != 0
+        m.d.comb += [
+            after.eq(self._next_slot(member)),
+            following.addr.eq(after),
+            found.addr.eq(member),
+            mine.addr.eq(member),
+            table.addr.eq(member),
+            source.position.eq(index - shown.first),
+            look.eq(active & ~waiting & (~busy | finish)),
+            leaves.eq((look & (~goes_on | shown.error)) | (waiting & finish & ~stays)),
+            more.eq(shown.group & (after != self._newest) & self._joined.bit_select(after, 1)),
+            source.ranges.ready.eq(leaves & ~more),
+        ]
+        with m.If(~active & source.ranges.valid):
+            m.d.sync += [active.eq(1), member.eq(shown.slot), index.eq(shown.index)]
+        with m.If(leaves):
+            m.d.sync += [active.eq(more), member.eq(after), index.eq(following.data.head), waiting.eq(0)]
+        with m.Elif(look):
+            m.d.sync += waiting.eq(1)
+        with m.Elif(waiting & finish):
+            m.d.sync += [waiting.eq(0), index.eq(next_index)]
+        with m.If(look):
+            m.d.sync += [
+                busy.eq(1),
+                self._step_slot.eq(member),
+                self._step_index.eq(index),
+                step.found.descriptor.eq(source.descriptor),
+                step.found.error.eq(shown.error),
+                step.found.size.eq(table.data.size),
+                step.found.nested.eq(self._nested.bit_select(member, 1)),
+                step.found.limit.eq(mine.data.limit),
+                step.before.eq(Mux(self._fresh.bit_select(member, 1), 0, found.data.as_value())),
+            ]
+        with m.Elif(finish):
+            m.d.sync += busy.eq(0)
+        in_range = (next_index >= shown.first) & (next_index - shown.first < shown.count)
+        put_back = self._check(m, step, progress, busy, finish)
+        m.d.comb += [
+            next_index.eq(step.found.descriptor.next),
+            stays.eq(waiting & step.follow & ~put_back & in_range),
+            pushes.eq(finish & (put_back | self._descends | (step.follow & ~stays))),
+            again.slot.eq(self._step_slot),
+            again.index.eq(Mux(put_back, self._step_index, Mux(step.descends, 0, next_index))),
+        ]
+
+    def _check(self, m: Any, step, progress, busy, finish) -> Signal:
+        """Store a descriptor and what became of its chain; gives whether it was put back for want of room."""
+        slot, descriptor = self._step_slot, step.found.descriptor
+        store = progress.write_port()
+        put_back, stored = Signal(), Signal()
+        m.d.comb += [
+            put_back.eq(step.stores & (slot != self._oldest) & (self.available <= self._queue_size)),
             step.segment.eq(self.allocate.payload),
-            finish.eq(busy & (step.bad | self.allocate.valid)),
-            claimed.eq(finish),
-            self.allocate.ready.eq(busy & ~step.bad),
-            self.write.en.eq(finish & ~step.bad),
+            finish.eq(busy & (put_back | ~step.stores | self.allocate.valid)),
+            stored.eq(finish & step.stores & ~put_back),
+            self.allocate.ready.eq(busy & step.stores & ~put_back),
+            self.write.en.eq(stored),
             self.write.index.eq(step.segment),
             self.write.address.eq(descriptor.addr),
             self.write.length.eq(descriptor.len),
-            self.link.en.eq(finish & step.joins),
+            self.link.en.eq(stored & step.joins),
             self.link.index.eq(step.before.tail),
             self.link.next.eq(step.segment),
             store.addr.eq(slot),
             store.data.eq(step.after),
-            store.en.eq(finish),
-            follow.eq(finish & step.follow),
-            follow_slot.eq(slot),
-            follow_index.eq(descriptor.next),
+            store.en.eq(finish & ~put_back),
+            self._descends.eq(finish & step.descends),
         ]
         m.d.sync += self.fail.eq(finish & step.bad)
-        with m.If(finish):
+        with m.If(finish & ~put_back):
             m.d.sync += [
                 self._fresh.bit_select(slot, 1).eq(0),
-                self._done.bit_select(slot, 1).eq(~step.follow),
+                self._done.bit_select(slot, 1).eq(~step.follow & ~step.descends),
                 self._failed.bit_select(slot, 1).eq(step.bad),
             ]
+        with m.If(self._descends):
+            m.d.sync += self._nested.bit_select(slot, 1).eq(1)
+        return put_back
 
-    def _emit(self, m: Any, heads, progress, release) -> None:
+    def _emit(self, m: Any, owners, progress, release) -> None:
         """The oldest chain, once it is done: passed on, or its two lists dropped."""
         oldest = self._oldest
-        head, totals = heads.read_port(domain="comb"), progress.read_port(domain="comb")
+        head, totals = owners.read_port(domain="comb"), progress.read_port(domain="comb")
         drop_writable = Signal()
         done = (self._taken != 0) & self._done.bit_select(oldest, 1)
         failed = self._failed.bit_select(oldest, 1)

@@ -25,12 +25,14 @@ _ENTRY_BITS = 8 * AVAIL_ENTRY_BYTES
 
 
 class EntryRead(data.Struct):
-    """A read of ring entries under way; ``odd``: the first of them is in the upper half of its dword."""
+    """A read of ring entries under way; ``odd``: the first of them is in the upper half of its dword;
+    ``first``: it is the first of its snapshot."""
 
     queue: unsigned(QUEUE_BITS)
     size: unsigned(16)
     entries: unsigned(6)
     odd: unsigned(1)
+    first: unsigned(1)
 
 
 class EntryReader(wiring.Component):
@@ -81,7 +83,7 @@ class EntryReader(wiring.Component):
         snapshot: Any = Signal(IndexSnapshot)
         base = Signal(64)
         slot, size, remaining = Signal(16), Signal(16), Signal(16)
-        new = Signal(16)
+        new, first = Signal(16), Signal()
         row = self.table.row
         m.d.comb += [
             new.eq(snapshot.idx - look.data),
@@ -106,6 +108,7 @@ class EntryReader(wiring.Component):
             entry.size.eq(size),
             entry.entries.eq(entries),
             entry.odd.eq(request.address[1]),
+            entry.first.eq(first),
         ]
         with m.FSM(init="SNAPSHOT") as fsm:
             with m.State("SNAPSHOT"):
@@ -119,6 +122,7 @@ class EntryReader(wiring.Component):
                     size.eq(row.size),
                     slot.eq(look.data & (row.size - 1)),
                     remaining.eq(new),
+                    first.eq(1),
                 ]
                 m.next = "SNAPSHOT"
                 with m.If(snapshot.error):
@@ -144,6 +148,7 @@ class EntryReader(wiring.Component):
                     m.d.sync += [
                         slot.eq((slot + entries) & (size - 1)),
                         remaining.eq(remaining - entries),
+                        first.eq(0),
                     ]
                     m.next = "LINE"
                     with m.If(remaining == entries):
@@ -180,7 +185,7 @@ class HeadUnpacker(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        inside = Signal()
+        inside, begins, new = Signal(), Signal(), Signal()
         lane, lane_next = Signal(range(self._lanes)), Signal(range(self._lanes))
         left, left_next = Signal(6), Signal(6)
         context, beat = self.entries.payload, self.data.payload
@@ -188,6 +193,8 @@ class HeadUnpacker(wiring.Component):
         m.d.comb += [
             lane_next.eq(Mux(inside, lane, context.odd)),
             left_next.eq(Mux(inside, left, context.entries)),
+            # A first entry that is dropped leaves the mark to the next.
+            new.eq(begins | (~inside & context.first)),
             self.idle.eq(~self.heads.valid),
         ]
         m.d.sync += self.fail.eq(0)
@@ -196,7 +203,7 @@ class HeadUnpacker(wiring.Component):
         with m.If(self.entries.valid & self.data.valid & (~self.heads.valid | self.heads.ready)):
             with m.If(beat.error):
                 m.d.comb += [self.data.ready.eq(1), self.entries.ready.eq(beat.last)]
-                m.d.sync += [self.fail.eq(1), inside.eq(0)]
+                m.d.sync += [self.fail.eq(1), inside.eq(0), begins.eq(new)]
             with m.Else():
                 m.d.comb += [
                     self.entries.ready.eq(left_next == 1),
@@ -208,6 +215,8 @@ class HeadUnpacker(wiring.Component):
                     left.eq(left_next - 1),
                     self.heads.payload.queue.eq(context.queue),
                     self.heads.payload.head.eq(value),
+                    self.heads.payload.first.eq(new),
+                    begins.eq(new & (value >= context.size)),
                     self.heads.valid.eq(value < context.size),
                     self.fail.eq(value >= context.size),
                 ]

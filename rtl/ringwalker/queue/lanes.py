@@ -23,7 +23,7 @@ STILL_CYCLES = 64
 more than any stage of a walker works by itself."""
 
 _VECTOR = data.StructLayout({"vector": 16, "first": 1, "last": 1})
-_SHARED_INPUTS = ("abort", "msix_enable", "extended_tags", "max_payload", "max_read_request")
+_SHARED_INPUTS = ("abort", "features", "msix_enable", "extended_tags", "max_payload", "max_read_request")
 _PULSES = ("fail", "unsupported", "aborted")
 
 
@@ -66,7 +66,7 @@ class Lanes(wiring.Component):
         self._lanes = [tuple(lane) for lane in lanes]
         self.table_reads = RingWalker.TABLE_READS * len(lanes)
         width = config.data_width
-        sizes = {"max_payload": 13, "max_read_request": 13}
+        sizes = {"features": 64, "max_payload": 13, "max_read_request": 13}
         super().__init__(
             {
                 "doorbells": In(stream_of(Doorbell)),

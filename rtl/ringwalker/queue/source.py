@@ -1,110 +1,185 @@
-"""Where descriptors come from: today one read each."""
+"""Where descriptors come from: whole cache lines of a table, held until every chain took its own."""
 
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import StreamFifo
-from ..interfaces import DmaReadPort, QueueRead
+from ..dma.runs import RunReader
+from ..interfaces import DmaReadPort
 from ..spec.ring import DESC_BYTES, Descriptor
-from ..streams import QUEUE_BITS
+from ..streams import stream_of
+from .entries import LINE_BYTES
+from .step import TABLE_BITS, DescriptorTable
 
-__all__ = ["SLOT_BITS", "DescriptorRequest", "DescriptorResponse", "DescriptorSource"]
+__all__ = ["RANGE_BYTES", "SLOT_BITS", "DescriptorRange", "DescriptorRequest", "DescriptorSource", "line_of"]
 
-SLOT_BITS = 6
-"""Width of the number of a chain that is being walked: up to 64."""
+SLOT_BITS = 7
+"""Width of the number of a chain that is being walked: up to 128."""
+
+_LINE = LINE_BYTES // DESC_BYTES
+_MOST = 4 * _LINE
+_BANKS = 2
+
+RANGE_BYTES = _MOST * DESC_BYTES
+"""The most bytes that are read at once."""
+
+
+def line_of(table_address: Any, index: Any) -> Any:
+    """The number of the cache line that descriptor ``index`` of a queue's table is in, up to a constant."""
+    return (table_address[4 : (LINE_BYTES - 1).bit_length()] + index)[(_LINE - 1).bit_length() :]
 
 
 class DescriptorRequest(data.Struct):
-    """Asks for descriptor ``index`` of ``queue``. ``slot`` comes back with the answer."""
+    """Asks for descriptor ``index`` of ``table``, which must be in it, and for some around it.
+
+    ``nested``: it is an indirect table. ``slot`` and ``group`` come back with the answer.
+    """
 
     slot: unsigned(SLOT_BITS)
-    queue: unsigned(QUEUE_BITS)
+    group: unsigned(1)
+    nested: unsigned(1)
     index: unsigned(16)
+    table: DescriptorTable
 
 
-class DescriptorResponse(data.Struct):
-    """A descriptor, or ``error``. ``size`` is the number of descriptors in the table that it comes from."""
+class DescriptorRange(data.Struct):
+    """``count`` descriptors of a table, from number ``first`` on, which were asked for because of ``index``.
+
+    ``error``: they could not be read. The rest is as in the request.
+    """
 
     slot: unsigned(SLOT_BITS)
-    size: unsigned(16)
-    descriptor: Descriptor
+    group: unsigned(1)
+    index: unsigned(16)
+    first: unsigned(16)
+    count: unsigned((_MOST).bit_length())
     error: unsigned(1)
 
 
 class DescriptorSource(wiring.Component):
-    """Fetches descriptors. Ref: virtio 1.4, 2.7.5.
+    """Fetches descriptors, several at a time. Ref: virtio 1.4, 2.7.5.
 
-    Parameters: ``data_width`` in bits; ``depth``, how many reads are under way at most.
+    Of a queue's table it reads the 64-byte line that the descriptor is in, as far as that belongs to the
+    table; of an indirect table, which may be anywhere, up to 16 descriptors from the wanted one on.
 
-    Members: ``requests``, ``responses``; ``table``, the queue table; ``read``, reads of 16 bytes;
-    ``idle``: no request is under way. The index must have been checked against the queue's size. Who
-    asks may not count on the order of the responses, only on ``slot``. The read is requested one cycle
-    after the request was taken; one request a cycle.
+    Parameters: ``data_width`` in bits; ``reads``, how many requests are under way at most.
+
+    Members: ``requests`` In stream of DescriptorRequest; ``ranges`` Out stream of DescriptorRange, in the
+    order of the requests: while one is offered, ``descriptor`` is number ``position`` (from ``first``) of
+    it, combinationally; ``read`` Out(DmaReadPort(W)), reads of up to 256 bytes, cut at multiples of
+    ``max_read_request`` In 13, if that is less; ``idle`` Out 1: no request is under way.
+
+    The read is requested 3 cycles after the request was taken, and a range is offered 4 cycles after its last
+    data. One request a cycle, a beat a cycle.
     """
 
     requests: Any
-    responses: Any
-    table: Any
+    ranges: Any
+    position: Any
+    descriptor: Any
     read: Any
+    max_read_request: Any
     idle: Any
 
-    def __init__(self, data_width: int, depth: int):
+    def __init__(self, data_width: int, reads: int):
         self._width = data_width
-        self._depth = depth
+        self._reads = reads
         super().__init__(
             {
-                "requests": In(stream.Signature(DescriptorRequest)),  # pyright: ignore[reportArgumentType]
-                "responses": Out(stream.Signature(DescriptorResponse)),  # pyright: ignore[reportArgumentType]
-                "table": Out(QueueRead()),
+                "requests": In(stream_of(DescriptorRequest)),
+                "ranges": Out(stream_of(DescriptorRange)),
+                "position": In(range(_MOST)),
+                "descriptor": Out(Descriptor),
                 "read": Out(DmaReadPort(data_width)),
+                "max_read_request": In(13),
                 "idle": Out(1, init=1),
             }
         )
 
     def elaborate(self, platform):
         m: Any = Module()
-        context = data.StructLayout({"slot": SLOT_BITS, "size": 16})
-        m.submodules.under_way = under_way = StreamFifo(context, self._depth)
-        looked = Signal()
-        request: Any = Signal(DescriptorRequest)
-        row, read = self.table.row, self.read.requests
-        offset = request.index << (DESC_BYTES - 1).bit_length()
-        moved = read.valid & read.ready
+        m.submodules.reader = reader = RunReader(self._width, self._reads + 1)
+        m.submodules.under_way = under_way = StreamFifo(DescriptorRange, self._reads)
+        connect(m, reader.read, flipped(self.read))
+        request, entry = self.requests.payload, under_way.i.payload
+        asked, run = Signal(), reader.runs.payload
+        context: Any = Signal(DescriptorRange)
+        first, count = self._range(m, request)
+        moved = reader.runs.valid & reader.runs.ready
         m.d.comb += [
-            read.valid.eq(looked & under_way.i.ready),
-            read.payload.address.eq(Cat(Const(0, 4), (row.desc + offset)[4:64])),
-            read.payload.length.eq(DESC_BYTES),
-            under_way.i.valid.eq(looked & read.ready),
-            under_way.i.payload.slot.eq(request.slot),
-            under_way.i.payload.size.eq(row.size),
-            self.requests.ready.eq(~looked | moved),
-            self.table.en.eq(self.requests.valid & self.requests.ready),
-            self.table.index.eq(self.requests.payload.queue),
-            self.idle.eq(~looked & under_way.idle),
+            reader.limit.eq(Mux(self.max_read_request < RANGE_BYTES, self.max_read_request, RANGE_BYTES)),
+            reader.runs.valid.eq(asked & under_way.i.ready),
+            under_way.i.valid.eq(asked & reader.runs.ready),
+            entry.eq(context),
+            self.requests.ready.eq(~asked | moved),
+            run.last.eq(1),
         ]
         with m.If(self.requests.ready):
-            m.d.sync += [looked.eq(self.requests.valid), request.eq(self.requests.payload)]
-
-        beat, answer = self.read.data, self.responses.payload
-        bits = 8 * DESC_BYTES
-        if self._width >= bits:
-            descriptor = beat.payload.data[:bits]
-        else:
-            # Two beats: the first is kept until the second is there.
-            kept = Signal(self._width)
-            descriptor = Cat(kept, beat.payload.data)
-            with m.If(beat.valid & ~beat.payload.last):
-                m.d.sync += kept.eq(beat.payload.data)
-        m.d.comb += [
-            answer.slot.eq(under_way.o.payload.slot),
-            answer.size.eq(under_way.o.payload.size),
-            answer.descriptor.eq(descriptor),
-            answer.error.eq(beat.payload.error),
-            self.responses.valid.eq(beat.valid & beat.payload.last),
-            beat.ready.eq(Mux(beat.payload.last, self.responses.ready, 1)),
-            under_way.o.ready.eq(self.responses.valid & self.responses.ready),
-        ]
+            m.d.sync += [
+                asked.eq(self.requests.valid),
+                run.address.eq(request.table.address + (first << (DESC_BYTES - 1).bit_length())),
+                run.length.eq(count << (DESC_BYTES - 1).bit_length()),
+                *(context[key].eq(request[key]) for key in ("slot", "group", "index")),
+                context.first.eq(first),
+                context.count.eq(count),
+            ]
+        held = self._hold(m, reader, under_way)
+        m.d.comb += self.idle.eq(~asked & reader.idle & under_way.idle & ~held)
         return m
+
+    def _range(self, m: Any, request: Any) -> tuple[Signal, Signal]:
+        """The first descriptor to read, and how many."""
+        first, count = Signal(16), Signal((_MOST).bit_length())
+        bits = (_LINE - 1).bit_length()
+        in_line = (request.table.address[4 : 4 + bits] + request.index)[:bits]
+        before, left = Signal(bits), Signal(TABLE_BITS)
+        most = Signal((_MOST).bit_length())
+        m.d.comb += [
+            before.eq(Mux(request.nested, 0, Mux(request.index < in_line, request.index, in_line))),
+            first.eq(request.index - before),
+            left.eq(request.table.size - first),
+            most.eq(Mux(request.nested, _MOST, _LINE - in_line + before)),
+            count.eq(Mux(left < most, left, most)),
+        ]
+        return first, count
+
+    def _hold(self, m: Any, reader: RunReader, under_way: StreamFifo) -> Any:
+        """Two banks of descriptors: one is filled while the other is shown. Gives whether any is in use."""
+        bits = 8 * DESC_BYTES
+        width = max(bits, self._width)
+        parts, lanes = width // self._width, width // bits
+        rows = _MOST // lanes
+        memory: Any = Memory(shape=unsigned(width), depth=_BANKS * rows, init=[])
+        m.submodules.held = memory
+        write, look = memory.write_port(granularity=self._width), memory.read_port(domain="comb")
+        filling, showing, full = Signal(), Signal(), Signal(range(_BANKS + 1))
+        beat = Signal(range(rows * parts))
+        failed: Any = Signal(_BANKS)
+        beats, put, taken = reader.o, Signal(), Signal()
+        part_bits, lane_bits = (parts - 1).bit_length(), (lanes - 1).bit_length()
+        m.d.comb += [
+            beats.ready.eq(full != _BANKS),
+            put.eq(beats.valid & beats.ready & beats.payload.last),
+            taken.eq(self.ranges.valid & self.ranges.ready),
+            write.addr.eq(Cat(beat[part_bits:], filling)),
+            write.data.eq(beats.payload.data.replicate(parts)),
+            write.en.eq(Mux(beats.valid & beats.ready, Const(1, parts) << beat[:part_bits], 0)),
+            look.addr.eq(Cat(self.position[lane_bits:], showing)),
+            self.descriptor.as_value().eq(look.data.word_select(self.position[:lane_bits], bits)),
+            self.ranges.valid.eq(full != 0),
+            self.ranges.payload.eq(under_way.o.payload),
+            self.ranges.payload.error.eq(failed.bit_select(showing, 1)),
+            under_way.o.ready.eq(taken),
+        ]
+        m.d.sync += full.eq(full + put - taken)
+        with m.If(beats.valid & beats.ready):
+            m.d.sync += beat.eq(Mux(beats.payload.last, 0, beat + 1))
+        with m.If(put):
+            m.d.sync += [filling.eq(~filling), failed.bit_select(filling, 1).eq(beats.payload.error)]
+        with m.If(taken):
+            m.d.sync += showing.eq(~showing)
+        return full != 0

@@ -16,6 +16,7 @@ from ..dma.reader import DmaReader
 from ..dma.scatter import Scatter
 from ..dma.tags import TagRange, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
+from ..spec.features import Feature
 from ..spec.ring import DESC_BYTES
 from ..streams import Doorbell, completion_beat, request_beat
 from ..tlp.arbiter import PacketArbiter
@@ -27,6 +28,7 @@ from .entries import LINE_BYTES
 from .interrupt import InterruptStage
 from .scheduler import Scheduler
 from .segments import SegmentStore
+from .source import RANGE_BYTES
 from .used import UsedWriter
 
 __all__ = ["RingWalker", "reader_tags"]
@@ -49,19 +51,20 @@ class RingWalker(wiring.Component):
     Members (W is ``config.data_width``): ``doorbells`` In stream of Doorbell; ``table0`` to ``table4``
     Out(QueueRead()), one for each stage that looks at the queue table; ``clear`` In(QueueClear()); ``halt``
     In 1: no queue is visited, all else finishes; ``abort`` In 1: reads end with an error and writes are
-    swallowed; ``reads`` and ``posted`` Out streams of request_beat(W): memory reads, and what must
-    stay in order; ``completions`` In stream of completion_beat(W), ready always 1; ``function``
-    Out(ChainPort(W)); ``interrupts`` Out stream of 16-bit vectors; ``msix_enable``, ``max_payload``,
-    ``max_read_request``, ``extended_tags`` In; ``fail`` Out 1, a pulse: something in the rings, or the host,
-    is broken; ``unexpected``, ``unsupported``, ``aborted`` Out 1, pulses for completions that were not
-    asked for or had such a status; ``idle`` Out 1: nothing is under way; ``reading`` Out 1: a read of the
-    host is; ``waiting`` Out 1: a queue waits for a visit.
+    swallowed; ``features`` In 64: what was negotiated; ``reads`` and ``posted`` Out streams of
+    request_beat(W): memory reads, and what must stay in order; ``completions`` In stream of
+    completion_beat(W), ready always 1; ``function`` Out(ChainPort(W)); ``interrupts`` Out stream of 16-bit
+    vectors; ``msix_enable``, ``max_payload``, ``max_read_request``, ``extended_tags`` In; ``fail`` Out 1, a
+    pulse: something in the rings, or the host, is broken; ``unexpected``, ``unsupported``, ``aborted`` Out 1,
+    pulses for completions that were not asked for or had such a status; ``idle`` Out 1: nothing is under way;
+    ``reading`` Out 1: a read of the host is; ``waiting`` Out 1: a queue waits for a visit.
     """
 
     doorbells: Any
     clear: Any
     halt: Any
     abort: Any
+    features: Any
     reads: Any
     posted: Any
     completions: Any
@@ -92,6 +95,7 @@ class RingWalker(wiring.Component):
                 "clear": In(QueueClear()),
                 "halt": In(1),
                 "abort": In(1),
+                "features": In(64),
                 "reads": Out(stream.Signature(request_beat(width))),  # pyright: ignore[reportArgumentType]
                 "posted": Out(stream.Signature(request_beat(width))),  # pyright: ignore[reportArgumentType]
                 "completions": In(stream.Signature(completion_beat(width))),  # pyright: ignore[reportArgumentType]
@@ -119,7 +123,7 @@ class RingWalker(wiring.Component):
         m.submodules.index = index = AvailIndexFetch(width, _INDEX_TAGS)
         m.submodules.entries = entries = AvailRingFetch(width, config.queues, _ENTRY_TAGS)
         m.submodules.descriptors = descriptors = DescriptorFetch(
-            width, config.queue_size, config.chains, depth
+            width, config.queue_size, config.chains, depth, config.ring_tags
         )
         m.submodules.segments = segments = SegmentStore(depth)
         m.submodules.dispatch = dispatch = ChainDispatch(config.chains)
@@ -161,6 +165,8 @@ class RingWalker(wiring.Component):
             scheduler.halt.eq(self.halt),
             function.halt.eq(self.halt),
             descriptors.available.eq(segments.available),
+            descriptors.indirect.eq(self.features[Feature.INDIRECT_DESC]),
+            descriptors.max_read_request.eq(self.max_read_request),
             gather.max_read_request.eq(self.max_read_request),
             scatter.max_payload.eq(self.max_payload),
             interrupt.msix_enable.eq(self.msix_enable),
@@ -182,7 +188,7 @@ class RingWalker(wiring.Component):
         """A reader for each client, the router of their completions, and the arbiter of their requests."""
         config, width = self._config, self._config.data_width
         line, description = max(LINE_BYTES, width // 8), max(DESC_BYTES, width // 8)
-        slot_bytes = (description, line, description, config.max_read_request, description)
+        slot_bytes = (description, line, RANGE_BYTES, config.max_read_request, description)
         ranges = self._ranges
         names = ("index_reader", "entry_reader", "descriptor_reader", "payload_reader", "flags_reader")
         m.submodules.completion_router = router = CompletionRouter(width, ranges)

@@ -13,6 +13,7 @@ from ringwalker.spec.ring import (
     AVAIL_RING_OFFSET,
     DESC_ALIGN,
     DESC_BYTES,
+    DESC_F_INDIRECT,
     DESC_F_NEXT,
     DESC_F_WRITE,
     DEVICE_ALIGN,
@@ -92,8 +93,11 @@ class Ring:
         self.put(self.driver + AVAIL_FLAGS_OFFSET, flags, 2)
 
     def describe(self, index: int, address: int, length: int, flags: int, after: int) -> None:
-        """Write descriptor ``index``."""
-        at = self.desc + DESC_BYTES * index
+        """Write descriptor ``index`` of the queue's table."""
+        self.describe_at(self.desc + DESC_BYTES * index, address, length, flags, after)
+
+    def describe_at(self, at: int, address: int, length: int, flags: int, after: int) -> None:
+        """Write a descriptor at an address."""
         for offset, value, size in ((0, address, 8), (8, length, 4), (12, flags, 2), (14, after, 2)):
             self.put(at + offset, value, size)
 
@@ -104,14 +108,29 @@ class Ring:
         self.avail_idx = (self.avail_idx + 1) & 0xFFFF
         self.put(self.driver + AVAIL_IDX_OFFSET, self.avail_idx, 2)
 
-    def offer(self, readable: list[tuple[int, int]], writable: list[tuple[int, int]]) -> OfferedChain:
-        """Describe a chain of these buffers and make it available. There must be enough free descriptors."""
+    def offer(
+        self,
+        readable: list[tuple[int, int]],
+        writable: list[tuple[int, int]],
+        nested: int = 0,
+        table: int = 0,
+    ) -> OfferedChain:
+        """Describe a chain of these buffers and make it available. There must be enough free descriptors.
+
+        The last ``nested`` buffers are described by an indirect table at address ``table``.
+        """
         parts = [(part, 0) for part in readable] + [(part, DESC_F_WRITE) for part in writable]
-        indices = [self.free.pop() for _ in parts]
+        direct = len(parts) - nested
+        indices = [self.free.pop() for _ in range(direct + (nested > 0))]
+        places = [self.desc + DESC_BYTES * index for index in indices]
+        follows = indices[1:] + list(range(1, nested))
+        if nested:
+            self.describe_at(places.pop(), table, DESC_BYTES * nested, DESC_F_INDIRECT, 0)
+            places += [table + DESC_BYTES * n for n in range(nested)]
         for n, ((address, length), flags) in enumerate(parts):
             last = n == len(parts) - 1
-            after = random.getrandbits(16) if last else indices[n + 1]
-            self.describe(indices[n], address, length, flags | (0 if last else DESC_F_NEXT), after)
+            after = random.getrandbits(16) if last else follows[n]
+            self.describe_at(places[n], address, length, flags | (0 if last else DESC_F_NEXT), after)
         content = b"".join(bytes(self.memory[at : at + length]) for at, length in readable)
         chain = OfferedChain(indices[0], readable, writable, content, indices)
         self.under_way.append(chain)
