@@ -19,11 +19,13 @@ __all__ = [
     "Doorbell",
     "Head",
     "IndexSnapshot",
+    "Poll",
     "RegisterRequest",
     "RegisterResponse",
     "Segment",
     "StorageCommand",
     "StorageOp",
+    "UsedIndex",
     "Visit",
     "byte_beat",
     "completion_beat",
@@ -173,12 +175,27 @@ class Chain(data.Struct):
     first_writable: unsigned(SEGMENT_BITS)
 
 
+class Poll(data.Struct):
+    """What a visit to ``queue`` found: something new, or nothing; ``idx`` is the entry to come next."""
+
+    queue: unsigned(QUEUE_BITS)
+    idx: unsigned(16)
+    found: unsigned(1)
+
+
 class Completed(data.Struct):
     """A chain that the function is done with; ``written`` is what the used ring will say."""
 
     queue: unsigned(QUEUE_BITS)
     head: unsigned(16)
     written: unsigned(32)
+
+
+class UsedIndex(data.Struct):
+    """The used index of ``queue`` was written, and is ``idx`` now."""
+
+    queue: unsigned(QUEUE_BITS)
+    idx: unsigned(16)
 
 
 # --- function ----------------------------------------------------------------------------------------------

@@ -136,8 +136,11 @@ class RingBench:
         )
         self.snapshots = StreamSource(dut, "snapshots", stalls(stall))
         self.heads = StreamSink(dut, "heads", stalls(stall))
+        self.polls = StreamSink(dut, "polls", stalls(stall))
+        dut.event_idx.value = 0
         self.fail = pulses(dut, "fail")
         self.next = [0] * QUEUES
+        self.firsts = []
         dut.clear_en.value = 0
         dut.clear_index.value = 0
 
@@ -160,6 +163,7 @@ class RingBench:
         for queue, head in heads:
             got = await self.heads.receive()
             assert (got["queue"], got["head"]) == (queue, head)
+            self.firsts.append(got["first"])
 
     async def idle(self):
         await self.snapshots.drained()
@@ -199,6 +203,44 @@ async def ring_snapshots_of_several_queues_overlap(dut):
         await bench.expect(expected)
     await bench.idle()
     assert bench.fail.count == 0
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def ring_first_heads_of_snapshots_are_marked(dut):
+    """Also when the first entries of a snapshot are dropped, and when it takes several reads."""
+    bench = RingBench(dut, 0.2, (1, 20))
+    await bench.start()
+    expected, marks = [], []
+    for _ in range(40):
+        count, bad = random.randint(0, 100), random.choice([0, 0, 1, 3])
+        heads = bench.offer(1, count)
+        for n in range(min(bad, count)):
+            bench.rings.set_entry(1, bench.next[1] - count + n, 0xFFFF)
+        expected = heads[bad:]
+        marks += [1] * bool(expected) + [0] * (len(expected) - 1)
+        await bench.expect(expected)
+        await bench.idle()
+    assert bench.firsts == marks
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def ring_polls_say_what_a_snapshot_showed(dut):
+    bench = RingBench(dut, 0.2, (1, 20))
+    dut.event_idx.value = 1
+    bench.table.rows[3]["enable"] = 0
+    await bench.start()
+    expected = []
+    for _ in range(80):
+        queue = random.randrange(3)
+        count = random.choice([0, 0, 1, bench.rings.sizes[queue]])
+        await bench.expect(bench.offer(queue, count))
+        expected.append({"queue": queue, "idx": bench.next[queue] & 0xFFFF, "found": int(count != 0)})
+    bench.snapshots.queue({"queue": 0, "idx": bench.next[0] & 0xFFFF, "error": 1})
+    bench.snapshots.queue({"queue": 1, "idx": (bench.next[1] - 1) & 0xFFFF, "overlapped": 1})
+    bench.snapshots.queue({"queue": 3})
+    await bench.idle()
+    await until(dut, lambda: len(bench.polls.received) == len(expected))
+    assert list(bench.polls.received) == expected
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

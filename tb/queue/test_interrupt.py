@@ -8,7 +8,7 @@ from cocotb.triggers import ClockCycles
 
 from ringwalker.queue.interrupt import InterruptStage
 from ringwalker.spec.common import NO_VECTOR
-from ringwalker.spec.ring import AVAIL_F_NO_INTERRUPT
+from ringwalker.spec.ring import AVAIL_F_NO_INTERRUPT, used_event_offset
 from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.bench.walker import DmaReadModel, QueueTableModel, pulses, until
 
@@ -46,10 +46,16 @@ class Bench:
         self.interrupts = StreamSink(dut, "interrupts", stalls(stall))
         self.fail = pulses(dut, "fail")
         dut.msix_enable.value = 1
+        dut.event_idx.value = dut.clear_en.value = dut.clear_index.value = 0
 
     def set_flags(self, queue, flags):
         at = self.table.rows[queue]["driver"]
         self.memory[at : at + 2] = (flags | random.getrandbits(15) << 1).to_bytes(2, "little")
+
+    def set_used_event(self, queue, idx):
+        row = self.table.rows[queue]
+        at = row["driver"] + used_event_offset(row["size"])
+        self.memory[at : at + 2] = (idx & 0xFFFF).to_bytes(2, "little")
 
     async def idle(self):
         await self.used.drained()
@@ -73,6 +79,37 @@ async def one_by_one_each_queue_gets_its_vector_or_none(dut):
         asked = [(bench.table.rows[queue]["driver"], 2)]
         assert bench.read.requests[reads:] == ([] if queue in MUTE else asked)
     assert bench.fail.count == 0
+
+
+@cocotb.test(timeout_time=300, timeout_unit="us")
+async def with_event_idx_who_waits_for_a_written_entry_is_notified(dut):
+    """Whatever the flags say; the index wraps, and several writes may be served by one look."""
+    bench = Bench(dut, 0.3, (1, 20))
+    dut.event_idx.value = 1
+    await start(dut)
+    old = dict.fromkeys(range(QUEUES), 0)
+    for _ in range(300):
+        queue = random.randrange(QUEUES)
+        steps = [random.choice([1, 1, 3, 300, 20000]) for _ in range(random.choice([1, 1, 2]))]
+        new = (old[queue] + sum(steps)) & 0xFFFF
+        event = (random.choice([old[queue], new]) + random.choice([-2, -1, 0, 1])) & 0xFFFF
+        bench.set_used_event(queue, event)
+        idx = old[queue]
+        for step in steps:
+            idx = (idx + step) & 0xFFFF
+            bench.used.queue({"queue": queue, "idx": idx})
+        await bench.idle()
+        wanted = queue not in MUTE and (event - old[queue]) & 0xFFFF < (new - old[queue]) & 0xFFFF
+        assert bench.vectors() == ([100 + queue] if wanted else [])
+        old[queue] = new
+    # A queue that was reset begins at 0 again.
+    dut.clear_en.value, dut.clear_index.value = 1, 5
+    await ClockCycles(dut.clk, 1)
+    dut.clear_en.value = 0
+    bench.set_used_event(5, 0)
+    bench.used.queue({"queue": 5, "idx": 1})
+    await bench.idle()
+    assert bench.vectors() == [105]
 
 
 @cocotb.test(timeout_time=300, timeout_unit="us")

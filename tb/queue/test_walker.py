@@ -21,6 +21,8 @@ from ringwalker.spec.ring import (
     DESC_F_INDIRECT,
     DESC_F_NEXT,
     DESC_F_WRITE,
+    USED_ENTRY_BYTES,
+    USED_RING_OFFSET,
 )
 from ringwalker.streams import Doorbell, completion_beat, request_beat
 from ringwalker.tlp.arbiter import TlpArbiter
@@ -33,7 +35,7 @@ MODULE = "tb.queue.test_walker"
 MEMORY = 1 << 20
 RINGS = 0x10000
 """Rings lie below this address, buffers above."""
-SIZES = [16, 32, 2]
+SIZES = [256, 32, 2]
 QUIET = 2
 
 
@@ -108,10 +110,15 @@ class Bench:
         self.rings = [Ring(self.host.memory, size, self._ring_area) for size in sizes]
         self.shadow = bytearray(MEMORY)
         self.at = RINGS
+        self.event_idx = False
+        self.rung = 0
+        self.taken = []
+        cocotb.start_soon(self._watch())
         self.doorbells = StreamSource(dut, "doorbells", stalls())
         self.interrupts = StreamSink(dut, "interrupts", stalls(), self._interrupt)
         self.echo = EchoFunction(dut, parameters()["width"], stalls=stalls, **echo)
         self.vectors = [0] * len(sizes)
+        self.served = [0] * len(sizes)
         self.fail = pulses(dut, "fail")
         for name in ("write_en", "clear_en", "clear_index", "halt", "abort", "write_mask", "write_index"):
             getattr(dut, name).value = 0
@@ -119,6 +126,21 @@ class Bench:
         dut.features.value = 1 << Feature.INDIRECT_DESC
         dut.max_payload.value = 128
         dut.max_read_request.value = 256
+
+    def use_event_idx(self):
+        """Negotiate VIRTIO_F_EVENT_IDX: doorbells are then rung only if the device asked for them."""
+        self.event_idx = True
+        self.dut.features.value = 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX
+
+    async def _watch(self):
+        """Note the cycle and the address of the last beat of each write that leaves."""
+        dut, cycle = self.dut, 0
+        while True:
+            await RisingEdge(dut.clk)
+            cycle += 1
+            taken = int(dut.requests_valid.value) and int(dut.requests_ready.value)
+            if taken and int(dut.requests_last.value) and int(dut.requests_dwords.value):
+                self.taken.append((cycle, int(dut.requests_header_address.value)))
 
     def _interrupt(self, payload):
         self.vectors[payload["payload"]] += 1
@@ -149,6 +171,7 @@ class Bench:
             await RisingEdge(self.dut.clk)
         self.dut.write_en.value = self.dut.clear_en.value = 0
         self.vectors = [0] * len(self.rings)
+        self.served = [0] * len(self.rings)
 
     def buffer(self, length):
         self.at += random.choice([0, 1, 2, 3, 64, 4096 - self.at % 4096])
@@ -171,12 +194,23 @@ class Bench:
         self.offer(queue, lengths[:cut], lengths[cut:], random.choice([0, count, random.randint(0, count)]))
 
     def ring_doorbell(self, queue):
+        if self.event_idx and not self.rings[queue].wants_doorbell():
+            return
+        self.rung += 1
         self.doorbells.queue({"queue": queue})
 
-    def check_used(self):
+    def serve(self):
+        """As a driver with VIRTIO_F_EVENT_IDX: look when interrupted, ask for the next, and look again."""
+        for number, ring in enumerate(self.rings):
+            if self.vectors[number] != self.served[number]:
+                self.served[number] = self.vectors[number]
+                while self.check_used([ring]):
+                    ring.set_used_event(ring.used_idx)
+
+    def check_used(self, rings=None):
         """Compare what was used since the last call with what an echo does; gives how many chains."""
         count = 0
-        for ring in self.rings:
+        for ring in rings or self.rings:
             for chain, written in ring.used():
                 length = self.echo.written(sum(length for _, length in chain.writable))
                 answer = inverted(chain.content, length)
@@ -258,6 +292,74 @@ async def a_used_buffer_is_notified_after_it_can_be_seen(dut):
         await until(dut, lambda queue=queue: bench.vectors[queue] == 1)
         assert bench.check_used() == 1
     await bench.idle()
+
+
+@cocotb.test(timeout_time=300, timeout_unit="us")
+async def with_event_idx_few_notifications_and_nothing_lost(dut):
+    """Doorbells only when asked for, and a driver that looks at the used rings only when interrupted."""
+    bench = Bench(dut, 0.1, (10, 100), written=half)
+    bench.use_event_idx()
+    await bench.start()
+    offered = 0
+    for _ in range(250):
+        queue = random.randrange(len(bench.rings))
+        for _ in range(random.randint(1, 4)):
+            if bench.rings[queue].free:
+                bench.offer_random(queue)
+                offered += 1
+                bench.ring_doorbell(queue)
+        await ClockCycles(dut.clk, random.choice([0, 1, 5, 30, 100, 300]))
+        bench.serve()
+
+    def served():
+        bench.serve()
+        return not any(ring.under_way for ring in bench.rings)
+
+    await until(dut, served, 50000)
+    await bench.idle()
+    dut._log.info("%d chains, %d doorbells, interrupts %s", offered, bench.rung, bench.vectors)
+    assert bench.fail.count == 0
+    assert bench.echo.chains == offered
+    assert bench.rung < offered
+    assert sum(bench.vectors) <= offered
+
+
+@cocotb.test(timeout_time=300, timeout_unit="us")
+async def a_buffer_is_used_soon_after_its_last_byte(dut):
+    bench = Bench(dut, 0, (30, 30))
+    await bench.start()
+    for length in (8, 100, 1000):
+        chain = bench.offer(0, [16], [length])
+        element = bench.rings[0].device + USED_RING_OFFSET + USED_ENTRY_BYTES * bench.rings[0].used_idx
+        bench.taken.clear()
+        bench.ring_doorbell(0)
+        await bench.idle()
+        at, length = chain.writable[0]
+        payload = [cycle for cycle, address in bench.taken if at & ~3 <= address < at + length]
+        cycles = next(cycle for cycle, address in bench.taken if address == element) - payload[-1]
+        dut._log.info("used element %d cycles after the last payload beat", cycles)
+        assert cycles <= 20
+        bench.check_used()
+
+
+@cocotb.test(timeout_time=300, timeout_unit="us")
+async def single_descriptor_chains_take_at_most_four_cycles(dut):
+    if parameters()["chains"] < 64:
+        return
+    bench = Bench(dut, 0, (137, 137))
+    await bench.start()
+    ring = bench.rings[0]
+    for readable, writable in (([64], []), ([], [64])):
+        ring.free.sort(reverse=True)
+        for _ in range(ring.size):
+            bench.offer(0, readable, writable)
+        bench.ring_doorbell(0)
+        await until(dut, lambda: ring.number(ring.device + 2, 2) % ring.size >= 64)
+        cycles = await until(dut, lambda: ring.number(ring.device + 2, 2) % ring.size >= 240)
+        dut._log.info("%.2f cycles a chain, tags %d", cycles / 176, bench.host.most_tags)
+        assert cycles <= 4 * 176
+        await bench.idle()
+        assert bench.check_used() == ring.size
 
 
 @cocotb.test(timeout_time=300, timeout_unit="us")
@@ -439,15 +541,18 @@ async def halt_lets_chains_under_way_finish_and_keeps_doorbells(dut):
     assert bench.fail.count == 0
 
 
-@pytest.mark.parametrize("width", [64, 256, pytest.param(512, marks=pytest.mark.slow)])
-def test_ring_walker(width):
+@pytest.mark.parametrize(
+    ("width", "chains"), [(64, 16), (256, 64), pytest.param(512, 64, marks=pytest.mark.slow)]
+)
+def test_ring_walker(width, chains):
     config = DeviceConfig(
         data_width=width,
         queues=len(SIZES),
-        queue_size=32,
-        chains=16,
+        queue_size=256,
+        chains=chains,
+        read_tags=chains,
         max_payload=128,
         max_read_request=256,
         completion_timeout=5000,
     )
-    run_bench(WalkerAndTable(config), MODULE, parameters={"width": width})
+    run_bench(WalkerAndTable(config), MODULE, parameters={"width": width, "chains": chains})

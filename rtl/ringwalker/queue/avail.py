@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..interfaces import DmaReadPort, QueueClear, QueueRead
 from ..spec.ring import AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET
-from ..streams import QUEUE_BITS, Head, IndexSnapshot, Visit
+from ..streams import QUEUE_BITS, Head, IndexSnapshot, Poll, Visit, stream_of
 from .entries import EntryReader, HeadUnpacker
 
 __all__ = ["AvailIndexFetch", "AvailRingFetch"]
@@ -118,6 +118,8 @@ class AvailRingFetch(wiring.Component):
     - ``read``: the reads; none crosses a 64-byte address nor the end of the ring.
     - ``heads``: the entries, in the order of the ring, one a cycle.
     - ``clear``: forget the position (next available entry) of a queue.
+    - ``event_idx``: VIRTIO_F_EVENT_IDX was negotiated; then ``polls`` says of each good snapshot of an
+      enabled queue what it showed, after its last read was requested.
     - ``fail``: a pulse for each snapshot that failed or is ahead of the position by more than the
       queue's size (it is dropped, the position stays), for each read that failed, and for each entry that
       is not below the queue's size (dropped). All else goes on.
@@ -133,6 +135,8 @@ class AvailRingFetch(wiring.Component):
     read: Any
     heads: Any
     clear: Any
+    event_idx: Any
+    polls: Any
     fail: Any
     idle: Any
 
@@ -147,6 +151,8 @@ class AvailRingFetch(wiring.Component):
                 "read": Out(DmaReadPort(data_width)),
                 "heads": Out(stream.Signature(Head)),  # pyright: ignore[reportArgumentType]
                 "clear": In(QueueClear()),
+                "event_idx": In(1),
+                "polls": Out(stream_of(Poll)),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }
@@ -162,8 +168,10 @@ class AvailRingFetch(wiring.Component):
         connect(m, reader.requests, flipped(self.read.requests))
         connect(m, flipped(self.read.data), unpacker.data)
         connect(m, reader.entries, unpacker.entries)
+        connect(m, reader.polls, flipped(self.polls))
         connect(m, unpacker.heads, flipped(self.heads))
         m.d.comb += [
+            reader.event_idx.eq(self.event_idx),
             self.fail.eq(reader.fail | unpacker.fail),
             self.idle.eq(reader.idle & unpacker.idle),
         ]

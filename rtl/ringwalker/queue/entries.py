@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..buffers import StreamFifo
 from ..interfaces import QueueClear, QueueRead
 from ..spec.ring import AVAIL_ENTRY_BYTES, AVAIL_RING_OFFSET
-from ..streams import QUEUE_BITS, DmaReadRequest, Head, IndexSnapshot, dma_read_beat
+from ..streams import QUEUE_BITS, DmaReadRequest, Head, IndexSnapshot, Poll, dma_read_beat, stream_of
 
 __all__ = ["LINE_BYTES", "EntryRead", "EntryReader", "HeadUnpacker"]
 
@@ -40,9 +40,9 @@ class EntryReader(wiring.Component):
 
     Parameters: ``queues``, how many there are; ``depth``, how many reads are under way at most.
 
-    Members: ``snapshots``, ``table``, ``clear`` and ``fail`` as in ``AvailRingFetch``;
-    ``requests``, the reads; ``entries``, what stands in each of them, in the same order; ``idle``: no
-    snapshot is under way and ``entries`` is empty.
+    Members: ``snapshots``, ``table``, ``clear``, ``event_idx``, ``polls`` and ``fail`` as in
+    ``AvailRingFetch``; ``requests``, the reads; ``entries``, what stands in each of them, in the same order;
+    ``idle``: no snapshot is under way and ``entries`` is empty.
 
     A read is requested three cycles after its snapshot was taken, a further one every two cycles.
     """
@@ -52,6 +52,8 @@ class EntryReader(wiring.Component):
     clear: Any
     requests: Any
     entries: Any
+    polls: Any
+    event_idx: Any
     fail: Any
     idle: Any
 
@@ -67,6 +69,8 @@ class EntryReader(wiring.Component):
                 "clear": In(QueueClear()),
                 "requests": Out(stream.Signature(DmaReadRequest)),  # pyright: ignore[reportArgumentType]
                 "entries": Out(stream.Signature(EntryRead)),  # pyright: ignore[reportArgumentType]
+                "polls": Out(stream_of(Poll)),
+                "event_idx": In(1),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }
@@ -109,6 +113,9 @@ class EntryReader(wiring.Component):
             entry.entries.eq(entries),
             entry.odd.eq(request.address[1]),
             entry.first.eq(first),
+            self.polls.payload.queue.eq(snapshot.queue),
+            self.polls.payload.idx.eq(snapshot.idx),
+            self.polls.payload.found.eq(~first),
         ]
         with m.FSM(init="SNAPSHOT") as fsm:
             with m.State("SNAPSHOT"):
@@ -132,6 +139,8 @@ class EntryReader(wiring.Component):
                 with m.Elif((new != 0) & row.enable[0]):
                     m.d.comb += move.en.eq(1)
                     m.next = "LINE"
+                with m.Elif((new == 0) & row.enable[0] & self.event_idx):
+                    m.next = "TELL"
             with m.State("LINE"):
                 m.d.sync += [
                     request.address.eq(base + slot * AVAIL_ENTRY_BYTES),
@@ -153,6 +162,12 @@ class EntryReader(wiring.Component):
                     m.next = "LINE"
                     with m.If(remaining == entries):
                         m.next = "SNAPSHOT"
+                        with m.If(self.event_idx):
+                            m.next = "TELL"
+            with m.State("TELL"):
+                m.d.comb += self.polls.valid.eq(1)
+                with m.If(self.polls.ready):
+                    m.next = "SNAPSHOT"
         m.d.comb += self.idle.eq(fsm.ongoing("SNAPSHOT") & under_way.idle)
         return m
 

@@ -6,47 +6,53 @@ Ref: virtio 1.4, 2.7.8 (The Virtqueue Used Ring), 2.7.8.2 (the element before th
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..interfaces import QueueClear, QueueRead
-from ..spec.ring import DEVICE_ALIGN, USED_ENTRY_BYTES, USED_FLAGS_OFFSET, USED_IDX_OFFSET, USED_RING_OFFSET
+from ..spec.ring import USED_ENTRY_BYTES, USED_FLAGS_OFFSET, USED_IDX_OFFSET
 from ..spec.tlp import RequestKind
-from ..streams import QUEUE_BITS, Completed, Visit, request_beat
+from ..streams import Completed, UsedIndex, request_beat, stream_of
+from .batch import UsedBatch, UsedCollector
 
-__all__ = ["UsedWriter"]
+__all__ = ["HOLD_CYCLES", "UsedWriter"]
 
-_PAGE_DWORDS = 4096 // 4
+HOLD_CYCLES = 32
+"""How long a batch may wait for more elements while other writes are waiting."""
 
 
 class UsedWriter(wiring.Component):
-    """Writes a used element, then the used index, for each chain that is completed.
+    """Writes used elements, those that wait as one batch, and then the used index.
 
     Members: ``completed`` In; ``table`` Out(QueueRead()); ``writes`` Out stream of request_beat, memory
-    writes of one beat; ``used`` Out stream of Visit, the queue, after its index write was accepted; ``clear``
-    In(QueueClear()), forgets the used index of a queue; ``idle`` Out 1.
+    writes of up to 128 bytes; ``hold`` In 1: other writes are waiting for the same link, so a batch may
+    wait to become full, for 32 cycles at most; ``used`` Out stream of UsedIndex, after the index write was
+    accepted; ``clear`` In(QueueClear()), forgets the used index of a queue; ``idle`` Out 1.
 
-    Five cycles a chain, one more when the element crosses a 4 KiB boundary and so is two writes.
+    Latency: 4 cycles from a chain to the write of its element if nothing else is under way, and the index
+    follows directly. Throughput: a chain a cycle, but no faster than the beats of the writes; the
+    index write takes a cycle a batch. An element that crosses a 4 KiB boundary is written by itself,
+    in two writes.
     """
 
     completed: Any
     table: Any
     writes: Any
+    hold: Any
     used: Any
     clear: Any
     idle: Any
 
     def __init__(self, data_width: int, queues: int):
-        if not 1 <= queues <= 1 << QUEUE_BITS:
-            raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
-        self._queues = queues
+        self._collector = UsedCollector(data_width, queues)
+        self._dwords = data_width // 32
         super().__init__(
             {
-                "completed": In(stream.Signature(Completed)),  # pyright: ignore[reportArgumentType]
+                "completed": In(stream_of(Completed)),
                 "table": Out(QueueRead()),
-                "writes": Out(stream.Signature(request_beat(data_width))),  # pyright: ignore[reportArgumentType]
-                "used": Out(stream.Signature(Visit)),  # pyright: ignore[reportArgumentType]
+                "writes": Out(stream_of(request_beat(data_width))),
+                "hold": In(1),
+                "used": Out(stream_of(UsedIndex)),
                 "clear": In(QueueClear()),
                 "idle": Out(1, init=1),
             }
@@ -54,84 +60,96 @@ class UsedWriter(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.positions = positions = Memory(shape=16, depth=self._queues, init=[])
-        look: Any = positions.read_port()
-        move: Any = positions.write_port()
-        chain: Any = Signal(Completed)
-        ring = Signal(64)
-        element_address: Any = Signal(64)
-        idx = Signal(16)
-        row = self.table.row
+        m.submodules.collector = collector = self._collector
+        for name in ("completed", "table", "clear"):
+            connect(m, flipped(getattr(self, name)), getattr(collector, name))
+        batch: Any = Signal(UsedBatch)
+        row = Signal.like(collector.row)
+        age = Signal(range(HOLD_CYCLES + 1))
+        free, due = Signal(), Signal()
+        with m.If(collector.take | ~collector.waiting):
+            m.d.sync += age.eq(0)
+        with m.Elif(age != HOLD_CYCLES):
+            m.d.sync += age.eq(age + 1)
         m.d.comb += [
-            self.table.en.eq(self.completed.valid & self.completed.ready),
-            self.table.index.eq(self.completed.payload.queue),
-            look.en.eq(self.table.en),
-            look.addr.eq(self.completed.payload.queue),
-            move.en.eq(self.clear.en),
-            move.addr.eq(Mux(self.clear.en, self.clear.index, chain.queue)),
-            move.data.eq(Mux(self.clear.en, 0, idx)),
-            self.used.payload.queue.eq(chain.queue),
+            due.eq(~self.hold | collector.full | (age == HOLD_CYCLES)),
+            collector.take.eq(free & collector.waiting & due),
+            collector.row.eq(row),
         ]
+        with m.If(collector.take):
+            m.d.sync += [batch.eq(collector.batch), row.eq(0)]
+        with m.Elif(self.writes.valid & self.writes.ready & ~self.writes.payload.last):
+            m.d.sync += row.eq(row + 1)
+        with m.If(self.used.ready):
+            m.d.sync += self.used.valid.eq(0)
+        with m.FSM(init="BATCH") as fsm:
+            with m.State("BATCH"):
+                m.d.comb += free.eq(1)
+                with m.If(collector.take):
+                    m.next = "ELEMENTS"
+            with m.State("ELEMENTS"):
+                self._elements(m, batch, row)
+                with m.If(self.writes.ready & self.writes.payload.last):
+                    m.next = "INDEX"
+                    with m.If(batch.crosses):
+                        m.next = "ELEMENT_END"
+            with m.State("ELEMENT_END"):
+                self._write(m, batch.address + 4, 1, 0)
+                m.d.comb += self.writes.payload.data.eq(collector.elements[32:64])
+                with m.If(self.writes.ready):
+                    m.next = "INDEX"
+            with m.State("INDEX"):
+                with m.If(~self.used.valid):
+                    self._write(m, batch.ring + USED_FLAGS_OFFSET, 1, 0)
+                    self._index(m, batch)
+                    with m.If(self.writes.ready):
+                        m.d.comb += free.eq(1)
+                        m.d.sync += [
+                            self.used.valid.eq(1),
+                            self.used.payload.queue.eq(batch.queue),
+                            self.used.payload.idx.eq(batch.idx),
+                        ]
+                        m.next = "BATCH"
+                        with m.If(collector.take):
+                            m.next = "ELEMENTS"
+            m.d.comb += self.idle.eq(fsm.ongoing("BATCH") & collector.idle & ~self.used.valid)
+        return m
+
+    def _write(self, m: Any, address: Any, dwords: Any, last_be: Any) -> None:
+        """Offer a write of so many dwords; a single beat unless said otherwise."""
         beat, header = self.writes.payload, self.writes.payload.header
-        element = Cat(chain.head, Const(0, 16), chain.written)
-        crosses = element_address[2:12] == _PAGE_DWORDS - 1
         m.d.comb += [
+            self.writes.valid.eq(1),
             header.kind.eq(RequestKind.MEMORY_WRITE),
-            header.length.eq(1),
+            header.address.eq(address),
+            header.length.eq(dwords),
             header.first_be.eq(0xF),
+            header.last_be.eq(last_be),
             beat.first.eq(1),
             beat.last.eq(1),
             beat.dwords.eq(1),
         ]
-        with m.FSM(init="CHAIN") as fsm:
-            with m.State("CHAIN"):
-                m.d.comb += self.completed.ready.eq(1)
-                m.d.sync += chain.eq(self.completed.payload)
-                with m.If(self.completed.valid):
-                    m.next = "ROW"
-            with m.State("ROW"):
-                aligned: Any = Cat(Const(0, DEVICE_ALIGN.bit_length() - 1), row.device[2:])
-                offset = (look.data & (row.size - 1)) * USED_ENTRY_BYTES
-                m.d.sync += [
-                    ring.eq(aligned),
-                    element_address.eq(aligned + USED_RING_OFFSET + offset),
-                    idx.eq(look.data + 1),
-                ]
-                m.next = "ELEMENT"
-            with m.State("ELEMENT"):
-                m.d.comb += [
-                    self.writes.valid.eq(1),
-                    header.address.eq(element_address),
-                    beat.data.eq(element),
-                ]
-                with m.If(~crosses):
-                    m.d.comb += [header.length.eq(2), header.last_be.eq(0xF), beat.dwords.eq(0b11)]
-                with m.If(self.writes.ready):
-                    m.next = "INDEX"
-                    with m.If(crosses):
-                        m.next = "ELEMENT_END"
-            with m.State("ELEMENT_END"):
-                m.d.comb += [
-                    self.writes.valid.eq(1),
-                    header.address.eq(element_address + 4),
-                    beat.data.eq(chain.written),
-                ]
-                with m.If(self.writes.ready):
-                    m.next = "INDEX"
-            with m.State("INDEX"):
-                shift = USED_IDX_OFFSET - USED_FLAGS_OFFSET
-                m.d.comb += [
-                    self.writes.valid.eq(1),
-                    header.address.eq(ring + USED_FLAGS_OFFSET),
-                    header.first_be.eq(0b11 << shift),
-                    beat.data.eq(Cat(Const(0, 8 * shift), idx)),
-                ]
-                with m.If(self.writes.ready):
-                    m.d.comb += move.en.eq(1)
-                    m.next = "USED"
-            with m.State("USED"):
-                m.d.comb += self.used.valid.eq(1)
-                with m.If(self.used.ready):
-                    m.next = "CHAIN"
-            m.d.comb += self.idle.eq(fsm.ongoing("CHAIN"))
-        return m
+
+    def _elements(self, m: Any, batch: Any, row: Any) -> None:
+        """The elements of a batch, or the first half of one that crosses a page."""
+        beat, dwords, left = self.writes.payload, Signal(11), Signal(11)
+        m.d.comb += [
+            dwords.eq(Mux(batch.crosses, 1, batch.count * (USED_ENTRY_BYTES // 4))),
+            left.eq(dwords - row * self._dwords),
+        ]
+        self._write(m, batch.address, dwords, Mux(batch.crosses, 0, 0xF))
+        m.d.comb += [
+            beat.data.eq(self._collector.elements),
+            beat.dwords.eq(Cat(left > n for n in range(self._dwords))),
+            beat.first.eq(row == 0),
+            beat.last.eq(left <= self._dwords),
+        ]
+
+    def _index(self, m: Any, batch: Any) -> None:
+        """The dword of flags and index, of which only the index is written."""
+        shift = USED_IDX_OFFSET - USED_FLAGS_OFFSET
+        beat = self.writes.payload
+        m.d.comb += [
+            beat.header.first_be.eq(0b11 << shift),
+            beat.data.eq(Cat(Const(0, 8 * shift), batch.idx)),
+        ]

@@ -5,7 +5,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -14,6 +14,7 @@ from ..dma.gather import Gather
 from ..dma.posted import PacketBuffer, PostedGate, PostedMux
 from ..dma.reader import DmaReader
 from ..dma.scatter import Scatter
+from ..dma.share import SharedReads
 from ..dma.tags import TagRange, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..spec.features import Feature
@@ -25,6 +26,7 @@ from .avail import AvailIndexFetch, AvailRingFetch
 from .descriptor import DescriptorFetch
 from .dispatch import ChainDispatch
 from .entries import LINE_BYTES
+from .event import AvailEvent
 from .interrupt import InterruptStage
 from .scheduler import Scheduler
 from .segments import SegmentStore
@@ -48,7 +50,7 @@ class RingWalker(wiring.Component):
 
     ``ranges`` are the tags of its readers, in the order of :func:`reader_tags`; by default all there are.
 
-    Members (W is ``config.data_width``): ``doorbells`` In stream of Doorbell; ``table0`` to ``table4``
+    Members (W is ``config.data_width``): ``doorbells`` In stream of Doorbell; ``table0`` to ``table5``
     Out(QueueRead()), one for each stage that looks at the queue table; ``clear`` In(QueueClear()); ``halt``
     In 1: no queue is visited, all else finishes; ``abort`` In 1: reads end with an error and writes are
     swallowed; ``features`` In 64: what was negotiated; ``reads`` and ``posted`` Out streams of
@@ -82,7 +84,7 @@ class RingWalker(wiring.Component):
     reading: Any
     waiting: Any
 
-    TABLE_READS = 5
+    TABLE_READS = 6
 
     def __init__(self, config: DeviceConfig, ranges: Sequence[TagRange] | None = None):
         self._config = config
@@ -131,12 +133,17 @@ class RingWalker(wiring.Component):
         m.submodules.scatter = scatter = Scatter(width)
         m.submodules.used = used = UsedWriter(width, config.queues)
         m.submodules.interrupt = interrupt = InterruptStage(width, config.queues, _FLAGS_TAGS)
+        m.submodules.event = event = AvailEvent(width, _FLAGS_TAGS)
+        m.submodules.shared_reads = shared = SharedReads(width, 2 * _FLAGS_TAGS)
         function = self.function
 
-        connect(m, flipped(self.doorbells), scheduler.doorbells)
+        self._doorbells(m, scheduler, event)
         connect(m, scheduler.visits, index.visits)
         connect(m, index.snapshots, entries.snapshots)
         connect(m, entries.heads, descriptors.heads)
+        connect(m, entries.polls, event.polls)
+        connect(m, interrupt.read, shared.port0)
+        connect(m, event.read, shared.port1)
         connect(m, descriptors.chains, dispatch.chains)
         connect(m, dispatch.gather, gather.chains)
         connect(m, dispatch.scatter, scatter.chains)
@@ -156,25 +163,29 @@ class RingWalker(wiring.Component):
         connect(m, scatter.segments, segments.read1)
         connect(m, scatter.frees, segments.free1)
 
-        lookers = (index, entries, descriptors, used, interrupt)
+        lookers = (index, entries, descriptors, used, interrupt, event)
         for n, stage in enumerate(lookers):
             connect(m, stage.table, flipped(getattr(self, f"table{n}")))
-        for stage in (scheduler, entries, used):
+        for stage in (scheduler, entries, used, interrupt):
             connect(m, flipped(self.clear), stage.clear)
         m.d.comb += [
             scheduler.halt.eq(self.halt),
             function.halt.eq(self.halt),
+            used.hold.eq(scatter.writes.valid),
             descriptors.available.eq(segments.available),
             descriptors.indirect.eq(self.features[Feature.INDIRECT_DESC]),
             descriptors.max_read_request.eq(self.max_read_request),
             gather.max_read_request.eq(self.max_read_request),
             scatter.max_payload.eq(self.max_payload),
             interrupt.msix_enable.eq(self.msix_enable),
+            interrupt.event_idx.eq(self.features[Feature.EVENT_IDX]),
+            entries.event_idx.eq(self.features[Feature.EVENT_IDX]),
         ]
-        readers, arbiter = self._readers(m, (index, entries, descriptors, gather, interrupt))
-        posted = self._posted(m, (scatter.writes, used.writes, readers[-1].requests))
-        stages = (*lookers, scheduler, dispatch, gather, scatter, arbiter, *readers, *posted)
-        failures = (entries.fail, descriptors.fail, interrupt.fail, *(reader.failed for reader in readers))
+        readers, arbiter = self._readers(m, (index, entries, descriptors, gather, shared))
+        posted = self._posted(m, (scatter.writes, used.writes, event.writes, readers[-1].requests))
+        stages = (*lookers, scheduler, dispatch, gather, scatter, shared, arbiter, *readers, *posted)
+        blocks = (entries, descriptors, interrupt, event)
+        failures = (*(block.fail for block in blocks), *(reader.failed for reader in readers))
         m.d.comb += [
             # The segment store is ready some cycles after a reset; until then no chain can have begun.
             self.idle.eq(reduce(and_, (stage.idle for stage in stages)) & function.idle),
@@ -183,6 +194,18 @@ class RingWalker(wiring.Component):
             self.fail.eq(reduce(or_, failures)),
         ]
         return m
+
+    def _doorbells(self, m, scheduler, event):
+        """Doorbells of the driver, and those that take their place; a visit of the latter kind goes first."""
+        rung = scheduler.doorbells
+        m.d.comb += [
+            rung.valid.eq(self.doorbells.valid | event.again.valid),
+            rung.payload.queue.eq(
+                Mux(event.again.valid, event.again.payload.queue, self.doorbells.payload.queue)
+            ),
+            event.again.ready.eq(rung.ready),
+            self.doorbells.ready.eq(rung.ready & ~event.again.valid),
+        ]
 
     def _readers(self, m, clients):
         """A reader for each client, the router of their completions, and the arbiter of their requests."""

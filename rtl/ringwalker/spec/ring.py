@@ -3,6 +3,8 @@
 Ref: virtio 1.4, 2.7 (2.7.5 descriptor table, 2.7.6 available ring, 2.7.8 used ring).
 """
 
+from typing import Any
+
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
@@ -28,6 +30,8 @@ __all__ = [
     "Descriptor",
     "RingHeader",
     "UsedElement",
+    "avail_event_offset",
+    "used_event_offset",
 ]
 
 MAX_QUEUE_SIZE = 32768
@@ -52,6 +56,16 @@ USED_FLAGS_OFFSET = 0
 USED_IDX_OFFSET = 2
 USED_RING_OFFSET = 4
 USED_ENTRY_BYTES = 8
+
+
+def used_event_offset(size: Any) -> Any:
+    """The offset of ``used_event`` in the available ring of a queue of ``size`` (which may be a signal)."""
+    return AVAIL_RING_OFFSET + AVAIL_ENTRY_BYTES * size
+
+
+def avail_event_offset(size: Any) -> Any:
+    """The offset of ``avail_event`` in the used ring of a queue of ``size`` (which may be a signal)."""
+    return USED_RING_OFFSET + USED_ENTRY_BYTES * size
 
 
 class Descriptor(data.Struct):

@@ -21,12 +21,16 @@ from ringwalker.spec.ring import (
     USED_ENTRY_BYTES,
     USED_IDX_OFFSET,
     USED_RING_OFFSET,
+    avail_event_offset,
+    used_event_offset,
 )
 
 from .dma import bytes_of, packet_beats
 from .streams import Payload, StreamSink, StreamSource
 
 __all__ = ["EchoFunction", "OfferedChain", "Ring", "inverted"]
+
+_EVENT_BYTES = 2
 
 
 def inverted(content: bytes, length: int) -> bytes:
@@ -56,8 +60,8 @@ class Ring:
         self.memory = memory
         self.size = size
         self.desc = area(DESC_BYTES * size, DESC_ALIGN)
-        self.driver = area(AVAIL_RING_OFFSET + AVAIL_ENTRY_BYTES * size, DRIVER_ALIGN)
-        self.device = area(USED_RING_OFFSET + USED_ENTRY_BYTES * size, DEVICE_ALIGN)
+        self.driver = area(used_event_offset(size) + _EVENT_BYTES, DRIVER_ALIGN)
+        self.device = area(avail_event_offset(size) + _EVENT_BYTES, DEVICE_ALIGN)
         self.reset()
 
     def reset(self) -> None:
@@ -68,6 +72,9 @@ class Ring:
         self.under_way: deque[OfferedChain] = deque()
         for base in (self.driver, self.device):
             self.memory[base : base + 4] = bytes(4)
+        self.put(self.driver + used_event_offset(self.size), 0, _EVENT_BYTES)
+        self.put(self.device + avail_event_offset(self.size), 0, _EVENT_BYTES)
+        self.seen_avail = 0
 
     @property
     def row(self) -> dict[str, int]:
@@ -91,6 +98,16 @@ class Ring:
     def set_flags(self, flags: int) -> None:
         """Write ``avail.flags``."""
         self.put(self.driver + AVAIL_FLAGS_OFFSET, flags, 2)
+
+    def set_used_event(self, idx: int) -> None:
+        """Ask for an interrupt when entry ``idx`` of the used ring is written (VIRTIO_F_EVENT_IDX)."""
+        self.put(self.driver + used_event_offset(self.size), idx & 0xFFFF, _EVENT_BYTES)
+
+    def wants_doorbell(self) -> bool:
+        """Whether ``avail_event`` is among the entries made available since the last call."""
+        event = self.number(self.device + avail_event_offset(self.size), _EVENT_BYTES)
+        old, self.seen_avail = self.seen_avail, self.avail_idx
+        return (event - old) & 0xFFFF < (self.avail_idx - old) & 0xFFFF
 
     def describe(self, index: int, address: int, length: int, flags: int, after: int) -> None:
         """Write descriptor ``index`` of the queue's table."""

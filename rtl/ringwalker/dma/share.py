@@ -1,0 +1,63 @@
+"""One reader for several clients that read little."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..buffers import StreamFifo
+from ..interfaces import DmaReadPort
+
+__all__ = ["SharedReads"]
+
+
+class SharedReads(wiring.Component):
+    """Passes on the reads of two clients in the order in which they were taken, and gives each its answers.
+
+    A client that does not take its answers holds up the other.
+
+    Parameters: ``depth``, how many reads are under way at most.
+
+    Members (W is ``data_width``): ``port0``, ``port1`` In(DmaReadPort(W)), of which ``port0`` goes first;
+    ``read`` Out(DmaReadPort(W)); ``idle`` Out 1: no read is under way. No latency.
+    """
+
+    port0: Any
+    port1: Any
+    read: Any
+    idle: Any
+
+    def __init__(self, data_width: int, depth: int):
+        self._depth = depth
+        port = DmaReadPort(data_width)
+        super().__init__({"port0": In(port), "port1": In(port), "read": Out(port), "idle": Out(1, init=1)})
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.owners = owners = StreamFifo(1, self._depth)
+        requests, data = self.read.requests, self.read.data
+        # A read that was offered stays, also when the other client comes.
+        choice, held, kept = Signal(), Signal(), Signal()
+        m.d.comb += [
+            choice.eq(Mux(held, kept, ~self.port0.requests.valid)),
+            owners.i.payload.eq(choice),
+            owners.i.valid.eq(requests.valid & requests.ready),
+            owners.o.ready.eq(data.valid & data.ready & data.payload.last),
+            self.idle.eq(owners.idle),
+        ]
+        m.d.sync += [held.eq(requests.valid & ~requests.ready), kept.eq(choice)]
+        for number, port in enumerate((self.port0, self.port1)):
+            with m.If(choice == number):
+                m.d.comb += [
+                    requests.valid.eq(port.requests.valid & owners.i.ready),
+                    requests.payload.eq(port.requests.payload),
+                    port.requests.ready.eq(requests.ready & owners.i.ready),
+                ]
+            m.d.comb += port.data.payload.eq(data.payload)
+            with m.If(owners.o.payload == number):
+                m.d.comb += [
+                    port.data.valid.eq(data.valid & owners.o.valid),
+                    data.ready.eq(port.data.ready & owners.o.valid),
+                ]
+        return m
