@@ -6,7 +6,7 @@ A configuration is written in TOML; every key is optional::
     data_width = 256        # bits a beat: 64, 128, 256, 512
     queues = 1              # virtqueues; net has 3 and the console 2
     queue_size = 256        # entries, the largest a driver may choose
-    read_tags = 32          # payload reads in flight
+    read_tags = 64          # payload reads in flight
     [identity]
     preset = "2007"         # or "oasis"; vendor, device, ... override it
     [blk]
@@ -199,7 +199,7 @@ class ConsoleConfig:
 class DeviceConfig:
     """A whole device. Errors: :class:`ConfigError` from the constructor and from :meth:`from_toml`.
 
-    ``read_tags`` is the number of payload reads in flight, ``ring_tags`` of descriptor reads;
+    ``read_tags`` is the number of payload reads in flight, ``ring_tags`` of reads of descriptors;
     ``max_payload`` and ``max_read_request`` (bytes) bound what the host may choose;
     ``chains`` is how many descriptor chains are walked at once;
     ``completion_timeout`` is in cycles without any completion while reads are outstanding.
@@ -212,9 +212,9 @@ class DeviceConfig:
     data_width: int = 256
     queues: int = USUAL
     queue_size: int = 256
-    read_tags: int = 32
+    read_tags: int = 64
     ring_tags: int = 16
-    chains: int = 16
+    chains: int = 64
     max_payload: int = 512
     max_read_request: int = 512
     completion_timeout: int = 12_500_000
@@ -237,8 +237,8 @@ class DeviceConfig:
         _check_range("queues", self.queues, 1, 256)
         _check_power("queue_size", self.queue_size, 2, 1024)
         _check_power("read_tags", self.read_tags, 2, 128)
-        _check_power("ring_tags", self.ring_tags, 2, 32)
-        _check_power("chains", self.chains, 1, 64)
+        _check_power("ring_tags", self.ring_tags, 2, 64)
+        _check_power("chains", self.chains, 1, 128)
         _check_power("max_payload", self.max_payload, 128, 4096)
         _check_power("max_read_request", self.max_read_request, 128, 4096)
         _check_range("completion_timeout", self.completion_timeout, 64, 2**31)

@@ -40,7 +40,9 @@ from .transport.router import RegisterArbiter, RegisterRouter
 
 __all__ = ["TRANSPORT_FEATURES", "VirtioPciDevice"]
 
-TRANSPORT_FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET | 1 << Feature.INDIRECT_DESC
+TRANSPORT_FEATURES = (
+    1 << Feature.VERSION_1 | 1 << Feature.RING_RESET | 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX
+)
 """Feature bits that every function is offered with."""
 
 

@@ -102,12 +102,19 @@ async def with_event_idx_who_waits_for_a_written_entry_is_notified(dut):
         wanted = queue not in MUTE and (event - old[queue]) & 0xFFFF < (new - old[queue]) & 0xFFFF
         assert bench.vectors() == ([100 + queue] if wanted else [])
         old[queue] = new
-    # A queue that was reset begins at 0 again.
+    # A queue that was reset begins at 0 again, and 0xFFF0 is not among the entries from 0 to 1.
+    bench.used.queue({"queue": 5, "idx": 40000})
+    await bench.idle()
+    bench.vectors()
     dut.clear_en.value, dut.clear_index.value = 1, 5
     await ClockCycles(dut.clk, 1)
     dut.clear_en.value = 0
-    bench.set_used_event(5, 0)
+    bench.set_used_event(5, 0xFFF0)
     bench.used.queue({"queue": 5, "idx": 1})
+    await bench.idle()
+    assert bench.vectors() == []
+    bench.set_used_event(5, 1)
+    bench.used.queue({"queue": 5, "idx": 2})
     await bench.idle()
     assert bench.vectors() == [105]
 

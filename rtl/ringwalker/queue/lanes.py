@@ -10,7 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import DeviceConfig
-from ..dma.tags import allocate_tags
+from ..dma.tags import TAGS, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
@@ -25,6 +25,13 @@ more than any stage of a walker works by itself."""
 _VECTOR = data.StructLayout({"vector": 16, "first": 1, "last": 1})
 _SHARED_INPUTS = ("abort", "features", "msix_enable", "extended_tags", "max_payload", "max_read_request")
 _PULSES = ("fail", "unsupported", "aborted")
+
+
+def _fitting(wishes: tuple[int, ...], lanes: int) -> tuple[int, ...]:
+    """The wishes for tags of each of ``lanes`` lanes; the largest is cut if there are not enough for all."""
+    largest = wishes.index(max(wishes))
+    most = TAGS // lanes - sum(wishes) + wishes[largest]
+    return (*wishes[:largest], max(1, min(wishes[largest], most)), *wishes[largest + 1 :])
 
 
 class Lanes(wiring.Component):
@@ -90,7 +97,7 @@ class Lanes(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         config, count = self._config, len(self._lanes)
-        wishes = reader_tags(config)
+        wishes = _fitting(reader_tags(config), count)
         ranges = allocate_tags(wishes * count)
         walkers = []
         for n in range(count):
