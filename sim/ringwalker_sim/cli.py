@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import cli_guest
+from . import cli_bench, cli_guest
 from .cli_options import (
     UsageError,
     add_device_options,
@@ -111,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_console_parser(partial(add, functions))
 
     cli_guest.add_parser(commands)
+    cli_bench.add_parser(commands)
 
     lspci = add(commands, "lspci", "show the function's configuration space", _LSPCI_EXAMPLES, _lspci)
     add_device_options(lspci, function=True)

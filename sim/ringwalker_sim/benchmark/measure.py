@@ -1,0 +1,128 @@
+"""Measures one case on the native engine: a row of figures, exact in cycles."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ringwalker.spec.blk import BlkRequestType
+
+from ..engines import open_engine
+from ..guest.blk import BlkDevice, blk_driver
+from ..guest.bus import VirtioBus
+from ..guest.errors import BindError
+from ..guest.pci import enumerate_pci
+from ..guest.transport_pci import VirtioPciTransport
+from ..memory import DiskImage, GuestMemory
+from ..phases import Synthetic
+from ..pump import Pump
+from ..workload import percentiles
+from .cases import Case
+
+__all__ = ["Status", "measure"]
+
+Status = Callable[[str], None]
+
+_RAM_BYTES = 64 << 20
+_SEED = 1
+_REST_CYCLES = 2000
+_PROBE_LATENCIES = (400, 1400)
+"""ns. How much later the payload moves on the slower host says how many reads it waited for."""
+_dependent_reads: dict[tuple[Any, ...], int] = {}
+
+
+async def _open_disk(port: Any, queues: int) -> BlkDevice:
+    found = await enumerate_pci(port)
+    if not found:
+        raise BindError("no PCI function answers")
+    transport = await VirtioPciTransport.bind(found[0])
+    bus = VirtioBus()
+    await bus.register_virtio_driver(blk_driver(port, queues=queues))
+    await bus.register_virtio_device(transport.device)
+    await port.sleep(_REST_CYCLES)
+    return transport.device.priv
+
+
+async def _pump(port: Any, case: Case) -> dict[str, Any]:
+    """Do the requests of ``case``; the figures that do not depend on a ceiling."""
+    disk = await _open_disk(port, case.queues)
+    kind = f"rand{case.direction}"
+    phase = Synthetic(disk, port.disk.array, kind, case.size, case.requests, _SEED)
+    pump = Pump(port, disk, phase, case.depth)
+    before = port.engine.stats()
+    await pump.run()
+    spent = {name: value - before[name] for name, value in port.engine.stats().items()}
+    if pump.errors:
+        raise RuntimeError(f"{' '.join(case.arguments)}: {'; '.join(pump.messages)}")
+    return {
+        "cycles": pump.cycles,
+        "latency_cycles": percentiles(pump.latencies),
+        "wire_up_bytes": spent["up_bytes"] / case.requests,
+        "wire_down_bytes": spent["down_bytes"] / case.requests,
+        "requests_per_notification": case.requests / max(1, spent["down_memory_write"]),
+        "requests_per_interrupt": case.requests / max(1, spent["up_message"]),
+    }
+
+
+async def _first_payload(port: Any, case: Case) -> int:
+    """Cycles from the notification of a request to its first byte of payload, on a device at rest."""
+    disk = await _open_disk(port, 1)
+    write = case.direction == "write"
+    cycles = []
+    with port.memory.allocate(case.size, 4096) as buffer:
+        for _ in range(2):
+            watch = port.memory.watch(buffer.address, case.size, reads=write, writes=not write)
+            kind = BlkRequestType.OUT if write else BlkRequestType.IN
+            begin = (await disk.request(kind, 0, buffer.sg)).started
+            cycles.append(watch.hits[0].cycle - begin)
+            port.memory.unwatch(watch)
+            await port.sleep(_REST_CYCLES)
+    return cycles[-1]
+
+
+def _on_engine(case: Case, job: Callable[[Any, Case], Any], status: Status | None) -> Any:
+    disk = DiskImage.blank(case.config.blk.capacity)
+    disk.array[:] = np.random.default_rng(_SEED).integers(0, 256, len(disk.array), np.uint8)
+    host = dataclasses.asdict(case.pcie.host(case.clock_mhz, case.latency_ns))
+    memory = GuestMemory(_RAM_BYTES)
+    with open_engine("native", case.config, memory, disk, host=host, seed=_SEED, status=status) as port:
+        return port.run(job(port, case))
+
+
+def _reads_before_payload(case: Case, status: Status | None) -> int:
+    """Host reads, one after another, from a notification to the payload; it is the same for like devices."""
+    like = (case.function, case.direction, case.data_width, case.device_queues, case.queue_size)
+    if like not in _dependent_reads:
+        probes = [replace(case, latency_ns=latency, size=512) for latency in _PROBE_LATENCIES]
+        first, second = (_on_engine(probe, _first_payload, status) for probe in probes)
+        apart = (_PROBE_LATENCIES[1] - _PROBE_LATENCIES[0]) * case.clock_mhz / 1000
+        _dependent_reads[like] = round((second - first) / apart)
+    return _dependent_reads[like]
+
+
+def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
+    """The row of ``case``: its fields, what it took, and the ceiling.
+
+    ``cycles`` are those from the first notification to the last completion seen; ``rate_per_s`` counts
+    requests, ``wire_*_bytes`` are bytes a request on the wire each way, ``latency_cycles`` go from the
+    notification to the completion seen. ``dependent_reads`` are host reads that follow from each other
+    before the first payload byte moves (a read of payload counts itself). The driver takes no time.
+    ``status`` gets a line of text while a model is built. Errors: ``RuntimeError`` for wrong data.
+    """
+    figures = _on_engine(case, _pump, status)
+    rate = case.requests * case.clock_mhz * 1e6 / figures["cycles"]
+    ceiling = case.cost.rate(case.pcie)
+    return {
+        **case.key,
+        "batch": case.batch,
+        "ring": "split",
+        "indirect": False,
+        **figures,
+        "rate_per_s": rate,
+        "bytes_per_s": rate * case.size,
+        "ceiling_per_s": ceiling,
+        "efficiency": rate / ceiling,
+        "dependent_reads": _reads_before_payload(case, status),
+    }

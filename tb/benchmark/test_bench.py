@@ -1,0 +1,113 @@
+"""The figures that are committed: they hold, they are complete, and the page is made of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringwalker_sim import cli
+from ringwalker_sim.benchmark import CHECK, FULL, QUICK, Case, measure
+from ringwalker_sim.benchmark.report import case_of, page
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROWS: list[dict[str, Any]] = json.loads((DOCS / "performance.json").read_text())["rows"]
+BY_CASE = {case_of(row): row for row in ROWS}
+KEYS = (
+    *("function", "direction", "size", "queues", "batch", "ring", "link", "data_width", "clock_mhz"),
+    *("latency_ns", "requests", "cycles", "rate_per_s", "ceiling_per_s", "efficiency", "wire_up_bytes"),
+    *("wire_down_bytes", "latency_cycles", "dependent_reads"),
+)
+
+
+def assert_no_worse(row: dict[str, Any]) -> None:
+    """A row that needs more of anything than the committed one is a drop; one that needs less is welcome.
+
+    ``ringwalker bench --docs docs`` commits to new figures.
+    """
+    before = BY_CASE[case_of(row)]
+    for name in ("cycles", "wire_up_bytes", "wire_down_bytes", "dependent_reads"):
+        assert row[name] <= before[name], name
+    assert row["latency_cycles"]["p50"] <= before["latency_cycles"]["p50"]
+
+
+@pytest.mark.parametrize("case", CHECK, ids=lambda case: f"{case.direction}-{case.size}-depth-{case.depth}")
+def test_no_drop(case):
+    row = measure(case)
+    assert_no_worse(row)
+    assert set(KEYS) <= set(row)
+    assert row["rate_per_s"] == pytest.approx(case.requests / (row["cycles"] / case.clock_mhz / 1e6))
+    assert row["efficiency"] == pytest.approx(row["rate_per_s"] / case.cost.rate(case.pcie))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", FULL, ids=lambda case: "-".join(case.arguments[1::2]))
+def test_no_drop_in_any_row(case):
+    assert_no_worse(measure(case))
+
+
+def test_there_is_a_row_for_every_case():
+    assert set(BY_CASE) == {*FULL, *CHECK}
+    assert len(BY_CASE) == len(ROWS)
+    assert set(QUICK) <= set(FULL)
+    assert all(0 < row["efficiency"] <= 1 for row in ROWS)
+
+
+def test_the_page_is_made_of_the_figures():
+    assert (DOCS / "performance.md").read_text() == page(ROWS), "ringwalker bench --docs docs"
+
+
+def test_each_row_names_its_command():
+    text = page(ROWS)
+    for row in ROWS:
+        case = case_of(row)
+        options = cli.build_parser().parse_args(["bench", *case.arguments])
+        given = {name: getattr(options, name) for name in case.key if getattr(options, name) is not None}
+        assert Case(**given) == case
+        assert f"\nringwalker bench {' '.join(case.arguments)}\n" in text
+
+
+def test_one_row_by_command(tmp_path, capsys):
+    case = CHECK[-1]
+    assert cli.main(["bench", *case.arguments, "--json", "-"]) == 0
+    output = capsys.readouterr()
+    (row,) = json.loads(output.out)["rows"]
+    assert case_of(row) == case
+    assert "blk write" in output.err
+    (tmp_path / "one.json").write_text(output.out)
+    assert cli.main(["bench", "--from", str(tmp_path / "one.json"), "--docs", str(tmp_path)]) == 0
+    assert (tmp_path / "performance.md").read_text() == page([row])
+    assert json.loads((tmp_path / "performance.json").read_text()) == {"rows": [row]}
+
+
+def test_charts(tmp_path):
+    for name, begin in (("figures.svg", b"<?xml"), ("figures.png", b"\x89PNG")):
+        path = tmp_path / name
+        assert cli.main(["bench", "--from", str(DOCS / "performance.json"), "--plot", str(path)]) == 0
+        content = path.read_bytes()
+        assert content.startswith(begin)
+    text = (tmp_path / "figures.svg").read_text()
+    assert "blk write, 16 queue(s)" in text
+    assert "ceiling of blk read, 1 queue(s)" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--direction", "up"), "direction is 'up'; it must be one of read, write"),
+        (("--function", "net"), "function is 'net'; it must be one of blk"),
+        (("--queues", "17"), "queues is 17; the device has 16"),
+        (("--data-width", "100"), "data_width is 100"),
+        (("--size", "4k", "--quick"), "--size measures one row"),
+        (("--quick", "--docs", "."), "--docs: the page has all rows"),
+        (("--quick", "--docs", "nowhere"), "--docs"),
+        (("--quick", "--plot", "a.pdf"), "--plot a.pdf: the name must end with .svg or .png"),
+        (("--from", "nowhere.json"), "--from nowhere.json: No such file"),
+        (("--from", "README.md"), "--from README.md: is not what --json or --docs has written"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_exit_code_2(arguments, message, capsys):
+    assert cli.main(["bench", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
