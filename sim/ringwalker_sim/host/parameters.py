@@ -78,8 +78,9 @@ class HostParameters:
     device, each given back ``credit_return`` cycles after it was spent. 0 is no limit for all of these. What
     may not leave waits in the port, where writes and completions overtake reads.
 
-    ``stalls`` is the probability of a stall a cycle, for all streams, or by stream name. ``msi_window`` is
-    the address range whose writes are interrupts.
+    ``skip_idle`` lets the clock jump over cycles in which device and host are idle; what happens, and when,
+    is the same, and with waves or stalls it is not done. ``stalls`` is the probability of a stall a cycle,
+    for all streams, or by stream name. ``msi_window`` is the address range whose writes are interrupts.
     """
 
     latency: int = 125
@@ -100,6 +101,7 @@ class HostParameters:
     posted_data_credits: int = 0
     nonposted_header_credits: int = 0
     credit_return: int = 0
+    skip_idle: bool = True
     stalls: float | Mapping[str, float] = 0.0
     msi_window: tuple[int, int] = field(default=(0xFEE0_0000, 0xFEEF_FFFF))
 

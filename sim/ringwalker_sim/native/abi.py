@@ -72,6 +72,7 @@ PARAMETERS = (
     "reorder",
     "split",
     "completion_timeout",
+    "skip_idle",
     "root_id",
     "storage_latency",
     "link_rate",
@@ -88,6 +89,7 @@ PARAMETERS = (
 
 STATS = (
     "cycles",
+    "skipped_cycles",
     "up_memory_read",
     "up_memory_write",
     "up_message",
@@ -140,7 +142,10 @@ class CParameters(ctypes.Structure):
 
 
 class CStats(ctypes.Structure):
-    """``struct Stats``: 64-bit counters. ``*_bytes`` count the wire, ``*_payload`` data alone."""
+    """``struct Stats``: 64-bit counters. ``*_bytes`` count the wire, ``*_payload`` data alone.
+
+    ``skipped_cycles`` of ``cycles`` were not simulated.
+    """
 
     _fields_ = [(name, ctypes.c_uint64) for name in STATS]
 

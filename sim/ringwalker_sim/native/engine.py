@@ -144,6 +144,8 @@ class NativeEngine(MacMethods, UartMethods):
         values["link_rate"] = round(host.link_bytes_per_cycle * 65536)
         values["msi_first"], values["msi_last"] = host.msi_window
         values["period_ps"] = 1_000_000 // self.config.clock_mhz
+        # A stall is drawn in every cycle, so with stalls every cycle is simulated.
+        values["skip_idle"] = int(host.skip_idle and not any(host.stall_probabilities().values()))
         for name, probability in host.stall_probabilities().items():
             values[f"stall_{name}"] = int(probability * 2**32)
         assert set(values) == set(PARAMETERS), set(values) ^ set(PARAMETERS)

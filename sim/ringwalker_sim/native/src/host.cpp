@@ -10,7 +10,8 @@ Host::Host(const Parameters& parameters, const char* trace)
       up_(parameters),
       down_(parameters.link_rate),
       stalls_(parameters.seed ^ 0x7374616cu),
-      pins_((context_.traceEverOn(trace != nullptr), context_)) {
+      pins_((context_.traceEverOn(trace != nullptr), context_)),
+      skips_(parameters.skip_idle != 0 && trace == nullptr) {
   pins_.link_up(true);
   if (trace == nullptr) return;
   waves_ = std::make_unique<Waves>(context_, pins_, trace);
@@ -74,18 +75,25 @@ std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t roo
   std::deque<Event>& events = shared_.events;
   shared_.stop = events.size() >= room;
   for (const Event& e : events) shared_.stop |= e.kind != static_cast<std::uint32_t>(EventKind::FAULT);
-  if (!until_quiet && most_cycles != 0) calm_ = 0;
-  for (std::uint64_t i = 0; i < most_cycles && !shared_.stop; ++i) {
+  const std::uint64_t end = shared_.now + most_cycles;
+  while (shared_.now < end && !shared_.stop) {
     cycle();
-    if (!until_quiet) continue;
     calm_ = calm() ? calm_ + 1 : 0;
-    if (calm_ >= settle_cycles) break;
+    if (calm_ < settle_cycles) continue;
+    if (until_quiet) break;
+    if (skips_ && !shared_.stop) skip(end);
   }
   const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(room, events.size()));
   std::copy_n(events.begin(), count, out);
   events.erase(events.begin(), events.begin() + count);
   shared_.stats.cycles = shared_.now;
   return count;
+}
+
+// Nothing changes before somebody asks for something: the cycles up to end pass unsimulated.
+void Host::skip(std::uint64_t end) {
+  shared_.stats.skipped_cycles += end - shared_.now;
+  shared_.now = end;
 }
 
 // The clock is low and everything has settled: see what the coming edge transfers, make the edge, then

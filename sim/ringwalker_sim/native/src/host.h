@@ -33,7 +33,7 @@ class Host {
   std::uint32_t run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet = false);
 
   // Nothing is under way on either side, and nothing will happen before somebody asks for it. Known only
-  // after a run until quiet. Never true for a model that has no port idle.
+  // after a run. Never true for a model that has no port idle.
   bool quiet() const { return calm_ >= settle_cycles && shared_.events.empty(); }
 
   std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
@@ -86,6 +86,7 @@ class Host {
   static constexpr unsigned settle_cycles = 8;
 
   void cycle();
+  void skip(std::uint64_t end);
   bool calm() const;
   bool calm_mac() const;
   bool calm_uart() const;
@@ -126,6 +127,7 @@ class Host {
   Rng stalls_;
   VerilatedContext context_{};
   Pins pins_;
+  const bool skips_;  // idle cycles are not simulated
   std::unique_ptr<Waves> waves_{};
   std::string violation_{};
 
