@@ -37,9 +37,9 @@ def _fitting(wishes: tuple[int, ...], lanes: int) -> tuple[int, ...]:
 class Lanes(wiring.Component):
     """One :class:`RingWalker` for each set of queues in ``lanes``, which together have every queue once.
 
-    Members (W is ``config.data_width``): those of :class:`RingWalker` but ``unexpected`` and ``reading``, for
-    all lanes together, with ``function0``, ``function1``, ... Out(ChainPort(W)), one a lane, instead of
-    ``function``; ``table0``, ... Out(QueueRead()), ``table_reads`` of them; ``halt_all`` In 1 and
+    Members (W is ``config.data_width``): those of :class:`RingWalker` but ``unexpected``, ``reading`` and
+    ``moves``, for all lanes together, with ``function0``, ``function1``, ... Out(ChainPort(W)), one a lane,
+    instead of ``function``; ``table0``, ... Out(QueueRead()), ``table_reads`` of them; ``halt_all`` In 1 and
     ``halt_queue`` In: ``halt`` is for every lane, or only for that of the queue with this number; ``active``
     In 1: the function works on something that its chains do not show; ``halted`` Out 1: what is to halt is
     idle; ``idle`` Out 1: every lane is; ``still`` Out 1: every lane is idle, or holds chains that nothing has
@@ -192,7 +192,7 @@ class Lanes(wiring.Component):
         pending = (
             self.active | walker.waiting | walker.reads.valid | walker.posted.valid | walker.interrupts.valid
         )
-        with m.If(moves | pending | walker.reading):
+        with m.If(moves | pending | walker.reading | walker.moves):
             m.d.sync += count.eq(0)
         with m.Elif(count != STILL_CYCLES):
             m.d.sync += count.eq(count + 1)

@@ -105,7 +105,7 @@ class SegmentStore(wiring.Component):
     - ``free0``, ``free1``: segments given back, one at a time. ``drops``: whole lists given back.
     - ``available``: how many segments are free and not yet on their way out of ``allocate``. It is at most
       two cycles until they can be taken.
-    - ``idle``: all segments are free.
+    - ``idle``: all segments are free. ``moves``: a segment is taken or given back.
 
     After a reset the store fills its list of free segments, one a cycle. One segment a cycle is
     given back; ``free0`` and ``free1`` take turns.
@@ -121,6 +121,7 @@ class SegmentStore(wiring.Component):
     drops: Any
     available: Any
     idle: Any
+    moves: Any
 
     def __init__(self, depth: int):
         if not 2 <= depth <= 1 << SEGMENT_BITS:
@@ -138,6 +139,7 @@ class SegmentStore(wiring.Component):
                 "drops": In(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
                 "available": Out(range(depth + 1)),
                 "idle": Out(1),
+                "moves": Out(1),
             }
         )
 
@@ -184,6 +186,7 @@ class SegmentStore(wiring.Component):
             free.r_en.eq(self.allocate.ready),
             self.available.eq(free.level),
             self.idle.eq((free.level == self._depth) & walker.idle),
+            self.moves.eq(free.w_en | (free.r_en & free.r_rdy) | ~walker.idle),
         ]
 
         filled = Signal(range(self._depth + 1))

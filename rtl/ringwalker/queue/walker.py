@@ -59,7 +59,8 @@ class RingWalker(wiring.Component):
     vectors; ``msix_enable``, ``max_payload``, ``max_read_request``, ``extended_tags`` In; ``fail`` Out 1, a
     pulse: something in the rings, or the host, is broken; ``unexpected``, ``unsupported``, ``aborted`` Out 1,
     pulses for completions that were not asked for or had such a status; ``idle`` Out 1: nothing is under way;
-    ``reading`` Out 1: a read of the host is; ``waiting`` Out 1: a queue waits for a visit.
+    ``reading`` Out 1: a read of the host is; ``moves`` Out 1: a chain is being walked or taken apart;
+    ``waiting`` Out 1: a queue waits for a visit.
     """
 
     doorbells: Any
@@ -82,6 +83,7 @@ class RingWalker(wiring.Component):
     aborted: Any
     idle: Any
     reading: Any
+    moves: Any
     waiting: Any
 
     TABLE_READS = 6
@@ -113,6 +115,7 @@ class RingWalker(wiring.Component):
                 "aborted": Out(1),
                 "idle": Out(1),
                 "reading": Out(1),
+                "moves": Out(1),
                 "waiting": Out(1),
             }
         )
@@ -190,6 +193,7 @@ class RingWalker(wiring.Component):
             # The segment store is ready some cycles after a reset; until then no chain can have begun.
             self.idle.eq(reduce(and_, (stage.idle for stage in stages)) & function.idle),
             self.reading.eq(~reduce(and_, (reader.idle for reader in readers))),
+            self.moves.eq(segments.moves),
             self.waiting.eq(scheduler.waiting),
             self.fail.eq(reduce(or_, failures)),
         ]
