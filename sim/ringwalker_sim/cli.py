@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import cli_bench, cli_guest
+from . import cli_bench, cli_guest, cli_synth
 from .cli_options import (
     UsageError,
     add_device_options,
@@ -112,6 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     cli_guest.add_parser(commands)
     cli_bench.add_parser(commands)
+    cli_synth.add_parser(commands)
 
     lspci = add(commands, "lspci", "show the function's configuration space", _LSPCI_EXAMPLES, _lspci)
     add_device_options(lspci, function=True)
