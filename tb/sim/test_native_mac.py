@@ -4,6 +4,7 @@ import functools
 import itertools
 import random
 
+import numpy as np
 import pytest
 
 from ringwalker.config import DeviceConfig
@@ -157,3 +158,54 @@ def test_a_broken_rule_is_noticed(offence, complaint):
         engine.mac_send(bytes(400))
         with pytest.raises(ProtocolError, match=complaint):
             settle(engine, 1000)
+
+
+def frames_of(count: int, length: int) -> np.ndarray:
+    return np.random.default_rng(length).integers(0, 256, (count, length), np.uint8)
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.3])
+def test_supplied_frames_come_in_turn_and_are_compared_on_their_way_back(stalls):
+    with open_echo(stalls=stalls) as engine:
+        frames = frames_of(5, 37)
+        engine.mac_expect(frames)
+        engine.mac_supply(frames, 12)
+        assert settle(engine, 1000) == 0
+        stats = engine.stats()
+        assert (stats["mac_rx_frames"], stats["mac_tx_frames"], stats["mac_tx_different"]) == (12, 12, 0)
+        assert stats["mac_rx_bytes"] == 12 * 37
+        engine.mac_supply(np.roll(frames, 1, axis=0), 3)
+        settle(engine, 200)
+        assert engine.stats()["mac_tx_different"] == 3
+        engine.mac_expect(None)
+        engine.mac_supply(frames, 2)
+        assert settle(engine, 200) == 2
+        assert engine.mac_receive() == [frames[0].tobytes(), frames[1].tobytes()]
+
+
+def test_supplied_frames_come_at_a_beat_a_cycle_and_make_way_for_others():
+    with open_echo() as engine:
+        engine.mac_supply(frames_of(1, 800), 10)
+        due = engine.now + 500
+        engine.mac_send(b"other", at=due)
+        settle(engine, 1100)
+        frames = engine.mac_frames()
+        assert [len(frame.data) for frame in frames] == [800] * 5 + [5] + [800] * 5
+        assert frames[-1].cycle - frames[0].cycle == 901
+
+
+def test_supplied_frames_wait_for_the_link():
+    with open_echo() as engine:
+        engine.set_link(False)
+        engine.mac_supply(frames_of(2, 16), 2)
+        assert settle(engine, 100) == 0
+        assert engine.stats()["mac_rx_frames"] == 0
+        engine.set_link(True)
+        assert settle(engine, 100) == 2
+
+
+def test_what_is_no_rows_of_bytes_cannot_be_supplied():
+    with open_echo() as engine:
+        for frames in (np.zeros(10, np.uint8), np.zeros((0, 64), np.uint8), np.zeros((2, 3), np.uint16)):
+            with pytest.raises(ValueError, match="rows of bytes"):
+                engine.mac_supply(frames, 1)

@@ -121,6 +121,7 @@ STATS = (
     "mac_tx_frames",
     "mac_tx_bytes",
     "mac_tx_errors",
+    "mac_tx_different",
     "mac_rx_frames",
     "mac_rx_bytes",
     "mac_lost",

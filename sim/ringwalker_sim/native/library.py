@@ -36,6 +36,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rw_mac_send": (_U32, [_HANDLE, ctypes.c_char_p, _U32, _U64, _U32]),
     "rw_mac_next": (_U32, [_HANDLE, ctypes.POINTER(_U64)]),
     "rw_mac_fetch": (None, [_HANDLE, ctypes.c_char_p]),
+    "rw_mac_supply": (None, [_HANDLE, _POINTER, _U64, _U64, _U64]),
+    "rw_mac_expect": (None, [_HANDLE, _POINTER, _U64, _U64]),
     "rw_mac_loopback": (None, [_HANDLE, _U32]),
     "rw_mac_link": (None, [_HANDLE, _U32]),
     "rw_uart_send": (None, [_HANDLE, ctypes.c_char_p, _U64]),

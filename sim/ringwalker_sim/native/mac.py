@@ -3,6 +3,8 @@
 import ctypes
 from typing import Any, NamedTuple
 
+import numpy as np
+
 __all__ = ["MacFrame", "MacMethods"]
 
 
@@ -21,6 +23,8 @@ class MacMethods:
     """
 
     _library: Any
+    _supplied: np.ndarray | None = None
+    _expected: np.ndarray | None = None
 
     def _open(self) -> int:
         raise NotImplementedError
@@ -53,6 +57,36 @@ class MacMethods:
         """Let the device's frames come back to it, or not."""
         self._library.rw_mac_loopback(self._open(), int(on))
 
+    def mac_supply(self, frames: np.ndarray, count: int) -> None:
+        """Give the device ``count`` frames as fast as it takes them: the rows of ``frames`` in turn.
+
+        ``frames`` are bytes in two dimensions, a frame a row, and must not change meanwhile. Frames of
+        :meth:`mac_send` that are due go first, and while the link is down those of here wait. A second call
+        takes the place of what is left of the first. Errors: ``ValueError`` for an array of another kind.
+        """
+        self._supplied = _rows(frames)
+        self._library.rw_mac_supply(self._open(), self._supplied.ctypes.data, *frames.shape[::-1], count)
+
+    def mac_expect(self, frames: np.ndarray | None) -> None:
+        """Compare the device's frames with the rows of ``frames`` in turn, without events, and drop them.
+
+        The counter ``mac_tx_different`` says how many were others. None: frames are kept again. Errors: as
+        for :meth:`mac_supply`.
+        """
+        self._expected = None if frames is None else _rows(frames)
+        if self._expected is None:
+            self._library.rw_mac_expect(self._open(), None, 0, 0)
+        else:
+            shape = self._expected.shape[::-1]
+            self._library.rw_mac_expect(self._open(), self._expected.ctypes.data, *shape)
+
     def set_link(self, up: bool) -> None:
         """Drive the device's ``link_up``, which is up from the start; frames are lost while it is down."""
         self._library.rw_mac_link(self._open(), int(up))
+
+
+def _rows(frames: np.ndarray) -> np.ndarray:
+    """``frames`` as C reads them."""
+    if frames.dtype != np.uint8 or frames.ndim != 2 or not frames.size:
+        raise ValueError(f"frames are {frames.dtype} of shape {frames.shape}; they must be rows of bytes")
+    return np.ascontiguousarray(frames)

@@ -28,6 +28,17 @@ void rw_mac_fetch(Host* host, std::uint8_t* out) noexcept {
   host->mac().pop();
 }
 
+// Frames for the device: rows of length bytes, in turn. The rows stay where they are until all are gone.
+void rw_mac_supply(Host* host, const std::uint8_t* rows, std::uint64_t length, std::uint64_t count,
+                   std::uint64_t frames) noexcept {
+  host->supply({rows, length, count, 0}, frames);
+}
+
+// What frames of the device are compared with; count 0 ends that.
+void rw_mac_expect(Host* host, const std::uint8_t* rows, std::uint64_t length, std::uint64_t count) noexcept {
+  host->mac().expect({rows, length, count, 0});
+}
+
 void rw_mac_loopback(Host* host, std::uint32_t on) noexcept { host->mac().loopback(on != 0); }
 
 void rw_mac_link(Host* host, std::uint32_t up) noexcept { host->link(up != 0); }

@@ -57,6 +57,11 @@ class Host {
     calm_ = 0;
     return mac_.send(std::move(frame), due, error);
   }
+  // See Mac::supply.
+  void supply(const Rows& rows, std::uint64_t frames) {
+    calm_ = 0;
+    mac_.supply(rows, frames);
+  }
   // The same for the size of the terminal, in characters.
   void terminal(std::uint32_t cols, std::uint32_t rows) {
     calm_ = 0;

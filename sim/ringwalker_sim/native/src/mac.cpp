@@ -38,6 +38,8 @@ void Mac::arrived(bool error) {
   stats.mac_tx_bytes += taken_.size();
   if (!up_) {
     ++stats.mac_lost;
+  } else if (expected_.count != 0) {
+    compare();
   } else if (loopback_) {
     send(std::exchange(taken_, {}), 0, false);
   } else {
@@ -50,32 +52,48 @@ void Mac::arrived(bool error) {
   }
 }
 
+void Mac::compare() {
+  const bool same = taken_.size() == expected_.length && std::equal(taken_.begin(), taken_.end(), expected_.front());
+  if (!same) ++shared_.stats.mac_tx_different;
+  expected_.pop();
+}
+
 const MacBeat& Mac::beat() {
-  const Frame& frame = waiting_.front();
-  const std::size_t count = std::min(sizeof(BeatData), frame.bytes.size() - position_);
+  if (position_ == 0) supplied_ = waiting_.empty() || waiting_.front().time > shared_.now;
+  const std::uint8_t* bytes = supplied_ ? supply_.front() : waiting_.front().bytes.data();
+  const std::size_t length = supplied_ ? supply_.length : waiting_.front().bytes.size();
+  const std::size_t count = std::min(sizeof(BeatData), length - position_);
   beat_.data.fill(0);
-  std::memcpy(beat_.data.data(), frame.bytes.data() + position_, count);
+  std::memcpy(beat_.data.data(), bytes + position_, count);
   beat_.count = static_cast<std::uint32_t>(count);
   beat_.first = position_ == 0;
-  beat_.last = position_ + count == frame.bytes.size();
-  beat_.error = beat_.last && frame.error;
+  beat_.last = position_ + count == length;
+  beat_.error = beat_.last && !supplied_ && waiting_.front().error;
   return beat_;
 }
 
 void Mac::beat_taken() {
   position_ += beat_.count;
-  const Bytes& bytes = waiting_.front().bytes;
-  if (position_ < bytes.size()) return;
+  if (!beat_.last) return;
   ++shared_.stats.mac_rx_frames;
-  shared_.stats.mac_rx_bytes += bytes.size();
-  waiting_.pop_front();
+  shared_.stats.mac_rx_bytes += position_;
+  leave();
+}
+
+// The frame on its way to the device is over.
+void Mac::leave() {
   position_ = 0;
+  if (!supplied_) {
+    waiting_.pop_front();
+    return;
+  }
+  --supplies_left_;
+  supply_.pop();
 }
 
 void Mac::reset() {
   inside_ = false;
-  if (position_ != 0) waiting_.pop_front();
-  position_ = 0;
+  if (position_ != 0) leave();
 }
 
 }  // namespace rw

@@ -11,6 +11,17 @@ namespace rw {
 
 using Bytes = std::vector<std::uint8_t>;
 
+// Frames of one length that lie one behind the other in memory, and which is next.
+struct Rows {
+  const std::uint8_t* bytes = nullptr;
+  std::size_t length = 0;
+  std::size_t count = 0;
+  std::size_t next = 0;
+
+  const std::uint8_t* front() const { return bytes + next * length; }
+  void pop() { next = next + 1 == count ? 0 : next + 1; }
+};
+
 class Mac {
  public:
   explicit Mac(Shared& shared) : shared_(shared) {}
@@ -29,10 +40,23 @@ class Mac {
   std::uint64_t front_time() const { return sent_.front().time; }
   void pop() { sent_.pop_front(); }
 
+  // Gives the device so many frames more, which are the rows in turn, whenever no other frame is due. The
+  // rows stay where they are. While the link is down they wait.
+  void supply(Rows rows, std::uint64_t frames) {
+    supply_ = rows;
+    supplies_left_ = rows.count == 0 ? 0 : frames;
+  }
+
+  // From now on frames of the device are compared with the rows in turn, and not kept. No rows: they are kept.
+  void expect(Rows rows) { expected_ = rows; }
+
   void take(const MacBeat& beat);
 
-  bool has_beat() const { return !waiting_.empty() && (position_ != 0 || waiting_.front().time <= shared_.now); }
-  bool waits() const { return !waiting_.empty(); }
+  bool has_beat() const {
+    if (position_ != 0) return true;
+    return (!waiting_.empty() && waiting_.front().time <= shared_.now) || supplies();
+  }
+  bool waits() const { return position_ != 0 || !waiting_.empty() || supplies(); }
   const MacBeat& beat();
   void beat_taken();
 
@@ -48,6 +72,9 @@ class Mac {
   };
 
   void arrived(bool error);
+  void compare();
+  void leave();
+  bool supplies() const { return supplies_left_ != 0 && up_; }
 
   Shared& shared_;
   bool up_ = true;
@@ -56,7 +83,11 @@ class Mac {
   Bytes taken_{};
   std::deque<Frame> sent_{};
   std::deque<Frame> waiting_{};
-  std::size_t position_ = 0;
+  Rows supply_{};
+  std::uint64_t supplies_left_ = 0;
+  Rows expected_{};
+  bool supplied_ = false;     // the frame on its way to the device is a supplied one
+  std::size_t position_ = 0;  // in that frame
   MacBeat beat_{};
 };
 
