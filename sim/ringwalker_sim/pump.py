@@ -19,8 +19,6 @@ POISON = 0xA7
 """Fills a buffer before the device writes it."""
 
 _MESSAGES = 10
-_SEGMENTS = 3
-"""Descriptors of a request with data in one piece."""
 
 
 class _Slot:
@@ -46,11 +44,12 @@ class Pump:
     """
 
     def __init__(self, port: Port, disk: BlkDevice, phase: Phase, depth: int):
-        room = sum(disk.queue_size(queue) // _SEGMENTS for queue in range(disk.queues))
+        self._descriptors = disk.descriptors(1)
+        room = sum(disk.queue_size(queue) // self._descriptors for queue in range(disk.queues))
         if depth > room:
             raise WorkloadError(
                 f"queue depth is {depth}; {disk.queues} queue(s) of {disk.queue_size()} entries hold "
-                f"at most {room} requests of {_SEGMENTS} descriptors"
+                f"at most {room} requests of {self._descriptors} descriptors"
             )
         self.port = port
         self.disk = disk
@@ -124,7 +123,7 @@ class Pump:
         for _ in range(self.disk.queues):
             queue = self._next_queue
             self._next_queue = (queue + 1) % self.disk.queues
-            if self.disk.room(queue) >= _SEGMENTS:
+            if self.disk.room(queue) >= self._descriptors:
                 return queue
         return None
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ringwalker.spec.blk import SECTOR_BYTES
+from ringwalker.spec.features import Feature
 
 from .guest.blk import BlkDevice, blk_driver
 from .guest.bus import VirtioDevice, VirtioDeviceId
@@ -167,10 +168,11 @@ async def run_job(port: Port, job: Mapping[str, Any], progress: Progress | None 
     ``queue_depth`` of those two), ``workload`` (the fields of :class:`Workload`), ``interrupt``
     (``"msix"`` or ``"intx"``), ``ids`` (further pairs of vendor and device that the driver serves),
     ``interface`` and ``transport`` (see :mod:`.guest.opening`), ``model`` (arguments of ``BlkModel``, the
-    device on transports other than PCI), ``use_queues`` (how many queues at most), ``lspci`` (true: the
-    result has ``functions``, see :func:`describe`). The result has the fields of :class:`RunResult`. Errors:
-    :class:`~.guest.errors.VirtioError` when the device cannot be used, :class:`WorkloadError` when it
-    cannot do what is asked.
+    device on transports other than PCI), ``use_queues`` (how many queues at most), ``ring_features`` (names
+    of what the driver makes use of in split rings: ``"INDIRECT_DESC"``, ``"EVENT_IDX"``), ``lspci`` (true:
+    the result has ``functions``, see :func:`describe`). The result has the fields of :class:`RunResult`.
+    Errors: :class:`~.guest.errors.VirtioError` when the device cannot be used, :class:`WorkloadError` when
+    it cannot do what is asked.
     """
     if job.get("lspci"):
         found = await enumerate_pci(port, assign=len(port.mmio32) > 0)
@@ -180,7 +182,8 @@ async def run_job(port: Port, job: Mapping[str, Any], progress: Progress | None 
     machine = Machine(port)
     device = await _device(machine, job)
     ids = [VirtioDeviceId(vendor, device) for vendor, device in job.get("ids", ())]
-    driver = blk_driver(port, queues=job.get("use_queues"), ids=ids)
+    ring_features = sum(1 << Feature[name] for name in job.get("ring_features", ()))
+    driver = blk_driver(port, queues=job.get("use_queues"), ids=ids, ring_features=ring_features)
     await machine.bus.register_virtio_driver(adapt(job.get("interface", "modern"), driver, port))
     disk: BlkDevice = machine.driven(device)
     serial = await disk.get_id()

@@ -93,6 +93,19 @@ def test_a_workload_over_four_queues(machine: Machine, interrupt: str) -> None:
     assert (result["requests"], result["errors"]) == (400, 0), result["messages"]
 
 
+@pytest.mark.parametrize("features", [["INDIRECT_DESC"], ["EVENT_IDX"], ["INDIRECT_DESC", "EVENT_IDX"]])
+@pytest.mark.parametrize("interrupt", ["msix", "intx"])
+def test_a_workload_with_what_rings_offer_beside(
+    machine: Machine, features: list[str], interrupt: str
+) -> None:
+    # More requests at once than chains of three descriptors would fit.
+    depth = 4 * 32 if "INDIRECT_DESC" in features else 40
+    workload = {"kind": "randrw", "requests": 400, "queue_depth": depth, "block_size": 1024}
+    job = {"workload": workload, "interrupt": interrupt, "ring_features": features}
+    result = machine.port.run(run_job(machine.port, job))
+    assert (result["requests"], result["errors"]) == (400, 0), result["messages"]
+
+
 def test_bars_that_something_else_assigned_are_used_as_they_are(machine: Machine) -> None:
     async def main() -> None:
         (first,) = await enumerate_pci(machine.port)

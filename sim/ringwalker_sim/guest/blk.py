@@ -122,7 +122,7 @@ class BlkDevice:
     disk unusable, if any; all requests then end with it.
     """
 
-    def __init__(self, port: Port, device: VirtioDevice, queues: int | None = None):
+    def __init__(self, port: Port, device: VirtioDevice, queues: int | None = None, ring_features: int = 0):
         self.port = port
         self.device = device
         self.features = 0
@@ -131,6 +131,7 @@ class BlkDevice:
         self.failure: VirtioError | None = None
         self.capacity_changes = 0
         self._wanted_queues = queues
+        self._ring_features = ring_features
         self._queues: list[_Queue] = []
         self._changed = port.event()
         self._watcher: Task | None = None
@@ -140,7 +141,7 @@ class BlkDevice:
     async def open(self) -> None:
         """Negotiate, read the configuration, set up the queues, and let the device start."""
         config = self.device.config
-        self.features = await config.negotiate(WANTED)
+        self.features = await config.negotiate(WANTED | self._ring_features)
         await self._read_config()
         count = 1
         if self.has(BlkFeature.MQ):
@@ -201,6 +202,10 @@ class BlkDevice:
     def room(self, queue: int = 0) -> int:
         """Descriptors of a queue that are free."""
         return self._queues[queue].vq.num_free
+
+    def descriptors(self, pieces: int, queue: int = 0) -> int:
+        """Descriptors of a queue that a request with data in so many pieces takes."""
+        return self._queues[queue].vq.descriptors(2 + pieces)
 
     # --- queued interface ----------------------------------------------------------------------------------
 
@@ -345,6 +350,11 @@ class BlkDevice:
             return buffer.array.tobytes().split(b"\0")[0].decode("ascii", "replace")
 
 
-def blk_driver(port: Port, *, queues: int | None = None, ids: Sequence[Matcher] = ()) -> VirtioDriver:
-    """The block driver, for a bus. ``queues`` bounds how many it uses; ``ids`` are further ids it serves."""
-    return device_driver(DeviceType.BLK, lambda device: BlkDevice(port, device, queues), ids)
+def blk_driver(
+    port: Port, *, queues: int | None = None, ids: Sequence[Matcher] = (), ring_features: int = 0
+) -> VirtioDriver:
+    """The block driver, for a bus. ``queues`` bounds how many it uses; ``ids`` are further ids it serves.
+
+    ``ring_features`` are those of ``RING_FEATURES`` that it uses if the device offers them.
+    """
+    return device_driver(DeviceType.BLK, lambda device: BlkDevice(port, device, queues, ring_features), ids)

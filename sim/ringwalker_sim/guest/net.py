@@ -57,7 +57,7 @@ class NetDevice:
     ``failure`` is the exception that made the device unusable, if any.
     """
 
-    def __init__(self, port: Port, device: VirtioDevice):
+    def __init__(self, port: Port, device: VirtioDevice, ring_features: int = 0):
         self.port = port
         self.device = device
         self.features = 0
@@ -69,6 +69,7 @@ class NetDevice:
         self.on_frame: Callable[[bytes], None] = lambda _frame: None
         self.on_media: Callable[[bool], None] = lambda _up: None
         self.sent = self.received = self.unusable = 0
+        self._ring_features = ring_features
         self._receive: Virtqueue | None = None
         self._transmit: Virtqueue | None = None
         self._control: NetControl | None = None
@@ -86,7 +87,7 @@ class NetDevice:
     async def open(self) -> None:
         """Negotiate, set up the queues, let the device start, and give it buffers."""
         config = self.device.config
-        self.features = await config.negotiate(WANTED)
+        self.features = await config.negotiate(WANTED | self._ring_features)
         if self.has(NetFeature.MAC):
             self.mac = (await config.get(NET_CONFIG.mac)).to_bytes(MAC_BYTES, "little")
         if self.has(NetFeature.MTU):
@@ -281,6 +282,9 @@ class NetDevice:
         self.mac = bytes(mac)
 
 
-def net_driver(port: Port, *, ids: Sequence[Matcher] = ()) -> VirtioDriver:
-    """The network driver, for a bus. ``ids`` are further ids it serves."""
-    return device_driver(DeviceType.NET, lambda device: NetDevice(port, device), ids)
+def net_driver(port: Port, *, ids: Sequence[Matcher] = (), ring_features: int = 0) -> VirtioDriver:
+    """The network driver, for a bus. ``ids`` are further ids it serves.
+
+    ``ring_features`` are those of ``RING_FEATURES`` that it uses if the device offers them.
+    """
+    return device_driver(DeviceType.NET, lambda device: NetDevice(port, device, ring_features), ids)

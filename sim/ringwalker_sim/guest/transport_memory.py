@@ -162,6 +162,7 @@ class MemoryTransport(RingTransport):
             callback=callback,
             control=self,
             vdev=self.device,
+            features=self.features,
         )
         self.vqs[index] = vq
         self.device.vqs.append(vq)

@@ -204,6 +204,7 @@ class VirtioPciTransport(RingTransport):
             callback=callback,
             control=self,
             vdev=self.device,
+            features=self.features,
         )
         self.vqs[index] = vq
         self.device.vqs.append(vq)

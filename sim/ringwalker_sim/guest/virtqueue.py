@@ -76,6 +76,10 @@ class Virtqueue(ABC):
     def num_free(self) -> int:
         """Descriptors that are not in use."""
 
+    def descriptors(self, pieces: int) -> int:
+        """How many descriptors a buffer of so many pieces takes."""
+        return pieces
+
     @abstractmethod
     def _expose(self, chain: Chain) -> None:
         """Take ``chain``, which fits, into ``_chains``; the device sees it with the next :meth:`kick`."""
@@ -144,7 +148,7 @@ class Virtqueue(ABC):
             return -errno.EINVAL
         if count > self.size or any(length < 1 for _, length in sg):
             return -errno.EINVAL
-        if count > self.num_free:
+        if self.descriptors(count) > self.num_free:
             return -errno.ENOSPC
         self._number += 1
         self._expose(Chain(data, list(sg), out_num, self._number))

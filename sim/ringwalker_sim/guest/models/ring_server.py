@@ -12,6 +12,7 @@ from ringwalker.spec.ring import (
     AVAIL_ENTRY_BYTES,
     AVAIL_F_NO_INTERRUPT,
     AVAIL_RING_OFFSET,
+    DESC_BYTES,
     DESC_F_INDIRECT,
     DESC_F_NEXT,
     DESC_F_WRITE,
@@ -19,9 +20,12 @@ from ringwalker.spec.ring import (
     Descriptor,
     RingHeader,
     UsedElement,
+    avail_event_offset,
+    used_event_offset,
 )
 
 from ...memory import Access, GuestMemory, MemoryFault, ScatterGather
+from ..split_rings import RING_FEATURES
 from .function import FunctionModel, Request
 
 __all__ = ["QueueState", "RingServer"]
@@ -107,6 +111,7 @@ class RingServer:
         self.written_index: Callable[[int], int] = lambda index: index
         self.drains = False
         self._open: dict[_RingRequest, None] = {}
+        model.features |= RING_FEATURES
         model.server = self
 
     def access(self, piece: tuple[int, int], write: bool) -> np.ndarray:
@@ -170,21 +175,36 @@ class RingServer:
                 request = _RingRequest(self, index, head, *self._chain(queue, head))
                 self._open[request] = None
                 self.model.take(index, request)
+            if self._has(Feature.EVENT_IDX):
+                self._event(queue.device + avail_event_offset(queue.size))[0] = queue.last_avail
         except (MemoryFault, ValueError):
             self.model.fail()
+
+    def _has(self, feature: Feature) -> bool:
+        return bool(self.model.driver_features >> feature & 1)
+
+    def _event(self, address: int) -> np.ndarray:
+        """An index that one side wants to hear of."""
+        return self.memory.view(address, AVAIL_ENTRY_BYTES).view("<u2")
 
     def _chain(self, queue: QueueState, head: int) -> tuple[ScatterGather, ScatterGather]:
         table = self.memory.struct_view(queue.desc, Descriptor, queue.size)
         readable: ScatterGather = []
         writable: ScatterGather = []
-        at = head
-        for _ in range(queue.size):
-            if at >= queue.size:
+        nested, at = not self._has(Feature.INDIRECT_DESC), head
+        while len(readable) + len(writable) < queue.size:
+            if at >= len(table):
                 raise ValueError("descriptor outside the table")
             entry = table[at]
             piece = (int(entry["addr"]), int(entry["len"]))
             self.memory.view(*piece)
             flags = int(entry["flags"])
+            if flags & DESC_F_INDIRECT and not flags & DESC_F_NEXT and not nested:
+                if not piece[1] or piece[1] % DESC_BYTES:
+                    raise ValueError("an indirect table of a length that there is not")
+                table = self.memory.struct_view(piece[0], Descriptor, piece[1] // DESC_BYTES)
+                nested, at = True, 0
+                continue
             if flags & DESC_F_INDIRECT or (writable and not flags & DESC_F_WRITE):
                 raise ValueError("a chain of a shape that there is not")
             (writable if flags & DESC_F_WRITE else readable).append(piece)
@@ -205,6 +225,13 @@ class RingServer:
         element["id"], element["len"] = head, written
         queue.used = (queue.used + 1) & 0xFFFF
         self.memory.struct_view(queue.device, RingHeader)[0]["idx"] = self.written_index(queue.used) & 0xFFFF
-        flags = int(self.memory.struct_view(queue.driver, RingHeader)[0]["flags"])
-        if not flags & AVAIL_F_NO_INTERRUPT:
+        if self._wants_interrupt(queue):
             self.notify(index)
+
+    def _wants_interrupt(self, queue: QueueState) -> bool:
+        """Whether the driver wants to hear of the element that was used last."""
+        if self._has(Feature.EVENT_IDX):
+            wanted = int(self._event(queue.driver + used_event_offset(queue.size))[0])
+            return wanted == (queue.used - 1) & 0xFFFF
+        flags = int(self.memory.struct_view(queue.driver, RingHeader)[0]["flags"])
+        return not flags & AVAIL_F_NO_INTERRUPT
