@@ -21,6 +21,8 @@ examples:
       all rows, and charts of them
   ringwalker bench --direction write --size 4k --depth 32 --latency-ns 1200
       one row; what is not given is as in the first row of all
+  ringwalker bench --function net --direction tx --size 64
+      frames instead of block requests
   ringwalker bench --docs docs
       all rows, into docs/performance.json and docs/performance.md
   ringwalker bench --from docs/performance.json --plot figures.png
@@ -29,10 +31,11 @@ examples:
 
 _TEXTS = {
     "function": "what the device is for",
-    "direction": "read or write",
+    "direction": "read or write; of net: tx or rx",
     "size": "bytes a request",
     "queues": "queues in use",
     "depth": "requests in flight",
+    "indirect": "block requests as indirect tables",
     "link": "the link",
     "data_width": "bits a beat",
     "clock_mhz": "the device's clock",
@@ -45,6 +48,8 @@ _TEXTS = {
 
 def add_parser(commands: Any) -> None:
     """Add ``bench`` to the commands of the command line."""
+    from ringwalker.config import USUAL
+
     from .benchmark.cases import Case
 
     text = "measure what the device reaches of what its link allows"
@@ -65,9 +70,13 @@ def add_parser(commands: Any) -> None:
     output.add_argument("--docs", metavar="FOLDER", help=f"write {FIGURES} and the page made of it")
     row = parser.add_argument_group("one row instead of all")
     for item in fields(Case):
+        if isinstance(item.default, bool):
+            row.add_argument(f"--{item.name}", action="store_true", default=None, help=_TEXTS[item.name])
+            continue
         kind = {"size": byte_count}.get(item.name, str if isinstance(item.default, str) else positive)
         name = item.name.replace("_", "-")
-        help_text = f"{_TEXTS[item.name]} (default {item.default})"
+        default = "by function" if item.default == USUAL else item.default
+        help_text = f"{_TEXTS[item.name]} (default {default})"
         row.add_argument(f"--{name}", metavar="N" if kind is not str else "NAME", type=kind, help=help_text)
 
 

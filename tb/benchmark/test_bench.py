@@ -8,6 +8,7 @@ import pytest
 
 from ringwalker_sim import cli
 from ringwalker_sim.benchmark import CHECK, FULL, QUICK, Case, measure
+from ringwalker_sim.benchmark.goals import GOALS, lines_of
 from ringwalker_sim.benchmark.report import case_of, page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -31,7 +32,7 @@ def assert_no_worse(row: dict[str, Any]) -> None:
     assert row["latency_cycles"]["p50"] <= before["latency_cycles"]["p50"]
 
 
-@pytest.mark.parametrize("case", CHECK, ids=lambda case: f"{case.direction}-{case.size}-depth-{case.depth}")
+@pytest.mark.parametrize("case", CHECK, ids=lambda case: "-".join(case.arguments[1::2]))
 def test_no_drop(case):
     row = measure(case)
     assert_no_worse(row)
@@ -67,13 +68,22 @@ def test_each_row_names_its_command():
         assert f"\nringwalker bench {' '.join(case.arguments)}\n" in text
 
 
+def test_goals_are_shown_with_what_is_reached():
+    lines = lines_of(ROWS)
+    assert len(lines) == len(GOALS)
+    for line in lines:
+        _, _name, wanted, reached, met, _ = (cell.strip() for cell in line.split("|"))
+        enough = float(reached.split()[0]) >= float(wanted.split()[0])
+        assert met.startswith("yes" if enough else "no: the link is")
+
+
 def test_one_row_by_command(tmp_path, capsys):
     case = CHECK[-1]
     assert cli.main(["bench", *case.arguments, "--json", "-"]) == 0
     output = capsys.readouterr()
     (row,) = json.loads(output.out)["rows"]
     assert case_of(row) == case
-    assert "blk write" in output.err
+    assert f"{case.function} {case.direction}" in output.err
     (tmp_path / "one.json").write_text(output.out)
     assert cli.main(["bench", "--from", str(tmp_path / "one.json"), "--docs", str(tmp_path)]) == 0
     assert (tmp_path / "performance.md").read_text() == page([row])
@@ -88,6 +98,7 @@ def test_charts(tmp_path):
         assert content.startswith(begin)
     text = (tmp_path / "figures.svg").read_text()
     assert "blk write, 16 queue(s)" in text
+    assert "net tx, 1 queue(s)" in text
     assert "ceiling of blk read, 1 queue(s)" in text
 
 
@@ -95,8 +106,12 @@ def test_charts(tmp_path):
     ("arguments", "message"),
     [
         (("--direction", "up"), "direction is 'up'; it must be one of read, write"),
-        (("--function", "net"), "function is 'net'; it must be one of blk"),
-        (("--queues", "17"), "queues is 17; the device has 16"),
+        (("--function", "net"), "direction is 'read'; it must be one of tx, rx"),
+        (("--function", "rng"), "function is 'rng'; it must be one of blk, net"),
+        (("--queues", "17"), "queues is 17; there are 16 that can be used"),
+        (("--function", "net", "--direction", "tx", "--queues", "2"), "queues is 2; there are 1 that"),
+        (("--function", "net", "--direction", "tx", "--indirect"), "indirect is for blk"),
+        (("--depth", "300"), "depth is 300; 1 queue(s) have 256 entries"),
         (("--data-width", "100"), "data_width is 100"),
         (("--size", "4k", "--quick"), "--size measures one row"),
         (("--quick", "--docs", "."), "--docs: the page has all rows"),

@@ -1,42 +1,51 @@
 """The cases that are measured, and the command that measures each of them again."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
-from ringwalker.config import DeviceConfig
+from ringwalker.config import USUAL, DeviceConfig
+from ringwalker.spec.features import Feature
 
-from ..host.ceiling import Cost, blk_cost
+from ..host.ceiling import Cost, blk_cost, net_cost
 from ..host.link import LINKS, Link
 
 __all__ = ["CHECK", "DIRECTIONS", "FULL", "LARGEST_BATCH", "QUICK", "Case"]
 
-DIRECTIONS = {"blk": ("read", "write")}
+DIRECTIONS = {"blk": ("read", "write"), "net": ("tx", "rx")}
 """What can be measured of each function."""
 
 LARGEST_BATCH = 32
 """Requests that share a notification at most, where a ceiling is concerned."""
+
+_BY_FUNCTION = {
+    "blk": {"depth": 64, "device_queues": 16},
+    "net": {"depth": 256, "device_queues": DeviceConfig(function="net").queues},
+}
+"""What is usual where that depends on the function."""
 
 
 @dataclass(frozen=True)
 class Case:
     """``requests`` of ``size`` bytes, ``depth`` in flight, on a device and a link.
 
-    ``queues`` are in use; the device has ``device_queues`` of ``queue_size`` entries. ``latency_ns`` is what
-    the host takes to answer a read. Errors: ``ValueError`` that names the value.
+    A network frame of 64 bytes is counted with its check sequence, others without. ``queues`` are in use; the
+    device has ``device_queues`` of ``queue_size`` entries. ``latency_ns`` is what the host takes to answer a
+    read. With ``indirect`` a block request is an indirect table. Errors: ``ValueError`` that names the value.
     """
 
     function: str = "blk"
     direction: str = "read"
     size: int = 4096
     queues: int = 1
-    depth: int = 64
+    depth: int = USUAL
+    indirect: bool = False
     link: str = "gen3x8"
     data_width: int = 256
     clock_mhz: int = 250
     latency_ns: int = 550
     requests: int = 1000
-    device_queues: int = 16
+    device_queues: int = USUAL
     queue_size: int = 256
 
     def __post_init__(self):
@@ -48,8 +57,16 @@ class Case:
             value = getattr(self, name)
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
-        if self.queues > self.device_queues:
-            raise ValueError(f"queues is {self.queues}; the device has {self.device_queues}")
+        for name, value in _BY_FUNCTION[self.function].items():
+            if getattr(self, name) == USUAL:
+                object.__setattr__(self, name, value)
+        most = self.device_queues if self.function == "blk" else 1
+        if self.queues > most:
+            raise ValueError(f"queues is {self.queues}; there are {most} that can be used")
+        if self.indirect and self.function != "blk":
+            raise ValueError(f"indirect is for blk; a frame of {self.function} has one buffer")
+        if self.depth > self.queue_size * self.queues:
+            raise ValueError(f"depth is {self.depth}; {self.queues} queue(s) have {self.queue_size} entries")
 
     @property
     def config(self) -> DeviceConfig:
@@ -75,7 +92,14 @@ class Case:
     @property
     def cost(self) -> Cost:
         """Bytes on the wire that a request has to cost."""
-        return blk_cost(self.pcie, self.direction, self.size, batch=self.batch)
+        if self.function == "net":
+            return net_cost(self.pcie, self.direction, self.size, batch=self.batch)
+        return blk_cost(self.pcie, self.direction, self.size, batch=self.batch, indirect=self.indirect)
+
+    @property
+    def ring_features(self) -> int:
+        """What the block driver makes use of."""
+        return self.indirect << Feature.INDIRECT_DESC
 
     @property
     def arguments(self) -> list[str]:
@@ -83,9 +107,13 @@ class Case:
         words = []
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name == "direction" or value != item.default:
-                words += [f"--{item.name.replace('_', '-')}", str(value)]
+            if item.name == "direction" or value != self._usual(item):
+                option = f"--{item.name.replace('_', '-')}"
+                words += [option] if value is True else [option, str(value)]
         return words
+
+    def _usual(self, item: "Field[Any]") -> Any:
+        return _BY_FUNCTION[self.function].get(item.name, item.default)
 
     @property
     def key(self) -> dict[str, Any]:
@@ -103,29 +131,63 @@ def _sizes(case: Case) -> Iterator[Case]:
         yield from _both(replace(case, size=size, requests=requests))
 
 
-def _full() -> Iterator[Case]:
+_NARROW = (
+    {"link": "gen2x4", "data_width": 64},
+    {"link": "gen2x4", "data_width": 128, "clock_mhz": 125},
+)
+_WIDE = {"link": "gen3x16", "data_width": 512}
+_FRAME = Case(function="net", direction="tx", size=64, requests=10000)
+_FRAMES = {64: 10000, 128: 8000, 256: 6000, 512: 4000, 1024: 3000, 1514: 2000}
+"""How many frames of each size."""
+
+
+def _blk() -> Iterator[Case]:
     for queues in (1, 16):
         yield from _sizes(Case(queues=queues))
+    yield from _sizes(Case(indirect=True))
+    yield from _both(Case(indirect=True, queues=16))
     yield from _both(Case(depth=1, requests=100))
     for latency in (300, 800, 1200, 2000):
         yield from _both(Case(latency_ns=latency))
-    yield from _both(Case(link="gen2x4", data_width=64))
-    yield from _both(Case(link="gen2x4", data_width=128, clock_mhz=125))
-    yield from _both(Case(link="gen3x16", data_width=512))
+    for other in (*_NARROW, _WIDE):
+        yield from _both(Case(**other))
 
 
-FULL = tuple(_full())
+def _net() -> Iterator[Case]:
+    for size, requests in _FRAMES.items():
+        yield from _both(replace(_FRAME, size=size, requests=requests))
+    yield from _both(replace(_FRAME, depth=1, requests=100))
+    for latency in (300, 800, 1200, 2000):
+        yield from _both(replace(_FRAME, latency_ns=latency))
+    for other in (*_NARROW, _WIDE):
+        yield from _both(replace(_FRAME, **other))
+        yield from _both(replace(_FRAME, size=1514, requests=_FRAMES[1514], **other))
+
+
+FULL = (*_net(), *_blk())
 """All cases."""
 
-QUICK = (*_sizes(Case()), *_both(Case(depth=1, requests=100)), *_both(Case(latency_ns=1200)))
-"""Those of one queue at the usual width: one model to build."""
+QUICK = (
+    *(case for size in (64, 1514) for case in _both(replace(_FRAME, size=size, requests=_FRAMES[size]))),
+    replace(_FRAME, latency_ns=300),
+    replace(_FRAME, latency_ns=1200),
+    *_sizes(Case()),
+    *_both(Case(indirect=True)),
+    *_both(Case(depth=1, requests=100)),
+    *_both(Case(latency_ns=1200)),
+)
+"""Those of one queue at the usual width: two models to build."""
 
 
 def _check() -> Iterator[Case]:
     narrow = Case(data_width=64, link="gen2x4", device_queues=4, queue_size=32, depth=8, requests=64)
     yield from _both(narrow)
+    yield from _both(replace(narrow, indirect=True))
     yield from _both(replace(narrow, size=512, queues=4))
     yield from _both(replace(narrow, depth=1, requests=8))
+    frames = Case("net", "tx", 64, data_width=64, link="gen2x4", queue_size=64, depth=64, requests=256)
+    yield from _both(frames)
+    yield from _both(replace(frames, size=1514, requests=64))
 
 
 CHECK = tuple(_check())

@@ -11,7 +11,7 @@ from ringwalker.spec.blk import BlkRequestType
 
 from ..engines import open_engine
 from ..guest.blk import BlkDevice, blk_driver
-from ..guest.bus import VirtioBus
+from ..guest.bus import VirtioBus, VirtioDriver
 from ..guest.errors import BindError
 from ..guest.pci import enumerate_pci
 from ..guest.transport_pci import VirtioPciTransport
@@ -20,6 +20,7 @@ from ..phases import Synthetic
 from ..pump import Pump
 from ..workload import percentiles
 from .cases import Case
+from .frames import FrameLoad, frame_bytes, load_driver
 
 __all__ = ["Status", "measure"]
 
@@ -33,21 +34,26 @@ _PROBE_LATENCIES = (400, 1400)
 _dependent_reads: dict[tuple[Any, ...], int] = {}
 
 
-async def _open_disk(port: Any, queues: int) -> BlkDevice:
+async def _open(port: Any, driver: VirtioDriver) -> Any:
+    """What ``driver`` makes of the device on ``port``, at rest."""
     found = await enumerate_pci(port)
     if not found:
         raise BindError("no PCI function answers")
     transport = await VirtioPciTransport.bind(found[0])
     bus = VirtioBus()
-    await bus.register_virtio_driver(blk_driver(port, queues=queues))
+    await bus.register_virtio_driver(driver)
     await bus.register_virtio_device(transport.device)
     await port.sleep(_REST_CYCLES)
     return transport.device.priv
 
 
-async def _pump(port: Any, case: Case) -> dict[str, Any]:
-    """Do the requests of ``case``; the figures that do not depend on a ceiling."""
-    disk = await _open_disk(port, case.queues)
+async def _open_disk(port: Any, case: Case, queues: int) -> BlkDevice:
+    return await _open(port, blk_driver(port, queues=queues, ring_features=case.ring_features))
+
+
+async def _move_blocks(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]:
+    """Do the requests of ``case``: cycles, latencies, and what was counted."""
+    disk = await _open_disk(port, case, case.queues)
     kind = f"rand{case.direction}"
     phase = Synthetic(disk, port.disk.array, kind, case.size, case.requests, _SEED)
     pump = Pump(port, disk, phase, case.depth)
@@ -56,9 +62,30 @@ async def _pump(port: Any, case: Case) -> dict[str, Any]:
     spent = {name: value - before[name] for name, value in port.engine.stats().items()}
     if pump.errors:
         raise RuntimeError(f"{' '.join(case.arguments)}: {'; '.join(pump.messages)}")
+    return pump.cycles, pump.latencies, spent
+
+
+async def _open_load(port: Any, case: Case, depth: int, batch: int) -> FrameLoad:
+    length = frame_bytes(case.size)
+    driver = load_driver(port, direction=case.direction, length=length, depth=depth, batch=batch)
+    return await _open(port, driver)
+
+
+async def _move_frames(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]:
+    """As :func:`_move_blocks`."""
+    load = await _open_load(port, case, case.depth, case.batch)
+    before = port.engine.stats()
+    await load.run(case.requests)
+    spent = {name: value - before[name] for name, value in port.engine.stats().items()}
+    return load.cycles, np.concatenate(load.latencies).tolist(), spent
+
+
+async def _figures(port: Any, case: Case) -> dict[str, Any]:
+    """Do the requests of ``case``; the figures that do not depend on a ceiling."""
+    cycles, latencies, spent = await (_move_blocks if case.function == "blk" else _move_frames)(port, case)
     return {
-        "cycles": pump.cycles,
-        "latency_cycles": percentiles(pump.latencies),
+        "cycles": cycles,
+        "latency_cycles": percentiles(latencies),
         "wire_up_bytes": spent["up_bytes"] / case.requests,
         "wire_down_bytes": spent["down_bytes"] / case.requests,
         "requests_per_notification": case.requests / max(1, spent["down_memory_write"]),
@@ -68,7 +95,10 @@ async def _pump(port: Any, case: Case) -> dict[str, Any]:
 
 async def _first_payload(port: Any, case: Case) -> int:
     """Cycles from the notification of a request to its first byte of payload, on a device at rest."""
-    disk = await _open_disk(port, 1)
+    if case.function == "net":
+        load = await _open_load(port, case, 1, 1)
+        return await load.first_payload(_REST_CYCLES)
+    disk = await _open_disk(port, case, 1)
     write = case.direction == "write"
     cycles = []
     with port.memory.allocate(case.size, 4096) as buffer:
@@ -83,8 +113,10 @@ async def _first_payload(port: Any, case: Case) -> int:
 
 
 def _on_engine(case: Case, job: Callable[[Any, Case], Any], status: Status | None) -> Any:
-    disk = DiskImage.blank(case.config.blk.capacity)
-    disk.array[:] = np.random.default_rng(_SEED).integers(0, 256, len(disk.array), np.uint8)
+    disk = None
+    if case.function == "blk":
+        disk = DiskImage.blank(case.config.blk.capacity)
+        disk.array[:] = np.random.default_rng(_SEED).integers(0, 256, len(disk.array), np.uint8)
     host = dataclasses.asdict(case.pcie.host(case.clock_mhz, case.latency_ns))
     memory = GuestMemory(_RAM_BYTES)
     with open_engine("native", case.config, memory, disk, host=host, seed=_SEED, status=status) as port:
@@ -93,7 +125,7 @@ def _on_engine(case: Case, job: Callable[[Any, Case], Any], status: Status | Non
 
 def _reads_before_payload(case: Case, status: Status | None) -> int:
     """Host reads, one after another, from a notification to the payload; it is the same for like devices."""
-    like = (case.function, case.direction, case.data_width, case.device_queues, case.queue_size)
+    like = (case.function, case.direction, case.indirect, case.config)
     if like not in _dependent_reads:
         probes = [replace(case, latency_ns=latency, size=512) for latency in _PROBE_LATENCIES]
         first, second = (_on_engine(probe, _first_payload, status) for probe in probes)
@@ -105,20 +137,20 @@ def _reads_before_payload(case: Case, status: Status | None) -> int:
 def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
     """The row of ``case``: its fields, what it took, and the ceiling.
 
-    ``cycles`` are those from the first notification to the last completion seen; ``rate_per_s`` counts
+    ``cycles`` are those from the first notification (of receiving, the first frame offered to the device) to
+    the last completion seen; ``rate_per_s`` counts
     requests, ``wire_*_bytes`` are bytes a request on the wire each way, ``latency_cycles`` go from the
     notification to the completion seen. ``dependent_reads`` are host reads that follow from each other
     before the first payload byte moves (a read of payload counts itself). The driver takes no time.
     ``status`` gets a line of text while a model is built. Errors: ``RuntimeError`` for wrong data.
     """
-    figures = _on_engine(case, _pump, status)
+    figures = _on_engine(case, _figures, status)
     rate = case.requests * case.clock_mhz * 1e6 / figures["cycles"]
     ceiling = case.cost.rate(case.pcie)
     return {
         **case.key,
         "batch": case.batch,
         "ring": "split",
-        "indirect": False,
         **figures,
         "rate_per_s": rate,
         "bytes_per_s": rate * case.size,

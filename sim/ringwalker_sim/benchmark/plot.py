@@ -12,7 +12,7 @@ __all__ = ["FORMATS", "plot"]
 FORMATS = (".svg", ".png")
 """What a chart can be written as."""
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#7f7f7f")
 _SAME = ("depth", "link", "data_width", "clock_mhz", "device_queues", "queue_size")
 
 Row = Mapping[str, Any]
@@ -34,7 +34,8 @@ def _curves(rows: Iterable[Row], x: str, fixed: str) -> dict[str, list[Row]]:
     curves: dict[str, list[Row]] = {}
     for row in rows:
         if row[fixed] == usual:
-            name = f"{row['function']} {row['direction']}, {row['queues']} queue(s)"
+            kind = f"{row['function']} {row['direction']}{' indirect' * row['indirect']}"
+            name = f"{kind}, {row['queues']} queue(s)"
             curves.setdefault(name, []).append(row)
     return {name: sorted(curve, key=lambda row: row[x]) for name, curve in curves.items()}
 
@@ -52,24 +53,33 @@ def plot(rows: Sequence[Row], path: str | Path) -> None:
         raise ToolError("a chart needs matplotlib: pip install 'ringwalker[plot]'") from None
     matplotlib.use("Agg")
     pyplot = importlib.import_module("matplotlib.pyplot")
-    rows = _usual(rows)
+    functions: dict[str, list[Row]] = {}
+    for row in rows:
+        functions.setdefault(row["function"], []).append(row)
     with matplotlib.rc_context({"svg.hashsalt": "ringwalker", "font.size": 9}):
-        figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-        charts = (
-            ("size", "latency_ns", "bytes a request"),
-            ("latency_ns", "size", "ns the host takes to answer"),
-        )
-        for chart, (x, fixed, label) in zip(axes, charts, strict=True):
-            _draw(chart, _curves(rows, x, fixed), x)
-            chart.set_xlabel(label)
-            chart.set_ylabel("GB/s of payload")
-            chart.margins(y=0.1)
-            chart.set_ylim(bottom=0)
-            chart.grid(alpha=0.3)
-            chart.legend(fontsize=7)
-        axes[0].set_xscale("log", base=2)
+        size = (11, 4.2 * len(functions))
+        figure, axes = pyplot.subplots(len(functions), 2, figsize=size, layout="constrained", squeeze=False)
+        for charts, of_function in zip(axes, functions.values(), strict=True):
+            _draw_function(charts, _usual(of_function))
         figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
         pyplot.close(figure)
+
+
+def _draw_function(charts: Any, rows: Sequence[Row]) -> None:
+    """Against size in the first chart, against the host's latency in the second."""
+    for chart, (x, fixed, label) in zip(
+        charts,
+        (("size", "latency_ns", "bytes a request"), ("latency_ns", "size", "ns the host takes to answer")),
+        strict=True,
+    ):
+        _draw(chart, _curves(rows, x, fixed), x)
+        chart.set_xlabel(label)
+        chart.set_ylabel("GB/s of payload")
+        chart.margins(y=0.1)
+        chart.set_ylim(bottom=0)
+        chart.grid(alpha=0.3)
+        chart.legend(fontsize=7)
+    charts[0].set_xscale("log", base=2)
 
 
 def _draw(chart: Any, curves: Mapping[str, list[Row]], x: str) -> None:

@@ -1,0 +1,185 @@
+"""Frames through one queue of a network device, as fast as it takes them, and a look at every one."""
+
+from typing import Any
+
+import numpy as np
+
+from ringwalker.spec.ids import DeviceType
+from ringwalker.spec.net import NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE, NetHeader
+
+from ..guest.bus import VirtioDevice, VirtioDriver
+from ..guest.device_driver import device_driver
+from ..guest.errors import DeviceError
+from ..guest.port import Port
+from ..guest.split_queue import RING_FEATURES, BufferSet, SplitVirtqueue
+from ..memory import dtype_of
+
+__all__ = ["FrameLoad", "frame_bytes", "load_driver"]
+
+HEADER_BYTES = dtype_of(NetHeader).itemsize
+TIMEOUT_CYCLES = 1_000_000
+"""How long nothing may come back."""
+
+_ALIGN = 64
+_SMALLEST = 64
+_CHECK_SEQUENCE = 4
+
+
+def frame_bytes(size: int) -> int:
+    """What a frame of ``size`` bytes has in memory: the smallest is counted with its check sequence."""
+    return size - _CHECK_SEQUENCE if size == _SMALLEST else size
+
+
+class FrameLoad:
+    """A driver that keeps ``depth`` buffers with the device, added and shown ``batch`` at a time.
+
+    ``direction`` is ``"tx"`` or ``"rx"``. Frames have ``length`` random bytes; what the MAC gets is compared
+    there, what it gives is compared in memory. With an event index the driver asks for an interrupt when
+    ``batch`` buffers were used. ``latencies`` (cycles) go from the batch shown to the use seen.
+    """
+
+    def __init__(self, port: Any, device: VirtioDevice, direction: str, length: int, depth: int, batch: int):
+        self.port = port
+        self.device = device
+        self.direction = direction
+        self.length = length
+        self.depth = depth
+        self.batch = batch
+        self.cycles = self.done = 0
+        self.latencies: list[np.ndarray] = []
+        self._woken = port.event()
+        self._memory: Any = None
+        self._vq: Any = None
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Negotiate, set up both queues and the buffers, and let the device start."""
+        config = self.device.config
+        await config.negotiate(RING_FEATURES)
+        queues = {}
+        for direction, index in (("rx", NET_RECEIVE_QUEUE), ("tx", NET_TRANSMIT_QUEUE)):
+            queues[direction] = await config.find_vq(
+                index, self._used if direction == self.direction else None
+            )
+        self._vq = queues[self.direction]
+        self._vq.interrupt_after = self.batch
+        self._make_buffers()
+        await config.driver_ok()
+
+    async def close(self) -> None:
+        """Stop the device and free everything."""
+        config = self.device.config
+        await config.reset()
+        for vq in tuple(self.device.vqs):
+            await config.del_vq(vq)
+        self._memory.free()
+
+    def _make_buffers(self) -> None:
+        random = np.random.default_rng(self.length)
+        size = HEADER_BYTES + self.length
+        stride = -(-size // _ALIGN) * _ALIGN
+        self._memory = self.port.memory.allocate(self.depth * stride, _ALIGN)
+        self._rows = self._memory.array.reshape(self.depth, stride)[:, :size]
+        # One frame more than buffers, so that a buffer never gets the same frame twice in a row.
+        receives = self.direction == "rx"
+        self._frames = random.integers(0, 256, (self.depth + receives, self.length), np.uint8)
+        self._frames[:, :6] = 0xFF
+        self._rows[:, :HEADER_BYTES] = 0
+        if not receives:
+            self._rows[:, HEADER_BYTES:] = self._frames
+        addresses = self._memory.address + stride * np.arange(self.depth)
+        self._buffers = BufferSet(addresses, np.full(self.depth, size), receives)
+        self._started = np.zeros(self.depth, np.int64)
+
+    @property
+    def vq(self) -> SplitVirtqueue:
+        """The queue that the frames go through."""
+        return self._vq
+
+    def _used(self, _vq: Any) -> bool:
+        self._woken.set()
+        return True
+
+    # --- the load ------------------------------------------------------------------------------------------
+
+    async def run(self, total: int) -> None:
+        """Move ``total`` frames; ``cycles`` is from the first notification, or the first frame offered to the
+        device, to the last use seen. Errors: :class:`DeviceError` for frames that are lost or wrong."""
+        engine = self.port.engine
+        before = engine.stats()["mac_tx_different"]
+        free = list(range(self.depth))
+        to_add = total
+        begin = self.port.now()
+        if self.direction == "tx":
+            engine.mac_expect(self._frames)
+        self.done = 0
+        supplied = self.direction == "tx"
+        while self.done < total:
+            while to_add and len(free) >= min(self.batch, to_add):
+                count = min(self.batch, to_add)
+                await self._add(free[:count])
+                del free[:count]
+                to_add -= count
+            if not supplied:
+                await self.port.sleep(2 * engine.host.latency * 4)
+                begin, supplied = self.port.now(), True
+                self._started[:] = begin
+                engine.mac_supply(self._frames, total)
+            free += await self._wait()
+        self.cycles = self.port.now() - begin
+        different = engine.stats()["mac_tx_different"] - before
+        if different:
+            raise DeviceError(f"{different} of {total} frames came out of the MAC other than they were sent")
+
+    async def first_payload(self, rest: int) -> int:
+        """Cycles from a notification to the first byte of a frame that moves; the device rests before."""
+        receives = self.direction == "rx"
+        cycles = 0
+        for _ in range(2):
+            if receives:
+                self.port.engine.mac_supply(self._frames, 1)
+            await self.port.sleep(rest)
+            size = HEADER_BYTES + self.length
+            watch = self.port.memory.watch(self._memory.address, size, reads=not receives, writes=receives)
+            begin = self.port.now()
+            await self._add([0])
+            self.done = 0
+            await self._wait()
+            cycles = watch.hits[0].cycle - begin
+            self.port.memory.unwatch(watch)
+        return cycles
+
+    async def _add(self, numbers: list[int]) -> None:
+        taken = self.vq.add_bufs(self._buffers, numbers)
+        assert taken == len(numbers), (taken, len(numbers))
+        self._started[numbers] = self.port.now()
+        await self.vq.kick()
+
+    async def _wait(self) -> list[int]:
+        """The buffers that the device has used since, at least one; they are checked."""
+        while True:
+            self._woken.clear()
+            numbers, lengths = self.vq.get_bufs()
+            if numbers:
+                break
+            if not await self._woken.wait(TIMEOUT_CYCLES):
+                raise DeviceError(f"no buffer came back in {TIMEOUT_CYCLES} cycles, after {self.done}")
+        self.latencies.append(self.port.now() - self._started[numbers])
+        self._check(numbers, lengths)
+        self.done += len(numbers)
+        return numbers
+
+    def _check(self, numbers: list[int], lengths: np.ndarray) -> None:
+        wanted = HEADER_BYTES + self.length if self.direction == "rx" else 0
+        if (lengths != wanted).any():
+            raise DeviceError(f"used lengths are {set(lengths.tolist())} after {self.done}, not {wanted}")
+        if self.direction == "rx":
+            which = (self.done + np.arange(len(numbers))) % len(self._frames)
+            if not np.array_equal(self._rows[numbers, HEADER_BYTES:], self._frames[which]):
+                raise DeviceError(f"frames {self.done} to {self.done + len(numbers) - 1} were received wrong")
+
+
+def load_driver(port: Port, **load: Any) -> VirtioDriver:
+    """A network driver that is a :class:`FrameLoad`; ``load`` are its arguments."""
+    return device_driver(DeviceType.NET, lambda device: FrameLoad(port, device, **load))

@@ -1,0 +1,119 @@
+"""What the project wants to reach, and whether the figures do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..host.link import LINKS
+from .cases import Case
+
+__all__ = ["GOALS", "Goal", "lines_of", "link_load"]
+
+Row = Mapping[str, Any]
+
+_LIMIT = 0.97
+"""From here on a direction of the link counts as full."""
+
+
+def link_load(row: Row) -> tuple[float, float]:
+    """How much of each direction of the link is in use, from the device and to it."""
+    most = LINKS[row["link"]].bytes_per_second
+    up, down = (row[f"wire_{way}_bytes"] * row["rate_per_s"] / most for way in ("up", "down"))
+    return up, down
+
+
+@dataclass(frozen=True)
+class Goal:
+    """``name`` is reached by a row of ``wanted`` when ``value`` is at least ``least``; ``unit`` is shown."""
+
+    name: str
+    wanted: Callable[[Row], bool]
+    value: Callable[[Row, Sequence[Row]], float]
+    least: float
+    unit: str
+
+
+def _like(**values: Any) -> Callable[[Row], bool]:
+    """Rows of one queue with these values, and else as usual."""
+    usual = {"link": "gen3x8", "data_width": 256, "clock_mhz": 250, "latency_ns": 550, "queues": 1}
+    wanted = {**usual, "indirect": False, **values}
+
+    def check(row: Row) -> bool:
+        case = Case(**{name: row[name] for name in ("function", "direction")})
+        deep = {"depth": case.depth, "device_queues": case.device_queues, "queue_size": case.queue_size}
+        return all(row[name] == value for name, value in {**deep, **wanted}.items())
+
+    return check
+
+
+def _million(row: Row, _rows: Sequence[Row]) -> float:
+    return row["rate_per_s"] / 1e6
+
+
+def _gigabits(row: Row, _rows: Sequence[Row]) -> float:
+    return row["bytes_per_s"] * 8 / 1e9
+
+
+def _efficiency(row: Row, _rows: Sequence[Row]) -> float:
+    return 100 * row["efficiency"]
+
+
+def _against_300(row: Row, rows: Sequence[Row]) -> float:
+    near = _like(function="net", direction="tx", size=64, latency_ns=300)
+    return 100 * row["rate_per_s"] / next(other["rate_per_s"] for other in rows if near(other))
+
+
+def _goals() -> list[Goal]:
+    goals = []
+    for what, value, least, unit in (
+        (("net", "tx", 64), _million, 57.0, "million/s"),
+        (("net", "rx", 64), _million, 57.0, "million/s"),
+        (("blk", "read", 4096), _million, 1.42, "million/s"),
+        (("blk", "write", 4096), _million, 1.42, "million/s"),
+        (("net", "tx", 1514), _gigabits, 47.0, "Gb/s"),
+    ):
+        wanted = dict(zip(("function", "direction", "size"), what, strict=True))
+        name = " ".join(map(str, what))
+        goals.append(Goal(f"{name} on Gen3 x8", _like(**wanted), value, least, unit))
+        goals.append(Goal(f"{name} on Gen3 x8, of its ceiling", _like(**wanted), _efficiency, 90, "%"))
+        for link, width, clock, part in (
+            ("gen3x16", 512, 250, 85),
+            ("gen2x4", 64, 250, 90),
+            ("gen2x4", 128, 125, 90),
+        ):
+            place = f"{name} on {link}, {width} bits at {clock} MHz, of its ceiling"
+            other = _like(**wanted, link=link, data_width=width, clock_mhz=clock)
+            goals.append(Goal(place, other, _efficiency, part, "%"))
+    far = _like(function="net", direction="tx", size=64, latency_ns=1200)
+    goals.append(Goal("net tx 64 at 1,200 ns, of the rate at 300 ns", far, _against_300, 90, "%"))
+    return goals
+
+
+GOALS = tuple(_goals())
+"""All goals of throughput."""
+
+
+def lines_of(rows: Sequence[Row]) -> list[str]:
+    """A line of a table in Markdown for each goal that there is a row for."""
+    lines = []
+    for goal in GOALS:
+        row = next((row for row in rows if goal.wanted(row)), None)
+        if row is None:
+            continue
+        value = goal.value(row, rows)
+        met = value >= goal.least
+        verdict = "yes" if met else f"no: {_limit(row)}"
+        lines.append(f"| {goal.name} | {goal.least:g} {goal.unit} | {value:.4g} {goal.unit} | {verdict} |")
+    return lines
+
+
+def _limit(row: Row) -> str:
+    """What keeps a row from more."""
+    up, down = link_load(row)
+    loads = f"the link is {100 * up:.0f} % full from the device and {100 * down:.0f} % to it"
+    if max(up, down) >= _LIMIT:
+        return f"{loads}, with more bytes a request than the ceiling counts"
+    held = row["depth"] / (row["rate_per_s"] * row["latency_cycles"]["p50"] / row["clock_mhz"] / 1e6)
+    if held < 1.1:
+        return f"{loads}; the queue is empty, all {row['depth']} requests are with the device"
+    return f"{loads}; the device itself takes no more"
