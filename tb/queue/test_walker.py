@@ -343,7 +343,7 @@ async def a_buffer_is_used_soon_after_its_last_byte(dut):
 
 
 @cocotb.test(timeout_time=300, timeout_unit="us")
-async def single_descriptor_chains_take_at_most_four_cycles(dut):
+async def single_descriptor_chains_take_less_than_four_cycles(dut):
     if parameters()["chains"] < 64:
         return
     bench = Bench(dut, 0, (137, 137))
@@ -357,7 +357,7 @@ async def single_descriptor_chains_take_at_most_four_cycles(dut):
         await until(dut, lambda: ring.number(ring.device + 2, 2) % ring.size >= 64)
         cycles = await until(dut, lambda: ring.number(ring.device + 2, 2) % ring.size >= 240)
         dut._log.info("%.2f cycles a chain, tags %d", cycles / 176, bench.host.most_tags)
-        assert cycles <= 4 * 176
+        assert cycles <= 3.5 * 176
         await bench.idle()
         assert bench.check_used() == ring.size
 

@@ -43,7 +43,7 @@ class Piece(data.Struct):
 
 class SegmentWalker(wiring.Component):
     """Reads lists of segments from the segment store, one segment in two cycles, and frees each as it is
-    read.
+    read. A list of several takes one cycle more.
 
     Segments of length 0 are left out. Each list gives at least one run and exactly one with ``last``, which
     has length 0 when the list has no bytes.
@@ -87,17 +87,23 @@ class SegmentWalker(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += self.idle.eq(fsm.ongoing("LIST") & ~self.o.valid & ~self.frees.valid)
             with m.State("LIST"):
-                m.d.comb += self.lists.ready.eq(1)
+                m.d.comb += [
+                    self.lists.ready.eq(1),
+                    self.segments.index.eq(self.lists.p.first),
+                    self.segments.en.eq(self.lists.valid & (self.lists.p.count != 0)),
+                ]
                 m.d.sync += [index.eq(self.lists.p.first), left.eq(self.lists.p.count)]
                 with m.If(self.lists.valid):
-                    m.next = "READ"
+                    m.next = "TAKE"
                     with m.If(self.lists.p.count == 0):
                         m.next = "LAST"
             with m.State("READ"):
                 m.d.comb += self.segments.en.eq(1)
                 m.next = "TAKE"
             with m.State("TAKE"):
-                room = ~useful | ~held_valid | free
+                # The list ends here, unless a run waits that has to go first.
+                ends = (left == 1) & ~(useful & held_valid)
+                room = free | ((left != 1) & ~(useful & held_valid))
                 with m.If(room & (~self.frees.valid | self.frees.ready)):
                     m.d.sync += [self.frees.valid.eq(1), self.frees.p.eq(index)]
                     m.d.sync += [index.eq(self.segments.next), left.eq(left - 1)]
@@ -109,6 +115,14 @@ class SegmentWalker(wiring.Component):
                     m.next = "READ"
                     with m.If(left == 1):
                         m.next = "LAST"
+                    with m.If(ends):
+                        m.d.sync += [self.o.valid.eq(1), self.o.p.last.eq(1), held_valid.eq(0)]
+                        with m.If(held_valid):
+                            m.d.sync += [self.o.p.address.eq(held.address), self.o.p.length.eq(held.length)]
+                        with m.Else():
+                            m.d.sync += self.o.p.address.eq(self.segments.address)
+                            m.d.sync += self.o.p.length.eq(self.segments.length)
+                        m.next = "LIST"
             with m.State("LAST"):
                 with m.If(free):
                     m.d.sync += [self.o.valid.eq(1), self.o.p.eq(held), self.o.p.last.eq(1)]
