@@ -41,7 +41,11 @@ from .transport.router import RegisterArbiter, RegisterRouter
 __all__ = ["TRANSPORT_FEATURES", "VirtioPciDevice"]
 
 TRANSPORT_FEATURES = (
-    1 << Feature.VERSION_1 | 1 << Feature.RING_RESET | 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX
+    1 << Feature.VERSION_1
+    | 1 << Feature.RING_RESET
+    | 1 << Feature.INDIRECT_DESC
+    | 1 << Feature.EVENT_IDX
+    | 1 << Feature.NOTIFICATION_DATA
 )
 """Feature bits that every function is offered with."""
 
@@ -132,6 +136,7 @@ class VirtioPciDevice(wiring.Component):
         self._outside(m, function)
         m.d.comb += [
             notify.enable.eq(common.driver_ok),
+            notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
             interrupts.config_change.eq(function.config_change | common.config_change),
             interrupts.config_vector.eq(common.config_vector),
             interrupts.msix_enable.eq(state.msix_enable),

@@ -113,9 +113,11 @@ def byte_beat(data_width: int) -> data.StructLayout:
 
 
 class Doorbell(data.Struct):
-    """An available buffer notification."""
+    """An available buffer notification. With ``told`` it says that ``avail.idx`` is ``idx``."""
 
     queue: unsigned(QUEUE_BITS)
+    idx: unsigned(16)
+    told: unsigned(1)
 
 
 class Visit(data.Struct):
@@ -125,7 +127,7 @@ class Visit(data.Struct):
 
 
 class IndexSnapshot(data.Struct):
-    """``avail.idx`` of ``queue`` as it was read from memory.
+    """``avail.idx`` of ``queue`` as it was read from memory, or as a notification ``told`` it.
 
     ``overlapped``: it was asked for while an earlier read of the same index was under way, so it may be the
     older of the two; what it then lacks the earlier one has covered.
@@ -135,18 +137,21 @@ class IndexSnapshot(data.Struct):
     idx: unsigned(16)
     error: unsigned(1)
     overlapped: unsigned(1)
+    told: unsigned(1)
 
 
 class Head(data.Struct):
     """A chain that the driver made available: the index of its first descriptor.
 
     ``first``: it is the first that its snapshot of the index covers; those that follow up to the next with
-    ``first`` are of the same queue and snapshot.
+    ``first`` are of the same queue and snapshot. ``guess``: this is what the next head is expected to be; its
+    snapshot is known, but its ring entry is not yet read.
     """
 
     queue: unsigned(QUEUE_BITS)
     head: unsigned(16)
     first: unsigned(1)
+    guess: unsigned(1)
 
 
 class Segment(data.Struct):

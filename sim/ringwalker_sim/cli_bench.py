@@ -36,6 +36,7 @@ _TEXTS = {
     "queues": "queues in use",
     "depth": "requests in flight",
     "indirect": "block requests as indirect tables",
+    "notification_data": "a notification says what the available index is",
     "link": "the link",
     "data_width": "bits a beat",
     "clock_mhz": "the device's clock",
@@ -71,7 +72,8 @@ def add_parser(commands: Any) -> None:
     row = parser.add_argument_group("one row instead of all")
     for item in fields(Case):
         if isinstance(item.default, bool):
-            row.add_argument(f"--{item.name}", action="store_true", default=None, help=_TEXTS[item.name])
+            name = item.name.replace("_", "-")
+            row.add_argument(f"--{name}", action="store_true", default=None, help=_TEXTS[item.name])
             continue
         kind = {"size": byte_count}.get(item.name, str if isinstance(item.default, str) else positive)
         name = item.name.replace("_", "-")

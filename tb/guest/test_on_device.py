@@ -93,7 +93,16 @@ def test_a_workload_over_four_queues(machine: Machine, interrupt: str) -> None:
     assert (result["requests"], result["errors"]) == (400, 0), result["messages"]
 
 
-@pytest.mark.parametrize("features", [["INDIRECT_DESC"], ["EVENT_IDX"], ["INDIRECT_DESC", "EVENT_IDX"]])
+@pytest.mark.parametrize(
+    "features",
+    [
+        ["INDIRECT_DESC"],
+        ["EVENT_IDX"],
+        ["NOTIFICATION_DATA"],
+        ["INDIRECT_DESC", "EVENT_IDX"],
+        ["INDIRECT_DESC", "EVENT_IDX", "NOTIFICATION_DATA"],
+    ],
+)
 @pytest.mark.parametrize("interrupt", ["msix", "intx"])
 def test_a_workload_with_what_rings_offer_beside(
     machine: Machine, features: list[str], interrupt: str

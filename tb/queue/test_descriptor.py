@@ -4,6 +4,7 @@ import random
 
 import cocotb
 import pytest
+from cocotb.triggers import RisingEdge
 
 from ringwalker.queue.entries import LINE_BYTES
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
@@ -96,6 +97,62 @@ async def read_is_requested_within_six_cycles_of_the_head(dut):
     dut._log.info("chain %d cycles after its descriptor", cycles)
     assert cycles <= 8
     await bench.expect(expected)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_right_guess_saves_the_time_of_a_read_and_a_wrong_one_leaves_nothing(dut):
+    """Guesses before the head: right, of another head, queue or snapshot, and such that nothing follows."""
+    bench = Bench(dut, 0, (60, 60))
+    await bench.start()
+    for _ in range(40):
+        indices = random.sample(range(bench.size), min(3, bench.size))
+        queue = random.randrange(QUEUES)
+        kind = random.choice(["right", "right", "head", "queue", "snapshot", "nothing"])
+        chain = bench.chain(queue, indices, send=False)
+        guess = {"queue": queue, "head": indices[0], "first": 1, "guess": 1}
+        guess["head"] ^= kind == "head"
+        guess["queue"] = (queue + (kind == "queue")) % QUEUES
+        await bench.heads.send(guess)
+        wait = random.choice([0, 1, 2, 10, 60, 300])
+        for _ in range(wait):
+            await RisingEdge(dut.clk)
+        assert not bench.chains.received, "a guess came out as a chain"
+        if kind == "nothing":
+            dut.doubt.value = 1
+            await bench.idle()
+            dut.doubt.value = 0
+            continue
+        bench.heads.queue({"queue": queue, "head": indices[0], "first": int(kind != "snapshot")})
+        if wait == 300:
+            cycles = await until(dut, lambda: bool(bench.chains.received))
+            assert (cycles < 10) == (kind == "right")
+        await bench.expect(chain)
+        await bench.idle()
+    assert bench.fail.count == 0
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_bad_chain_fails_if_the_guess_was_right_and_only_then(dut):
+    for wait in (0, 200):
+        for right in (False, True):
+            bench = Bench(dut, 0, (20, 20))
+            await bench.start()
+            for make in _bad_chains(bench):
+                failures = bench.fail.count
+                bench.broken.clear()
+                make()
+                good = bench.chain(1, [5], send=False)
+                bench.heads.queue({"queue": 0, "head": 0, "first": 1, "guess": 1})
+                await bench.heads.drained()
+                for _ in range(wait):
+                    await RisingEdge(dut.clk)
+                assert bench.fail.count == failures
+                if right:
+                    bench.heads.queue({"queue": 0, "head": 0, "first": 1})
+                bench.heads.queue({"queue": 1, "head": 5, "first": 1})
+                await bench.expect(good)
+                await bench.idle()
+                assert bench.fail.count == failures + right
 
 
 def _bad_chains(bench):

@@ -26,11 +26,12 @@ def _streams(dut: Any, stall: float) -> tuple[StreamSource, StreamSink, StreamSi
 
 def _random_request(queues: int) -> dict[str, int]:
     place = random.choice((random.randrange(queues), random.randrange(queues + 4), random.randrange(1024)))
+    named = random.choice((place, random.getrandbits(16)))
     return {
         "offset": random.choice((0, NOTIFY_BASE)) + 4 * place,
         "write": int(random.random() < 0.7),
         "strobe": random.choice((0b1111, 0b0011, 0b0001, 0)),
-        "data": random.getrandbits(32),
+        "data": named | random.getrandbits(16) << 16,
     }
 
 
@@ -38,16 +39,22 @@ def _random_request(queues: int) -> dict[str, int]:
 async def doorbells_follow_writes(dut):
     queues = parameters()["queues"]
     dut.enable.value = 1
+    dut.with_data.value = 0
     requests, responses, doorbells = _streams(dut, 0.4)
     await start(dut)
     rung, reads = [], 0
-    for _ in range(1500):
+    for n in range(1500):
         request = _random_request(queues)
+        with_data = n >= 700
+        if n == 700:
+            await requests.drained()
+            dut.with_data.value = 1
         place, odd = divmod(request["offset"] % 0x1000, NOTIFY_MULTIPLIER)
         if not request["write"]:
             reads += 1
         elif request["strobe"] and not odd and place < queues:
-            rung.append({"queue": place})
+            told = int(with_data and request["strobe"] == 0xF and request["data"] & 0xFFFF == place)
+            rung.append({"queue": place, "idx": request["data"] >> 16, "told": told})
         requests.queue(request)
     await requests.drained()
     for _ in range(50):

@@ -13,18 +13,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort, QueueRead
 from ..spec.ring import DESC_F_NEXT
-from ..streams import QUEUE_BITS, SEGMENT_BITS, Chain, Head
+from ..streams import SEGMENT_BITS, Chain, Head
+from .exit import ChainExit, ChainOwner
+from .foresight import Verdict
 from .segments import SegmentLink, SegmentList, SegmentWrite
 from .source import SLOT_BITS, DescriptorSource, line_of
 from .step import ChainProgress, DescriptorStep, DescriptorTable
 
 __all__ = ["DescriptorFetch"]
-
-_PROGRESS: Any = data.Layout.cast(ChainProgress)
-_TOTALS = tuple(key for key, _field in _PROGRESS if key != "tail")
-
-_OWNER = data.StructLayout({"queue": QUEUE_BITS, "head": 16, "limit": 16})
-"""Whose chain it is, and how many buffers it may have."""
 
 _WANTED = data.StructLayout({"slot": SLOT_BITS, "index": 16, "group": 1})
 
@@ -38,7 +34,9 @@ class DescriptorFetch(wiring.Component):
 
     Members:
 
-    - ``heads``, the chains to walk; each head must be below the size of its queue. ``chains``, the result.
+    - ``heads``, the chains to walk; each head must be below the size of its queue. A guess is walked like a
+      head, but is no chain unless the next head is the same and the first of its snapshot. It is ignored
+      while other chains are under way. ``doubt``: no head follows the guess. ``chains``, the result.
     - ``table``: the queue table; ``read``: reads of descriptors, of at most ``max_read_request`` bytes.
     - ``indirect``: indirect tables were negotiated.
     - ``allocate``, ``write``, ``link``, ``drops``, ``available``: to the segment store.
@@ -68,6 +66,7 @@ class DescriptorFetch(wiring.Component):
     read: Any
     max_read_request: Any
     indirect: Any
+    doubt: Any
     allocate: Any
     write: Any
     link: Any
@@ -93,6 +92,7 @@ class DescriptorFetch(wiring.Component):
                 "read": Out(DmaReadPort(data_width)),
                 "max_read_request": In(13),
                 "indirect": In(1),
+                "doubt": In(1),
                 "allocate": In(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
                 "write": Out(SegmentWrite()),
                 "link": Out(SegmentLink()),
@@ -114,9 +114,11 @@ class DescriptorFetch(wiring.Component):
         self._failed: Any = Signal(slots)
         self._joined: Any = Signal(slots)
         self._nested: Any = Signal(slots)
+        # A guess is alone when it comes, so it is the oldest until it is decided and, if wrong, dropped.
+        self._verdict: Any = Verdict()
         # What is being checked.
         self._step_slot, self._step_index = Signal.like(self._oldest), Signal(16)
-        self._descends = Signal()
+        self._descends, self._refuted = Signal(), Signal()
 
     def _next_slot(self, slot):
         return Mux(slot == self._slots - 1, 0, slot + 1)
@@ -124,12 +126,13 @@ class DescriptorFetch(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         depth = len(self._done)
-        owners: Any = Memory(shape=_OWNER, depth=depth, init=[])
+        owners: Any = Memory(shape=ChainOwner, depth=depth, init=[])
         tables: Any = Memory(shape=DescriptorTable, depth=depth, init=[])
         progress: Any = Memory(shape=ChainProgress, depth=depth, init=[])
         m.submodules.owners, m.submodules.tables, m.submodules.progress = owners, tables, progress
         m.submodules.source = source = DescriptorSource(self._width, self._reads)
         m.submodules.step = step = DescriptorStep()
+        m.submodules.verdict = self._verdict
         connect(m, source.read, flipped(self.read))
         m.d.comb += [
             source.max_read_request.eq(self.max_read_request),
@@ -174,21 +177,27 @@ class DescriptorFetch(wiring.Component):
         """A head: one cycle to look up its queue, one to give it a slot."""
         looked, accept, joins = Signal(), Signal(), Signal()
         head: Any = Signal(Head)
+        verdict, lost = self._verdict, Signal()
         # The line of the last head that did not join another, until it is in hand.
         shared, leader, line = Signal(), Signal(SLOT_BITS), Signal(16)
         shown = source.ranges.payload
         arrives = source.ranges.valid & shown.group & (shown.slot == leader)
         head_line = line_of(self.table.row.desc, head.head)[:16]
         m.d.comb += [
-            self.heads.ready.eq(~looked | accept),
+            lost.eq(head.guess & (self._taken != 0)),
+            verdict.guess.eq(accept & head.guess),
+            verdict.head.eq(head),
+            verdict.shown.eq(looked & ~head.guess),
+            verdict.doubt.eq(self.doubt & ~looked),
+            self.heads.ready.eq(~looked | accept | lost | verdict.holds),
             self.table.en.eq(self.heads.valid & self.heads.ready),
             self.table.index.eq(self.heads.payload.queue),
             joins.eq(shared & ~arrives & ~head.first & (head_line == line)),
-            accept.eq(looked & (self._taken != self._slots) & ~busy),
+            accept.eq(looked & ~lost & ~verdict.open & (self._taken != self._slots) & ~busy),
         ]
         with m.If(self.heads.ready):
             m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
-        with m.If(arrives):
+        with m.If(arrives | verdict.failed):
             m.d.sync += shared.eq(0)
         with m.If(accept):
             m.d.sync += [
@@ -286,8 +295,10 @@ class DescriptorFetch(wiring.Component):
         put_back = self._check(m, step, progress, busy, finish)
         m.d.comb += [
             next_index.eq(step.found.descriptor.next),
-            stays.eq(waiting & step.follow & ~put_back & in_range),
-            pushes.eq(finish & (put_back | self._descends | (step.follow & ~stays))),
+            stays.eq(waiting & step.follow & ~put_back & in_range & ~self._refuted),
+            pushes.eq(
+                finish & (put_back | ((self._descends | (step.follow & ~stays)) & ~self._refuted)),
+            ),
             again.slot.eq(self._step_slot),
             again.index.eq(Mux(put_back, self._step_index, Mux(step.descends, 0, next_index))),
         ]
@@ -315,11 +326,15 @@ class DescriptorFetch(wiring.Component):
             store.en.eq(finish & ~put_back),
             self._descends.eq(finish & step.descends),
         ]
-        m.d.sync += self.fail.eq(finish & step.bad)
+        verdict, oldest = self._verdict, slot == self._oldest
+        m.d.comb += self._refuted.eq(verdict.failed & oldest)
+        unproved = oldest & ((verdict.open & ~verdict.holds) | verdict.failed)
+        proved_bad = verdict.holds & self._failed.bit_select(self._oldest, 1)
+        m.d.sync += self.fail.eq((finish & step.bad & ~unproved) | proved_bad)
         with m.If(finish & ~put_back):
             m.d.sync += [
                 self._fresh.bit_select(slot, 1).eq(0),
-                self._done.bit_select(slot, 1).eq(~step.follow & ~step.descends),
+                self._done.bit_select(slot, 1).eq((~step.follow & ~step.descends) | self._refuted),
                 self._failed.bit_select(slot, 1).eq(step.bad),
             ]
         with m.If(self._descends):
@@ -327,33 +342,22 @@ class DescriptorFetch(wiring.Component):
         return put_back
 
     def _emit(self, m: Any, owners, progress, release) -> None:
-        """The oldest chain, once it is done: passed on, or its two lists dropped."""
-        oldest = self._oldest
-        head, totals = owners.read_port(domain="comb"), progress.read_port(domain="comb")
-        drop_writable = Signal()
+        """The oldest chain leaves when it is done."""
+        oldest, verdict = self._oldest, self._verdict
+        m.submodules.leaving = leaving = ChainExit()
+        owner, totals = owners.read_port(domain="comb"), progress.read_port(domain="comb")
+        connect(m, leaving.chains, flipped(self.chains))
+        connect(m, leaving.drops, flipped(self.drops))
         done = (self._taken != 0) & self._done.bit_select(oldest, 1)
-        failed = self._failed.bit_select(oldest, 1)
-        dropped = self.drops.payload
-        m.d.comb += [head.addr.eq(oldest), totals.addr.eq(oldest)]
-        with m.If(~self.chains.valid | self.chains.ready):
-            chain = self.chains.payload
-            m.d.sync += [
-                self.chains.valid.eq(done & ~failed),
-                chain.queue.eq(head.data.queue),
-                chain.head.eq(head.data.head),
-                *(chain[key].eq(totals.data[key]) for key in _TOTALS),
-            ]
-            m.d.comb += release.eq(done & ~failed)
-        with m.If(done & failed):
-            m.d.comb += [
-                dropped.first.eq(Mux(drop_writable, totals.data.first_writable, totals.data.first_readable)),
-                dropped.count.eq(
-                    Mux(drop_writable, totals.data.writable_segments, totals.data.readable_segments)
-                ),
-                self.drops.valid.eq(dropped.count != 0),
-            ]
-            with m.If(self.drops.ready | (dropped.count == 0)):
-                m.d.sync += drop_writable.eq(~drop_writable)
-                m.d.comb += release.eq(drop_writable)
+        m.d.comb += [
+            owner.addr.eq(oldest),
+            totals.addr.eq(oldest),
+            leaving.owner.eq(owner.data),
+            leaving.totals.eq(totals.data),
+            leaving.done.eq(done & ~verdict.open),
+            leaving.failed.eq(self._failed.bit_select(oldest, 1) | verdict.failed),
+            release.eq(leaving.release),
+            verdict.dropped.eq(release),
+        ]
         with m.If(release):
             m.d.sync += oldest.eq(self._next_slot(oldest))

@@ -13,9 +13,19 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..buffers import StreamFifo
 from ..interfaces import QueueClear, QueueRead
 from ..spec.ring import AVAIL_ENTRY_BYTES, AVAIL_RING_OFFSET
-from ..streams import QUEUE_BITS, DmaReadRequest, Head, IndexSnapshot, Poll, dma_read_beat, stream_of
+from ..streams import (
+    QUEUE_BITS,
+    DmaReadRequest,
+    Doorbell,
+    Head,
+    IndexSnapshot,
+    Poll,
+    dma_read_beat,
+    stream_of,
+)
+from .index import PositionRead
 
-__all__ = ["LINE_BYTES", "EntryRead", "EntryReader", "HeadUnpacker"]
+__all__ = ["LINE_BYTES", "Decision", "EntryRead", "EntryReader", "HeadUnpacker"]
 
 LINE_BYTES = 64
 """Reads of the ring end at multiples of this: what a host supplies in one piece."""
@@ -35,14 +45,24 @@ class EntryRead(data.Struct):
     first: unsigned(1)
 
 
+class Decision(data.Struct):
+    """With ``valid``, for one cycle: a snapshot of ``queue``, of ``size`` entries, ``covers`` new ones."""
+
+    valid: unsigned(1)
+    queue: unsigned(QUEUE_BITS)
+    covers: unsigned(1)
+    size: unsigned(16)
+
+
 class EntryReader(wiring.Component):
     """Finds out which ring entries are new, and reads them.
 
     Parameters: ``queues``, how many there are; ``depth``, how many reads are under way at most.
 
-    Members: ``snapshots``, ``table``, ``clear``, ``event_idx``, ``polls`` and ``fail`` as in
-    ``AvailRingFetch``; ``requests``, the reads; ``entries``, what stands in each of them, in the same order;
-    ``idle``: no snapshot is under way and ``entries`` is empty.
+    Members: ``snapshots``, ``table``, ``clear``, ``event_idx``, ``polls``, ``ahead`` (without ``expected``),
+    ``again`` and ``fail`` as in ``AvailRingFetch``; ``decided`` Out Decision: what a snapshot has shown;
+    ``requests``, the reads; ``entries``, what stands in each of them, in the same order; ``idle``: no
+    snapshot is under way and ``entries`` is empty.
 
     A read is requested three cycles after its snapshot was taken, a further one every two cycles.
     """
@@ -54,6 +74,9 @@ class EntryReader(wiring.Component):
     entries: Any
     polls: Any
     event_idx: Any
+    ahead: Any
+    decided: Any
+    again: Any
     fail: Any
     idle: Any
 
@@ -71,6 +94,9 @@ class EntryReader(wiring.Component):
                 "entries": Out(stream.Signature(EntryRead)),  # pyright: ignore[reportArgumentType]
                 "polls": Out(stream_of(Poll)),
                 "event_idx": In(1),
+                "ahead": In(PositionRead()),
+                "decided": Out(Decision),
+                "again": Out(stream_of(Doorbell)),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }
@@ -82,6 +108,7 @@ class EntryReader(wiring.Component):
         connect(m, under_way.o, flipped(self.entries))
         m.submodules.positions = positions = Memory(shape=16, depth=self._queues, init=[])
         look: Any = positions.read_port()
+        ahead: Any = positions.read_port()
         move: Any = positions.write_port()
 
         snapshot: Any = Signal(IndexSnapshot)
@@ -100,6 +127,16 @@ class EntryReader(wiring.Component):
             move.en.eq(self.clear.en),
         ]
         m.d.sync += self.fail.eq(0)
+        decided = self.decided
+        m.d.comb += [
+            ahead.en.eq(self.ahead.en),
+            ahead.addr.eq(self.ahead.index),
+            self.ahead.position.eq(ahead.data),
+            decided.queue.eq(snapshot.queue),
+            decided.covers.eq(move.en),
+            decided.size.eq(row.size),
+            self.again.payload.queue.eq(snapshot.queue),
+        ]
 
         request, entry = self.requests.payload, under_way.i.payload
         entries = Signal(range(_LINE_ENTRIES + 1))
@@ -131,9 +168,12 @@ class EntryReader(wiring.Component):
                     remaining.eq(new),
                     first.eq(1),
                 ]
+                m.d.comb += decided.valid.eq(1)
                 m.next = "SNAPSHOT"
                 with m.If(snapshot.error):
                     m.d.sync += self.fail.eq(1)
+                with m.Elif((new > row.size) & snapshot.told):
+                    m.next = "AGAIN"
                 with m.Elif(new > row.size):
                     m.d.sync += self.fail.eq(~snapshot.overlapped)
                 with m.Elif((new != 0) & row.enable[0]):
@@ -164,6 +204,10 @@ class EntryReader(wiring.Component):
                         m.next = "SNAPSHOT"
                         with m.If(self.event_idx):
                             m.next = "TELL"
+            with m.State("AGAIN"):
+                m.d.comb += self.again.valid.eq(1)
+                with m.If(self.again.ready):
+                    m.next = "SNAPSHOT"
             with m.State("TELL"):
                 m.d.comb += self.polls.valid.eq(1)
                 with m.If(self.polls.ready):

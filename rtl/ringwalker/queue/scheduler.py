@@ -1,9 +1,10 @@
-"""Which queue is looked at next: a pending bit a queue, round robin."""
+"""Which queue is looked at next: a pending bit a queue, round robin. Ref: virtio 1.4, 2.7.13.4, 2.9."""
 
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..interfaces import QueueClear
@@ -19,7 +20,9 @@ class Scheduler(wiring.Component):
     """Turns doorbells into visits: at least one visit begins after every doorbell.
 
     Members: ``doorbells`` (stream of :class:`Doorbell`, always ready; a queue that does not exist is
-    ignored), ``visits`` (stream of :class:`Visit`), ``halt`` (no new visit is offered while it is up; one
+    ignored), ``visits`` (stream of :class:`Visit`), ``told`` and ``idx`` (from the cycle after a visit was
+    taken, until the next is: each doorbell of this queue since its last visit was ``told``, and this is the
+    index that the latest of them said), ``halt`` (no new visit is offered while it is up; one
     that waits already stays, as a stream must; pending bits are kept), ``clear`` (forgets the pending bit of
     a queue), ``idle`` (no visit waits to be taken; pending bits do not count), ``waiting`` (a
     pending bit is set).
@@ -30,8 +33,8 @@ class Scheduler(wiring.Component):
 
     Pending bits are scanned in groups of 16, from low to high, and every queue is offered at most once a
     pass: between a doorbell and its visit at most ``queues`` visits of others are taken. Cycles from doorbell
-    to visit with nothing else pending: 2 up to 16 queues, else at most ``ceil(queues / 16) + 1``. Visits
-    follow each other every cycle within a group, and a change to the next group costs one cycle.
+    to visit with nothing else pending: 2 up to 16 queues, else at most 3. Visits follow each other every
+    cycle within a group, and a change to the next group with a pending bit costs one cycle.
 
     Errors: ``ValueError`` when ``queues`` is not from 1 to 1024.
     """
@@ -44,6 +47,8 @@ class Scheduler(wiring.Component):
             {
                 "doorbells": In(stream.Signature(Doorbell)),  # pyright: ignore[reportArgumentType]
                 "visits": Out(stream.Signature(Visit)),  # pyright: ignore[reportArgumentType]
+                "told": Out(1),
+                "idx": Out(16),
                 "halt": In(1),
                 "clear": In(QueueClear()),
                 "idle": Out(1),
@@ -52,6 +57,8 @@ class Scheduler(wiring.Component):
         )
         self.doorbells: Any
         self.visits: Any
+        self.told: Any
+        self.idx: Any
         self.halt: Any
         self.clear: Any
         self.idle: Any
@@ -88,9 +95,41 @@ class Scheduler(wiring.Component):
                 # Only those above the choice are left: everything below was seen or came too late.
                 m.d.sync += [unseen[n].eq(choice < n) for n in range(GROUP)]
             with m.Elif(~candidates.any()):
-                m.d.sync += [
-                    unseen.eq(-1),
-                    group.eq(Mux(group == groups - 1, 0, group + 1)),
-                ]
+                m.d.sync += [unseen.eq(-1), group.eq(self._next_group(m, pending, group, groups))]
         m.d.comb += [self.idle.eq(~self.visits.valid), self.waiting.eq(pending.any())]
+        self._indices(m, pending, rung, taken)
         return m
+
+    def _next_group(self, m: Any, pending: Any, group: Any, groups: int) -> Any:
+        """The next group that has a pending bit; this one if none has."""
+        busy: Any = Signal(groups)
+        after, chosen = Signal(groups), Signal.like(group)
+        m.d.comb += [
+            busy.eq(Cat(pending.word_select(n, GROUP).any() for n in range(groups))),
+            after.eq(busy & Cat(group < n for n in range(groups))),
+            chosen.eq(group),
+        ]
+        for candidates in (busy, after):
+            for n in reversed(range(groups)):
+                with m.If(candidates[n]):
+                    m.d.comb += chosen.eq(n)
+        return chosen
+
+    def _indices(self, m: Any, pending: Any, rung: Any, taken: Any) -> None:
+        """The index that each queue was told last, and whether a doorbell since its last visit told none."""
+        m.submodules.indices = indices = Memory(shape=16, depth=self.queues, init=[])
+        write: Any = indices.write_port()
+        look: Any = indices.read_port()
+        untold = Signal.like(pending)
+        doorbell = self.doorbells.payload
+        m.d.comb += [
+            write.addr.eq(doorbell.queue),
+            write.data.eq(doorbell.idx),
+            write.en.eq(self.doorbells.valid & doorbell.told & (doorbell.queue < self.queues)),
+            look.addr.eq(self.visits.payload.queue),
+            look.en.eq(self.visits.valid & self.visits.ready),
+            self.idx.eq(look.data),
+        ]
+        m.d.sync += untold.eq((untold & ~taken) | Mux(doorbell.told, 0, rung))
+        with m.If(look.en):
+            m.d.sync += self.told.eq((untold & taken) == 0)

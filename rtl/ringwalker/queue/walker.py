@@ -5,7 +5,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Const, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -22,11 +22,12 @@ from ..spec.ring import DESC_BYTES
 from ..streams import Doorbell, completion_beat, request_beat
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.router import CompletionRouter
-from .avail import AvailIndexFetch, AvailRingFetch
+from .avail import AvailRingFetch
 from .descriptor import DescriptorFetch
 from .dispatch import ChainDispatch
 from .entries import LINE_BYTES
 from .event import AvailEvent
+from .index import AvailIndexFetch
 from .interrupt import InterruptStage
 from .scheduler import Scheduler
 from .segments import SegmentStore
@@ -35,14 +36,19 @@ from .used import UsedWriter
 
 __all__ = ["RingWalker", "reader_tags"]
 
-_INDEX_TAGS = 4
-_ENTRY_TAGS = 4
-_FLAGS_TAGS = 4
+_FEWEST, _MOST = 4, 16
+"""Reads of indices, of ring entries and of the driver's wishes under way: bounds."""
+
+
+def _visits(config: DeviceConfig) -> int:
+    """How many visits are under way at most: each is worth one read of each of those kinds."""
+    return min(max(_FEWEST, config.queues), _MOST)
 
 
 def reader_tags(config: DeviceConfig) -> tuple[int, ...]:
     """How many tags each reader of a walker wants, in the order of its readers."""
-    return _INDEX_TAGS, _ENTRY_TAGS, config.ring_tags, config.read_tags, _FLAGS_TAGS
+    visits = _visits(config)
+    return visits, visits, config.ring_tags, config.read_tags, visits
 
 
 class RingWalker(wiring.Component):
@@ -123,10 +129,11 @@ class RingWalker(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         config, width = self._config, self._config.data_width
+        visits = _visits(config)
         depth = 2 * config.queue_size + 2 * config.chains
         m.submodules.scheduler = scheduler = Scheduler(config.queues)
-        m.submodules.index = index = AvailIndexFetch(width, _INDEX_TAGS)
-        m.submodules.entries = entries = AvailRingFetch(width, config.queues, _ENTRY_TAGS)
+        m.submodules.index = index = AvailIndexFetch(width, visits)
+        m.submodules.entries = entries = AvailRingFetch(width, config.queues, visits)
         m.submodules.descriptors = descriptors = DescriptorFetch(
             width, config.queue_size, config.chains, depth, config.ring_tags
         )
@@ -135,14 +142,16 @@ class RingWalker(wiring.Component):
         m.submodules.gather = gather = Gather(width, config.max_read_request, config.read_tags)
         m.submodules.scatter = scatter = Scatter(width)
         m.submodules.used = used = UsedWriter(width, config.queues)
-        m.submodules.interrupt = interrupt = InterruptStage(width, config.queues, _FLAGS_TAGS)
-        m.submodules.event = event = AvailEvent(width, _FLAGS_TAGS)
-        m.submodules.shared_reads = shared = SharedReads(width, 2 * _FLAGS_TAGS)
+        m.submodules.interrupt = interrupt = InterruptStage(width, config.queues, visits)
+        m.submodules.event = event = AvailEvent(width, visits)
+        m.submodules.shared_reads = shared = SharedReads(width, 2 * visits)
         function = self.function
 
-        self._doorbells(m, scheduler, event)
+        self._doorbells(m, scheduler, entries, event)
         connect(m, scheduler.visits, index.visits)
         connect(m, index.snapshots, entries.snapshots)
+        connect(m, index.ahead, entries.ahead)
+        connect(m, index.early, entries.early)
         connect(m, entries.heads, descriptors.heads)
         connect(m, entries.polls, event.polls)
         connect(m, interrupt.read, shared.port0)
@@ -166,6 +175,7 @@ class RingWalker(wiring.Component):
         connect(m, scatter.segments, segments.read1)
         connect(m, scatter.frees, segments.free1)
 
+        walks = (entries, descriptors, dispatch, gather, scatter)
         lookers = (index, entries, descriptors, used, interrupt, event)
         for n, stage in enumerate(lookers):
             connect(m, stage.table, flipped(getattr(self, f"table{n}")))
@@ -173,6 +183,12 @@ class RingWalker(wiring.Component):
             connect(m, flipped(self.clear), stage.clear)
         m.d.comb += [
             scheduler.halt.eq(self.halt),
+            index.told.eq(scheduler.told),
+            index.idx.eq(scheduler.idx),
+            index.quiet.eq(reduce(and_, (stage.idle for stage in walks))),
+            entries.eager.eq(index.eager),
+            entries.eager_queue.eq(index.eager_queue),
+            descriptors.doubt.eq(entries.doubt),
             function.halt.eq(self.halt),
             used.hold.eq(scatter.writes.valid),
             descriptors.available.eq(segments.available),
@@ -199,17 +215,14 @@ class RingWalker(wiring.Component):
         ]
         return m
 
-    def _doorbells(self, m, scheduler, event):
+    def _doorbells(self, m, scheduler, entries, event):
         """Doorbells of the driver, and those that take their place; a visit of the latter kind goes first."""
-        rung = scheduler.doorbells
-        m.d.comb += [
-            rung.valid.eq(self.doorbells.valid | event.again.valid),
-            rung.payload.queue.eq(
-                Mux(event.again.valid, event.again.payload.queue, self.doorbells.payload.queue)
-            ),
-            event.again.ready.eq(rung.ready),
-            self.doorbells.ready.eq(rung.ready & ~event.again.valid),
-        ]
+        rung, blocked = scheduler.doorbells, Const(0)
+        for source in (event.again, entries.again, self.doorbells):
+            m.d.comb += source.ready.eq(rung.ready & ~blocked)
+            with m.If(source.valid & ~blocked):
+                m.d.comb += [rung.valid.eq(1), rung.payload.eq(source.payload)]
+            blocked = blocked | source.valid
 
     def _readers(self, m, clients):
         """A reader for each client, the router of their completions, and the arbiter of their requests."""

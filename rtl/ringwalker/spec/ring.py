@@ -1,6 +1,7 @@
 """The split virtqueue: layouts of its three areas and its flags.
 
-Ref: virtio 1.4, 2.7 (2.7.5 descriptor table, 2.7.6 available ring, 2.7.8 used ring).
+Ref: virtio 1.4, 2.7 (2.7.5 descriptor table, 2.7.6 available ring, 2.7.8 used ring), 2.9 (driver
+notifications).
 """
 
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = [
     "USED_IDX_OFFSET",
     "USED_RING_OFFSET",
     "Descriptor",
+    "NotificationData",
     "RingHeader",
     "UsedElement",
     "avail_event_offset",
@@ -82,6 +84,17 @@ class RingHeader(data.Struct):
 
     flags: unsigned(16)
     idx: unsigned(16)
+
+
+class NotificationData(data.Struct):
+    """What the driver writes to notify of available buffers with VIRTIO_F_NOTIFICATION_DATA.
+
+    ``next`` is the available index of a split virtqueue: ``next_off`` is its bits 14:0, ``next_wrap`` bit 15.
+    Ref: virtio 1.4, 2.9, 4.1.5.2.
+    """
+
+    queue: unsigned(16)
+    next: unsigned(16)
 
 
 class UsedElement(data.Struct):

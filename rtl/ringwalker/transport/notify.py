@@ -3,12 +3,13 @@
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..spec.common import NOTIFY_MULTIPLIER, PAGE
+from ..spec.ring import NotificationData
 from ..streams import Doorbell
 
 __all__ = ["Notify"]
@@ -18,14 +19,15 @@ class Notify(wiring.Component):
     """A write at ``n * NOTIFY_MULTIPLIER`` in the page rings the doorbell of queue ``n``.
 
     Members: ``registers`` (:class:`RegisterPort`; of the offset only the place in the page counts),
-    ``doorbells`` (stream of :class:`Doorbell`), ``enable`` (while it is low writes have no effect), ``idle``
-    (no doorbell waits to be taken).
+    ``doorbells`` (stream of :class:`Doorbell`), ``with_data`` (VIRTIO_F_NOTIFICATION_DATA was negotiated: a
+    write of 32 bits that names its queue says in its upper half what the available index is), ``enable``
+    (while it is low writes have no effect), ``idle`` (no doorbell waits to be taken).
 
-    The written value is not looked at; a write without any byte enabled, of a queue that does not exist, or
-    between two doorbells has no effect. Reads give 0. A doorbell is valid one cycle after its
+    Otherwise the written value is not looked at; a write without any byte enabled, of a queue that does not
+    exist, or between two doorbells has no effect. Reads give 0. A doorbell is valid one cycle after its
     write was taken, and one write a cycle is taken while the doorbells are.
 
-    Ref: virtio 1.4, 4.1.4.4.
+    Ref: virtio 1.4, 4.1.4.4, 4.1.5.2 (Available Buffer Notifications), 2.9 (Driver Notifications).
     """
 
     def __init__(self, config: DeviceConfig):
@@ -38,12 +40,14 @@ class Notify(wiring.Component):
             {
                 "registers": In(RegisterPort()),
                 "doorbells": Out(stream.Signature(Doorbell)),  # pyright: ignore[reportArgumentType]
+                "with_data": In(1),
                 "enable": In(1),
                 "idle": Out(1),
             }
         )
         self.registers: Any
         self.doorbells: Any
+        self.with_data: Any
         self.enable: Any
         self.idle: Any
 
@@ -54,7 +58,8 @@ class Notify(wiring.Component):
         shift = NOTIFY_MULTIPLIER.bit_length() - 1
         queue = place[shift:]
         aligned = (place & (NOTIFY_MULTIPLIER - 1)) == 0
-        taken, rings = Signal(), Signal()
+        taken, rings, names = Signal(), Signal(), Signal()
+        value: Any = data.View(NotificationData, requests.payload.data)
         m.d.comb += [
             requests.ready.eq((~doorbells.valid | doorbells.ready) & (~responses.valid | responses.ready)),
             taken.eq(requests.valid & requests.ready),
@@ -65,6 +70,7 @@ class Notify(wiring.Component):
                 & aligned
                 & (queue < self.config.queues)
             ),
+            names.eq(value.queue == queue),
             self.idle.eq(~doorbells.valid),
         ]
         with m.If(doorbells.ready):
@@ -75,6 +81,8 @@ class Notify(wiring.Component):
             m.d.sync += [
                 doorbells.valid.eq(rings),
                 doorbells.payload.queue.eq(queue),
+                doorbells.payload.told.eq(self.with_data & names & (requests.payload.strobe == 0xF)),
+                doorbells.payload.idx.eq(value.next),
                 responses.valid.eq(~requests.payload.write),
             ]
         return m

@@ -35,6 +35,7 @@ class FetchAndStore(wiring.Component):
     look: Any
     free: Any
     indirect: Any
+    doubt: Any
     max_read_request: Any
     fail: Any
     idle: Any
@@ -52,6 +53,7 @@ class FetchAndStore(wiring.Component):
                 "look": In(SegmentRead()),
                 "free": In(stream.Signature(unsigned(16))),  # pyright: ignore[reportArgumentType]
                 "indirect": In(1),
+                "doubt": In(1),
                 "max_read_request": In(13),
                 "fail": Out(1),
                 "idle": Out(1),
@@ -71,6 +73,7 @@ class FetchAndStore(wiring.Component):
         m.d.comb += [
             self.fetch.available.eq(self.store.available),
             self.fetch.indirect.eq(self.indirect),
+            self.fetch.doubt.eq(self.doubt),
             self.fetch.max_read_request.eq(self.max_read_request),
             self.fail.eq(self.fetch.fail),
             self.idle.eq(self.fetch.idle),
@@ -106,6 +109,7 @@ class DescriptorBench:
         self.free = StreamSource(dut, "free", stalls(stall))
         self.fail = pulses(dut, "fail")
         dut.indirect.value = 1
+        dut.doubt.value = 0
         dut.max_read_request.value = 128
         self.indirect_at = INDIRECT
         dut.look_en.value = 0
@@ -142,8 +146,8 @@ class DescriptorBench:
         at, self.indirect_at = self.indirect_at, self.indirect_at + DESC_BYTES * size
         return at
 
-    def chain(self, queue, indices, readable=None, lengths=None, nested=0, first=1):
-        """Write a chain and send its head; gives what must come out.
+    def chain(self, queue, indices, readable=None, lengths=None, nested=0, first=1, send=True):
+        """Write a chain and, if wanted, send its head; gives what must come out.
 
         It stands in descriptors ``indices``; its last ``nested`` buffers, if not 0, stand in an indirect
         table, which the last of ``indices`` points to.
@@ -162,7 +166,8 @@ class DescriptorBench:
             last = n == len(places) - 1
             flags = (0 if last else DESC_F_NEXT) | (DESC_F_WRITE if n >= len(parts[0]) else 0)
             self.put_at(places[n], address, length, flags, random.getrandbits(16) if last else follows[n])
-        self.heads.queue({"queue": queue, "head": indices[0], "first": first})
+        if send:
+            self.heads.queue({"queue": queue, "head": indices[0], "first": first})
         return queue, indices[0], parts
 
     async def walk(self, first, count):

@@ -1,5 +1,6 @@
 """Models for benches that do DMA: guest memory behind request and completion streams, and a segment store."""
 
+import functools
 import heapq
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -62,7 +63,8 @@ class HostMemoryModel:
     there is an ``AssertionError``). ``latency`` gives the cycles from a request to its first completion.
     Completions of a request come in order, cut at ``read_completion_boundary`` (at random ones of them, at
     most ``max_payload`` bytes each); those of different requests are mixed if ``reorder``. ``completions``
-    None: there are no reads.
+    None: there are no reads. Memory is looked at when the request comes, or, if ``late()``, when it is
+    answered.
 
     ``fault(header)`` may return, for a read: ``"ur"``, ``"ca"`` (an error completion, instead of the last
     piece if there are several), ``"poison"``, ``"drop"`` (no completion), ``"count"`` (a wrong byte
@@ -86,6 +88,7 @@ class HostMemoryModel:
         max_payload: int = 256,
         max_read_request: int = 4096,
         reorder: bool = True,
+        late: Callable[[], bool] = lambda: False,
         request_stalls: Iterator[bool] | None = None,
         completion_stalls: Iterator[bool] | None = None,
         fault: Callable[[Payload], str | None] = lambda header: None,
@@ -97,6 +100,7 @@ class HostMemoryModel:
         self.max_payload = max_payload
         self.max_read_request = max_read_request
         self.reorder = reorder
+        self.late = late
         self.fault = fault
         self.reads: list[Payload] = []
         self.writes: list[Payload] = []
@@ -107,7 +111,7 @@ class HostMemoryModel:
         self._cycle = 0
         self._order = 0
         self._packet: list[Payload] = []
-        self._due: list[tuple[int, int, list[list[Payload]]]] = []
+        self._due: list[tuple[int, int, Callable[[], list[list[Payload]]]]] = []
         self.requests = StreamSink(dut, requests, request_stalls, self._take)
         self.data_width = len(self.requests.fields["data"])
         self.completions: Any = StreamSource(dut, completions, completion_stalls) if completions else None
@@ -173,7 +177,10 @@ class HostMemoryModel:
         self.most_tags = max(self.most_tags, len(self.tags))
         self._order += 1
         ready = self._cycle + self.latency()
-        heapq.heappush(self._due, (ready, self._order, self.completions_for(header, chosen, fault)))
+        answer = functools.partial(self.completions_for, header, chosen, fault)
+        if not self.late():
+            answer = functools.partial(list, answer())
+        heapq.heappush(self._due, (ready, self._order, answer))
 
     def completions_for(self, header: Payload, chosen: list[int], fault: str | None) -> list[list[Payload]]:
         """The completions that answer a read, each as its beats."""
@@ -229,7 +236,7 @@ class HostMemoryModel:
             if self.completions is None:
                 continue
             while self._due and self._due[0][0] <= self._cycle:
-                active.append(heapq.heappop(self._due)[2])
+                active.append(heapq.heappop(self._due)[2]())
             while active and self.completions.pending < 4:
                 choice = random.randrange(len(active)) if self.reorder else 0
                 packets = active[choice]

@@ -31,7 +31,8 @@ class Case:
 
     A network frame of 64 bytes is counted with its check sequence, others without. ``queues`` are in use; the
     device has ``device_queues`` of ``queue_size`` entries. ``latency_ns`` is what the host takes to answer a
-    read. With ``indirect`` a block request is an indirect table. Errors: ``ValueError`` that names the value.
+    read. With ``indirect`` a block request is an indirect table, with ``notification_data`` a notification
+    says what the available index is. Errors: ``ValueError`` that names the value.
     """
 
     function: str = "blk"
@@ -40,6 +41,7 @@ class Case:
     queues: int = 1
     depth: int = USUAL
     indirect: bool = False
+    notification_data: bool = False
     link: str = "gen3x8"
     data_width: int = 256
     clock_mhz: int = 250
@@ -98,8 +100,8 @@ class Case:
 
     @property
     def ring_features(self) -> int:
-        """What the block driver makes use of."""
-        return self.indirect << Feature.INDIRECT_DESC
+        """What the driver makes use of besides what it always does."""
+        return self.indirect << Feature.INDIRECT_DESC | self.notification_data << Feature.NOTIFICATION_DATA
 
     @property
     def arguments(self) -> list[str]:
@@ -146,7 +148,8 @@ def _blk() -> Iterator[Case]:
         yield from _sizes(Case(queues=queues))
     yield from _sizes(Case(indirect=True))
     yield from _both(Case(indirect=True, queues=16))
-    yield from _both(Case(depth=1, requests=100))
+    for told in (False, True):
+        yield from _both(Case(depth=1, requests=100, notification_data=told))
     for latency in (300, 800, 1200, 2000):
         yield from _both(Case(latency_ns=latency))
     for other in (*_NARROW, _WIDE):
@@ -184,7 +187,8 @@ def _check() -> Iterator[Case]:
     yield from _both(narrow)
     yield from _both(replace(narrow, indirect=True))
     yield from _both(replace(narrow, size=512, queues=4))
-    yield from _both(replace(narrow, depth=1, requests=8))
+    for told in (False, True):
+        yield from _both(replace(narrow, depth=1, requests=8, notification_data=told))
     frames = Case("net", "tx", 64, data_width=64, link="gen2x4", queue_size=64, depth=64, requests=256)
     yield from _both(frames)
     yield from _both(replace(frames, size=1514, requests=64))

@@ -23,6 +23,8 @@ TIMEOUT_CYCLES = 1_000_000
 _ALIGN = 64
 _SMALLEST = 64
 _CHECK_SEQUENCE = 4
+_PROBES = 4
+"""Frames one after another, of which the last is looked at: the device gets to know the driver's ways."""
 
 
 def frame_bytes(size: int) -> int:
@@ -35,16 +37,27 @@ class FrameLoad:
 
     ``direction`` is ``"tx"`` or ``"rx"``. Frames have ``length`` random bytes; what the MAC gets is compared
     there, what it gives is compared in memory. With an event index the driver asks for an interrupt when
-    ``batch`` buffers were used. ``latencies`` (cycles) go from the batch shown to the use seen.
+    ``batch`` buffers were used. ``features`` are what it makes use of. ``latencies`` (cycles) go from the
+    batch shown to the use seen.
     """
 
-    def __init__(self, port: Any, device: VirtioDevice, direction: str, length: int, depth: int, batch: int):
+    def __init__(
+        self,
+        port: Any,
+        device: VirtioDevice,
+        direction: str,
+        length: int,
+        depth: int,
+        batch: int,
+        features: int = RING_FEATURES,
+    ):
         self.port = port
         self.device = device
         self.direction = direction
         self.length = length
         self.depth = depth
         self.batch = batch
+        self._features = features
         self.cycles = self.done = 0
         self.latencies: list[np.ndarray] = []
         self._woken = port.event()
@@ -56,7 +69,7 @@ class FrameLoad:
     async def open(self) -> None:
         """Negotiate, set up both queues and the buffers, and let the device start."""
         config = self.device.config
-        await config.negotiate(RING_FEATURES)
+        await config.negotiate(self._features)
         queues = {}
         for direction, index in (("rx", NET_RECEIVE_QUEUE), ("tx", NET_TRANSMIT_QUEUE)):
             queues[direction] = await config.find_vq(
@@ -136,7 +149,7 @@ class FrameLoad:
         """Cycles from a notification to the first byte of a frame that moves; the device rests before."""
         receives = self.direction == "rx"
         cycles = 0
-        for _ in range(2):
+        for _ in range(_PROBES):
             if receives:
                 self.port.engine.mac_supply(self._frames, 1)
             await self.port.sleep(rest)

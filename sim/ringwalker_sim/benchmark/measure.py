@@ -14,6 +14,7 @@ from ..guest.blk import BlkDevice, blk_driver
 from ..guest.bus import VirtioBus, VirtioDriver
 from ..guest.errors import BindError
 from ..guest.pci import enumerate_pci
+from ..guest.split_queue import RING_FEATURES
 from ..guest.transport_pci import VirtioPciTransport
 from ..memory import DiskImage, GuestMemory
 from ..phases import Synthetic
@@ -31,6 +32,8 @@ _SEED = 1
 _REST_CYCLES = 2000
 _PROBE_LATENCIES = (400, 1400)
 """ns. How much later the payload moves on the slower host says how many reads it waited for."""
+_PROBES = 4
+"""Requests one after another, of which the last is looked at: the device gets to know the driver's ways."""
 _dependent_reads: dict[tuple[Any, ...], int] = {}
 
 
@@ -67,7 +70,10 @@ async def _move_blocks(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]
 
 async def _open_load(port: Any, case: Case, depth: int, batch: int) -> FrameLoad:
     length = frame_bytes(case.size)
-    driver = load_driver(port, direction=case.direction, length=length, depth=depth, batch=batch)
+    features = RING_FEATURES | case.ring_features
+    driver = load_driver(
+        port, direction=case.direction, length=length, depth=depth, batch=batch, features=features
+    )
     return await _open(port, driver)
 
 
@@ -102,7 +108,7 @@ async def _first_payload(port: Any, case: Case) -> int:
     write = case.direction == "write"
     cycles = []
     with port.memory.allocate(case.size, 4096) as buffer:
-        for _ in range(2):
+        for _ in range(_PROBES):
             watch = port.memory.watch(buffer.address, case.size, reads=write, writes=not write)
             kind = BlkRequestType.OUT if write else BlkRequestType.IN
             begin = (await disk.request(kind, 0, buffer.sg)).started
@@ -125,7 +131,7 @@ def _on_engine(case: Case, job: Callable[[Any, Case], Any], status: Status | Non
 
 def _reads_before_payload(case: Case, status: Status | None) -> int:
     """Host reads, one after another, from a notification to the payload; it is the same for like devices."""
-    like = (case.function, case.direction, case.indirect, case.config)
+    like = (case.function, case.direction, case.ring_features, case.config)
     if like not in _dependent_reads:
         probes = [replace(case, latency_ns=latency, size=512) for latency in _PROBE_LATENCIES]
         first, second = (_on_engine(probe, _first_payload, status) for probe in probes)

@@ -129,6 +129,6 @@ class FieldQueue(QueueRegisters):
         row = QUEUE_FIELD[name]
         await self._space.write(self._field, value.to_bytes(row.size, "little"), row.offset)
 
-    async def ring(self, index: int) -> None:
+    async def ring(self, index: int, shown: int | None = None) -> None:
         """Write the doorbell."""
         await self.write("doorbell", index)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ringwalker.spec.common import COMMON, CapabilityType
 from ringwalker.spec.pci import VIRTIO_CAPABILITY, VIRTIO_NOTIFY_CAPABILITY, CapabilityId
 from ringwalker.spec.registers import Register
+from ringwalker.spec.ring import NotificationData
 
 from .errors import BindError, DeviceError
 from .pci import PciDevice
@@ -82,13 +83,18 @@ class VirtioStructures:
         """The offset of a doorbell in its BAR. Errors: :class:`DeviceError` when it is outside."""
         place = self.places[CapabilityType.NOTIFY]
         at = notify_off * place.multiplier
-        if at + 2 > place.size:
+        if at + NotificationData.as_shape().size // 8 > place.size:
             raise DeviceError(f"queue {index}: its doorbell at {at:#x} is outside the {place.size} given")
         return place.offset + at
 
-    async def ring(self, doorbell: int, index: int) -> None:
-        """Write the number of a queue to its doorbell."""
-        await self.pci.bar_write(self.places[CapabilityType.NOTIFY].bar, doorbell, 2, index)
+    async def ring(self, doorbell: int, index: int, shown: int | None) -> None:
+        """Write the number of a queue to its doorbell, and its available index if that is ``shown``."""
+        bar = self.places[CapabilityType.NOTIFY].bar
+        if shown is None:
+            await self.pci.bar_write(bar, doorbell, 2, index)
+        else:
+            data = NotificationData.const({"queue": index, "next": shown})
+            await self.pci.bar_write(bar, doorbell, 4, data.as_bits())
 
 
 class CommonQueue(QueueRegisters):
@@ -113,8 +119,8 @@ class CommonQueue(QueueRegisters):
         async with self._structures.selected(self._index):
             await self._structures.write(CapabilityType.COMMON, self._row(name), value)
 
-    async def ring(self, index: int) -> None:
+    async def ring(self, index: int, shown: int | None = None) -> None:
         """Write the doorbell; where it is is read once."""
         if self._doorbell is None:
             self._doorbell = self._structures.doorbell(index, await self.read("notify_off"))
-        await self._structures.ring(self._doorbell, index)
+        await self._structures.ring(self._doorbell, index, shown)

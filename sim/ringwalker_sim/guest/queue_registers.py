@@ -17,5 +17,6 @@ class QueueRegisters(ABC):
         """Write a register."""
 
     @abstractmethod
-    async def ring(self, index: int) -> None:
-        """Tell the device that queue ``index``, this one, has new buffers."""
+    async def ring(self, index: int, shown: int | None = None) -> None:
+        """Tell the device that queue ``index``, this one, has new buffers; and its available index, if it
+        is ``shown`` to a device that takes that."""

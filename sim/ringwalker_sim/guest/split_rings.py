@@ -238,6 +238,11 @@ class SplitRings(Virtqueue):
         self._free.extend(chain.place)
         chain.place = None
 
+    @property
+    def shown(self) -> int:
+        """The available index that the device can see."""
+        return self._shown
+
     async def kick(self) -> None:
         """Show the device all buffers added so far, and tell it unless it asked not to be told."""
         if self._stopping:

@@ -38,7 +38,7 @@ class _ServerQueue(QueueRegisters):
     async def write(self, name: str, value: int) -> None:
         self._rings.register_write(self._index, name, value)
 
-    async def ring(self, index: int) -> None:
+    async def ring(self, index: int, shown: int | None = None) -> None:
         self._rings.doorbell(index)
 
 

@@ -42,8 +42,9 @@ class RingTransport(StatusOps, QueueControl):
         await self.del_vq(vq)
 
     async def notify(self, vq: SplitVirtqueue) -> None:
-        """Ring the doorbell of a queue."""
-        await self._registers[vq.index].ring(vq.index)
+        """Ring the doorbell of a queue, with its available index where that was agreed on."""
+        told = self.features >> Feature.NOTIFICATION_DATA & 1
+        await self._registers[vq.index].ring(vq.index, vq.shown if told else None)
 
     def holds(self, vq: SplitVirtqueue) -> bool:
         """Whether the device knows the queue."""
