@@ -1,6 +1,7 @@
 """The figures that are committed: they hold, they are complete, and the page is made of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def test_no_drop(case):
     row = measure(case)
     assert_no_worse(row)
     assert set(KEYS) <= set(row)
+    assert not case.each_queue or row["slowest_queue"] >= 0.5
     assert row["rate_per_s"] == pytest.approx(case.requests / (row["cycles"] / case.clock_mhz / 1e6))
     assert row["efficiency"] == pytest.approx(row["rate_per_s"] / case.cost.rate(case.pcie))
 
@@ -126,3 +128,9 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(arguments, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_requests_are_shared_out_evenly_or_not_at_all():
+    case = replace(next(case for case in CHECK if case.each_queue), depth=33)
+    with pytest.raises(ValueError, match="depth is 33; it must be a multiple of the 32 queues in use"):
+        measure(case)

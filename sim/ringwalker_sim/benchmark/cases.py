@@ -18,6 +18,9 @@ DIRECTIONS = {"blk": ("read", "write"), "net": ("tx", "rx")}
 LARGEST_BATCH = 32
 """Requests that share a notification at most, where a ceiling is concerned."""
 
+_IN_TURN = 16
+"""With more queues than that each has a share of the requests of its own."""
+
 _BY_FUNCTION = {
     "blk": {"depth": 64, "device_queues": 16},
     "net": {"depth": 256, "device_queues": DeviceConfig(function="net").queues},
@@ -32,7 +35,8 @@ class Case:
     A network frame of 64 bytes is counted with its check sequence, others without. ``queues`` are in use; the
     device has ``device_queues`` of ``queue_size`` entries. ``latency_ns`` is what the host takes to answer a
     read. With ``indirect`` a block request is an indirect table, with ``notification_data`` a notification
-    says what the available index is. Errors: ``ValueError`` that names the value.
+    says what the available index is. With more than 16 queues each keeps its share of ``depth`` in flight,
+    with doorbells of its own. Errors: ``ValueError`` that names the value.
     """
 
     function: str = "blk"
@@ -99,6 +103,11 @@ class Case:
         return blk_cost(self.pcie, self.direction, self.size, batch=self.batch, indirect=self.indirect)
 
     @property
+    def each_queue(self) -> bool:
+        """Whether each queue keeps requests of its own in flight, instead of all in turn."""
+        return self.function == "blk" and self.queues > _IN_TURN
+
+    @property
     def ring_features(self) -> int:
         """What the driver makes use of besides what it always does."""
         return self.indirect << Feature.INDIRECT_DESC | self.notification_data << Feature.NOTIFICATION_DATA
@@ -148,6 +157,8 @@ def _blk() -> Iterator[Case]:
         yield from _sizes(Case(queues=queues))
     yield from _sizes(Case(indirect=True))
     yield from _both(Case(indirect=True, queues=16))
+    for size in (512, 4096):
+        yield from _both(Case(size=size, queues=256, device_queues=256, depth=512, requests=4096))
     for told in (False, True):
         yield from _both(Case(depth=1, requests=100, notification_data=told))
     for latency in (300, 800, 1200, 2000):
@@ -189,6 +200,8 @@ def _check() -> Iterator[Case]:
     yield from _both(replace(narrow, size=512, queues=4))
     for told in (False, True):
         yield from _both(replace(narrow, depth=1, requests=8, notification_data=told))
+    many = replace(narrow, size=512, device_queues=32, queues=32, queue_size=16, depth=64, requests=512)
+    yield from _both(many)
     frames = Case("net", "tx", 64, data_width=64, link="gen2x4", queue_size=64, depth=64, requests=256)
     yield from _both(frames)
     yield from _both(replace(frames, size=1514, requests=64))

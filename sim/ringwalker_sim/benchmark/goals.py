@@ -1,6 +1,6 @@
 """What the project wants to reach, and whether the figures do."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,25 @@ def _against_300(row: Row, rows: Sequence[Row]) -> float:
     return 100 * row["rate_per_s"] / next(other["rate_per_s"] for other in rows if near(other))
 
 
+def _against_one_queue(row: Row, rows: Sequence[Row]) -> float:
+    one = _like(**{name: row[name] for name in ("function", "direction", "size")})
+    return 100 * row["rate_per_s"] / next(other["rate_per_s"] for other in rows if one(other))
+
+
+def _slowest(row: Row, _rows: Sequence[Row]) -> float:
+    return 100 * row["slowest_queue"]
+
+
+def _many_queues() -> Iterator[Goal]:
+    for size in (512, 4096):
+        for direction in ("read", "write"):
+            name = f"blk {direction} {size} on 256 queues"
+            many = {"queues": 256, "device_queues": 256, "depth": 512}
+            wanted = _like(function="blk", direction=direction, size=size, **many)
+            yield Goal(f"{name}, of the rate of one queue", wanted, _against_one_queue, 90, "%")
+            yield Goal(f"{name}, the slowest queue, of the mean", wanted, _slowest, 50, "%")
+
+
 def _goals() -> list[Goal]:
     goals = []
     for what, value, least, unit in (
@@ -86,6 +105,7 @@ def _goals() -> list[Goal]:
             goals.append(Goal(place, other, _efficiency, part, "%"))
     far = _like(function="net", direction="tx", size=64, latency_ns=1200)
     goals.append(Goal("net tx 64 at 1,200 ns, of the rate at 300 ns", far, _against_300, 90, "%"))
+    goals += _many_queues()
     return goals
 
 

@@ -22,6 +22,7 @@ from ..pump import Pump
 from ..workload import percentiles
 from .cases import Case
 from .frames import FrameLoad, frame_bytes, load_driver
+from .many import QueueLoad
 
 __all__ = ["Status", "measure"]
 
@@ -57,6 +58,8 @@ async def _open_disk(port: Any, case: Case, queues: int) -> BlkDevice:
 async def _move_blocks(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]:
     """Do the requests of ``case``: cycles, latencies, and what was counted."""
     disk = await _open_disk(port, case, case.queues)
+    if case.each_queue:
+        return await _move_on_each_queue(port, disk, case)
     kind = f"rand{case.direction}"
     phase = Synthetic(disk, port.disk.array, kind, case.size, case.requests, _SEED)
     pump = Pump(port, disk, phase, case.depth)
@@ -66,6 +69,16 @@ async def _move_blocks(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]
     if pump.errors:
         raise RuntimeError(f"{' '.join(case.arguments)}: {'; '.join(pump.messages)}")
     return pump.cycles, pump.latencies, spent
+
+
+async def _move_on_each_queue(port: Any, disk: BlkDevice, case: Case) -> tuple[int, Any, dict[str, int]]:
+    """As :func:`_move_blocks`; ``slowest_queue`` is what it did, in thousandths of the mean."""
+    load = QueueLoad(port, disk, case.direction, case.size, case.depth, _SEED)
+    before = port.engine.stats()
+    await load.run(case.requests)
+    spent = {name: value - before[name] for name, value in port.engine.stats().items()}
+    slowest = load.done.min() / load.done.mean()
+    return load.cycles, load.latencies, spent | {"slowest_queue": round(1000 * slowest)}
 
 
 async def _open_load(port: Any, case: Case, depth: int, batch: int) -> FrameLoad:
@@ -96,6 +109,7 @@ async def _figures(port: Any, case: Case) -> dict[str, Any]:
         "wire_down_bytes": spent["down_bytes"] / case.requests,
         "requests_per_notification": case.requests / max(1, spent["down_memory_write"]),
         "requests_per_interrupt": case.requests / max(1, spent["up_message"]),
+        **({"slowest_queue": spent["slowest_queue"] / 1000} if case.each_queue else {}),
     }
 
 
@@ -147,7 +161,8 @@ def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
     the last completion seen; ``rate_per_s`` counts
     requests, ``wire_*_bytes`` are bytes a request on the wire each way, ``latency_cycles`` go from the
     notification to the completion seen. ``dependent_reads`` are host reads that follow from each other
-    before the first payload byte moves (a read of payload counts itself). The driver takes no time.
+    before the first payload byte moves (a read of payload counts itself). ``slowest_queue``, with many
+    queues: what the one that did least has done, as a part of the mean. The driver takes no time.
     ``status`` gets a line of text while a model is built. Errors: ``RuntimeError`` for wrong data.
     """
     figures = _on_engine(case, _figures, status)
