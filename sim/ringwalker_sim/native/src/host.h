@@ -118,7 +118,8 @@ class Host {
   void arrived(const RequestPacket& packet);
   void arrived(const CompletionPacket& packet);
   void count_down(const RequestHeader& header);
-  void tick(bool level);
+  void edge();
+  void settle();
 
   Shared shared_;
   MemoryMap memory_{shared_};

@@ -59,41 +59,41 @@ void Pins::get(Beat<CompletionHeader>& beat) const {
 void Pins::put(const Beat<CompletionHeader>& beat) {
   Vringwalker& m = *model_;
   const CompletionHeader& h = beat.header;
-  set(m.requester_completion_header_status, h.status);
-  set(m.requester_completion_header_has_data, h.has_data);
-  set(m.requester_completion_header_length, h.length);
-  set(m.requester_completion_header_byte_count, h.byte_count);
-  set(m.requester_completion_header_lower_address, h.lower_address);
-  set(m.requester_completion_header_requester_id, h.requester_id);
-  set(m.requester_completion_header_completer_id, h.completer_id);
-  set(m.requester_completion_header_tag, h.tag);
-  set(m.requester_completion_header_traffic_class, h.traffic_class);
-  set(m.requester_completion_header_attributes, h.attributes);
-  set(m.requester_completion_header_poisoned, h.poisoned);
-  write_words(m.requester_completion_data, beat.data);
-  set(m.requester_completion_dwords, beat.dwords);
-  set(m.requester_completion_first, beat.first);
-  set(m.requester_completion_last, beat.last);
+  set(m.requester_completion_header_status_next, h.status);
+  set(m.requester_completion_header_has_data_next, h.has_data);
+  set(m.requester_completion_header_length_next, h.length);
+  set(m.requester_completion_header_byte_count_next, h.byte_count);
+  set(m.requester_completion_header_lower_address_next, h.lower_address);
+  set(m.requester_completion_header_requester_id_next, h.requester_id);
+  set(m.requester_completion_header_completer_id_next, h.completer_id);
+  set(m.requester_completion_header_tag_next, h.tag);
+  set(m.requester_completion_header_traffic_class_next, h.traffic_class);
+  set(m.requester_completion_header_attributes_next, h.attributes);
+  set(m.requester_completion_header_poisoned_next, h.poisoned);
+  write_words(m.requester_completion_data_next, beat.data);
+  set(m.requester_completion_dwords_next, beat.dwords);
+  set(m.requester_completion_first_next, beat.first);
+  set(m.requester_completion_last_next, beat.last);
 }
 
 void Pins::put(const Beat<RequestHeader>& beat) {
   Vringwalker& m = *model_;
   const RequestHeader& h = beat.header;
-  set(m.completer_request_header_kind, h.kind);
-  set(m.completer_request_header_address, h.address);
-  set(m.completer_request_header_length, h.length);
-  set(m.completer_request_header_first_be, h.first_be);
-  set(m.completer_request_header_last_be, h.last_be);
-  set(m.completer_request_header_requester_id, h.requester_id);
-  set(m.completer_request_header_target_id, h.target_id);
-  set(m.completer_request_header_tag, h.tag);
-  set(m.completer_request_header_traffic_class, h.traffic_class);
-  set(m.completer_request_header_attributes, h.attributes);
-  set(m.completer_request_header_poisoned, h.poisoned);
-  write_words(m.completer_request_data, beat.data);
-  set(m.completer_request_dwords, beat.dwords);
-  set(m.completer_request_first, beat.first);
-  set(m.completer_request_last, beat.last);
+  set(m.completer_request_header_kind_next, h.kind);
+  set(m.completer_request_header_address_next, h.address);
+  set(m.completer_request_header_length_next, h.length);
+  set(m.completer_request_header_first_be_next, h.first_be);
+  set(m.completer_request_header_last_be_next, h.last_be);
+  set(m.completer_request_header_requester_id_next, h.requester_id);
+  set(m.completer_request_header_target_id_next, h.target_id);
+  set(m.completer_request_header_tag_next, h.tag);
+  set(m.completer_request_header_traffic_class_next, h.traffic_class);
+  set(m.completer_request_header_attributes_next, h.attributes);
+  set(m.completer_request_header_poisoned_next, h.poisoned);
+  write_words(m.completer_request_data_next, beat.data);
+  set(m.completer_request_dwords_next, beat.dwords);
+  set(m.completer_request_first_next, beat.first);
+  set(m.completer_request_last_next, beat.last);
 }
 
 #if RW_HAS_STORAGE
@@ -109,8 +109,8 @@ void Pins::get(StorageBeat& beat) const {
 }
 
 void Pins::put(const StorageBeat& beat) {
-  write_words(model_->storage_read_data_data, beat.data);
-  set(model_->storage_read_data_last, beat.last);
+  write_words(model_->storage_read_data_data_next, beat.data);
+  set(model_->storage_read_data_last_next, beat.last);
 }
 #endif
 
@@ -124,11 +124,11 @@ void Pins::get(MacBeat& beat) const {
 }
 
 void Pins::put(const MacBeat& beat) {
-  write_words(model_->mac_rx_data, beat.data);
-  set(model_->mac_rx_count, beat.count);
-  set(model_->mac_rx_first, beat.first);
-  set(model_->mac_rx_last, beat.last);
-  set(model_->mac_rx_error, beat.error);
+  write_words(model_->mac_rx_data_next, beat.data);
+  set(model_->mac_rx_count_next, beat.count);
+  set(model_->mac_rx_first_next, beat.first);
+  set(model_->mac_rx_last_next, beat.last);
+  set(model_->mac_rx_error_next, beat.error);
 }
 #endif
 
