@@ -9,6 +9,7 @@ import pytest
 
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.bench.offender import Offender
+from ringwalker_sim.bench.traffic import DiskCopier
 from ringwalker_sim.native import build
 from ringwalker_sim.native.abi import generated_header
 from ringwalker_sim.native.build import TOP, build_library
@@ -149,3 +150,15 @@ def test_header_says_what_the_model_has():
     assert "beat_dwords = 4;" in header
     with pytest.raises(ValueError, match="not a PCIe device"):
         generated_header([port for port in ports if not port.name.startswith("requester_request")])
+
+
+def test_inputs_that_belong_to_streams_have_registers():
+    text, ports = to_verilog(DiskCopier(64), TOP)
+    before, after = (one[one.index(f"module {TOP}(") :] for one in (text, build._register_inputs(text)))
+    top = after[: after.index("endmodule")]
+    for port in ports:
+        plain = port.direction == "output" or port.name in ("clk", "capacity")
+        assert (f"  always @(posedge clk) {port.name} <= {port.name}_next;" in top) != plain, port.name
+        assert (f"{port.name}_next" in top) != plain, port.name
+    rest = before[before.index("endmodule") :]
+    assert after[len(top) :] == rest, "other modules stay as they are"

@@ -13,7 +13,7 @@ from ringwalker_sim.guest.loop import StuckError
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.memory import DiskImage, GuestMemory
 from ringwalker_sim.native.abi import EventKind
-from ringwalker_sim.native.build import TOP
+from ringwalker_sim.native.build import TOP, build_library
 from ringwalker_sim.native.engine import EngineError, NativeEngine
 from ringwalker_sim.native.port import NativePort
 
@@ -180,3 +180,10 @@ def test_a_port_that_waits_for_nothing_says_so():
 
         with pytest.raises(StuckError, match="5000 cycles"):
             port.run(main())
+
+
+def test_only_a_model_for_waves_has_code_for_them():
+    plain, traced = (build_library(*copier_verilog(), waves=waves).read_bytes() for waves in (False, True))
+    assert b"VerilatedFst" in traced
+    assert b"VerilatedFst" not in plain
+    assert b"trace_chg" not in plain

@@ -84,6 +84,7 @@ def _sanitizer_flags(sanitize: bool) -> tuple[str, ...]:
     return (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g")
 
 
+_TOP_MODULE = re.compile(rf"^(module {TOP}\(.*?\);)(.*?)(?=^endmodule)", re.MULTILINE | re.DOTALL)
 _INPUT = re.compile(r"^  input (\[\d+:\d+\] )?(\w+);\n  wire (\[\d+:\d+\] )?\2;\n", re.MULTILINE)
 _UNREGISTERED = ("clk", "capacity", "mac_link_up", "cols", "rows")
 """Inputs of the model that are no streams; what hangs on them settles at once."""
@@ -95,9 +96,9 @@ def _register_inputs(verilog: str) -> str:
     The host knows before an edge what it drives after it. So that which follows from the inputs of a cycle is
     computed with that which follows from the state of the device, once, and not once more.
     """
-    begin = verilog.index(f"\nmodule {TOP}(")
-    ports_end = verilog.index(";", begin)
-    end = verilog.index("\nendmodule", begin)
+    top = _TOP_MODULE.search(verilog)
+    if top is None:
+        return verilog
     names = []
 
     def registered(match: re.Match[str]) -> str:
@@ -108,11 +109,10 @@ def _register_inputs(verilog: str) -> str:
         declared = f"  input {width}{name}_next;\n  wire {width}{name}_next;\n  reg {width}{name};\n"
         return f"{declared}  always @(posedge clk) {name} <= {name}_next;\n"
 
-    body = _INPUT.sub(registered, verilog[ports_end:end])
-    ports = verilog[begin:ports_end]
+    ports, body = top[1], _INPUT.sub(registered, top[2])
     for name in names:
         ports = re.sub(rf"\b{name}\b", f"{name}_next", ports)
-    return verilog[:begin] + ports + body + verilog[end:]
+    return verilog[: top.start()] + ports + body + verilog[top.end() :]
 
 
 def _skip_settled_inputs(model: Path) -> None:
