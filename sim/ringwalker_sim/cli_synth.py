@@ -118,16 +118,10 @@ def _read(name: str) -> list[dict[str, Any]]:
 def _measure(options: argparse.Namespace, status: Any) -> list[dict[str, Any]]:
     from .synth.cases import CASES
     from .synth.flow import BlockError, Chip
-    from .synth.measure import measure
+    from .synth.measure import measure, measure_case
 
     if options.docs:
-        return [
-            {
-                "name": case.name,
-                **measure(case.config, case.target, seeds=case.seeds, chip=case.chip, progress=status),
-            }
-            for case in CASES
-        ]
+        return [measure_case(case, status) for case in CASES]
     target = options.target or "ecp5"
     plain = Chip()
     chip = Chip(options.device or plain.device, options.speed or plain.speed, options.freq or plain.freq)
@@ -145,7 +139,7 @@ def _measure(options: argparse.Namespace, status: Any) -> list[dict[str, Any]]:
         )
     except BlockError as error:
         raise UsageError(f"--block {options.block}: {error}") from None
-    return [{"name": options.block or f"{config.function}, {config.data_width} bits", **result}]
+    return [{"name": options.block or f"{config.function}, {config.data_width} bits", **result, "goals": []}]
 
 
 def run_synth(options: argparse.Namespace) -> int:

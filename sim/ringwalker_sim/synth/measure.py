@@ -1,15 +1,54 @@
 """One device for one family: everything that is said about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ringwalker.config import DeviceConfig
 
+from .cases import Case
 from .flow import Chip, area, logic, place_and_route, verilog_of
 from .targets import TARGETS
 
-__all__ = ["measure"]
+__all__ = ["goals", "measure", "measure_case"]
+
+
+def goals(case: Case, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What ``case`` ought to reach, what it does, and what stands in the way."""
+    rows = []
+    if case.most_luts is not None:
+        largest = sorted(_leaves(result["blocks"]), key=lambda item: -item[1])[:4]
+        named = ", ".join(f"{name} ({luts})" for name, luts in largest)
+        rows.append(("LUTs", "most", case.most_luts, result["counts"]["lut"], f"largest blocks: {named}"))
+    inside = [path for path in result["paths"] if path["registers"]]
+    if case.most_levels is not None and inside:
+        way = f"the path from {inside[0]['start']} to {inside[0]['end']}"
+        rows.append(("levels", "most", case.most_levels, result["luts_on_longest_path"], way))
+    if case.seeds and result["routed"]:
+        run = min(result["routed"], key=lambda item: item["mhz"])
+        way = f"{run['slowest']['steps']} cells and {run['slowest']['routing_ns']} ns of routing, from "
+        way += f"{run['slowest']['start']} to {run['slowest']['end']}"
+        rows.append(("MHz after routing", "least", case.chip.freq, run["mhz"], way))
+    names = ("what", "bound", "goal", "reached", "limit")
+    found: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
+    for item in found:
+        short = item["reached"] - item["goal"]
+        item["met"] = short <= 0 if item["bound"] == "most" else short >= 0
+    return found
+
+
+def _leaves(block: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, int]]:
+    """Each block with the LUTs that are in none of its parts."""
+    here = f"{path}.{block['name']}" if path else block["name"]
+    yield here, block["counts"]["lut"] - sum(part["counts"]["lut"] for part in block["parts"])
+    for part in block["parts"]:
+        yield from _leaves(part, here)
+
+
+def measure_case(case: Case, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """A case of the page: as :func:`measure`, with its name and its goals."""
+    result = measure(case.config, case.target, seeds=case.seeds, chip=case.chip, progress=progress)
+    return {"name": case.name, **result, "goals": goals(case, result)}
 
 
 def measure(

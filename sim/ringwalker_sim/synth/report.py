@@ -83,6 +83,13 @@ def _clock(run: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _goal(item: Mapping[str, Any]) -> list[str]:
+    most = "at most" if item["bound"] == "most" else "at least"
+    verdict = "yes" if item["met"] else "no"
+    return [item["what"], f"{most} {item['goal']:,}", f"{item['reached']:,}", verdict, item["limit"]]
+
+
+_GOAL_TITLES = ("goal", "", "reached", "met", "what limits it")
 _CLOCK_TITLES = ("seed", "MHz", "LUT sites", "slowest path, ns", "of them routing", "cells on it")
 _PATH_TITLES = ("levels", "beside", "from", "to")
 
@@ -129,6 +136,8 @@ def _section(result: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", f"## {result['name']}, {family.family}", "")
     yield f"`{family.command}`. {family.note}"
     yield from ("", "```toml", result["config"].rstrip(), "```", "")
+    if result["goals"]:
+        yield from _markdown(_GOAL_TITLES, [_goal(item) for item in result["goals"]])
     rows = [["**whole**", *(f"**{result['counts'][name]:,}**" for name in names)]]
     for level, name, counts in _shown(result["blocks"]):
         shown = "by block" if level == 0 else "&nbsp;" * 4 * (level - 1) + name
