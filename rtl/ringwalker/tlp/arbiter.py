@@ -1,5 +1,7 @@
 """Merges streams of packets into one without mixing packets."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
@@ -24,54 +26,64 @@ def _members(shape: Any, inputs: int) -> dict[str, Any]:
 class PacketArbiter(wiring.Component):
     """Takes whole packets, ``first`` to ``last``, from ``inputs`` streams of ``shape`` in turn (round robin).
 
+    Whose turn it is stands in a register, so ``ready`` of an input depends on no ``valid``. The turn passes
+    on with the last beat of a packet, to the nearest input above that is valid; where none is it stays, and
+    passes on when another becomes valid first.
+
     Members: ``i0``, ``i1``, ... In streams of ``shape``, which has ``first`` and ``last``; ``o`` Out stream
-    of ``shape``; ``idle`` Out 1: no packet is under way and nothing is held.
-    Latency: 1 cycle. Throughput: a beat a cycle, without a gap between packets.
+    of ``shape``; ``idle`` Out 1: no packet is under way and nothing is held; ``between`` Out 1: no packet is
+    under way after this cycle.
+    Latency: 1 cycle, 2 for an input that becomes valid when it is another's turn. Throughput: a beat a
+    cycle, without a gap between packets that wait.
     Errors: ``ValueError`` for less than one input.
     """
 
     o: Any
     idle: Any
+    between: Any
 
     def __init__(self, shape: Any, inputs: int):
         self._shape = shape
         self.inputs = inputs
-        super().__init__(_members(shape, inputs))
+        super().__init__({**_members(shape, inputs), "between": Out(1, init=1)})
 
     def elaborate(self, platform):
         m: Any = Module()
         count = self.inputs
         sources = [getattr(self, f"i{k}") for k in range(count)]
-        last_turn, choice, inside = Signal(range(count), init=count - 1), Signal(range(count)), Signal()
-        valid, free = Signal(count), Signal()
+        turn, inside = Signal(count, init=1), Signal()
+        valid, free, offered, last = Signal(count), Signal(), Signal(), Signal()
         m.d.comb += [
             valid.eq(Cat(source.valid for source in sources)),
             free.eq(~self.o.valid | self.o.ready),
-            choice.eq(last_turn),
+            offered.eq((valid & turn).any()),
+            last.eq((Cat(source.p.last for source in sources) & turn).any()),
+            self.between.eq(Mux(offered & free, last, ~inside)),
             self.idle.eq(~self.o.valid & ~inside),
+            *(source.ready.eq(free & turn[k]) for k, source in enumerate(sources)),
         ]
-        # The nearest input above the one that had the last turn, else the lowest.
-        with m.If(~inside):
-            above = Signal(count)
-            m.d.comb += above.eq(valid & ~((Const(2, count + 1) << last_turn) - 1))
-            for candidates in (valid, above):
-                for k in reversed(range(count)):
-                    with m.If(candidates[k]):
-                        m.d.comb += choice.eq(k)
-        chosen: Any = Signal(self._shape)
-        taken = Signal()
-        m.d.comb += taken.eq(valid.bit_select(choice, 1) & free)
-        with m.Switch(choice):
-            for k, source in enumerate(sources):
-                with m.Case(k):
-                    m.d.comb += chosen.eq(source.p)
-        for k, source in enumerate(sources):
-            m.d.comb += source.ready.eq(free & (choice == k))
+        masked = [Mux(turn[k], source.p.as_value(), 0) for k, source in enumerate(sources)]
         with m.If(free):
-            m.d.sync += self.o.valid.eq(taken)
-        with m.If(taken):
-            m.d.sync += [self.o.p.eq(chosen), last_turn.eq(choice), inside.eq(~chosen.last)]
+            m.d.sync += [self.o.valid.eq(offered), self.o.p.eq(reduce(or_, masked))]
+            with m.If(offered):
+                m.d.sync += inside.eq(~last)
+        with m.If(Mux(offered, free & last, ~inside)):
+            m.d.sync += turn.eq(self._next(turn, valid))
         return m
+
+    def _next(self, turn: Any, valid: Any) -> Any:
+        """Whose turn is next: of the nearest valid input above, round the end, or again of the same."""
+        count = self.inputs
+        alone = ~(valid & ~turn).any()
+        following: list[Any] = []
+        for k in range(count):
+            mine: Any = turn[k] & alone
+            nearer: Any = Const(0)
+            for distance in range(1, count):
+                mine = mine | (turn[(k - distance) % count] & valid[k] & ~nearer)
+                nearer = nearer | valid[(k - distance) % count]
+            following.append(mine)
+        return Cat(following)
 
 
 class TlpArbiter(wiring.Component):
@@ -79,7 +91,8 @@ class TlpArbiter(wiring.Component):
 
     Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W); ``o`` Out stream of
     request_beat(W); ``requester_id`` In 16; ``idle`` Out 1. Latency, throughput and errors as
-    :class:`PacketArbiter`. A change of ``requester_id`` takes effect with the next packet.
+    :class:`PacketArbiter`. A change of ``requester_id`` takes effect with the next packet that begins a cycle
+    later or more.
     """
 
     o: Any
@@ -94,11 +107,11 @@ class TlpArbiter(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.arbiter = arbiter = PacketArbiter(request_beat(self.data_width), self.inputs)
-        out = arbiter.o.p
+        stamp = Signal(16)
+        with m.If(arbiter.between):
+            m.d.sync += stamp.eq(self.requester_id)
         for k in range(self.inputs):
             outer, inner = getattr(self, f"i{k}"), getattr(arbiter, f"i{k}")
-            # The arbiter's output still holds the beat before, of the same packet.
-            stamp = Mux(outer.p.first, self.requester_id, out.header.requester_id)
             m.d.comb += [
                 inner.p.eq(outer.p),
                 inner.p.header.requester_id.eq(stamp),
