@@ -31,13 +31,14 @@ class CompletionIntake(wiring.Component):
     outstanding tag finishes the slot with an error, and the rest of that TLP is dropped. Good completions
     of one request may be of any length, must come in order, and finish it when all dwords are there.
 
-    The checks happen one cycle after a beat was taken (``slot`` and the events of that cycle are
-    combinational from registers), the data goes out to the slot memory one cycle later.
+    What the slot of a beat waits for is looked up one cycle after the beat was taken, the checks happen one
+    cycle later (``slot`` and the events of that cycle are combinational from registers), and the data goes
+    out to the slot memory one cycle after that.
 
     Members: ``completions`` In (ready always 1); ``outstanding``, ``fresh`` In, a bit a slot (fresh: no
     completion yet); ``open_en``, ``open_slot``, ``open`` In: a slot is opened; ``active`` Out: a beat
-    of an outstanding tag is checked in this cycle; ``slot`` Out: which the events below are about;
-    ``begin`` (first good completion), ``finish`` (slot is complete), ``fail`` (with an error),
+    of an outstanding tag is looked up or checked in this cycle; ``slot`` Out: which the events below are
+    about; ``begin`` (first good completion), ``finish`` (slot is complete), ``fail`` (with an error),
     ``malformed`` (more completions may follow an error), ``settled`` (the last completion of a tag that is
     not outstanding), ``unexpected``, ``unsupported``, ``aborted`` Out 1; ``write_*`` Out as in
     :class:`~ringwalker.dma.slots.SlotMemory`.
@@ -92,56 +93,87 @@ class CompletionIntake(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        beat = Signal(completion_beat(self.data_width))
-        known, arrived = Signal(), Signal()
+        taken: Any = Signal(completion_beat(self.data_width))
+        beat: Any = Signal(completion_beat(self.data_width))
+        known, here, same_slot, arrived = Signal(), Signal(), Signal(), Signal()
+        looking = Signal.like(self.slot)
         tag = self.completions.p.header.tag
+        slot = self.tags.slot_value(tag)[: len(looking)]
         m.d.comb += self.completions.ready.eq(1)
         m.d.sync += [
-            arrived.eq(self.completions.valid),
-            beat.eq(self.completions.p),
-            self.slot.eq(self.tags.slot_value(tag)),
+            here.eq(self.completions.valid),
+            taken.eq(self.completions.p),
+            looking.eq(slot),
             known.eq(self.tags.contains_value(tag)),
+            same_slot.eq(slot == looking),
+            arrived.eq(here),
+            beat.eq(taken),
+            self.slot.eq(looking),
         ]
-        wanted = Signal()
+        # What the beat checked in the last cycle did to its slot is not in what was looked up meanwhile.
+        follows, finished, outstanding = Signal(), Signal(), Signal()
+        found, wanted = Signal(), Signal()
         m.d.comb += [
-            wanted.eq(known & self.outstanding.bit_select(self.slot, 1)),
-            self.active.eq(arrived & wanted),
+            found.eq(known & self.outstanding.bit_select(looking, 1)),
+            wanted.eq(outstanding & ~(follows & finished)),
+            self.active.eq((here & found) | (arrived & wanted)),
         ]
-        position, good, final = self._check(m, beat)
-        self._decide(m, beat, arrived, wanted, good, final, position)
+        m.d.sync += [outstanding.eq(found), follows.eq(same_slot), finished.eq(self.finish)]
+        position, good, final = self._check(m, taken.header, looking, beat.header, follows)
+        self._decide(m, taken.header, beat, arrived, wanted, good, final, position)
         return m
 
-    def _check(self, m: Any, beat: Any) -> tuple[Signal, Signal, Signal]:
-        """Where a completion's first dword goes, whether it fits what is awaited, whether it ends that."""
+    def _check(
+        self, m: Any, before: Any, looking: Signal, header: Any, follows: Signal
+    ) -> tuple[Signal, ...]:
+        """Where a completion's first dword goes, whether it fits what is awaited, whether it ends that.
+
+        ``before`` is the header whose slot, ``looking``, is looked up while ``header`` is checked.
+        """
         expected: Any = Memory(shape=Expected, depth=self.tags.slots, init=[])
         m.submodules.expected = expected
         left: Any = Memory(shape=11, depth=self.tags.slots, init=[])
         m.submodules.left = left
-        opening, looking = expected.write_port(), expected.read_port(domain="comb")
+        opening, entry_read = expected.write_port(), expected.read_port(domain="comb")
         counting, left_before = left.write_port(), left.read_port(domain="comb")
-        header = beat.header
-        fresh = self.fresh.bit_select(self.slot, 1)
+        fresh = self.fresh.bit_select(looking, 1)
         entry: Any = Signal(Expected)
-        waiting = Signal(11)
-        slack = Signal(3)
+        # As looked up; and, if the beat before was of the same slot, as that has left it.
+        dwords, waiting_then, waiting_now, waiting = (Signal(11, name=f"waiting_{k}") for k in range(4))
+        bytes_then, bytes_now = Signal(14), Signal(14)
+        begun, moved, usual = Signal(), Signal(), Signal()
         position, good, final = Signal(11), Signal(), Signal()
         m.d.comb += [
             opening.en.eq(self.open_en),
             opening.addr.eq(self.open_slot),
             opening.data.eq(self.open),
-            looking.addr.eq(self.slot),
-            left_before.addr.eq(self.slot),
-            entry.eq(looking.data),
-            waiting.eq(Mux(fresh, entry.dwords, left_before.data)),
-            slack.eq(entry.tail + Mux(fresh, entry.offset, 0)),
-            position.eq(entry.dwords - waiting),
-            final.eq(header.length == waiting),
+            entry_read.addr.eq(looking),
+            left_before.addr.eq(looking),
+            entry.eq(entry_read.data),
+        ]
+        m.d.sync += [
+            dwords.eq(entry.dwords),
+            waiting_then.eq(Mux(fresh, entry.dwords, left_before.data)),
+            # The bytes that would be left, counted from the first dword's start to the last dword's end.
+            bytes_then.eq(before.byte_count + (entry.tail + Mux(fresh, entry.offset, 0))),
+            bytes_now.eq(before.byte_count + entry.tail),
+            usual.eq((before.status == CompletionStatus.SUCCESS) & before.has_data & (before.length != 0)),
+            begun.eq(self.begin),
+            waiting_now.eq(counting.data),
+        ]
+        m.d.comb += [
+            moved.eq(follows & begun),
+            waiting.eq(Mux(moved, waiting_now, waiting_then)),
+            position.eq(dwords - waiting),
+            # Both are compared before it is known which counts.
+            final.eq(Mux(moved, header.length == waiting_now, header.length == waiting_then)),
             good.eq(
-                (header.status == CompletionStatus.SUCCESS)
-                & header.has_data
-                & (header.byte_count + slack == Cat(0, 0, waiting))
-                & (header.length <= waiting)
-                & (header.length != 0)
+                usual
+                & Mux(
+                    moved,
+                    (bytes_now == Cat(0, 0, waiting_now)) & (header.length <= waiting_now),
+                    (bytes_then == Cat(0, 0, waiting_then)) & (header.length <= waiting_then),
+                )
             ),
             counting.addr.eq(self.slot),
             counting.data.eq(waiting - header.length),
@@ -152,6 +184,7 @@ class CompletionIntake(wiring.Component):
     def _decide(
         self,
         m: Any,
+        before: Any,
         beat: Any,
         arrived: Signal,
         wanted: Signal,
@@ -159,12 +192,16 @@ class CompletionIntake(wiring.Component):
         final: Signal,
         position: Signal,
     ) -> None:
-        """The events of a beat, and its way to the slot memory."""
+        """The events of a beat, and its way to the slot memory. ``before`` is its header a cycle earlier."""
         header = beat.header
         taking, ends, next_position = Signal(), Signal(), Signal(11)
         stray, ends_stray = Signal(), Signal()
         accept, ends_now, success = Signal(), Signal(), Signal()
         m.d.comb += success.eq(header.status == CompletionStatus.SUCCESS)
+        m.d.sync += ends_stray.eq(
+            (before.status != CompletionStatus.SUCCESS)
+            | (before.lower_address[:2] + before.byte_count <= Cat(0, 0, before.length))
+        )
         with m.If(arrived & beat.first):
             with m.If(~wanted):
                 m.d.comb += self.unexpected.eq(1)
@@ -181,8 +218,6 @@ class CompletionIntake(wiring.Component):
                     self.unsupported.eq(header.status == CompletionStatus.UNSUPPORTED_REQUEST),
                     self.aborted.eq(header.status == CompletionStatus.COMPLETER_ABORT),
                 ]
-            remaining = Cat(header.lower_address[:2]) + header.byte_count
-            m.d.comb += [ends_stray.eq(~success | (remaining <= Cat(0, 0, header.length)))]
             m.d.sync += [taking.eq(accept), ends.eq(final), stray.eq(ends_stray & ~wanted)]
         with m.Elif(arrived):
             m.d.comb += [accept.eq(taking & wanted), ends_now.eq(ends)]

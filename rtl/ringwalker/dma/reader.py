@@ -46,7 +46,7 @@ class DmaReader(wiring.Component):
     completion that comes later than that, for a tag in use again, is caught only by its byte count.
     ``idle`` does not wait for a quarantine.
 
-    Latency: 1 cycle from a read to its request; 4 cycles from the last completion beat to the first beat of
+    Latency: 1 cycle from a read to its request; 5 cycles from the last completion beat to the first beat of
     data. Throughput: a request, a completion beat and a data beat a cycle.
 
     Errors: ``ValueError`` for a slot size that is no power of two, or a time-out below 1.
