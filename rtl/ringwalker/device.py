@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .buffers import ElasticBuffer
 from .config import DeviceConfig
 from .function.registry import FUNCTIONS
 from .pci.capabilities import bars, device_config_bytes
@@ -121,12 +122,15 @@ class VirtioPciDevice(wiring.Component):
         connect(m, notify.doorbells, walker.doorbells)
         for n, chain in enumerate(function.chain_ports):
             connect(m, getattr(walker, f"function{n}"), chain)
+        # An access to the table, or a message that waits for the link, holds up the walker a cycle later.
+        m.submodules.vectors = vectors = ElasticBuffer(16)
         connect(m, walker.interrupts, interrupts.interrupts)
-        connect(m, interrupts.vectors, msix.vectors)
+        connect(m, interrupts.vectors, vectors.i)
+        connect(m, vectors.o, msix.vectors)
 
         self._queue_table(m, common, sequencer, walker)
         # What is on its way to the host counts too: nothing may leave once the status reads 0.
-        outbound = (notify, interrupts, msix, requester)
+        outbound = (notify, interrupts, vectors, msix, requester)
         quiet = Signal()
         m.d.comb += [
             quiet.eq(reduce(and_, (block.idle for block in outbound))),

@@ -32,8 +32,8 @@ class PacketBuffer(wiring.Component):
     stream for good), and at least twice that for a beat a cycle.
 
     Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W),
-    ``idle`` Out 1: nothing is held. Latency 2 cycles from a packet's last beat to its first. A packet that
-    has begun to come out is never without a valid beat.
+    ``idle`` Out 1: nothing is held. ``i.ready`` is a register. Latency 2 cycles from a packet's last beat to
+    its first. A packet that has begun to come out is never without a valid beat.
     """
 
     i: Any
@@ -62,8 +62,12 @@ class PacketBuffer(wiring.Component):
         written, released, taken = (Signal(range(2 * self.depth_beats)) for _ in range(3))
         advance = Signal()
         put = self.i.valid & self.i.ready
+        written_next, room = Signal.like(written), Signal(init=1)
+        # A place that is taken out of in this cycle is free a cycle later.
+        m.d.sync += room.eq((written_next ^ taken) != self.depth_beats)
         m.d.comb += [
-            self.i.ready.eq((written ^ taken) != self.depth_beats),
+            written_next.eq(written + put),
+            self.i.ready.eq(room),
             write.en.eq(put),
             write.addr.eq(written[:-1]),
             write.data.eq(self.i.p),
@@ -74,8 +78,7 @@ class PacketBuffer(wiring.Component):
             self.idle.eq((written == taken) & ~self.o.valid),
         ]
         with m.If(put):
-            m.d.sync += written.eq(written + 1)
-            m.d.sync += released.eq(Mux(self.i.p.last, written + 1, released))
+            m.d.sync += [written.eq(written_next), released.eq(Mux(self.i.p.last, written_next, released))]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(taken != released)
         with m.If(read.en):

@@ -4,7 +4,7 @@ import functools
 import operator
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Const, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,7 @@ from ..streams import SEGMENT_BITS, Chain, Completed, byte_beat, reply_beat, req
 from .enables import dword_span
 from .planner import Owner, ReplyHeader, WritePlanner
 from .segments import Cutter, SegmentList, SegmentWalker
-from .slice import ByteSlicer
+from .slice import ByteSlicer, Slice
 
 __all__ = ["Scatter"]
 
@@ -54,7 +54,7 @@ class Scatter(wiring.Component):
     ``writes`` Out stream of request_beat(W): memory writes, ``requester_id`` 0; ``completed`` Out stream of
     Completed; ``max_payload`` In 13, bytes, a power of two; ``overrun`` Out 1; ``idle`` Out 1.
 
-    Latency: 8 cycles from a reply's first beat to its first write. Throughput: a beat a cycle within a
+    Latency: 10 cycles from a reply's first beat to its first write. Throughput: a beat a cycle within a
     segment, where two TLPs have no gap; a reply of one beat takes 2 cycles, 3 with ``done``.
     Ref: PCI Express Base Specification 3.1, 2.2.5, 2.2.7; virtio 1.4, 2.7.4, 2.7.8.
     """
@@ -96,6 +96,7 @@ class Scatter(wiring.Component):
         m.submodules.owners = owners = StreamFifo(Owner, 4)
         m.submodules.headers = headers = StreamFifo(ReplyHeader, 4)
         m.submodules.bytes = beats = StreamFifo(byte_beat(self.data_width), 16)
+        m.submodules.slices = slices = StreamFifo(Slice, 4)
         m.submodules.pending = pending = StreamFifo(_Write, 8)
         m.submodules.finished = finished = StreamFifo(Completed, 4)
         wiring.connect(m, walker.segments, wiring.flipped(self.segments))
@@ -107,12 +108,13 @@ class Scatter(wiring.Component):
             (planner.runs, cutter.i),
             (planner.completed, finished.i),
             (beats.o, slicer.i),
+            (slices.o, slicer.slices),
         ):
             wiring.connect(m, source, sink)
         m.d.comb += [cutter.limit.eq(self.max_payload), self.overrun.eq(planner.overrun)]
         self._accept(m, waiting, walker, owners, headers, beats)
-        self._announce(m, cutter, slicer, pending)
-        released = self._send(m, slicer, pending)
+        self._announce(m, cutter, slices, pending)
+        released, sent = self._send(m, slicer, pending)
         credits = Signal(range(8))
         taken = Signal()
         m.d.comb += [
@@ -122,8 +124,8 @@ class Scatter(wiring.Component):
             finished.o.ready.eq(taken),
         ]
         m.d.sync += credits.eq(credits + released - taken)
-        parts = (walker, planner, cutter, slicer, waiting, owners, headers, beats, pending, finished)
-        m.d.comb += self.idle.eq(functools.reduce(operator.and_, (part.idle for part in parts)))
+        parts = (walker, planner, cutter, slices, slicer, waiting, owners, headers, beats, pending, finished)
+        m.d.comb += self.idle.eq(functools.reduce(operator.and_, (part.idle for part in parts), sent))
         return m
 
     def _accept(self, m: Any, waiting: Any, walker: Any, owners: Any, headers: Any, beats: Any) -> None:
@@ -148,9 +150,9 @@ class Scatter(wiring.Component):
             self.replies.ready.eq(beats.i.ready & (headers.i.ready | ~reply.first)),
         ]
 
-    def _announce(self, m: Any, cutter: Cutter, slicer: ByteSlicer, pending: StreamFifo) -> None:
+    def _announce(self, m: Any, cutter: Cutter, slices: StreamFifo, pending: StreamFifo) -> None:
         """Hand each piece to the slicer, and its header to where the sliced payload comes out."""
-        piece, header, part = cutter.o.p, pending.i.p, slicer.slices.p
+        piece, header, part = cutter.o.p, pending.i.p, slices.i.p
         span = dword_span(m, piece.address[:2], piece.length)
         nothing = Signal()
         m.d.comb += [
@@ -164,29 +166,36 @@ class Scatter(wiring.Component):
             part.offset.eq(piece.address[:2]),
             part.length.eq(piece.length),
             part.final.eq(piece.last),
-            slicer.slices.valid.eq(cutter.o.valid & pending.i.ready),
-            pending.i.valid.eq(cutter.o.valid & slicer.slices.ready & ~nothing),
-            cutter.o.ready.eq(slicer.slices.ready & pending.i.ready),
+            slices.i.valid.eq(cutter.o.valid & pending.i.ready),
+            pending.i.valid.eq(cutter.o.valid & slices.i.ready & ~nothing),
+            cutter.o.ready.eq(slices.i.ready & pending.i.ready),
         ]
 
-    def _send(self, m: Any, slicer: ByteSlicer, pending: StreamFifo) -> Signal:
-        """Join headers and payload. Returns a pulse for each chain whose last write was taken."""
+    def _send(self, m: Any, slicer: ByteSlicer, pending: StreamFifo) -> tuple[Signal, Signal]:
+        """Join headers and payload. Returns a pulse for each chain whose last write was taken, and whether
+        nothing is held here."""
         header, payload, write = pending.o.p, slicer.o.p, self.writes.p
-        ends, released = Signal(), Signal()
+        step, joined, ends, done, released = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
+            step.eq(~self.writes.valid | self.writes.ready),
+            joined.eq(slicer.o.valid & pending.o.valid & ~header.empty),
+            slicer.o.ready.eq(step & pending.o.valid & ~header.empty),
+            ends.eq(header.empty | (joined & payload.last)),
+            pending.o.ready.eq(step & ends),
+            released.eq(step & done),
             write.header.kind.eq(RequestKind.MEMORY_WRITE),
-            write.header.address.eq(header.address),
-            write.header.length.eq(header.dwords),
-            write.header.first_be.eq(header.first_be),
-            write.header.last_be.eq(header.last_be),
-            write.data.eq(payload.data),
-            write.dwords.eq(payload.dwords),
-            write.first.eq(payload.first),
-            write.last.eq(payload.last),
-            self.writes.valid.eq(slicer.o.valid & pending.o.valid & ~header.empty),
-            slicer.o.ready.eq(self.writes.ready & pending.o.valid & ~header.empty),
-            ends.eq(Mux(header.empty, 1, self.writes.valid & self.writes.ready & payload.last)),
-            pending.o.ready.eq(ends),
-            released.eq(pending.o.valid & ends & header.done),
         ]
-        return released
+        with m.If(step):
+            m.d.sync += [
+                self.writes.valid.eq(joined),
+                done.eq(pending.o.valid & ends & header.done),
+                write.header.address.eq(header.address),
+                write.header.length.eq(header.dwords),
+                write.header.first_be.eq(header.first_be),
+                write.header.last_be.eq(header.last_be),
+                write.data.eq(payload.data),
+                write.dwords.eq(payload.dwords),
+                write.first.eq(payload.first),
+                write.last.eq(payload.last),
+            ]
+        return released, ~self.writes.valid & ~done

@@ -162,12 +162,13 @@ class Cutter(wiring.Component):
         m: Any = Module()
         run: Any = Signal(Run)
         busy, mask, room = Signal(), Signal(12), Signal(13)
-        incoming_mask = Signal(12)
-        ends, free = Signal(), Signal()
+        incoming_mask, incoming_room, left = Signal(12), Signal(13), Signal(32)
+        ends, free = Signal(), Signal()  # ends: what is left of the run fits into ``room``
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
-            ends.eq(run.length <= room),
             incoming_mask.eq(self.limit - 1),
+            incoming_room.eq((~self.i.p.address[:12] & incoming_mask) + Const(1, 13)),
+            left.eq(run.length - room),
             self.i.ready.eq(~busy | (free & ends)),
             self.idle.eq(~busy & ~self.o.valid),
         ]
@@ -179,14 +180,16 @@ class Cutter(wiring.Component):
                 self.o.p.last.eq(run.last & ends),
                 self.o.p.done.eq(run.done & ends),
                 run.address.eq((run.address | mask) + 1),
-                run.length.eq(run.length - room),
+                run.length.eq(left),
                 room.eq(mask + Const(1, 13)),
+                ends.eq(left <= mask + Const(1, 13)),
             ]
         with m.If(self.i.ready):
             m.d.sync += [
                 busy.eq(self.i.valid),
                 run.eq(self.i.p),
                 mask.eq(incoming_mask),
-                room.eq((~self.i.p.address[:12] & incoming_mask) + Const(1, 13)),
+                room.eq(incoming_room),
+                ends.eq(self.i.p.length <= incoming_room),
             ]
         return m

@@ -34,6 +34,10 @@ class _Request:
         self.sectors = Signal(SECTORS_BITS)
         self.in_range = Signal()
         """The data is whole sectors, all of them on the disk."""
+        self.kind: Any = Signal(data.StructLayout({"flush": 1, "id": 1, "read": 1, "write": 1}))
+        """What the type asks for; nothing of it is set if there is no such type."""
+        self.some = Signal()
+        """There are sectors to move."""
         self._aligned = Signal()
         self._inside = Signal()
         self._room = Signal(64)
@@ -54,7 +58,14 @@ class _Request:
 
     def check_range(self, m: Any) -> None:
         """Second cycle: the numbers together. ``_room`` has not wrapped if ``_inside``."""
-        m.d.sync += self.in_range.eq(self._aligned & self._inside & (self.sectors <= self._room))
+        m.d.sync += [
+            self.in_range.eq(self._aligned & self._inside & (self.sectors <= self._room)),
+            self.kind.flush.eq(self.header.type == BlkRequestType.FLUSH),
+            self.kind.id.eq(self.header.type == BlkRequestType.GET_ID),
+            self.kind.read.eq(self.header.type == BlkRequestType.IN),
+            self.kind.write.eq(self.header.type == BlkRequestType.OUT),
+            self.some.eq(self.sectors != 0),
+        ]
 
     def verdict(self, m: Any, request) -> None:
         """The request to pass on, after the checks. A write whose packet has ended has no data."""
@@ -67,21 +78,21 @@ class _Request:
             request.status.eq(BlkStatus.OK),
             request.answer.eq(~self.malformed & ~self.failed),
         ]
-        with m.Switch(self.header.type):
-            for kind, value in ((BlkRequestType.FLUSH, BlkOp.FLUSH), (BlkRequestType.GET_ID, BlkOp.ID)):
-                with m.Case(kind):
-                    m.d.comb += op.eq(value)
-            with m.Case(BlkRequestType.IN):
-                m.d.comb += op.eq(BlkOp.READ)
-                with m.If(~self.in_range):
-                    m.d.comb += [op.eq(BlkOp.NONE), request.status.eq(BlkStatus.IOERR)]
-            with m.Case(BlkRequestType.OUT):
-                with m.If(~self.in_range | (self.ended & (self.sectors != 0))):
-                    m.d.comb += request.status.eq(BlkStatus.IOERR)
-                with m.Elif(self.sectors != 0):
-                    m.d.comb += op.eq(BlkOp.WRITE)
-            with m.Default():
-                m.d.comb += request.status.eq(BlkStatus.UNSUPP)
+        with m.If(self.kind.flush):
+            m.d.comb += op.eq(BlkOp.FLUSH)
+        with m.Elif(self.kind.id):
+            m.d.comb += op.eq(BlkOp.ID)
+        with m.Elif(self.kind.read):
+            m.d.comb += op.eq(BlkOp.READ)
+            with m.If(~self.in_range):
+                m.d.comb += [op.eq(BlkOp.NONE), request.status.eq(BlkStatus.IOERR)]
+        with m.Elif(self.kind.write):
+            with m.If(~self.in_range | (self.ended & self.some)):
+                m.d.comb += request.status.eq(BlkStatus.IOERR)
+            with m.Elif(self.some):
+                m.d.comb += op.eq(BlkOp.WRITE)
+        with m.Else():
+            m.d.comb += request.status.eq(BlkStatus.UNSUPP)
         with m.If(self.malformed | self.failed):
             m.d.comb += op.eq(BlkOp.NONE)
         with m.If((op == BlkOp.READ) | (op == BlkOp.WRITE)):

@@ -12,6 +12,7 @@ from ..pci.fields import FieldDword, field_list, queue_field
 from ..spec.common import FACE_BAR
 from ..spec.fields import FIELD_QUEUE_STRIDE, FIELDS_BASE, CommonField
 from ..streams import RegisterRequest
+from .router import within
 
 __all__ = ["FieldFace"]
 
@@ -93,7 +94,8 @@ class FieldFace(wiring.Component):
         asked: Any = Signal(RegisterRequest)
         answer, saved, passing = Signal(32), Signal(32), Signal()
         taken, answers = self.o.requests.ready, self.o.responses
-        place = self._look_up(m, asked)
+        found = self._look_up(m, asked)
+        place: Any = Signal(_Place)  # pyright: ignore[reportArgumentType]
         with m.FSM():
             with m.State("WAIT_REQUEST"):
                 m.d.comb += self.idle.eq(~passing)
@@ -105,12 +107,12 @@ class FieldFace(wiring.Component):
                 with m.Else():
                     self._pass_on(m, passing)
             with m.State("WAIT_PLACE"):
-                m.d.sync += answer.eq(place.value)
-                with m.If(asked.write & ((asked.strobe & place.writable) == 0)):
+                m.d.sync += [answer.eq(found.value), place.eq(found)]
+                with m.If(asked.write & ((asked.strobe & found.writable) == 0)):
                     m.next = "WAIT_REQUEST"
-                with m.Elif(~place.view):
+                with m.Elif(~found.view):
                     m.next = "WAIT_TAKEN"
-                with m.Elif(place.selected):
+                with m.Elif(found.selected):
                     m.next = "WAIT_SELECT_READ"
                 with m.Else():
                     m.next = "WAIT_REGISTER"
@@ -157,8 +159,7 @@ class FieldFace(wiring.Component):
         return m
 
     def _inside(self, request: Any) -> Any:
-        end = FIELDS_BASE + self._list.size
-        return (request.bar == FACE_BAR) & (request.offset >= FIELDS_BASE) & (request.offset < end)
+        return (request.bar == FACE_BAR) & within(request.offset, FIELDS_BASE, self._list.size)[0]
 
     def _pass_on(self, m: Any, passing: Any) -> None:
         """What is not of the list; ``passing`` is up while a read of it waits for its response."""
@@ -188,7 +189,7 @@ class FieldFace(wiring.Component):
         place: Any = Signal(_Place)  # pyright: ignore[reportArgumentType]
         offset, queue = Signal(range(self._list.size)), Signal(range(last_queue + 1))
         m.d.comb += [
-            offset.eq(request.offset - FIELDS_BASE),
+            offset.eq(within(request.offset, FIELDS_BASE, self._list.size)[1]),
             queue.eq((offset - first) >> _STRIDE_BITS),
         ]
         with m.If(offset < first):

@@ -5,11 +5,13 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..buffers import ElasticBuffer
 from ..interfaces import RegisterPort
+from ..streams import RegisterRequest
 
-__all__ = ["RegisterArbiter", "RegisterRouter", "Window", "check_windows"]
+__all__ = ["RegisterArbiter", "RegisterRouter", "Window", "check_windows", "within"]
 
 Window = tuple[str, int, int, int]
 """Name of the port, BAR, first offset and size in bytes."""
@@ -29,6 +31,18 @@ def check_windows(windows: Sequence[Window]) -> None:
         for other, other_bar, other_base, other_size in windows[n + 1 :]:
             if bar == other_bar and base < other_base + other_size and other_base < base + size:
                 raise ValueError(f"windows: {name} and {other} overlap")
+
+
+def within(offset: Any, base: int, size: int) -> tuple[Any, Any]:
+    """Whether ``offset`` is from ``base`` on and below ``base + size``, and how far from ``base`` it is then.
+
+    A base that is aligned for its size needs no arithmetic.
+    """
+    bits = (size - 1).bit_length()
+    if base % (1 << bits):
+        return (offset >= base) & (offset < base + size), offset - base
+    low = offset[:bits]
+    return (offset[bits:] == base >> bits) & (low < size), low
 
 
 class RegisterRouter(wiring.Component):
@@ -67,11 +81,12 @@ class RegisterRouter(wiring.Component):
         m.d.comb += [selected.eq(len(self._windows)), self.idle.eq(~waiting)]
         for n, (name, bar, base, size) in enumerate(self._windows):
             port: Any = getattr(self, name)
+            inside, offset = within(request.offset, base, size)
             m.d.comb += [
                 port.requests.payload.eq(self.i.requests.payload),
-                port.requests.p.offset.eq(request.offset - base),
+                port.requests.p.offset.eq(offset),
             ]
-            with m.If((request.bar == bar) & (request.offset >= base) & (request.offset < base + size)):
+            with m.If((request.bar == bar) & inside):
                 m.d.comb += [
                     selected.eq(n),
                     port.requests.valid.eq(self.i.requests.valid & ~waiting),
@@ -100,8 +115,8 @@ class RegisterArbiter(wiring.Component):
     Members: ``a`` and ``b`` from the initiators, ``o`` to the registers; ``idle``. Each initiator gets the
     responses to its own reads, in order. When both ask, they take turns.
 
-    Latency: none, requests and responses pass in the same cycle. While a read waits for its response no
-    further access is passed on.
+    Latency: 1 cycle for requests, which go through a buffer, so no register depends on who asks in the same
+    cycle; none for responses. While a read waits for its response no further access is taken.
     """
 
     def __init__(self):
@@ -115,18 +130,20 @@ class RegisterArbiter(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
+        m.submodules.buffer = buffer = ElasticBuffer(RegisterRequest)
+        connect(m, buffer.o, flipped(self.o.requests))
         waiting, owner = Signal(), Signal()
         # An access that was offered stays the one that is offered until it is taken.
         locked, chosen, last = Signal(), Signal(), Signal()
         preferred = Mux(self.a.requests.valid & self.b.requests.valid, ~last, self.b.requests.valid)
         grant = Signal()
-        m.d.comb += [grant.eq(Mux(locked, chosen, preferred)), self.idle.eq(~waiting & ~locked)]
+        m.d.comb += [grant.eq(Mux(locked, chosen, preferred)), self.idle.eq(~waiting & ~locked & buffer.idle)]
         for n, port in enumerate((self.a, self.b)):
             with m.If(grant == n):
                 m.d.comb += [
-                    self.o.requests.valid.eq(port.requests.valid & ~waiting),
-                    self.o.requests.payload.eq(port.requests.payload),
-                    port.requests.ready.eq(self.o.requests.ready & ~waiting),
+                    buffer.i.valid.eq(port.requests.valid & ~waiting),
+                    buffer.i.payload.eq(port.requests.payload),
+                    port.requests.ready.eq(buffer.i.ready & ~waiting),
                 ]
             m.d.comb += port.responses.payload.eq(self.o.responses.payload)
             with m.If(waiting & (owner == n)):
@@ -134,10 +151,10 @@ class RegisterArbiter(wiring.Component):
                     port.responses.valid.eq(self.o.responses.valid),
                     self.o.responses.ready.eq(port.responses.ready),
                 ]
-        with m.If(self.o.requests.valid):
-            m.d.sync += [locked.eq(~self.o.requests.ready), chosen.eq(grant)]
-            with m.If(self.o.requests.ready):
-                m.d.sync += [last.eq(grant), waiting.eq(~self.o.requests.p.write), owner.eq(grant)]
+        with m.If(buffer.i.valid):
+            m.d.sync += [locked.eq(~buffer.i.ready), chosen.eq(grant)]
+            with m.If(buffer.i.ready):
+                m.d.sync += [last.eq(grant), waiting.eq(~buffer.i.p.write), owner.eq(grant)]
         with m.If(self.o.responses.valid & self.o.responses.ready):
             m.d.sync += waiting.eq(0)
         return m
