@@ -111,9 +111,9 @@ class VirtioPciDevice(wiring.Component):
         registers = self._registers(m, completer, space, common, notify, isr, function, msix)
 
         # Our requests.
-        connect(m, walker.posted, requester.i0)
+        connect(m, walker.reads, requester.i0)
         connect(m, msix.messages, requester.i1)
-        connect(m, walker.reads, requester.i2)
+        connect(m, walker.posted, requester.i2)
         connect(m, requester.o, flipped(self.requester_request))
         connect(m, flipped(self.requester_completion), walker.completions)
         m.d.comb += requester.requester_id.eq(state.requester_id)

@@ -86,6 +86,26 @@ async def an_idle_input_costs_nothing(dut):
     assert len(sink.received) == 50
 
 
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def what_comes_out_of_nothing_takes_a_cycle_or_two(dut):
+    width = parameters()["width"]
+    sources = [StreamSource(dut, f"i{k}") for k in range(INPUTS)]
+    sink = StreamSink(dut, "o")
+    dut.requester_id.value = 0
+    await start(dut)
+    for k in (0, 2, 0, 3, 1, 0):
+        await ClockCycles(dut.clk, 5)
+        packet(sources[k], k, 0, width, 1)
+        cycles = 0
+        while not int(getattr(dut, f"i{k}_valid").value):
+            await RisingEdge(dut.clk)
+        while not int(dut.o_valid.value):
+            await RisingEdge(dut.clk)
+            cycles += 1
+        assert cycles == (1 if k == 0 else 2), k
+        await sink.receive()
+
+
 @pytest.mark.parametrize("width", [64, 256])
 def test_arbiter(width):
     run_bench(TlpArbiter(width, INPUTS), "tb.tlp.test_arbiter", parameters={"width": width})

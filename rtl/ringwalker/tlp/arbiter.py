@@ -33,7 +33,8 @@ class PacketArbiter(wiring.Component):
     Members: ``i0``, ``i1``, ... In streams of ``shape``, which has ``first`` and ``last``; ``o`` Out stream
     of ``shape``; ``idle`` Out 1: no packet is under way and nothing is held; ``between`` Out 1: no packet is
     under way after this cycle.
-    Latency: 1 cycle, 2 for an input that becomes valid when it is another's turn. Throughput: a beat a
+    Latency: 1 cycle, 2 for an input that becomes valid when it is another's turn, so none more for ``i0``
+    when nothing was valid before. Throughput: a beat a
     cycle, without a gap between packets that wait.
     Errors: ``ValueError`` for less than one input.
     """
@@ -72,12 +73,14 @@ class PacketArbiter(wiring.Component):
         return m
 
     def _next(self, turn: Any, valid: Any) -> Any:
-        """Whose turn is next: of the nearest valid input above, round the end, or again of the same."""
+        """Whose turn is next: of the nearest valid input above, round the end; of the same; of the first."""
         count = self.inputs
         alone = ~(valid & ~turn).any()
         following: list[Any] = []
         for k in range(count):
-            mine: Any = turn[k] & alone
+            mine: Any = turn[k] & valid[k] & alone
+            if k == 0:
+                mine = mine | ~valid.any()
             nearer: Any = Const(0)
             for distance in range(1, count):
                 mine = mine | (turn[(k - distance) % count] & valid[k] & ~nearer)
