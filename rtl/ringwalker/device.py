@@ -99,7 +99,7 @@ class VirtioPciDevice(wiring.Component):
         m.submodules.msix = msix = MsixTable(config)
         m.submodules.interrupts = interrupts = InterruptRouter()
         m.submodules.sequencer = sequencer = ResetSequencer(config)
-        m.submodules.walker = walker = Lanes(config, self._kind.lanes(config))
+        m.submodules.walker = walker = Lanes(config, self._kind.lanes(config), self._kind.write_only)
         requester: Any = TlpArbiter(config.data_width, 3)
         m.submodules.requester = requester
         state = space.state

@@ -44,6 +44,9 @@ _TEXTS = {
     "requests": "how many requests",
     "device_queues": "queues that the device has",
     "queue_size": "entries of a queue",
+    "read_tags": "reads of payload that the device can have under way",
+    "ring_tags": "reads of descriptors",
+    "chains": "chains that are walked at once",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
 
 from ringwalker.dma.gather import Gather
@@ -161,6 +161,18 @@ async def cuts_at_aligned_addresses(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def what_one_read_can_have_is_not_cut(dut):
+    bench = Bench(dut, max_read_request=256)
+    await start(dut)
+    segments = [(200, 72), (256 * 5 - 1, 253), (1023, 256), (4096 - 72, 72), (8192 - 71, 72)]
+    for segment in segments:
+        await bench.check(bench.chain([segment]))
+    seen = [(header["address"], header["length"]) for header in bench.host.reads]
+    cut = [(1020, 1), (1024, 64)], [(8120, 18), (8192, 1)]
+    assert seen == [(200, 18), (256 * 5 - 4, 64), *cut[0], (4024, 18), *cut[1]]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reads_run_ahead(dut):
     bench = Bench(dut, latency=lambda: 400, reorder=False)
     await start(dut)
@@ -224,6 +236,24 @@ async def nearly_one_beat_a_cycle_for_block_writes(dut):
     rate = await measure(dut, [(64, 16), (4096 + 512, 4096)], 20)
     dut._log.warning("gather: %.3f beats a cycle at %d bits, 16 + 4096 bytes", rate, width)
     assert rate >= 0.9
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_segment_a_cycle(dut):
+    bench = Bench(dut, latency=lambda: 10, reorder=False)
+    await start(dut)
+    todo = [bench.chain([(64 * k, 4)]) for k in range(64)] + [
+        bench.chain([(64 * k + n, 1) for n in range(8)]) for k in range(8)
+    ]
+    first = None
+    while len(bench.host.reads) < 24:
+        await RisingEdge(dut.clk)
+        first = get_sim_time("ns") if first is None and bench.host.reads else first
+    assert first is not None
+    assert (get_sim_time("ns") - first) / 4 <= 24
+    for segments in todo:
+        await bench.check(segments)
+    await bench.finished()
 
 
 @pytest.mark.parametrize("width", [64, 256])

@@ -184,6 +184,46 @@ async def cuts_at_aligned_addresses(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def what_one_write_can_carry_is_not_cut(dut):
+    bench = Bench(dut, max_payload=128)
+    await bench.start()
+    for segments in ([(200, 72)], [(1023, 125)], [(3 * PAGE - 126, 127)], [(4 * PAGE + 127, 128)]):
+        reply = Reply(0, random.randbytes(segments[0][1]), True, 1)
+        bench.answer(bench.chain(segments), segments, [reply])
+    await bench.finished()
+    seen = [(h["address"], h["length"]) for h in bench.host.writes]
+    page, cut = (3 * PAGE - 128, 32), [(4 * PAGE + 124, 1), (4 * PAGE + 128, 32)]
+    assert seen == [(200, 18), (1020, 32), page, (3 * PAGE, 1), *cut]
+
+
+async def measure_chains(dut, segments: list[tuple[int, int]], length: int) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    for _ in range(60):
+        bench.answer(bench.chain(segments), segments, [Reply(0, random.randbytes(length), True, length)])
+    while bench.done < 20:
+        await RisingEdge(dut.clk)
+    begin, before = get_sim_time("ns"), bench.done
+    while bench.done < 50:
+        await RisingEdge(dut.clk)
+    cycles = (get_sim_time("ns") - begin) / 4 / (bench.done - before)
+    dut._log.warning("scatter: %.2f cycles a chain of %d bytes", cycles, length)
+    assert cycles <= 2.1
+    await bench.finished()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_chain_without_bytes_takes_two_cycles(dut):
+    await measure_chains(dut, [], 0)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_chain_of_one_beat_takes_two_cycles(dut):
+    size = parameters()["width"] // 8
+    await measure_chains(dut, [(PAGE, 2 * size)], size)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def completed_waits_for_the_last_write(dut):
     bench = Bench(dut, stalls=0.0)
     bench.host.requests.stalls = iter(lambda: bool(blocked), None)

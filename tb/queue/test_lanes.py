@@ -12,9 +12,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.config import DeviceConfig
+from ringwalker.dma.tags import TAGS
 from ringwalker.interfaces import ChainPort, QueueClear, QueueWrite
 from ringwalker.queue.lanes import STILL_CYCLES, Lanes
 from ringwalker.queue.table import QueueTable
+from ringwalker.queue.walker import PAYLOAD_READER
 from ringwalker.streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ringwalker.tlp.arbiter import TlpArbiter
 from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
@@ -314,3 +316,18 @@ def test_lanes(width):
 def test_every_queue_must_be_in_one_lane(lanes):
     with pytest.raises(ValueError, match="each queue from 0 to 2 must be in one"):
         Lanes(DeviceConfig(queues=QUEUES), lanes)
+
+
+@pytest.mark.parametrize(
+    ("config", "write_only", "payload"),
+    [
+        (DeviceConfig(queues=3, read_tags=128, ring_tags=32), (0,), [4, 128]),
+        (DeviceConfig(queues=3, read_tags=128, ring_tags=64), (0,), [4, 100]),
+        (DeviceConfig(queues=3, read_tags=128, ring_tags=32), (), [84, 84]),
+        (DeviceConfig(queues=3, read_tags=2), (0,), [2, 2]),
+    ],
+)
+def test_lanes_that_are_only_written_to_leave_tags_to_the_others(config, write_only, payload):
+    lanes = Lanes(config, [(0,), (1, 2)], write_only)
+    assert [tags[PAYLOAD_READER] for tags in lanes.tags] == payload
+    assert sum(map(sum, lanes.tags)) <= TAGS

@@ -19,9 +19,10 @@ _SMALLEST_LIMIT = 128
 class Gather(wiring.Component):
     """For each chain reads all device-readable segments, and packs their bytes into one packet.
 
-    Reads are cut at multiples of the smaller of ``max_read_request`` and ``slot_bytes``, and run ahead of
-    the data over segments and chains, up to ``reads`` of them. Segments of length 0 are skipped; a chain
-    without readable bytes gives no packet. From an error in a read on all beats of the packet have ``error``.
+    A segment that the smaller of ``max_read_request`` and ``slot_bytes`` does not cover, or that crosses 4
+    KiB, is cut at multiples of that. Reads run ahead of the data over segments and chains, up to ``reads`` of
+    them. Segments of length 0 are skipped; a chain without readable bytes gives no packet. From an error in a
+    read on all beats of the packet have ``error``.
 
     Parameters: ``slot_bytes``, the slot of the reader behind ``read``, a power of two; ``reads``, at least 2.
 
@@ -30,8 +31,8 @@ class Gather(wiring.Component):
     the store and are no longer needed; ``read`` Out(DmaReadPort(W)); ``readable`` Out stream of
     byte_beat(W); ``max_read_request`` In 13, bytes, a power of two; ``idle`` Out 1.
 
-    Latency: 6 cycles from a chain to its first read, 3 from read data to a full beat of a packet.
-    Throughput: a segment in two cycles, a read request a cycle, a beat a cycle.
+    Latency: 5 cycles from a chain to its first read, 3 from read data to a full beat of a packet.
+    Throughput: a segment a cycle, a read request a cycle, a beat a cycle.
     Ref: PCI Express Base Specification 3.1, 2.2.7 (no request crosses 4 KiB); virtio 1.4, 2.7.4.
     """
 

@@ -39,8 +39,8 @@ class WritePlanner(wiring.Component):
     gives them; ``replies`` In stream of ReplyHeader; ``runs`` Out stream of Run; ``completed`` Out stream
     of Completed; ``overrun`` Out 1, pulse: a reply goes beyond the last segment, where it is cut off;
     ``idle`` Out 1.
-    Latency: 2 cycles from a reply to its first run. Throughput: a reply takes 2 cycles, and 2 for each
-    further segment that it touches, skips or drops; ``done`` takes 1 more.
+    Latency: 2 cycles from a reply to its first run. Throughput: a reply takes a cycle, 2 with ``done``, and
+    2 for each further segment that it touches, skips or drops.
     """
 
     owners: Any
@@ -70,12 +70,20 @@ class WritePlanner(wiring.Component):
         segment_valid, exhausted = Signal(), Signal()
         position, skip, left, written, done = Signal(32), Signal(32), Signal(32), Signal(32), Signal()
         fits, final, free, retire = Signal(), Signal(), Signal(), Signal()
-        reply, run = self.replies.p, self.runs.p
+        over, closes, ends = Signal(), Signal(), Signal()
+        run = self.runs.p
         m.d.comb += [
             fits.eq(left <= segment.length),
             final.eq(fits | segment.last),
             free.eq(~self.runs.valid | self.runs.ready),
             self.segments.ready.eq(~segment_valid & ~exhausted),
+            # No segment of the chain is left when the one in hand is dropped.
+            ends.eq(exhausted | (segment_valid & segment.last)),
+            self.completed.p.queue.eq(self.owners.p.queue),
+            self.completed.p.head.eq(self.owners.p.head),
+            self.completed.p.written.eq(written),
+            closes.eq(self.completed.valid & self.completed.ready),
+            self.owners.ready.eq(closes),
         ]
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
@@ -84,24 +92,15 @@ class WritePlanner(wiring.Component):
             m.d.sync += [segment.eq(self.segments.p), segment_valid.eq(~empty), exhausted.eq(empty)]
         with m.Elif(retire):
             m.d.sync += [segment_valid.eq(0), exhausted.eq(segment.last)]
+        with m.If(closes):
+            m.d.sync += [segment_valid.eq(0), exhausted.eq(0), position.eq(0)]
         m.d.sync += self.overrun.eq(0)
-        m.d.comb += [
-            self.completed.p.queue.eq(self.owners.p.queue),
-            self.completed.p.head.eq(self.owners.p.head),
-            self.completed.p.written.eq(written),
-        ]
         with m.FSM() as fsm:
             m.d.comb += self.idle.eq(
                 fsm.ongoing("REPLY") & ~self.runs.valid & ~self.owners.valid & ~segment_valid & ~exhausted
             )
             with m.State("REPLY"):
-                m.d.comb += self.replies.ready.eq(1)
-                m.d.sync += [skip.eq(reply.offset - position), left.eq(reply.length)]
-                m.d.sync += [written.eq(reply.written), done.eq(reply.done)]
-                with m.If(self.replies.valid):
-                    with m.If(reply.length != 0):
-                        m.d.sync += position.eq(reply.offset + reply.length)
-                    m.next = "PLACE"
+                self._next_reply(m, position, skip, left, written, done, position)
             with m.State("PLACE"):
                 with m.If((left == 0) | exhausted):
                     with m.If(free):
@@ -112,9 +111,7 @@ class WritePlanner(wiring.Component):
                             run.done.eq(done),
                         ]
                         m.d.sync += self.overrun.eq(left != 0)
-                        m.next = "REPLY"
-                        with m.If(done):
-                            m.next = "DRAIN"
+                        m.d.comb += over.eq(1)
                 with m.Elif(segment_valid & (skip >= segment.length)):
                     m.d.sync += skip.eq(skip - segment.length)
                     m.d.comb += retire.eq(1)
@@ -127,19 +124,32 @@ class WritePlanner(wiring.Component):
                     m.d.sync += self.overrun.eq(~fits & segment.last)
                     m.d.sync += [segment.address.eq(segment.address + left), left.eq(left - segment.length)]
                     m.d.sync += segment.length.eq(segment.length - left)
-                    m.d.comb += retire.eq(left >= segment.length)
-                    with m.If(final):
-                        m.next = "REPLY"
-                        with m.If(done):
-                            m.next = "DRAIN"
+                    m.d.comb += [retire.eq(left >= segment.length), over.eq(final)]
+                with m.If(over):
+                    m.d.comb += self.completed.valid.eq(done & ends & self.owners.valid)
+                    with m.If(~done | closes):
+                        self._next_reply(m, Mux(closes, 0, position), skip, left, written, done, position)
+                    with m.Else():
+                        m.next = "DRAIN"
             with m.State("DRAIN"):
-                m.d.comb += retire.eq(segment_valid)
-                with m.If(exhausted):
-                    m.d.comb += [
-                        self.completed.valid.eq(self.owners.valid),
-                        self.owners.ready.eq(self.completed.ready),
-                    ]
-                    with m.If(self.owners.valid & self.completed.ready):
-                        m.d.sync += [exhausted.eq(0), position.eq(0)]
-                        m.next = "REPLY"
+                m.d.comb += [
+                    retire.eq(segment_valid),
+                    self.completed.valid.eq(exhausted & self.owners.valid),
+                ]
+                with m.If(closes):
+                    m.next = "REPLY"
         return m
+
+    def _next_reply(
+        self, m: Any, base: Any, skip: Any, left: Any, written: Any, done: Any, place: Any
+    ) -> None:
+        """Take the next reply, if there is one; ``base`` is where in the chain the one before ended."""
+        reply = self.replies.p
+        m.d.comb += self.replies.ready.eq(1)
+        m.d.sync += [skip.eq(reply.offset - base), left.eq(reply.length)]
+        m.d.sync += [written.eq(reply.written), done.eq(reply.done)]
+        m.next = "REPLY"
+        with m.If(self.replies.valid):
+            m.next = "PLACE"
+            with m.If(reply.length != 0):
+                m.d.sync += place.eq(reply.offset + reply.length)

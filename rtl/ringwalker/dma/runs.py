@@ -18,9 +18,9 @@ __all__ = ["RunReader"]
 class RunReader(wiring.Component):
     """Reads runs, and packs the bytes of each, up to one with ``last``, into one packet.
 
-    Reads are cut at multiples of ``limit`` and run ahead of the data over runs and packets, up to ``reads``
-    of them. Runs of length 0 add nothing; a packet without bytes is left out. From an error in a read on
-    all beats of the packet have ``error``.
+    Reads are cut as :class:`~.segments.Cutter` does it with ``limit``, and run ahead of the data over runs
+    and packets, up to ``reads`` of them. Runs of length 0 add nothing; a packet without bytes is left out.
+    From an error in a read on all beats of the packet have ``error``.
 
     Members (W is ``data_width``): ``runs`` In stream of Run (``done`` does not matter); ``limit`` In 13,
     bytes, a power of two that fits a read; ``read`` Out(DmaReadPort(W)); ``o`` Out stream of byte_beat(W);

@@ -41,10 +41,10 @@ class _Write(data.Struct):
 class Scatter(wiring.Component):
     """Writes replies to where the oldest chain's device-writable segments say, and passes on ``completed``.
 
-    A reply's bytes go to its ``offset`` in the chain's writable bytes, cut at segments and at multiples of
-    ``max_payload``. What goes beyond the chain's writable bytes is dropped, and ``overrun`` pulses once for
-    the reply. ``done`` frees the segments that remain and finishes the chain: ``completed`` comes after the
-    last payload beat of the chain was accepted on ``writes``.
+    A reply's bytes go to its ``offset`` in the chain's writable bytes, cut at segments, and within one as
+    :class:`~.segments.Cutter` does it with ``max_payload``. What goes beyond the chain's writable bytes is
+    dropped, and ``overrun`` pulses once for the reply. ``done`` frees the segments that remain and finishes
+    the chain: ``completed`` comes after the last payload beat of the chain was accepted on ``writes``.
 
     Parameters: ``chains_ahead``, how many chains wait inside, at least 2.
 
@@ -55,7 +55,7 @@ class Scatter(wiring.Component):
     Completed; ``max_payload`` In 13, bytes, a power of two; ``overrun`` Out 1; ``idle`` Out 1.
 
     Latency: 10 cycles from a reply's first beat to its first write. Throughput: a beat a cycle within a
-    segment, where two TLPs have no gap; a reply of one beat takes 2 cycles, 3 with ``done``.
+    segment, where two TLPs have no gap; a reply of one beat takes a cycle, 2 with ``done``.
     Ref: PCI Express Base Specification 3.1, 2.2.5, 2.2.7; virtio 1.4, 2.7.4, 2.7.8.
     """
 

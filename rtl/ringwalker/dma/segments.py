@@ -42,14 +42,13 @@ class Piece(data.Struct):
 
 
 class SegmentWalker(wiring.Component):
-    """Reads lists of segments from the segment store, one segment in two cycles, and frees each as it is
-    read. A list of several takes one cycle more.
+    """Reads lists of segments from the segment store, one segment a cycle, and frees each as it is read.
 
     Segments of length 0 are left out. Each list gives at least one run and exactly one with ``last``, which
-    has length 0 when the list has no bytes.
+    has length 0 when the list has no bytes. A list of several segments takes a cycle beside.
 
     Members: ``lists`` In stream of SegmentList, ``segments`` Out(SegmentRead()), ``frees`` Out stream of
-    16-bit indices, ``o`` Out stream of Run (``done`` is 0), ``idle`` Out 1.
+    16-bit indices, ``o`` Out stream of Run (``done`` is 0), ``idle`` Out 1. Latency: 2 cycles.
     """
 
     lists: Any
@@ -71,73 +70,70 @@ class SegmentWalker(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        index, left = Signal(SEGMENT_BITS), Signal(SEGMENT_BITS)
-        held: Any = Signal(Run)
-        held_valid = Signal()
-        free, useful = Signal(), Signal()
+        # The segment that the store shows: its index, and how many of its list are left with it; 0 for a
+        # list that has none.
+        shown, index, left = Signal(), Signal(SEGMENT_BITS), Signal(SEGMENT_BITS)
+        exists, final, take, step, more = Signal(), Signal(), Signal(), Signal(), Signal()
+        flush = Signal()
+        begins = self.lists.valid & self.lists.ready
         m.d.comb += [
-            self.segments.index.eq(index),
-            free.eq(~self.o.valid | self.o.ready),
-            useful.eq(self.segments.length != 0),
+            exists.eq(left != 0),
+            final.eq(left[1:] == 0),
+            step.eq(~shown | take),
+            more.eq(take & ~final),
+            self.lists.ready.eq(step & ~more),
+            self.segments.index.eq(Mux(more, self.segments.next, self.lists.p.first)),
+            self.segments.en.eq(more | (begins & (self.lists.p.count != 0))),
+            take.eq(shown & ~flush & self._free() & (~exists | ~self.frees.valid | self.frees.ready)),
         ]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        with m.If(step):
+            m.d.sync += [shown.eq(more | begins), index.eq(self.segments.index)]
+            m.d.sync += left.eq(Mux(more, left - 1, self.lists.p.count))
         with m.If(self.frees.ready):
             m.d.sync += self.frees.valid.eq(0)
-        with m.FSM() as fsm:
-            m.d.comb += self.idle.eq(fsm.ongoing("LIST") & ~self.o.valid & ~self.frees.valid)
-            with m.State("LIST"):
-                m.d.comb += [
-                    self.lists.ready.eq(1),
-                    self.segments.index.eq(self.lists.p.first),
-                    self.segments.en.eq(self.lists.valid & (self.lists.p.count != 0)),
-                ]
-                m.d.sync += [index.eq(self.lists.p.first), left.eq(self.lists.p.count)]
-                with m.If(self.lists.valid):
-                    m.next = "TAKE"
-                    with m.If(self.lists.p.count == 0):
-                        m.next = "LAST"
-            with m.State("READ"):
-                m.d.comb += self.segments.en.eq(1)
-                m.next = "TAKE"
-            with m.State("TAKE"):
-                # The list ends here, unless a run waits that has to go first.
-                ends = (left == 1) & ~(useful & held_valid)
-                room = free | ((left != 1) & ~(useful & held_valid))
-                with m.If(room & (~self.frees.valid | self.frees.ready)):
-                    m.d.sync += [self.frees.valid.eq(1), self.frees.p.eq(index)]
-                    m.d.sync += [index.eq(self.segments.next), left.eq(left - 1)]
-                    with m.If(useful):
-                        m.d.sync += [held.address.eq(self.segments.address), held_valid.eq(1)]
-                        m.d.sync += held.length.eq(self.segments.length)
-                    with m.If(useful & held_valid):
-                        m.d.sync += [self.o.valid.eq(1), self.o.p.eq(held)]
-                    m.next = "READ"
-                    with m.If(left == 1):
-                        m.next = "LAST"
-                    with m.If(ends):
-                        m.d.sync += [self.o.valid.eq(1), self.o.p.last.eq(1), held_valid.eq(0)]
-                        with m.If(held_valid):
-                            m.d.sync += [self.o.p.address.eq(held.address), self.o.p.length.eq(held.length)]
-                        with m.Else():
-                            m.d.sync += self.o.p.address.eq(self.segments.address)
-                            m.d.sync += self.o.p.length.eq(self.segments.length)
-                        m.next = "LIST"
-            with m.State("LAST"):
-                with m.If(free):
-                    m.d.sync += [self.o.valid.eq(1), self.o.p.eq(held), self.o.p.last.eq(1)]
-                    m.d.sync += held_valid.eq(0)
-                    with m.If(~held_valid):
-                        m.d.sync += self.o.p.length.eq(0)
-                    m.next = "LIST"
+        with m.If(take & exists):
+            m.d.sync += [self.frees.valid.eq(1), self.frees.p.eq(index)]
+        holds = self._give(m, take, exists, final, flush)
+        m.d.comb += self.idle.eq(~shown & ~holds & ~self.o.valid & ~self.frees.valid)
         return m
+
+    def _free(self) -> Any:
+        return ~self.o.valid | self.o.ready
+
+    def _give(self, m: Any, take: Any, exists: Any, final: Any, flush: Any) -> Any:
+        """Runs come out one behind, since only the next shows whether one is the last of its list.
+
+        ``flush``: what is held is that, and nothing may be taken. Gives whether anything is held.
+        """
+        held: Any = Signal(Run)
+        holds, useful, run = Signal(), Signal(), self.o.p
+        m.d.comb += useful.eq(exists & (self.segments.length != 0))
+        direct = final & ~holds
+        with m.If(self._free()):
+            m.d.sync += [
+                self.o.valid.eq(flush | (take & (final | (useful & holds)))),
+                run.address.eq(Mux(direct, self.segments.address, held.address)),
+                run.length.eq(Mux(direct, Mux(useful, self.segments.length, 0), held.length)),
+                run.last.eq(flush | direct | ~useful),
+            ]
+        with m.If(take):
+            m.d.sync += [
+                holds.eq(Mux(final, useful & holds, useful | holds)),
+                flush.eq(final & useful & holds),
+            ]
+            with m.If(useful):
+                m.d.sync += [held.address.eq(self.segments.address), held.length.eq(self.segments.length)]
+        with m.Elif(flush & self._free()):
+            m.d.sync += [holds.eq(0), flush.eq(0)]
+        return holds
 
 
 class Cutter(wiring.Component):
-    """Cuts runs at multiples of ``limit`` bytes, a power of two up to 4096, so that no piece crosses 4 KiB.
+    """Cuts runs into pieces of at most ``limit`` bytes, a power of two up to 4096, none across 4 KiB.
 
-    All pieces of a run but the first start at a multiple of ``limit``. A run of length 0 gives one piece of
-    length 0. A change of ``limit`` takes effect with the next run.
+    A run that is such a piece stays whole. Of others all pieces but the first start at a multiple of
+    ``limit``. The dwords that a piece touches are not more than ``limit`` bytes. A run of length 0 gives one
+    piece of length 0. A change of ``limit`` takes effect with the next run.
 
     Members: ``i`` In stream of Run, ``limit`` In 13 (bytes), ``o`` Out stream of Piece, ``idle`` Out 1.
     Latency: 2 cycles. Throughput: a piece a cycle.
@@ -162,13 +158,18 @@ class Cutter(wiring.Component):
         m: Any = Module()
         run: Any = Signal(Run)
         busy, mask, room = Signal(), Signal(12), Signal(13)
-        incoming_mask, incoming_room, left = Signal(12), Signal(13), Signal(32)
-        ends, free = Signal(), Signal()  # ends: what is left of the run fits into ``room``
+        incoming_mask, incoming_room, left, incoming = Signal(12), Signal(13), Signal(32), self.i.p
+        ends, free, whole = Signal(), Signal(), Signal()  # ends: what is left of the run fits into ``room``
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
             incoming_mask.eq(self.limit - 1),
-            incoming_room.eq((~self.i.p.address[:12] & incoming_mask) + Const(1, 13)),
+            incoming_room.eq((~incoming.address[:12] & incoming_mask) + Const(1, 13)),
             left.eq(run.length - room),
+            whole.eq(
+                (incoming.length[13:] == 0)
+                & (incoming.length[:13] + incoming.address[:2] <= self.limit)
+                & (incoming.length[:13] + incoming.address[:12] <= 4096)
+            ),
             self.i.ready.eq(~busy | (free & ends)),
             self.idle.eq(~busy & ~self.o.valid),
         ]
@@ -190,6 +191,6 @@ class Cutter(wiring.Component):
                 run.eq(self.i.p),
                 mask.eq(incoming_mask),
                 room.eq(incoming_room),
-                ends.eq(self.i.p.length <= incoming_room),
+                ends.eq(whole | (incoming.length <= incoming_room)),
             ]
         return m

@@ -21,16 +21,18 @@ class FunctionKind:
     passes on to the outside. It may have the inputs ``driver_ok`` (DRIVER_OK is set, and no reset is under
     way or needed) and ``clear`` (a pulse at a device reset, when all chains are answered: forget what the
     driver has set). ``lanes(config)`` are the queues behind each chain port: a chain waits for those before
-    it on its port, never for another port's. A port-valued member is driven by the function.
+    it on its port, never for another port's. Those in ``write_only`` have chains that the function only
+    writes to, as a rule. A port-valued member is driven by the function.
     """
 
     component: Callable[[DeviceConfig], Any]
     lanes: Callable[[DeviceConfig], tuple[tuple[int, ...], ...]]
     ports: Callable[[DeviceConfig], dict[str, Any]]
+    write_only: tuple[int, ...] = ()
 
 
 FUNCTIONS: Mapping[str, FunctionKind] = {
     "blk": FunctionKind(BlkFunction, blk_lanes, blk_ports),
-    "console": FunctionKind(ConsoleFunction, console_lanes, console_ports),
-    "net": FunctionKind(NetFunction, net_lanes, net_ports),
+    "console": FunctionKind(ConsoleFunction, console_lanes, console_ports, write_only=(0,)),
+    "net": FunctionKind(NetFunction, net_lanes, net_ports, write_only=(0,)),
 }

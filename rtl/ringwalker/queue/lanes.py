@@ -1,6 +1,6 @@
 """Ring walkers side by side: queues that must not wait for each other have walkers of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -14,7 +14,7 @@ from ..dma.tags import TAGS, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
-from .walker import RingWalker, reader_tags
+from .walker import PAYLOAD_READER, RingWalker, reader_tags
 
 __all__ = ["STILL_CYCLES", "Lanes"]
 
@@ -27,15 +27,29 @@ _SHARED_INPUTS = ("abort", "features", "msix_enable", "extended_tags", "max_payl
 _PULSES = ("fail", "unsupported", "aborted")
 
 
-def _fitting(wishes: tuple[int, ...], lanes: int) -> tuple[int, ...]:
-    """The wishes for tags of each of ``lanes`` lanes; the largest is cut if there are not enough for all."""
-    largest = wishes.index(max(wishes))
-    most = TAGS // lanes - sum(wishes) + wishes[largest]
-    return (*wishes[:largest], max(1, min(wishes[largest], most)), *wishes[largest + 1 :])
+_FEW_READS = 4
+"""Reads of payload under way in a lane whose chains have none as a rule."""
+
+
+def _fitting(config: DeviceConfig, lanes: int, write_only: Collection[int]) -> list[tuple[int, ...]]:
+    """How many tags each reader of each lane gets: what it wants, but of payload what is left over."""
+    wishes = reader_tags(config)
+    others = sum(wishes) - wishes[PAYLOAD_READER]
+    reading = [lane for lane in range(lanes) if lane not in write_only]
+    few = min(config.read_tags, _FEW_READS)
+    left = TAGS - lanes * others - (lanes - len(reading)) * few
+    most = max(1, min(config.read_tags, left // max(1, len(reading))))
+    return [
+        (*wishes[:PAYLOAD_READER], most if lane in reading else few, *wishes[PAYLOAD_READER + 1 :])
+        for lane in range(lanes)
+    ]
 
 
 class Lanes(wiring.Component):
     """One :class:`RingWalker` for each set of queues in ``lanes``, which together have every queue once.
+
+    Lanes whose number is in ``write_only`` get few tags for payload, so that the others can have more.
+    ``tags`` are those of each reader of each lane, in the order of :func:`~.walker.reader_tags`.
 
     Members (W is ``config.data_width``): those of :class:`RingWalker` but ``unexpected``, ``reading`` and
     ``moves``, for all lanes together, with ``function0``, ``function1``, ... Out(ChainPort(W)), one a lane,
@@ -66,11 +80,14 @@ class Lanes(wiring.Component):
     still: Any
     waiting: Any
 
-    def __init__(self, config: DeviceConfig, lanes: Sequence[Sequence[int]]):
+    def __init__(
+        self, config: DeviceConfig, lanes: Sequence[Sequence[int]], write_only: Collection[int] = ()
+    ):
         if sorted(queue for lane in lanes for queue in lane) != list(range(config.queues)) or not all(lanes):
             raise ValueError(f"lanes are {lanes!r}; each queue from 0 to {config.queues - 1} must be in one")
         self._config = config
         self._lanes = [tuple(lane) for lane in lanes]
+        self.tags = _fitting(config, len(lanes), write_only)
         self.table_reads = RingWalker.TABLE_READS * len(lanes)
         width = config.data_width
         sizes = {"features": 64, "max_payload": 13, "max_read_request": 13}
@@ -96,12 +113,11 @@ class Lanes(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        config, count = self._config, len(self._lanes)
-        wishes = _fitting(reader_tags(config), count)
-        ranges = allocate_tags(wishes * count)
+        config, count, readers = self._config, len(self._lanes), len(self.tags[0])
+        ranges = allocate_tags([wish for wishes in self.tags for wish in wishes])
         walkers = []
         for n in range(count):
-            walker = RingWalker(config, ranges[n * len(wishes) : (n + 1) * len(wishes)])
+            walker = RingWalker(config, ranges[n * readers : (n + 1) * readers])
             m.submodules[f"lane{n}"] = walker
             walkers.append(walker)
             for k in range(RingWalker.TABLE_READS):

@@ -17,16 +17,16 @@ from .batch import UsedBatch, UsedCollector
 
 __all__ = ["HOLD_CYCLES", "UsedWriter"]
 
-HOLD_CYCLES = 32
-"""How long a batch may wait for more elements while other writes are waiting."""
+HOLD_CYCLES = 96
+"""How long a batch may wait for more elements under load."""
 
 
 class UsedWriter(wiring.Component):
     """Writes used elements, those that wait as one batch, and then the used index.
 
     Members: ``completed`` In; ``table`` Out(QueueRead()); ``writes`` Out stream of request_beat, memory
-    writes of up to 128 bytes; ``hold`` In 1: other writes are waiting for the same link, so a batch may
-    wait to become full, for 32 cycles at most; ``used`` Out stream of UsedIndex, after the index write was
+    writes of up to 128 bytes; ``hold`` In 1: there is load, so a batch may wait to become full, for
+    ``HOLD_CYCLES`` at most; ``used`` Out stream of UsedIndex, after the index write was
     accepted; ``clear`` In(QueueClear()), forgets the used index of a queue; ``idle`` Out 1.
 
     Latency: 4 cycles from a chain to the write of its element if nothing else is under way, and the index

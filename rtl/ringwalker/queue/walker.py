@@ -34,7 +34,7 @@ from .segments import SegmentStore
 from .source import RANGE_BYTES
 from .used import UsedWriter
 
-__all__ = ["RingWalker", "reader_tags"]
+__all__ = ["PAYLOAD_READER", "RingWalker", "reader_tags"]
 
 _FEWEST, _MOST = 4, 16
 """Reads of indices, of ring entries and of the driver's wishes under way: bounds."""
@@ -43,6 +43,10 @@ _FEWEST, _MOST = 4, 16
 def _visits(config: DeviceConfig) -> int:
     """How many visits are under way at most: each is worth one read of each of those kinds."""
     return min(max(_FEWEST, config.queues), _MOST)
+
+
+PAYLOAD_READER = 3
+"""The place of the reader of payload among those of a walker."""
 
 
 def reader_tags(config: DeviceConfig) -> tuple[int, ...]:
@@ -190,7 +194,6 @@ class RingWalker(wiring.Component):
             entries.eager_queue.eq(index.eager_queue),
             descriptors.doubt.eq(entries.doubt),
             function.halt.eq(self.halt),
-            used.hold.eq(scatter.writes.valid),
             descriptors.available.eq(segments.available),
             descriptors.indirect.eq(self.features[Feature.INDIRECT_DESC]),
             descriptors.max_read_request.eq(self.max_read_request),
@@ -200,6 +203,9 @@ class RingWalker(wiring.Component):
             interrupt.event_idx.eq(self.features[Feature.EVENT_IDX]),
             entries.event_idx.eq(self.features[Feature.EVENT_IDX]),
         ]
+        # Used elements are gathered while payload waits for the same link, and while the driver cannot hear
+        # of them yet: what it wants to know of the batch before is still being looked up.
+        m.d.sync += used.hold.eq(scatter.writes.valid | ~interrupt.idle)
         readers, arbiter = self._readers(m, (index, entries, descriptors, gather, shared))
         posted = self._posted(m, (scatter.writes, used.writes, event.writes, readers[-1].requests))
         stages = (*lookers, scheduler, dispatch, gather, scatter, shared, arbiter, *readers, *posted)

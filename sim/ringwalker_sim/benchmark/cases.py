@@ -22,8 +22,21 @@ _IN_TURN = 16
 """With more queues than that each has a share of the requests of its own."""
 
 _BY_FUNCTION = {
-    "blk": {"depth": 64, "device_queues": 16},
-    "net": {"depth": 256, "device_queues": DeviceConfig(function="net").queues},
+    "blk": {
+        "depth": 64,
+        "device_queues": 16,
+        "queue_size": 256,
+        **{name: getattr(DeviceConfig(), name) for name in ("read_tags", "ring_tags", "chains")},
+    },
+    # 64-byte frames at line rate, from a host that takes 1,200 ns: nothing else needs so much under way.
+    "net": {
+        "depth": 1024,
+        "device_queues": DeviceConfig(function="net").queues,
+        "queue_size": 1024,
+        "read_tags": 128,
+        "ring_tags": 32,
+        "chains": 128,
+    },
 }
 """What is usual where that depends on the function."""
 
@@ -33,7 +46,8 @@ class Case:
     """``requests`` of ``size`` bytes, ``depth`` in flight, on a device and a link.
 
     A network frame of 64 bytes is counted with its check sequence, others without. ``queues`` are in use; the
-    device has ``device_queues`` of ``queue_size`` entries. ``latency_ns`` is what the host takes to answer a
+    device has ``device_queues`` of ``queue_size`` entries, and what :class:`~ringwalker.config.DeviceConfig`
+    calls ``read_tags``, ``ring_tags`` and ``chains``. ``latency_ns`` is what the host takes to answer a
     read. With ``indirect`` a block request is an indirect table, with ``notification_data`` a notification
     says what the available index is. With more than 16 queues each keeps its share of ``depth`` in flight,
     with doorbells of its own. Errors: ``ValueError`` that names the value.
@@ -52,7 +66,10 @@ class Case:
     latency_ns: int = 550
     requests: int = 1000
     device_queues: int = USUAL
-    queue_size: int = 256
+    queue_size: int = USUAL
+    read_tags: int = USUAL
+    ring_tags: int = USUAL
+    chains: int = USUAL
 
     def __post_init__(self):
         for name, known in (
@@ -83,6 +100,9 @@ class Case:
             clock_mhz=self.clock_mhz,
             queues=self.device_queues,
             queue_size=self.queue_size,
+            read_tags=self.read_tags,
+            ring_tags=self.ring_tags,
+            chains=self.chains,
         )
 
     @property
@@ -148,6 +168,8 @@ _NARROW = (
 )
 _WIDE = {"link": "gen3x16", "data_width": 512}
 _FRAME = Case(function="net", direction="tx", size=64, requests=10000)
+_MODEST: dict[str, Any] = {"depth": 256, "queue_size": 256, "read_tags": 64, "ring_tags": 16, "chains": 64}
+"""A network device for a slower link."""
 _FRAMES = {64: 10000, 128: 8000, 256: 6000, 512: 4000, 1024: 3000, 1514: 2000}
 """How many frames of each size."""
 
@@ -173,7 +195,7 @@ def _net() -> Iterator[Case]:
     yield from _both(replace(_FRAME, depth=1, requests=100))
     for latency in (300, 800, 1200, 2000):
         yield from _both(replace(_FRAME, latency_ns=latency))
-    for other in (*_NARROW, _WIDE):
+    for other in (*({**narrow, **_MODEST} for narrow in _NARROW), _WIDE):
         yield from _both(replace(_FRAME, **other))
         yield from _both(replace(_FRAME, size=1514, requests=_FRAMES[1514], **other))
 
@@ -202,7 +224,8 @@ def _check() -> Iterator[Case]:
         yield from _both(replace(narrow, depth=1, requests=8, notification_data=told))
     many = replace(narrow, size=512, device_queues=32, queues=32, queue_size=16, depth=64, requests=512)
     yield from _both(many)
-    frames = Case("net", "tx", 64, data_width=64, link="gen2x4", queue_size=64, depth=64, requests=256)
+    small: dict[str, Any] = {"queue_size": 64, "read_tags": 32, "ring_tags": 8, "chains": 32}
+    frames = Case("net", "tx", 64, depth=64, data_width=64, link="gen2x4", requests=256, **small)
     yield from _both(frames)
     yield from _both(replace(frames, size=1514, requests=64))
 

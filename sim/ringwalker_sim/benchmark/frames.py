@@ -20,7 +20,6 @@ HEADER_BYTES = dtype_of(NetHeader).itemsize
 TIMEOUT_CYCLES = 1_000_000
 """How long nothing may come back."""
 
-_ALIGN = 64
 _SMALLEST = 64
 _CHECK_SEQUENCE = 4
 _PROBES = 4
@@ -34,6 +33,9 @@ def frame_bytes(size: int) -> int:
 
 class FrameLoad:
     """A driver that keeps ``depth`` buffers with the device, added and shown ``batch`` at a time.
+
+    Each buffer starts at a multiple of a power of two that it fits, so that no TLP has to be cut for its
+    address.
 
     ``direction`` is ``"tx"`` or ``"rx"``. Frames have ``length`` random bytes; what the MAC gets is compared
     there, what it gives is compared in memory. With an event index the driver asks for an interrupt when
@@ -91,8 +93,8 @@ class FrameLoad:
     def _make_buffers(self) -> None:
         random = np.random.default_rng(self.length)
         size = HEADER_BYTES + self.length
-        stride = -(-size // _ALIGN) * _ALIGN
-        self._memory = self.port.memory.allocate(self.depth * stride, _ALIGN)
+        stride = 1 << (size - 1).bit_length()
+        self._memory = self.port.memory.allocate(self.depth * stride, stride)
         self._rows = self._memory.array.reshape(self.depth, stride)[:, :size]
         # One frame more than buffers, so that a buffer never gets the same frame twice in a row.
         receives = self.direction == "rx"

@@ -63,18 +63,25 @@ class SplitVirtqueue(SplitRings):
             return 0
         numbers = np.asarray(which[:count])
         chains = [buffers.chains[number] for number in numbers.tolist()]
-        if len(set(map(id, chains))) != count or any(chain.place is not None for chain in chains):
-            raise ValueError("a buffer of the set is in a queue already; it has to come back first")
         heads = [self._free.popleft() for _ in range(count)]
-        for head, chain in zip(heads, chains, strict=True):
-            self._number += 1
-            chain.place, chain.number = (head,), self._number
+        for position, (head, chain) in enumerate(zip(heads, chains, strict=True)):
+            if chain.place is not None:
+                self._undo(heads, position)
+                raise ValueError("a buffer of the set is in a queue already; it has to come back first")
+            chain.place, chain.number = (head,), self._number + position + 1
             self._chains[head] = chain
+        self._number += count
         self._table.rows[heads] = buffers.rows[numbers]
         self._room[heads] = buffers.room[numbers]
         self._avail_ring[(self._added + np.arange(count)) & (self.size - 1)] = heads
         self._added = (self._added + count) & INDEX_MASK
         return count
+
+    def _undo(self, heads: list[int], count: int) -> None:
+        """Forget the first ``count`` chains of ``heads``, and take back all of these."""
+        for head in heads[:count]:
+            self._chains.pop(head).place = None
+        self._free.extendleft(reversed(heads))
 
     def get_bufs(self) -> tuple[list[Any], np.ndarray]:
         """All used buffers that are there: their tokens, and the bytes written into each. Errors: as for
@@ -86,10 +93,9 @@ class SplitVirtqueue(SplitRings):
         chains = [self._chains.get(head) for head in heads]
         if not count or None in chains or len(set(heads)) != count or (lengths > self._room[ids]).any():
             return self._get_each()
-        tokens = []
-        for head in heads:
-            chain = self._chains.pop(head)
-            tokens.append(chain.data)
+        chains = list(map(self._chains.pop, heads))
+        tokens = [chain.data for chain in chains]
+        for chain in chains:
             self._release(chain)
         self._last_used = (self._last_used + count) & INDEX_MASK
         self._taken += count

@@ -232,9 +232,8 @@ class SplitRings(Virtqueue):
 
     def _release(self, chain: Chain) -> None:
         """The descriptors of a chain that was used are free again."""
-        table = self._large.pop(chain.place[0], None)
-        if table is not None:
-            table.free()
+        if self._large and chain.place[0] in self._large:
+            self._large.pop(chain.place[0]).free()
         self._free.extend(chain.place)
         chain.place = None
 
