@@ -19,6 +19,10 @@ from .slice import ByteSlicer, Slice
 
 __all__ = ["Scatter"]
 
+_AHEAD = 8
+"""Chains whose last write is planned and not yet on its way. One is finished every two cycles, so this must
+be half the cycles between the two at least."""
+
 
 class _Waiting(data.Struct):
     """A chain that waits for its turn."""
@@ -98,7 +102,7 @@ class Scatter(wiring.Component):
         m.submodules.bytes = beats = StreamFifo(byte_beat(self.data_width), 16)
         m.submodules.slices = slices = StreamFifo(Slice, 4)
         m.submodules.pending = pending = StreamFifo(_Write, 8)
-        m.submodules.finished = finished = StreamFifo(Completed, 4)
+        m.submodules.finished = finished = StreamFifo(Completed, _AHEAD)
         wiring.connect(m, walker.segments, wiring.flipped(self.segments))
         wiring.connect(m, walker.frees, wiring.flipped(self.frees))
         for source, sink in (
@@ -115,7 +119,7 @@ class Scatter(wiring.Component):
         self._accept(m, waiting, walker, owners, headers, beats)
         self._announce(m, cutter, slices, pending)
         released, sent = self._send(m, slicer, pending)
-        credits = Signal(range(8))
+        credits = Signal(range(2 * _AHEAD))
         taken = Signal()
         m.d.comb += [
             self.completed.p.eq(finished.o.p),
