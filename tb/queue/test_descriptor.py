@@ -133,10 +133,10 @@ async def a_right_guess_saves_the_time_of_a_read_and_a_wrong_one_leaves_nothing(
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_bad_chain_fails_if_the_guess_was_right_and_only_then(dut):
+    bench = Bench(dut, 0, (20, 20))
+    await bench.start()
     for wait in (0, 200):
         for right in (False, True):
-            bench = Bench(dut, 0, (20, 20))
-            await bench.start()
             for make in _bad_chains(bench):
                 failures = bench.fail.count
                 bench.broken.clear()
