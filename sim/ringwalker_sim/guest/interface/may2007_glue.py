@@ -146,6 +146,9 @@ class _Queue:
     def outstanding(self) -> int:
         return len(self._requests)
 
+    def descriptors(self, pieces: int) -> int:
+        return pieces
+
     def add_buf(self, sg: Sequence[tuple[int, int]], out_num: int, in_num: int, data: Any) -> int:
         ops, request = self.vdev.ops, _Request(data, len(sg))
         if in_num:

@@ -32,6 +32,10 @@ class QueueFace:
         """Buffers added and not yet got back."""
         return len(self._added)
 
+    def descriptors(self, pieces: int) -> int:
+        """How many descriptors a buffer of so many pieces takes."""
+        return pieces
+
     def add_buf(self, sg: Sequence[tuple[int, int]], out_num: int, in_num: int, data: Any) -> int:
         """Offer a buffer."""
         result = self._ops.add_buf(self.vq, sg, out_num, in_num, data)
