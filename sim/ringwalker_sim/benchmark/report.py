@@ -37,7 +37,8 @@ takes the same number of cycles on every machine.
 ## Rows
 
 - *bytes*: the size of a request, or of a frame (64 with its check sequence, others without); *ind* marks
-  indirect descriptors; *depth*: requests in flight; *bits*, *MHz*: width of a beat, and the clock.
+  indirect descriptors, *told* notifications that carry the index; *depth*: requests in flight; *bits*,
+  *MHz*: width of a beat, and the clock.
 - *ns*: how long the host takes to answer a read.
 - *thousand/s*: requests a second; *ceiling*: what the link allows when {batch} requests (or all in flight,
   if fewer) share a notification; *reached*: one as a part of the other.
@@ -61,7 +62,7 @@ def case_of(row: Mapping[str, Any]) -> Case:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     latency = row["latency_cycles"]
     return [
-        f"{row['function']} {row['direction']}{' ind' * row['indirect']}",
+        f"{row['function']} {row['direction']}{' ind' * row['indirect']}{' told' * row['notification_data']}",
         *(str(row[name]) for name in ("size", "queues", "depth", "link", "data_width", "clock_mhz")),
         str(row["latency_ns"]),
         f"{row['rate_per_s'] / 1e3:,.1f}",
