@@ -44,9 +44,9 @@ class DescriptorFetch(wiring.Component):
       dropped, and its segments go back to the store. All else goes on.
     - ``idle``: no chain is under way.
 
-    A head is a read request six cycles after it was taken. A chain comes out eight cycles after the last beat
-    of its last descriptor. One chain of one descriptor is taken in hand a cycle, or one every two cycles
-    that shares its line with no other; a further descriptor in the same line takes two cycles.
+    A head is a read request seven cycles after it was taken. A chain comes out nine cycles after the last
+    beat of its last descriptor. One chain of one descriptor is taken in hand every two cycles; a further
+    descriptor in the same line takes three.
 
     A line of descriptors that was read serves the chains for which it was asked for, and is then forgotten.
     Those are the chain whose descriptor it is, as far as it goes on in the line, and, for the line of a
@@ -119,6 +119,9 @@ class DescriptorFetch(wiring.Component):
         # What is being checked.
         self._step_slot, self._step_index = Signal.like(self._oldest), Signal(16)
         self._descends, self._refuted = Signal(), Signal()
+        # As it was a cycle ago: what is being checked is of the oldest chain, and it may take a segment.
+        # Two descriptors that are stored are two cycles apart.
+        self._step_oldest, self._may_take = Signal(), Signal()
 
     def _next_slot(self, slot):
         return Mux(slot == self._slots - 1, 0, slot + 1)
@@ -134,6 +137,8 @@ class DescriptorFetch(wiring.Component):
         m.submodules.step = step = DescriptorStep()
         m.submodules.verdict = self._verdict
         connect(m, source.read, flipped(self.read))
+        roomy, oldest = self.available > self._queue_size, self._step_slot == self._oldest
+        m.d.sync += [self._step_oldest.eq(oldest), self._may_take.eq(oldest | roomy)]
         m.d.comb += [
             source.max_read_request.eq(self.max_read_request),
             step.indirect.eq(self.indirect),
@@ -216,17 +221,23 @@ class DescriptorFetch(wiring.Component):
         """The front of the queue is asked for if there is room, or else goes to the back of it."""
         front, request = wanted.o.payload, source.requests.payload
         table = tables.read_port(domain="comb")
-        has_room = (front.slot == self._oldest) | (self.available > self._queue_size)
-        rotates = wanted.o.valid & ~has_room & ~pushes
+        roomy, late, rotates = Signal(), Signal(), Signal()
+        has_room = (front.slot == self._oldest) | roomy
+        # It goes back a cycle after there was no room for it.
+        m.d.sync += [
+            roomy.eq(self.available > self._queue_size),
+            late.eq(wanted.o.valid & ~has_room & ~rotates),
+        ]
         m.d.comb += [
+            rotates.eq(late & ~pushes),
             table.addr.eq(front.slot),
-            source.requests.valid.eq(wanted.o.valid & has_room),
+            source.requests.valid.eq(wanted.o.valid & has_room & ~late),
             request.slot.eq(front.slot),
             request.group.eq(front.group),
             request.nested.eq(self._nested.bit_select(front.slot[: len(self._newest)], 1)),
             request.index.eq(front.index),
             request.table.eq(table.data),
-            wanted.o.ready.eq((has_room & source.requests.ready) | rotates),
+            wanted.o.ready.eq((has_room & ~late & source.requests.ready) | rotates),
         ]
         return rotates
 
@@ -244,14 +255,15 @@ class DescriptorFetch(wiring.Component):
     def _take(self, m: Any, source, step, owners, tables, progress, pushes, again) -> None:
         """The range in hand: each chain that it is for takes its descriptors, one after the other.
 
-        Two stages: a descriptor is found, and then checked and stored. While a descriptor with NEXT is
-        being checked its chain is not known to leave the range, so the next one has to wait.
+        A descriptor is found, in the next cycle checked, and in the one after that stored, when the next may
+        be found. As long as one with NEXT is not stored its chain is not known to leave the range.
         """
         shown = source.ranges.payload
         bits = len(self._newest)
-        active, waiting, busy, finish = Signal(), Signal(), Signal(), Signal()
+        active, waiting, busy, finish, left = (Signal() for _ in range(5))
         member: Any = Signal(bits)
         index: Any = Signal(16)
+        position: Any = Signal.like(source.position)
         after: Any = Signal(bits)
         found, following = progress.read_port(domain="comb"), owners.read_port(domain="comb")
         mine, table = owners.read_port(domain="comb"), tables.read_port(domain="comb")
@@ -263,20 +275,30 @@ class DescriptorFetch(wiring.Component):
             found.addr.eq(member),
             mine.addr.eq(member),
             table.addr.eq(member),
-            source.position.eq(index - shown.first),
-            look.eq(active & ~waiting & (~busy | finish)),
-            leaves.eq((look & (~goes_on | shown.error)) | (waiting & finish & ~stays)),
+            source.position.eq(position),
+            leaves.eq((look & (~goes_on | shown.error)) | left),
             more.eq(shown.group & (after != self._newest) & self._joined.bit_select(after, 1)),
             source.ranges.ready.eq(leaves & ~more),
         ]
         with m.If(~active & source.ranges.valid):
-            m.d.sync += [active.eq(1), member.eq(shown.slot), index.eq(shown.index)]
+            m.d.sync += [
+                active.eq(1),
+                member.eq(shown.slot),
+                index.eq(shown.index),
+                position.eq(shown.index - shown.first),
+            ]
         with m.If(leaves):
-            m.d.sync += [active.eq(more), member.eq(after), index.eq(following.data.head), waiting.eq(0)]
+            m.d.sync += [
+                active.eq(more),
+                member.eq(after),
+                index.eq(following.data.head),
+                position.eq(following.data.head - shown.first),
+                waiting.eq(0),
+            ]
         with m.Elif(look):
             m.d.sync += waiting.eq(1)
-        with m.Elif(waiting & finish):
-            m.d.sync += [waiting.eq(0), index.eq(next_index)]
+        with m.Elif(finish & stays):
+            m.d.sync += [waiting.eq(0), index.eq(next_index), position.eq(next_index - shown.first)]
         with m.If(look):
             m.d.sync += [
                 busy.eq(1),
@@ -291,9 +313,12 @@ class DescriptorFetch(wiring.Component):
             ]
         with m.Elif(finish):
             m.d.sync += busy.eq(0)
-        in_range = (next_index >= shown.first) & (next_index - shown.first < shown.count)
-        put_back = self._check(m, step, progress, busy, finish)
+        in_range = Signal()
+        m.d.sync += in_range.eq((next_index >= shown.first) & (next_index - shown.first < shown.count))
+        put_back, free = self._check(m, step, progress, busy, finish)
+        m.d.sync += left.eq(waiting & finish & ~stays)
         m.d.comb += [
+            look.eq(active & ~waiting & free),
             next_index.eq(step.found.descriptor.next),
             stays.eq(waiting & step.follow & ~put_back & in_range & ~self._refuted),
             pushes.eq(
@@ -303,17 +328,23 @@ class DescriptorFetch(wiring.Component):
             again.index.eq(Mux(put_back, self._step_index, Mux(step.descends, 0, next_index))),
         ]
 
-    def _check(self, m: Any, step, progress, busy, finish) -> Signal:
-        """Store a descriptor and what became of its chain; gives whether it was put back for want of room."""
+    def _check(self, m: Any, step, progress, busy, finish) -> tuple[Signal, Signal]:
+        """Store a descriptor and what became of its chain; gives whether it was put back for want of room, and
+        whether the next may be found in this cycle."""
         slot, descriptor = self._step_slot, step.found.descriptor
         store = progress.write_port()
-        put_back, stored = Signal(), Signal()
+        put_back, stored, checked, stocked, free = (Signal() for _ in range(5))
+        m.d.sync += [
+            checked.eq(busy & ~finish),
+            stocked.eq(self.allocate.valid & ~self.allocate.ready),
+        ]
         m.d.comb += [
-            put_back.eq(step.stores & (slot != self._oldest) & (self.available <= self._queue_size)),
+            free.eq(~busy | (checked & stocked)),
+            put_back.eq(step.stores & ~self._may_take),
             step.segment.eq(self.allocate.payload),
-            finish.eq(busy & (put_back | ~step.stores | self.allocate.valid)),
-            stored.eq(finish & step.stores & ~put_back),
-            self.allocate.ready.eq(busy & step.stores & ~put_back),
+            finish.eq(checked & (put_back | ~step.stores | stocked)),
+            stored.eq(checked & stocked & step.stores & ~put_back),
+            self.allocate.ready.eq(stored),
             self.write.en.eq(stored),
             self.write.index.eq(step.segment),
             self.write.address.eq(descriptor.addr),
@@ -326,7 +357,7 @@ class DescriptorFetch(wiring.Component):
             store.en.eq(finish & ~put_back),
             self._descends.eq(finish & step.descends),
         ]
-        verdict, oldest = self._verdict, slot == self._oldest
+        verdict, oldest = self._verdict, self._step_oldest
         m.d.comb += self._refuted.eq(verdict.failed & oldest)
         unproved = oldest & ((verdict.open & ~verdict.holds) | verdict.failed)
         proved_bad = verdict.holds & self._failed.bit_select(self._oldest, 1)
@@ -339,7 +370,7 @@ class DescriptorFetch(wiring.Component):
             ]
         with m.If(self._descends):
             m.d.sync += self._nested.bit_select(slot, 1).eq(1)
-        return put_back
+        return put_back, free
 
     def _emit(self, m: Any, owners, progress, release) -> None:
         """The oldest chain leaves when it is done."""

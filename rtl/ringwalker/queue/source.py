@@ -73,7 +73,7 @@ class DescriptorSource(wiring.Component):
     it, combinationally; ``read`` Out(DmaReadPort(W)), reads of up to 256 bytes, cut at multiples of
     ``max_read_request`` In 13, if that is less; ``idle`` Out 1: no request is under way.
 
-    The read is requested 3 cycles after the request was taken, and a range is offered 4 cycles after its last
+    The read is requested 4 cycles after the request was taken, and a range is offered 4 cycles after its last
     data. One request a cycle, a beat a cycle.
     """
 
@@ -105,22 +105,26 @@ class DescriptorSource(wiring.Component):
         m.submodules.reader = reader = RunReader(self._width, self._reads + 1)
         m.submodules.under_way = under_way = StreamFifo(DescriptorRange, self._reads)
         connect(m, reader.read, flipped(self.read))
-        request, entry = self.requests.payload, under_way.i.payload
-        asked, run = Signal(), reader.runs.payload
+        entry = under_way.i.payload
+        request: Any = Signal(DescriptorRequest)
+        taken, asked, run = Signal(), Signal(), reader.runs.payload
         context: Any = Signal(DescriptorRange)
         first, count = self._range(m, request)
-        moved = reader.runs.valid & reader.runs.ready
+        moves = Signal()
         m.d.comb += [
             reader.limit.eq(Mux(self.max_read_request < RANGE_BYTES, self.max_read_request, RANGE_BYTES)),
             reader.runs.valid.eq(asked & under_way.i.ready),
             under_way.i.valid.eq(asked & reader.runs.ready),
             entry.eq(context),
-            self.requests.ready.eq(~asked | moved),
+            moves.eq(~asked | (reader.runs.ready & under_way.i.ready)),
+            self.requests.ready.eq(~taken | moves),
             run.last.eq(1),
         ]
         with m.If(self.requests.ready):
+            m.d.sync += [taken.eq(self.requests.valid), request.eq(self.requests.payload)]
+        with m.If(moves):
             m.d.sync += [
-                asked.eq(self.requests.valid),
+                asked.eq(taken),
                 run.address.eq(request.table.address + (first << (DESC_BYTES - 1).bit_length())),
                 run.length.eq(count << (DESC_BYTES - 1).bit_length()),
                 *(context[key].eq(request[key]) for key in ("slot", "group", "index")),
@@ -128,7 +132,7 @@ class DescriptorSource(wiring.Component):
                 context.count.eq(count),
             ]
         held = self._hold(m, reader, under_way)
-        m.d.comb += self.idle.eq(~asked & reader.idle & under_way.idle & ~held)
+        m.d.comb += self.idle.eq(~taken & ~asked & reader.idle & under_way.idle & ~held)
         return m
 
     def _range(self, m: Any, request: Any) -> tuple[Signal, Signal]:

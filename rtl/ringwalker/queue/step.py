@@ -56,7 +56,7 @@ class ChainProgress(data.Struct):
 
 
 class DescriptorStep(wiring.Component):
-    """Checks a descriptor, and adds it to the sums of its chain. Combinational.
+    """Checks a descriptor, and adds it to the sums of its chain. Latency: 1 cycle, but ``segment`` counts at once.
 
     Members: ``found``, the descriptor; ``before`` and ``after``, the chain; ``segment``, where the
     descriptor is to be stored; ``indirect``: the driver may use indirect tables; ``stores``: the descriptor
@@ -108,16 +108,16 @@ class DescriptorStep(wiring.Component):
         writable = (descriptor.flags & DESC_F_WRITE) != 0
         shift = (DESC_BYTES - 1).bit_length()
         entries = descriptor.len[shift:]
-        total, walked = Signal(33), Signal(SEGMENT_BITS + 1)
-        bad_buffer, bad_pointer = Signal(), Signal()
+        sum_, total, walked = Signal(33), Signal(33), Signal(SEGMENT_BITS + 1)
+        bad_buffer, bad_pointer, bad = Signal(), Signal(), Signal()
         m.d.comb += [
-            total.eq(Mux(writable, before.writable, before.readable) + descriptor.len),
+            sum_.eq(Mux(writable, before.writable, before.readable) + descriptor.len),
             walked.eq(before.readable_segments + before.writable_segments + 1),
             bad_buffer.eq(
                 (following & (descriptor.next >= found.size))
                 | (following & (walked >= found.limit))
                 | (~writable & (before.writable_segments != 0))
-                | total[32]
+                | sum_[32]
             ),
             bad_pointer.eq(
                 ~self.indirect
@@ -126,14 +126,18 @@ class DescriptorStep(wiring.Component):
                 | (descriptor.len[:shift] != 0)
                 | (descriptor.len == 0)
             ),
-            self.bad.eq(found.error | Mux(points, bad_pointer, bad_buffer)),
-            self.stores.eq(~points & ~self.bad),
-            self.follow.eq(following & self.stores),
-            self.descends.eq(points & ~self.bad),
+            bad.eq(found.error | Mux(points, bad_pointer, bad_buffer)),
             self.table.address.eq(descriptor.addr),
+        ]
+        m.d.sync += [
+            total.eq(sum_),
+            self.bad.eq(bad),
+            self.stores.eq(~points & ~bad),
+            self.follow.eq(following & ~points & ~bad),
+            self.descends.eq(points & ~bad),
             self.table.size.eq(Mux(entries > _REACHABLE, _REACHABLE, entries)),
             self.joins.eq(
-                Mux(writable, before.writable_segments != 0, before.readable_segments != 0) & self.stores
+                Mux(writable, before.writable_segments != 0, before.readable_segments != 0) & ~points & ~bad
             ),
         ]
         self._sum(m, writable, total)
