@@ -186,7 +186,8 @@ class DescriptorFetch(wiring.Component):
         # The line of the last head that did not join another, until it is in hand.
         shared, leader, line = Signal(), Signal(SLOT_BITS), Signal(16)
         shown = source.ranges.payload
-        arrives = source.ranges.valid & shown.group & (shown.slot == leader)
+        # A cycle late: what joins as its line is shown is still seen before the line leaves.
+        arrives = Signal()
         head_line = line_of(self.table.row.desc, head.head)[:16]
         m.d.comb += [
             lost.eq(head.guess & (self._taken != 0)),
@@ -202,6 +203,9 @@ class DescriptorFetch(wiring.Component):
         ]
         with m.If(self.heads.ready):
             m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
+        m.d.sync += arrives.eq(
+            source.ranges.valid & shown.group & (shown.slot == leader) & ~(accept & ~joins)
+        )
         with m.If(arrives | verdict.failed):
             m.d.sync += shared.eq(0)
         with m.If(accept):
@@ -329,8 +333,8 @@ class DescriptorFetch(wiring.Component):
         ]
 
     def _check(self, m: Any, step, progress, busy, finish) -> tuple[Signal, Signal]:
-        """Store a descriptor and what became of its chain; gives whether it was put back for want of room, and
-        whether the next may be found in this cycle."""
+        """Store a descriptor and what became of its chain; gives whether it was put back for want of room,
+        and whether the next may be found in this cycle."""
         slot, descriptor = self._step_slot, step.found.descriptor
         store = progress.write_port()
         put_back, stored, checked, stocked, free = (Signal() for _ in range(5))

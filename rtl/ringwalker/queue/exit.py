@@ -55,7 +55,7 @@ class ChainExit(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         totals, dropped = self.totals, self.drops.payload
-        drop_writable, good = Signal(), Signal()
+        drop_writable, good, counted, some = Signal(), Signal(), Signal(), Signal()
         m.d.comb += good.eq(self.done & ~self.failed)
         with m.If(~self.chains.valid | self.chains.ready):
             chain = self.chains.payload
@@ -70,9 +70,10 @@ class ChainExit(wiring.Component):
             m.d.comb += [
                 dropped.first.eq(Mux(drop_writable, totals.first_writable, totals.first_readable)),
                 dropped.count.eq(Mux(drop_writable, totals.writable_segments, totals.readable_segments)),
-                self.drops.valid.eq(dropped.count != 0),
+                self.drops.valid.eq(counted & some),
             ]
-            with m.If(self.drops.ready | (dropped.count == 0)):
-                m.d.sync += drop_writable.eq(~drop_writable)
+            m.d.sync += [counted.eq(1), some.eq(dropped.count != 0)]
+            with m.If(counted & (self.drops.ready | ~some)):
+                m.d.sync += [counted.eq(0), drop_writable.eq(~drop_writable)]
                 m.d.comb += self.release.eq(drop_writable)
         return m

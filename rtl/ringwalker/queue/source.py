@@ -60,6 +60,19 @@ class DescriptorRange(data.Struct):
     error: unsigned(1)
 
 
+class _Choice(data.Struct):
+    """Descriptor ``index`` of the table at ``address``, ``before`` in front of it, and from it on as many as
+    there are ``left`` and as there is ``room`` for."""
+
+    slot: unsigned(SLOT_BITS)
+    group: unsigned(1)
+    index: unsigned(16)
+    address: unsigned(64)
+    before: range(_LINE)
+    left: unsigned(TABLE_BITS)
+    room: range(_MOST + 1)
+
+
 class DescriptorSource(wiring.Component):
     """Fetches descriptors, several at a time. Ref: virtio 1.4, 2.7.5.
 
@@ -105,14 +118,13 @@ class DescriptorSource(wiring.Component):
         m.submodules.reader = reader = RunReader(self._width, self._reads + 1)
         m.submodules.under_way = under_way = StreamFifo(DescriptorRange, self._reads)
         connect(m, reader.read, flipped(self.read))
-        entry = under_way.i.payload
-        request: Any = Signal(DescriptorRequest)
-        taken, asked, run = Signal(), Signal(), reader.runs.payload
-        context: Any = Signal(DescriptorRange)
-        first, count = self._range(m, request)
-        moves = Signal()
+        entry, run = under_way.i.payload, reader.runs.payload
+        chosen, context = Signal(_Choice), Signal(DescriptorRange)
+        taken, asked, moves = Signal(), Signal(), Signal()
+        first, count = Signal(16), Signal.like(chosen.room)
         m.d.comb += [
-            reader.limit.eq(Mux(self.max_read_request < RANGE_BYTES, self.max_read_request, RANGE_BYTES)),
+            first.eq(chosen.index - chosen.before),
+            count.eq(Mux(chosen.left < chosen.room, chosen.left, chosen.room) + chosen.before),
             reader.runs.valid.eq(asked & under_way.i.ready),
             under_way.i.valid.eq(asked & reader.runs.ready),
             entry.eq(context),
@@ -120,14 +132,18 @@ class DescriptorSource(wiring.Component):
             self.requests.ready.eq(~taken | moves),
             run.last.eq(1),
         ]
+        m.d.sync += reader.limit.eq(
+            Mux(self.max_read_request < RANGE_BYTES, self.max_read_request, RANGE_BYTES)
+        )
         with m.If(self.requests.ready):
-            m.d.sync += [taken.eq(self.requests.valid), request.eq(self.requests.payload)]
+            m.d.sync += taken.eq(self.requests.valid)
+            self._choose(m, chosen)
         with m.If(moves):
             m.d.sync += [
                 asked.eq(taken),
-                run.address.eq(request.table.address + (first << (DESC_BYTES - 1).bit_length())),
+                run.address.eq(chosen.address + (first << (DESC_BYTES - 1).bit_length())),
                 run.length.eq(count << (DESC_BYTES - 1).bit_length()),
-                *(context[key].eq(request[key]) for key in ("slot", "group", "index")),
+                *(context[key].eq(chosen[key]) for key in ("slot", "group", "index")),
                 context.first.eq(first),
                 context.count.eq(count),
             ]
@@ -135,21 +151,17 @@ class DescriptorSource(wiring.Component):
         m.d.comb += self.idle.eq(~taken & ~asked & reader.idle & under_way.idle & ~held)
         return m
 
-    def _range(self, m: Any, request: Any) -> tuple[Signal, Signal]:
-        """The first descriptor to read, and how many."""
-        first, count = Signal(16), Signal((_MOST).bit_length())
-        bits = (_LINE - 1).bit_length()
+    def _choose(self, m: Any, chosen: Any) -> None:
+        """How many descriptors to read in front of the wanted one, and how many from it on."""
+        request, bits = self.requests.payload, (_LINE - 1).bit_length()
         in_line = (request.table.address[4 : 4 + bits] + request.index)[:bits]
-        before, left = Signal(bits), Signal(TABLE_BITS)
-        most = Signal((_MOST).bit_length())
-        m.d.comb += [
-            before.eq(Mux(request.nested, 0, Mux(request.index < in_line, request.index, in_line))),
-            first.eq(request.index - before),
-            left.eq(request.table.size - first),
-            most.eq(Mux(request.nested, _MOST, _LINE - in_line + before)),
-            count.eq(Mux(left < most, left, most)),
+        m.d.sync += [
+            *(chosen[key].eq(request[key]) for key in ("slot", "group", "index")),
+            chosen.address.eq(request.table.address),
+            chosen.before.eq(Mux(request.nested, 0, Mux(request.index < in_line, request.index, in_line))),
+            chosen.left.eq(request.table.size - request.index),
+            chosen.room.eq(Mux(request.nested, _MOST, _LINE - in_line)),
         ]
-        return first, count
 
     def _hold(self, m: Any, reader: RunReader, under_way: StreamFifo) -> Any:
         """Two banks of descriptors: one is filled while the other is shown. Gives whether any is in use."""

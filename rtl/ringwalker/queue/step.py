@@ -56,7 +56,9 @@ class ChainProgress(data.Struct):
 
 
 class DescriptorStep(wiring.Component):
-    """Checks a descriptor, and adds it to the sums of its chain. Latency: 1 cycle, but ``segment`` counts at once.
+    """Checks a descriptor, and adds it to the sums of its chain.
+
+    Latency: 1 cycle; ``segment`` counts at once.
 
     Members: ``found``, the descriptor; ``before`` and ``after``, the chain; ``segment``, where the
     descriptor is to be stored; ``indirect``: the driver may use indirect tables; ``stores``: the descriptor
