@@ -32,13 +32,13 @@ class CompletionIntake(wiring.Component):
     of one request may be of any length, must come in order, and finish it when all dwords are there.
 
     What the slot of a beat waits for is looked up one cycle after the beat was taken, the checks happen one
-    cycle later (``slot`` and the events of that cycle are combinational from registers), and the data goes
-    out to the slot memory one cycle after that.
+    cycle later, and the data goes out to the slot memory, with the events, one cycle after that. So
+    ``outstanding`` and ``fresh`` may follow an event with the next clock edge.
 
     Members: ``completions`` In (ready always 1); ``outstanding``, ``fresh`` In, a bit a slot (fresh: no
     completion yet); ``open_en``, ``open_slot``, ``open`` In: a slot is opened; ``active`` Out: a beat
-    of an outstanding tag is looked up or checked in this cycle; ``slot`` Out: which the events below are
-    about; ``begin`` (first good completion), ``finish`` (slot is complete), ``fail`` (with an error),
+    of an outstanding tag is looked up or checked in this cycle, or ends; ``slot`` Out: which the events below
+    are about; ``begin`` (first good completion), ``finish`` (slot is complete), ``fail`` (with an error),
     ``malformed`` (more completions may follow an error), ``settled`` (the last completion of a tag that is
     not outstanding), ``unexpected``, ``unsupported``, ``aborted`` Out 1; ``write_*`` Out as in
     :class:`~ringwalker.dma.slots.SlotMemory`.
@@ -72,6 +72,8 @@ class CompletionIntake(wiring.Component):
         self.tags = tags
         slot = range(tags.slots)
         events = ("begin", "finish", "fail", "malformed", "settled", "unexpected", "unsupported", "aborted")
+        # What is checked, and what comes of it a cycle before it is told.
+        self._slot, self._begin, self._finish = Signal(slot), Signal(), Signal()
         super().__init__(
             {
                 "completions": In(stream.Signature(completion_beat(data_width))),  # pyright: ignore[reportArgumentType]
@@ -95,7 +97,7 @@ class CompletionIntake(wiring.Component):
         m: Any = Module()
         taken: Any = Signal(completion_beat(self.data_width))
         beat: Any = Signal(completion_beat(self.data_width))
-        known, here, same_slot, arrived = Signal(), Signal(), Signal(), Signal()
+        known, here, same_slot, arrived, told = (Signal() for _ in range(5))
         looking = Signal.like(self.slot)
         tag = self.completions.p.header.tag
         slot = self.tags.slot_value(tag)[: len(looking)]
@@ -108,23 +110,28 @@ class CompletionIntake(wiring.Component):
             same_slot.eq(slot == looking),
             arrived.eq(here),
             beat.eq(taken),
-            self.slot.eq(looking),
+            self._slot.eq(looking),
+            self.slot.eq(self._slot),
+            self.begin.eq(self._begin),
+            self.finish.eq(self._finish),
         ]
-        # What the beat checked in the last cycle did to its slot is not in what was looked up meanwhile.
-        follows, finished, outstanding = Signal(), Signal(), Signal()
+        # What the last two beats did to their slots is not in ``outstanding`` and ``fresh`` yet.
+        follows, outstanding = Signal(), Signal()
         found, wanted = Signal(), Signal()
         m.d.comb += [
-            found.eq(known & self.outstanding.bit_select(looking, 1)),
-            wanted.eq(outstanding & ~(follows & finished)),
-            self.active.eq((here & found) | (arrived & wanted)),
+            told.eq(looking == self.slot),
+            found.eq(known & self.outstanding.bit_select(looking, 1) & ~(told & self.finish)),
+            wanted.eq(outstanding & ~(follows & self.finish)),
+            self.active.eq((here & found) | (arrived & wanted) | self.finish),
         ]
-        m.d.sync += [outstanding.eq(found), follows.eq(same_slot), finished.eq(self.finish)]
-        position, good, final = self._check(m, taken.header, looking, beat.header, follows)
+        m.d.sync += [outstanding.eq(found), follows.eq(same_slot)]
+        fresh = self.fresh.bit_select(looking, 1) & ~(told & self.begin)
+        position, good, final = self._check(m, taken.header, looking, fresh, beat.header, follows)
         self._decide(m, taken.header, beat, arrived, wanted, good, final, position)
         return m
 
     def _check(
-        self, m: Any, before: Any, looking: Signal, header: Any, follows: Signal
+        self, m: Any, before: Any, looking: Signal, fresh: Any, header: Any, follows: Signal
     ) -> tuple[Signal, ...]:
         """Where a completion's first dword goes, whether it fits what is awaited, whether it ends that.
 
@@ -136,12 +143,11 @@ class CompletionIntake(wiring.Component):
         m.submodules.left = left
         opening, entry_read = expected.write_port(), expected.read_port(domain="comb")
         counting, left_before = left.write_port(), left.read_port(domain="comb")
-        fresh = self.fresh.bit_select(looking, 1)
         entry: Any = Signal(Expected)
         # As looked up; and, if the beat before was of the same slot, as that has left it.
         dwords, waiting_then, waiting_now, waiting = (Signal(11, name=f"waiting_{k}") for k in range(4))
         bytes_then, bytes_now = Signal(14), Signal(14)
-        begun, moved, usual = Signal(), Signal(), Signal()
+        moved, usual = Signal(), Signal()
         position, good, final = Signal(11), Signal(), Signal()
         m.d.comb += [
             opening.en.eq(self.open_en),
@@ -158,11 +164,10 @@ class CompletionIntake(wiring.Component):
             bytes_then.eq(before.byte_count + (entry.tail + Mux(fresh, entry.offset, 0))),
             bytes_now.eq(before.byte_count + entry.tail),
             usual.eq((before.status == CompletionStatus.SUCCESS) & before.has_data & (before.length != 0)),
-            begun.eq(self.begin),
             waiting_now.eq(counting.data),
         ]
         m.d.comb += [
-            moved.eq(follows & begun),
+            moved.eq(follows & self.begin),
             waiting.eq(Mux(moved, waiting_now, waiting_then)),
             position.eq(dwords - waiting),
             # Both are compared before it is known which counts.
@@ -175,9 +180,9 @@ class CompletionIntake(wiring.Component):
                     (bytes_then == Cat(0, 0, waiting_then)) & (header.length <= waiting_then),
                 )
             ),
-            counting.addr.eq(self.slot),
+            counting.addr.eq(self._slot),
             counting.data.eq(waiting - header.length),
-            counting.en.eq(self.begin),
+            counting.en.eq(self._begin),
         ]
         return position, good, final
 
@@ -202,19 +207,19 @@ class CompletionIntake(wiring.Component):
             (before.status != CompletionStatus.SUCCESS)
             | (before.lower_address[:2] + before.byte_count <= Cat(0, 0, before.length))
         )
+        events = (self.unexpected, self.fail, self.malformed, self.unsupported, self.aborted, self.settled)
+        m.d.sync += [event.eq(0) for event in events]
         with m.If(arrived & beat.first):
             with m.If(~wanted):
-                m.d.comb += self.unexpected.eq(1)
+                m.d.sync += self.unexpected.eq(1)
             with m.Elif(good):
-                m.d.comb += [
-                    self.begin.eq(1),
-                    accept.eq(1),
-                    ends_now.eq(final),
-                    self.fail.eq(header.poisoned),
-                ]
+                m.d.comb += [self._begin.eq(1), accept.eq(1), ends_now.eq(final)]
+                m.d.sync += self.fail.eq(header.poisoned)
             with m.Else():
-                m.d.comb += [self.finish.eq(1), self.fail.eq(1), self.malformed.eq(success)]
-                m.d.comb += [
+                m.d.comb += self._finish.eq(1)
+                m.d.sync += [
+                    self.fail.eq(1),
+                    self.malformed.eq(success),
                     self.unsupported.eq(header.status == CompletionStatus.UNSUPPORTED_REQUEST),
                     self.aborted.eq(header.status == CompletionStatus.COMPLETER_ABORT),
                 ]
@@ -223,13 +228,13 @@ class CompletionIntake(wiring.Component):
             m.d.comb += [accept.eq(taking & wanted), ends_now.eq(ends)]
         with m.If(arrived & beat.last):
             with m.If(accept & ends_now):
-                m.d.comb += self.finish.eq(1)
-            m.d.comb += self.settled.eq(Mux(beat.first, ends_stray & ~wanted, stray))
+                m.d.comb += self._finish.eq(1)
+            m.d.sync += self.settled.eq(Mux(beat.first, ends_stray & ~wanted, stray))
         here = Mux(beat.first, position, next_position)
         m.d.sync += [
             next_position.eq(Mux(arrived, here + self.data_width // 32, next_position)),
             self.write_en.eq(accept),
-            self.write_slot.eq(self.slot),
+            self.write_slot.eq(self._slot),
             self.write_position.eq(here),
             self.write_data.eq(beat.data),
             self.write_mask.eq(beat.dwords),

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..buffers import ElasticBuffer
 from ..streams import QUEUE_BITS, Completed
 from .segments import Run
 
@@ -71,11 +72,18 @@ class WritePlanner(wiring.Component):
         position, skip, left, written, done = Signal(32), Signal(32), Signal(32), Signal(32), Signal()
         fits, final, free, retire = Signal(), Signal(), Signal(), Signal()
         over, closes, ends = Signal(), Signal(), Signal()
-        run = self.runs.p
+        m.submodules.out = out = ElasticBuffer(Run)
+        wiring.connect(m, out.o, wiring.flipped(self.runs))
+        run, closing = out.i.p, Signal()
         m.d.comb += [
+            closing.eq((left == 0) | exhausted),
+            run.address.eq(segment.address),
+            run.length.eq(Mux(closing, 0, Mux(fits, left, segment.length))),
+            run.last.eq(closing | final),
+            run.done.eq(done & (closing | final)),
             fits.eq(left <= segment.length),
             final.eq(fits | segment.last),
-            free.eq(~self.runs.valid | self.runs.ready),
+            free.eq(out.i.ready),
             self.segments.ready.eq(~segment_valid & ~exhausted),
             # No segment of the chain is left when the one in hand is dropped.
             ends.eq(exhausted | (segment_valid & segment.last)),
@@ -85,8 +93,6 @@ class WritePlanner(wiring.Component):
             closes.eq(self.completed.valid & self.completed.ready),
             self.owners.ready.eq(closes),
         ]
-        with m.If(self.runs.ready):
-            m.d.sync += self.runs.valid.eq(0)
         with m.If(self.segments.valid & self.segments.ready):
             empty = self.segments.p.length == 0
             m.d.sync += [segment.eq(self.segments.p), segment_valid.eq(~empty), exhausted.eq(empty)]
@@ -97,19 +103,14 @@ class WritePlanner(wiring.Component):
         m.d.sync += self.overrun.eq(0)
         with m.FSM() as fsm:
             m.d.comb += self.idle.eq(
-                fsm.ongoing("REPLY") & ~self.runs.valid & ~self.owners.valid & ~segment_valid & ~exhausted
+                fsm.ongoing("REPLY") & out.idle & ~self.owners.valid & ~segment_valid & ~exhausted
             )
             with m.State("REPLY"):
                 self._next_reply(m, position, skip, left, written, done, position)
             with m.State("PLACE"):
-                with m.If((left == 0) | exhausted):
+                with m.If(closing):
                     with m.If(free):
-                        m.d.sync += [
-                            self.runs.valid.eq(1),
-                            run.length.eq(0),
-                            run.last.eq(1),
-                            run.done.eq(done),
-                        ]
+                        m.d.comb += out.i.valid.eq(1)
                         m.d.sync += self.overrun.eq(left != 0)
                         m.d.comb += over.eq(1)
                 with m.Elif(segment_valid & (skip >= segment.length)):
@@ -119,8 +120,7 @@ class WritePlanner(wiring.Component):
                     m.d.sync += [segment.address.eq(segment.address + skip), skip.eq(0)]
                     m.d.sync += segment.length.eq(segment.length - skip)
                 with m.Elif(segment_valid & free):
-                    m.d.sync += [self.runs.valid.eq(1), run.address.eq(segment.address), run.last.eq(final)]
-                    m.d.sync += [run.length.eq(Mux(fits, left, segment.length)), run.done.eq(final & done)]
+                    m.d.comb += out.i.valid.eq(1)
                     m.d.sync += self.overrun.eq(~fits & segment.last)
                     m.d.sync += [segment.address.eq(segment.address + left), left.eq(left - segment.length)]
                     m.d.sync += segment.length.eq(segment.length - left)

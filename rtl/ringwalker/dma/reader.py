@@ -118,7 +118,7 @@ class DmaReader(wiring.Component):
         request = self.port.requests.p
         span = dword_span(m, request.address[:2], request.length)
         self._issue(m, span, intake)
-        self._deliver(m, span, slots)
+        self._deliver(m, span, slots, intake)
         self._track(m, intake)
         return m
 
@@ -160,7 +160,7 @@ class DmaReader(wiring.Component):
         with m.If((highest != self._last_slot) & (self._in_use == 0)):
             m.d.sync += [self._last_slot.eq(highest), self._open_slot.eq(0), self._head.eq(0)]
 
-    def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory) -> None:
+    def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory, intake: CompletionIntake) -> None:
         """Read finished slots out of memory, in order."""
         rows: Any = Memory(shape=max(1, (slots.rows - 1).bit_length()), depth=self.tags.slots, init=[])
         m.submodules.rows = rows
@@ -169,7 +169,7 @@ class DmaReader(wiring.Component):
         active, first, error = Signal(), Signal(), Signal()
         slot, row = Signal.like(self._head), Signal(range(slots.rows))
         last_row = Signal.like(row)
-        advance, at_end = Signal(), Signal()
+        advance, at_end, ends = Signal(), Signal(), Signal()
         lanes = (slots.banks - 1).bit_length()
         m.d.comb += [
             row_write.en.eq(self._opened),
@@ -178,7 +178,10 @@ class DmaReader(wiring.Component):
             row_read.addr.eq(self._head),
             advance.eq(~data.valid | data.ready),
             at_end.eq(row == last_row),
-            self._loaded.eq(self._done.bit_select(self._head, 1) & (~active | (advance & at_end))),
+            ends.eq(intake.finish & (intake.slot == self._head)),
+            self._loaded.eq(
+                (self._done.bit_select(self._head, 1) | ends) & (~active | (advance & at_end)),
+            ),
             self._freed.eq(active & advance & at_end),
             slots.read_en.eq(active & advance),
             slots.read_slot.eq(slot),
@@ -198,7 +201,7 @@ class DmaReader(wiring.Component):
                 slot.eq(self._head),
                 last_row.eq(row_read.data),
             ]
-            m.d.sync += error.eq(self._error.bit_select(self._head, 1))
+            m.d.sync += error.eq(self._error.bit_select(self._head, 1) | (ends & intake.fail))
             m.d.sync += self._head.eq(self._next(self._head))
 
     def _track(self, m: Any, intake: CompletionIntake) -> None:
@@ -238,7 +241,7 @@ class DmaReader(wiring.Component):
             self._in_use.eq(self._in_use + self._opened - self._freed),
             self._outstanding.eq((self._outstanding & ~finished & ~timed_out) | (opened & ~dropped)),
             self._fresh.eq((self._fresh & ~begun) | opened),
-            self._done.eq((self._done & ~loaded) | finished | timed_out | dropped),
+            self._done.eq((self._done | finished | timed_out | dropped) & ~loaded),
             self._error.eq((self._error & ~opened) | failed | timed_out | dropped),
             quarantine.eq(quarantine_next),
             self._blocked.eq(quarantine_next != 0),
