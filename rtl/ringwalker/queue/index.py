@@ -52,7 +52,7 @@ class AvailIndexFetch(wiring.Component):
       a read of the same index is under way.
     - ``table``: the queue table; ``read``: reads of 2 bytes. ``ahead`` Out(PositionRead()).
     - ``snapshots``: the answers; those that were read are in the order of the visits.
-    - ``quiet`` In 1: nothing is under way behind ``snapshots``. A visit that finds it so, and no read under
+    - ``quiet`` In 1: nothing is under way behind ``snapshots``. A visit that found it so, and no read under
       way, is ``eager`` Out 1, a pulse, of queue ``eager_queue``: the ring entry at the queue's position is
       read together with the index. What stands there comes out as ``early`` after the snapshot; the head
       that is expected comes there at once, if the index was told.
@@ -104,14 +104,16 @@ class AvailIndexFetch(wiring.Component):
         row, place = self.table.row, self.ahead.position
         context = data.StructLayout({"queue": QUEUE_BITS, "odd": 1, "overlapped": 1, "entry": 1})
         count = Signal(range(self._depth + 1))
-        issue, retire, alone, asks, direct, loads = (Signal() for _ in range(6))
+        issue, retire, quiet, alone, asks, direct, loads = (Signal() for _ in range(7))
+        # All that is under way behind came through ``snapshots``.
+        m.d.sync += quiet.eq(self.quiet & ~self.snapshots.valid)
         new: Any = Signal(context)
         oldest, same = self._under_way(m, context, count, issue, retire, new)
 
         requests, begins = self.read.requests, looked & ~second
         address = Mux(second, entry_address, row.driver + AVAIL_IDX_OFFSET)
         m.d.comb += [
-            alone.eq(self.quiet & (count == 0) & ~self.snapshots.valid),
+            alone.eq(quiet & (count == 0) & ~self.snapshots.valid),
             direct.eq(begins & row.enable[0] & self.told & ~same),
             asks.eq(begins & row.enable[0] & ~direct),
             requests.valid.eq((asks | second) & (count != self._depth)),
