@@ -128,7 +128,8 @@ class WritePlanner(wiring.Component):
                 with m.If(over):
                     m.d.comb += self.completed.valid.eq(done & ends & self.owners.valid)
                     with m.If(~done | closes):
-                        self._next_reply(m, Mux(closes, 0, position), skip, left, written, done, position)
+                        # A chain that is done is closed here.
+                        self._next_reply(m, Mux(done, 0, position), skip, left, written, done, position)
                     with m.Else():
                         m.next = "DRAIN"
             with m.State("DRAIN"):

@@ -92,24 +92,27 @@ class ByteSlicer(wiring.Component):
         window, used, at_end = Signal(self.data_width), Signal(range(size + 1), init=size), Signal()
         loaded, opening, final = Signal(), Signal(), Signal()
         offset, left = Signal(2), Signal(14)
+        some, count = Signal(), Signal(range(size + 1))  # of ``left``: any, and as many as a beat has
+        new, rest = Signal(14), Signal(14)
         start, stop = Signal(range(-3, size + 1)), Signal(range(-3, 2 * size + 1))
         ends, needs, fire, complete, dropping = Signal(), Signal(), Signal(), Signal(), Signal()
         drop_now, sees_end = Signal(), Signal()
         incoming = self.slices.p
         m.d.comb += [
             start.eq(used - Mux(opening, offset, 0)),
-            ends.eq(left <= size),
-            stop.eq(start + Mux(ends, left, size)),
-            needs.eq((stop > size) & (left != 0)),
-            fire.eq(loaded & ~dropping & ((left == 0) | step) & (~needs | self.i.valid)),
+            new.eq(Mux(incoming.length == 0, 0, incoming.offset + incoming.length)),
+            rest.eq(left - size),
+            stop.eq(start + count),
+            needs.eq((stop > size) & some),
+            fire.eq(loaded & ~dropping & (~some | step) & (~needs | self.i.valid)),
             complete.eq(fire & ends),
             self.slices.ready.eq(~loaded | complete),
-            self.i.ready.eq(dropping | (loaded & (left != 0) & step & needs)),
+            self.i.ready.eq(dropping | (loaded & some & step & needs)),
             sees_end.eq(Mux(needs, self.i.p.last, at_end)),
             drop_now.eq(complete & final & ~sees_end),
         ]
         with m.If(step):
-            m.d.sync += [valid.eq(fire & (left != 0)), shift.eq(start), first.eq(opening), last.eq(ends)]
+            m.d.sync += [valid.eq(fire & some), shift.eq(start), first.eq(opening), last.eq(ends)]
             m.d.sync += [
                 merged[8 * b : 8 * b + 8].eq(
                     Mux(start > b, self.i.p.data[8 * b : 8 * b + 8], window[8 * b : 8 * b + 8])
@@ -118,8 +121,8 @@ class ByteSlicer(wiring.Component):
             ]
             m.d.sync += dwords.eq(Cat(~ends | (left > 4 * k) for k in range(size // 4)))
         with m.If(fire):
-            m.d.sync += [left.eq(left - size), opening.eq(0)]
-            with m.If(left != 0):
+            m.d.sync += opening.eq(0)
+            with m.If(some):
                 m.d.sync += used.eq(Mux(needs, stop - size, stop))
             with m.If(needs):
                 m.d.sync += [window.eq(self.i.p.data), at_end.eq(self.i.p.last)]
@@ -132,7 +135,14 @@ class ByteSlicer(wiring.Component):
                 loaded.eq(self.slices.valid),
                 opening.eq(1),
                 offset.eq(incoming.offset),
-                left.eq(Mux(incoming.length == 0, 0, incoming.offset + incoming.length)),
                 final.eq(incoming.final),
             ]
+        for enable, value in ((fire, rest), (self.slices.ready, new)):
+            with m.If(enable):
+                m.d.sync += [
+                    left.eq(value),
+                    some.eq(value != 0),
+                    ends.eq(value <= size),
+                    count.eq(Mux(value <= size, value, size)),
+                ]
         return loaded | dropping
