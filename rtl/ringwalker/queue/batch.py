@@ -65,7 +65,7 @@ class UsedCollector(wiring.Component):
       last, combinationally.
     - ``idle`` Out 1: nothing is gathered or on its way.
 
-    An element is in the batch three cycles after its chain was taken. One chain a cycle.
+    An element is in the batch three cycles after its chain was taken. One chain every two cycles.
     """
 
     completed: Any
@@ -103,16 +103,16 @@ class UsedCollector(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         element: Any = Signal(_Element)
-        placed, joins, looked = Signal(), Signal(), Signal()
+        placed, joins, looked, alike = Signal(), Signal(), Signal(), Signal()
         with m.If(~placed | joins):
-            m.d.sync += placed.eq(looked)
-        self._place(m, element, looked, ~placed | joins)
-        self._gather(m, element, placed, joins)
+            m.d.sync += placed.eq(looked & ~placed)
+        self._place(m, element, looked, ~placed, alike)
+        self._gather(m, element, placed, joins, alike)
         m.d.comb += self.idle.eq(~looked & ~placed & ~self.waiting)
         return m
 
-    def _place(self, m: Any, element: Any, looked: Signal, moves: Any) -> None:
-        """Look up the queue of a chain, and find the address of its element.
+    def _place(self, m: Any, element: Any, looked: Signal, moves: Any, alike: Signal) -> None:
+        """Look up the queue of a chain, and find the address of its element. ``alike``: its queue is the batch's.
 
         The position of the queue that had the last element stands in registers, those of others in memory.
         """
@@ -149,6 +149,7 @@ class UsedCollector(wiring.Component):
             in_batch: Any = address[: (BATCH_BYTES - 1).bit_length()]
             m.d.sync += [
                 known.eq(1),
+                alike.eq(chain.queue == self.batch.queue),
                 element.queue.eq(chain.queue),
                 element.ring.eq(ring),
                 element.address.eq(address),
@@ -161,7 +162,7 @@ class UsedCollector(wiring.Component):
         with m.If(self.clear.en):
             m.d.sync += known.eq(0)
 
-    def _gather(self, m: Any, element: Any, placed: Signal, joins: Signal) -> None:
+    def _gather(self, m: Any, element: Any, placed: Signal, joins: Signal, alike: Signal) -> None:
         """Put an element into the batch, or the first of a new one, in one of two banks."""
         memory: Any = Memory(shape=unsigned(self._width), depth=2 * self._rows, init=[])
         m.submodules.banks = memory
@@ -170,7 +171,7 @@ class UsedCollector(wiring.Component):
         lane_bits = (lanes - 1).bit_length()
         bank, ended, begins = Signal(), Signal(), Signal()
         batch, number = self.batch, Signal(range(BATCH_ELEMENTS))
-        fits = ~ended & ~element.first & (element.queue == batch.queue)
+        fits = ~ended & ~element.first & alike
         m.d.comb += [
             begins.eq(self.take | ~self.waiting),
             joins.eq(placed & (begins | fits)),

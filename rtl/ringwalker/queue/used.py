@@ -30,7 +30,7 @@ class UsedWriter(wiring.Component):
     accepted; ``clear`` In(QueueClear()), forgets the used index of a queue; ``idle`` Out 1.
 
     Latency: 4 cycles from a chain to the write of its element if nothing else is under way, and the index
-    follows directly. Throughput: a chain a cycle, but no faster than the beats of the writes; the
+    follows directly. Throughput: a chain every two cycles, but no faster than the beats of the writes; the
     index write takes a cycle a batch. An element that crosses a 4 KiB boundary is written by itself,
     in two writes.
     """
