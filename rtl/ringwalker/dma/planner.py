@@ -70,6 +70,8 @@ class WritePlanner(wiring.Component):
         segment: Any = Signal(Run)
         segment_valid, exhausted = Signal(), Signal()
         position, skip, left, written, done = Signal(32), Signal(32), Signal(32), Signal(32), Signal()
+        # What is skipped or placed next, and by how much it and the segment in hand exceed each other.
+        skips, amount, beyond, rest = Signal(), Signal(32), Signal(33), Signal(33)
         fits, final, free, retire = Signal(), Signal(), Signal(), Signal()
         over, closes, ends = Signal(), Signal(), Signal()
         m.submodules.out = out = ElasticBuffer(Run)
@@ -81,7 +83,10 @@ class WritePlanner(wiring.Component):
             run.length.eq(Mux(closing, 0, Mux(fits, left, segment.length))),
             run.last.eq(closing | final),
             run.done.eq(done & (closing | final)),
-            fits.eq(left <= segment.length),
+            amount.eq(Mux(skips, skip, left)),
+            beyond.eq(amount - segment.length),
+            rest.eq(segment.length - amount),
+            fits.eq(~rest[32]),
             final.eq(fits | segment.last),
             free.eq(out.i.ready),
             self.segments.ready.eq(~segment_valid & ~exhausted),
@@ -106,30 +111,29 @@ class WritePlanner(wiring.Component):
                 fsm.ongoing("REPLY") & out.idle & ~self.owners.valid & ~segment_valid & ~exhausted
             )
             with m.State("REPLY"):
-                self._next_reply(m, position, skip, left, written, done, position)
+                self._next_reply(m, position, skip, skips, left, written, done, position)
             with m.State("PLACE"):
                 with m.If(closing):
                     with m.If(free):
                         m.d.comb += out.i.valid.eq(1)
                         m.d.sync += self.overrun.eq(left != 0)
                         m.d.comb += over.eq(1)
-                with m.Elif(segment_valid & (skip >= segment.length)):
-                    m.d.sync += skip.eq(skip - segment.length)
-                    m.d.comb += retire.eq(1)
-                with m.Elif(segment_valid & (skip != 0)):
-                    m.d.sync += [segment.address.eq(segment.address + skip), skip.eq(0)]
-                    m.d.sync += segment.length.eq(segment.length - skip)
+                with m.Elif(segment_valid & skips):
+                    m.d.sync += [skips.eq(~fits), skip.eq(beyond)]
+                    m.d.sync += [segment.address.eq(segment.address + amount), segment.length.eq(rest)]
+                    m.d.comb += retire.eq(~beyond[32])
                 with m.Elif(segment_valid & free):
                     m.d.comb += out.i.valid.eq(1)
                     m.d.sync += self.overrun.eq(~fits & segment.last)
-                    m.d.sync += [segment.address.eq(segment.address + left), left.eq(left - segment.length)]
-                    m.d.sync += segment.length.eq(segment.length - left)
-                    m.d.comb += [retire.eq(left >= segment.length), over.eq(final)]
+                    m.d.sync += [segment.address.eq(segment.address + amount), segment.length.eq(rest)]
+                    m.d.sync += left.eq(beyond)
+                    m.d.comb += [retire.eq(~beyond[32]), over.eq(final)]
                 with m.If(over):
                     m.d.comb += self.completed.valid.eq(done & ends & self.owners.valid)
                     with m.If(~done | closes):
                         # A chain that is done is closed here.
-                        self._next_reply(m, Mux(done, 0, position), skip, left, written, done, position)
+                        base = Mux(done, 0, position)
+                        self._next_reply(m, base, skip, skips, left, written, done, position)
                     with m.Else():
                         m.next = "DRAIN"
             with m.State("DRAIN"):
@@ -142,12 +146,12 @@ class WritePlanner(wiring.Component):
         return m
 
     def _next_reply(
-        self, m: Any, base: Any, skip: Any, left: Any, written: Any, done: Any, place: Any
+        self, m: Any, base: Any, skip: Any, skips: Any, left: Any, written: Any, done: Any, place: Any
     ) -> None:
         """Take the next reply, if there is one; ``base`` is where in the chain the one before ended."""
         reply = self.replies.p
         m.d.comb += self.replies.ready.eq(1)
-        m.d.sync += [skip.eq(reply.offset - base), left.eq(reply.length)]
+        m.d.sync += [skip.eq(reply.offset - base), skips.eq(reply.offset != base), left.eq(reply.length)]
         m.d.sync += [written.eq(reply.written), done.eq(reply.done)]
         m.next = "REPLY"
         with m.If(self.replies.valid):
