@@ -112,7 +112,7 @@ class UsedCollector(wiring.Component):
         return m
 
     def _place(self, m: Any, element: Any, looked: Signal, moves: Any, alike: Signal) -> None:
-        """Look up the queue of a chain, and find the address of its element. ``alike``: its queue is the batch's.
+        """Look up the queue of a chain, and find the address of its element. ``alike``: that of the batch.
 
         The position of the queue that had the last element stands in registers, those of others in memory.
         """
@@ -120,7 +120,7 @@ class UsedCollector(wiring.Component):
         look: Any = positions.read_port()
         move: Any = positions.write_port()
         chain: Any = Signal(Completed)
-        known, same, slot_zero = Signal(), Signal(), Signal()
+        known, follows, same, slot_zero = Signal(), Signal(), Signal(), Signal()
         position, following = Signal(16), Signal(64)
         ring, address = Signal(64), Signal(64)
         row = self.table.row
@@ -131,7 +131,7 @@ class UsedCollector(wiring.Component):
             self.table.index.eq(self.completed.payload.queue),
             look.en.eq(self.table.en),
             look.addr.eq(self.completed.payload.queue),
-            same.eq(known & (chain.queue == element.queue)),
+            same.eq(known & follows),
             position.eq(Mux(same, element.idx, look.data)),
             slot_zero.eq(slot == 0),
             ring.eq(Cat(Const(0, DEVICE_ALIGN.bit_length() - 1), row.device[2:])),
@@ -145,6 +145,8 @@ class UsedCollector(wiring.Component):
         ]
         with m.If(self.completed.ready):
             m.d.sync += [looked.eq(self.completed.valid), chain.eq(self.completed.payload)]
+            # A chain that is looked up now is the element next to it.
+            m.d.sync += follows.eq(self.completed.payload.queue == Mux(looked, chain.queue, element.queue))
         with m.If(looked & moves):
             in_batch: Any = address[: (BATCH_BYTES - 1).bit_length()]
             m.d.sync += [

@@ -66,13 +66,13 @@ class UsedWriter(wiring.Component):
         batch: Any = Signal(UsedBatch)
         row = Signal.like(collector.row)
         age = Signal(range(HOLD_CYCLES + 1))
-        free, due = Signal(), Signal()
+        free, due, old = Signal(), Signal(), Signal()
         with m.If(collector.take | ~collector.waiting):
-            m.d.sync += age.eq(0)
-        with m.Elif(age != HOLD_CYCLES):
-            m.d.sync += age.eq(age + 1)
+            m.d.sync += [age.eq(0), old.eq(0)]
+        with m.Elif(~old):
+            m.d.sync += [age.eq(age + 1), old.eq(age == HOLD_CYCLES - 1)]
         m.d.comb += [
-            due.eq(~self.hold | collector.full | (age == HOLD_CYCLES)),
+            due.eq(~self.hold | collector.full | old),
             collector.take.eq(free & collector.waiting & due),
             collector.row.eq(row),
         ]
