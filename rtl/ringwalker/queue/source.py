@@ -119,7 +119,8 @@ class DescriptorSource(wiring.Component):
         m.submodules.under_way = under_way = StreamFifo(DescriptorRange, self._reads)
         connect(m, reader.read, flipped(self.read))
         entry, run = under_way.i.payload, reader.runs.payload
-        chosen, context = Signal(_Choice), Signal(DescriptorRange)
+        chosen: Any = Signal(_Choice)
+        context: Any = Signal(DescriptorRange)
         taken, asked, moves = Signal(), Signal(), Signal()
         first, count = Signal(16), Signal.like(chosen.room)
         m.d.comb += [
