@@ -71,7 +71,9 @@ class WritePlanner(wiring.Component):
         segment_valid, exhausted = Signal(), Signal()
         position, skip, left, written, done = Signal(32), Signal(32), Signal(32), Signal(32), Signal()
         # What is skipped or placed next, and by how much it and the segment in hand exceed each other.
-        skips, amount, beyond, rest = Signal(), Signal(32), Signal(33), Signal(33)
+        skips, amount = Signal(), Signal(32)
+        beyond: Any = Signal(33)
+        rest: Any = Signal(33)
         fits, final, free, retire = Signal(), Signal(), Signal(), Signal()
         over, closes, ends = Signal(), Signal(), Signal()
         m.submodules.out = out = ElasticBuffer(Run)
