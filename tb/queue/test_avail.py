@@ -345,12 +345,12 @@ async def ring_gives_a_head_a_cycle(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def ring_read_is_requested_three_cycles_after_the_snapshot(dut):
+async def ring_read_is_requested_two_cycles_after_the_snapshot(dut):
     bench = RingBench(dut)
     await bench.start()
     expected = bench.offer(0, 1)
     await until(dut, lambda: int(dut.snapshots_valid.value) == 1)
-    assert await until(dut, lambda: int(dut.read_requests_valid.value) == 1) == 3
+    assert await until(dut, lambda: int(dut.read_requests_valid.value) == 1) == 2
     await bench.expect(expected)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from ringwalker.spec.blk import ID_BYTES, SECTOR_BYTES, BlkRequestType
+from ringwalker.spec.tlp import RequestKind
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport_pci import VirtioPciTransport
 
-__all__ = ["scripted_requests"]
+__all__ = ["cycles_to_first_read", "scripted_requests"]
 
 _UNKNOWN_TYPE = 77
 _KINDS = (
@@ -80,3 +81,38 @@ async def scripted_requests(port: Any, job: dict[str, Any]) -> dict[str, Any]:
     await bus.unregister_virtio_device(transport.device)
     await transport.unbind()
     return {"answers": answers, "disk": hashlib.sha256(port.disk.array).hexdigest(), "tlps": port.tlps()}
+
+
+async def cycles_to_first_read(port: Any, job: dict[str, Any]) -> dict[str, Any]:
+    """Cycles from the doorbell's TLP to that of the first read, of one request on each queue of a device at
+    rest. Only on the cocotb engine."""
+    from cocotb import start_soon
+    from cocotb.triggers import RisingEdge
+
+    found = await enumerate_pci(port, assign=len(port.mmio32) > 0)
+    transport = await VirtioPciTransport.bind(found[0])
+    bus = VirtioBus()
+    await bus.register_virtio_driver(blk_driver(port, ring_features=job["features"]))
+    await bus.register_virtio_device(transport.device)
+    disk: BlkDevice = transport.device.priv
+    dut, cycles = port.dut, []
+
+    async def watch() -> None:
+        count = 0
+        while not int(dut.completer_request_valid.value):
+            await RisingEdge(dut.clk)
+        while not int(dut.requester_request_valid.value):
+            await RisingEdge(dut.clk)
+            count += 1
+        assert int(dut.requester_request_header_kind.value) == RequestKind.MEMORY_READ.value
+        cycles.append(count)
+
+    with port.memory.allocate(SECTOR_BYTES, SECTOR_BYTES) as buffer:
+        for queue in range(disk.queues):
+            # Before the first doorbell of a queue the driver asks where it is.
+            await disk.request(BlkRequestType.IN, 0, buffer.sg, queue)
+            await port.sleep(500)
+            task = start_soon(watch())
+            await disk.request(BlkRequestType.IN, 0, buffer.sg, queue)
+            await task
+    return {"cycles": cycles}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.spec.features import Feature
 from ringwalker_sim.cocotb import run_cocotb
 from ringwalker_sim.engines import open_engine, run_on_engine
 from ringwalker_sim.memory import DiskImage, GuestMemory
@@ -82,3 +83,11 @@ def test_stalls_on_every_stream_change_nothing(tmp_path: Path) -> None:
     workload = {"kind": "randrw", "requests": 60, "queue_depth": 16, "block_size": 1536}
     job = {"image": str(disk), "workload": workload, "stalls": 0.3, "seed": 4}
     assert run_on_engine("cocotb", WIDE, job)["errors"] == 0
+
+
+@pytest.mark.parametrize("features", [0, 1 << Feature.NOTIFICATION_DATA], ids=["", "notification data"])
+def test_the_first_read_leaves_within_12_cycles_of_the_doorbell(features: int) -> None:
+    job = {"coroutine": f"{JOBS}:cycles_to_first_read", "features": features, "blank_sectors": 4096}
+    cycles = run_cocotb(NARROW, job, timeout_s=300)["cycles"]
+    assert len(cycles) == NARROW.queues
+    assert 1 <= min(cycles) <= max(cycles) <= 12, cycles

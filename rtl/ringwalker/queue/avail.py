@@ -43,7 +43,7 @@ class AvailRingFetch(wiring.Component):
     - ``idle``: nothing is under way.
 
     The position moves on when the reads are planned. A snapshot that is ``overlapped`` and lies behind
-    the position is dropped without ``fail``. The first read is requested three cycles after the snapshot,
+    the position is dropped without ``fail``. The first read is requested two cycles after the snapshot,
     and a head is out one cycle after its data.
     """
 

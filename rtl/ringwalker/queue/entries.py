@@ -54,6 +54,15 @@ class Decision(data.Struct):
     size: unsigned(16)
 
 
+class _Rest(data.Struct):
+    """What is still to be read of a ring of ``size`` entries at ``driver``: from ``slot`` on."""
+
+    driver: unsigned(64)
+    slot: unsigned(16)
+    size: unsigned(16)
+    remaining: unsigned(16)
+
+
 class EntryReader(wiring.Component):
     """Finds out which ring entries are new, and reads them.
 
@@ -64,7 +73,7 @@ class EntryReader(wiring.Component):
     ``requests``, the reads; ``entries``, what stands in each of them, in the same order; ``idle``: no
     snapshot is under way and ``entries`` is empty.
 
-    A read is requested three cycles after its snapshot was taken, a further one every two cycles.
+    A read is requested two cycles after its snapshot was taken, a further one every two cycles.
     """
 
     snapshots: Any
@@ -85,6 +94,12 @@ class EntryReader(wiring.Component):
             raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
         self._queues = queues
         self._depth = depth
+        self._snapshot: Any = Signal(IndexSnapshot, name="snapshot")
+        self._rest: Any = Signal(_Rest, name="rest")
+        # What the next read is cut from; ``next`` is the rest in front of it.
+        self._next: Any = Signal(_Rest, name="next")
+        self._entries: Any = Signal(range(_LINE_ENTRIES + 1), name="entries")
+        self._first: Any = Signal(name="first")
         super().__init__(
             {
                 "snapshots": In(stream.Signature(IndexSnapshot)),  # pyright: ignore[reportArgumentType]
@@ -106,54 +121,12 @@ class EntryReader(wiring.Component):
         m: Any = Module()
         m.submodules.under_way = under_way = StreamFifo(EntryRead, self._depth)
         connect(m, under_way.o, flipped(self.entries))
-        m.submodules.positions = positions = Memory(shape=16, depth=self._queues, init=[])
-        look: Any = positions.read_port()
-        ahead: Any = positions.read_port()
-        move: Any = positions.write_port()
-
-        snapshot: Any = Signal(IndexSnapshot)
-        base = Signal(64)
-        slot, size, remaining = Signal(16), Signal(16), Signal(16)
-        new, first = Signal(16), Signal()
-        row = self.table.row
-        m.d.comb += [
-            new.eq(snapshot.idx - look.data),
-            self.table.index.eq(self.snapshots.payload.queue),
-            look.addr.eq(self.snapshots.payload.queue),
-            self.table.en.eq(self.snapshots.valid & self.snapshots.ready),
-            look.en.eq(self.table.en),
-            move.addr.eq(Mux(self.clear.en, self.clear.index, snapshot.queue)),
-            move.data.eq(Mux(self.clear.en, 0, snapshot.idx)),
-            move.en.eq(self.clear.en),
-        ]
+        snapshot, rest = self._snapshot, self._rest
+        covers, cut = Signal(), Signal()
+        position = self._positions(m, covers)
+        self._cut(m, cut)
+        self._describe(m, under_way.i.payload)
         m.d.sync += self.fail.eq(0)
-        decided = self.decided
-        m.d.comb += [
-            ahead.en.eq(self.ahead.en),
-            ahead.addr.eq(self.ahead.index),
-            self.ahead.position.eq(ahead.data),
-            decided.queue.eq(snapshot.queue),
-            decided.covers.eq(move.en),
-            decided.size.eq(row.size),
-            self.again.payload.queue.eq(snapshot.queue),
-        ]
-
-        request, entry = self.requests.payload, under_way.i.payload
-        entries = Signal(range(_LINE_ENTRIES + 1))
-        in_line: Any = (base[1:6] + slot)[: len(base[1:6])]
-        line_left = _LINE_ENTRIES - in_line
-        ring_left = size - slot
-        within_ring = Mux(ring_left < remaining, ring_left, remaining)
-        m.d.comb += [
-            entry.queue.eq(snapshot.queue),
-            entry.size.eq(size),
-            entry.entries.eq(entries),
-            entry.odd.eq(request.address[1]),
-            entry.first.eq(first),
-            self.polls.payload.queue.eq(snapshot.queue),
-            self.polls.payload.idx.eq(snapshot.idx),
-            self.polls.payload.found.eq(~first),
-        ]
         with m.FSM(init="SNAPSHOT") as fsm:
             with m.State("SNAPSHOT"):
                 m.d.comb += self.snapshots.ready.eq(1)
@@ -161,46 +134,25 @@ class EntryReader(wiring.Component):
                 with m.If(self.snapshots.valid):
                     m.next = "ROW"
             with m.State("ROW"):
-                m.d.sync += [
-                    base.eq(Cat(Const(0, 1), (row.driver + AVAIL_RING_OFFSET)[1:64])),
-                    size.eq(row.size),
-                    slot.eq(look.data & (row.size - 1)),
-                    remaining.eq(new),
-                    first.eq(1),
-                ]
-                m.d.comb += decided.valid.eq(1)
-                m.next = "SNAPSHOT"
-                with m.If(snapshot.error):
-                    m.d.sync += self.fail.eq(1)
-                with m.Elif((new > row.size) & snapshot.told):
-                    m.next = "AGAIN"
-                with m.Elif(new > row.size):
-                    m.d.sync += self.fail.eq(~snapshot.overlapped)
-                with m.Elif((new != 0) & row.enable[0]):
-                    m.d.comb += move.en.eq(1)
-                    m.next = "LINE"
-                with m.Elif((new == 0) & row.enable[0] & self.event_idx):
-                    m.next = "TELL"
+                m.d.sync += self._first.eq(1)
+                m.d.comb += [self.decided.valid.eq(1), self.decided.covers.eq(covers), cut.eq(1)]
+                self._judge(m, position, covers)
             with m.State("LINE"):
-                m.d.sync += [
-                    request.address.eq(base + slot * AVAIL_ENTRY_BYTES),
-                    entries.eq(Mux(line_left < within_ring, line_left, within_ring)),
-                ]
+                m.d.comb += [self._next.eq(rest), cut.eq(1)]
                 m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += [
-                    request.length.eq(entries * AVAIL_ENTRY_BYTES),
                     self.requests.valid.eq(under_way.i.ready),
                     under_way.i.valid.eq(self.requests.ready),
                 ]
                 with m.If(self.requests.valid & self.requests.ready):
                     m.d.sync += [
-                        slot.eq((slot + entries) & (size - 1)),
-                        remaining.eq(remaining - entries),
-                        first.eq(0),
+                        rest.slot.eq((rest.slot + self._entries) & (rest.size - 1)),
+                        rest.remaining.eq(rest.remaining - self._entries),
+                        self._first.eq(0),
                     ]
                     m.next = "LINE"
-                    with m.If(remaining == entries):
+                    with m.If(rest.remaining == self._entries):
                         m.next = "SNAPSHOT"
                         with m.If(self.event_idx):
                             m.next = "TELL"
@@ -214,6 +166,93 @@ class EntryReader(wiring.Component):
                     m.next = "SNAPSHOT"
         m.d.comb += self.idle.eq(fsm.ongoing("SNAPSHOT") & under_way.idle)
         return m
+
+    def _positions(self, m: Any, covers: Any) -> Any:
+        """The next available entry of each queue; that of the queue of the snapshot. It moves on if the
+        snapshot ``covers`` new entries."""
+        m.submodules.positions = positions = Memory(shape=16, depth=self._queues, init=[])
+        look: Any = positions.read_port()
+        ahead: Any = positions.read_port()
+        move: Any = positions.write_port()
+        snapshot, queue = self._snapshot, self.snapshots.payload.queue
+        m.d.comb += [
+            self.table.index.eq(queue),
+            self.table.en.eq(self.snapshots.valid & self.snapshots.ready),
+            look.addr.eq(queue),
+            look.en.eq(self.table.en),
+            ahead.addr.eq(self.ahead.index),
+            ahead.en.eq(self.ahead.en),
+            self.ahead.position.eq(ahead.data),
+            move.addr.eq(Mux(self.clear.en, self.clear.index, snapshot.queue)),
+            move.data.eq(Mux(self.clear.en, 0, snapshot.idx)),
+            move.en.eq(self.clear.en | covers),
+        ]
+        return look.data
+
+    def _judge(self, m: Any, position: Any, covers: Any) -> None:
+        """Decide what becomes of a snapshot."""
+        snapshot, row = self._snapshot, self.table.row
+        new = Signal(16)
+        m.d.comb += [
+            new.eq(snapshot.idx - position),
+            self._next.driver.eq(row.driver),
+            self._next.slot.eq(position & (row.size - 1)),
+            self._next.size.eq(row.size),
+            self._next.remaining.eq(new),
+        ]
+        m.next = "SNAPSHOT"
+        with m.If(snapshot.error):
+            m.d.sync += self.fail.eq(1)
+        with m.Elif((new > row.size) & snapshot.told):
+            m.next = "AGAIN"
+        with m.Elif(new > row.size):
+            m.d.sync += self.fail.eq(~snapshot.overlapped)
+        with m.Elif((new != 0) & row.enable[0]):
+            m.d.comb += covers.eq(1)
+            m.next = "REQUEST"
+        with m.Elif((new == 0) & row.enable[0] & self.event_idx):
+            m.next = "TELL"
+
+    def _cut(self, m: Any, cut: Any) -> None:
+        """The next read: up to the end of a line or of the ring. The three bounds are compared at once."""
+        place, line_left, ring_left = Signal(63), Signal(range(_LINE_ENTRIES + 1)), Signal(16)
+        head = self._next
+        shorter = Mux(head.remaining < ring_left, head.remaining, ring_left)
+        m.d.comb += [
+            place.eq(head.driver[1:] + AVAIL_RING_OFFSET // AVAIL_ENTRY_BYTES + head.slot),
+            line_left.eq(_LINE_ENTRIES - place[: (_LINE_ENTRIES - 1).bit_length()]),
+            ring_left.eq(head.size - head.slot),
+        ]
+        with m.If(cut):
+            m.d.sync += [
+                self._rest.eq(head),
+                self.requests.payload.address.eq(Cat(Const(0, 1), place)),
+                self._entries.eq(
+                    Mux(
+                        head.remaining < line_left,
+                        shorter,
+                        Mux(ring_left < line_left, ring_left, line_left),
+                    )
+                ),
+            ]
+
+    def _describe(self, m: Any, entry: Any) -> None:
+        """What goes out beside the read, and what is said of the snapshot."""
+        snapshot, request = self._snapshot, self.requests.payload
+        m.d.comb += [
+            request.length.eq(self._entries * AVAIL_ENTRY_BYTES),
+            entry.queue.eq(snapshot.queue),
+            entry.size.eq(self._rest.size),
+            entry.entries.eq(self._entries),
+            entry.odd.eq(request.address[1]),
+            entry.first.eq(self._first),
+            self.polls.payload.queue.eq(snapshot.queue),
+            self.polls.payload.idx.eq(snapshot.idx),
+            self.polls.payload.found.eq(~self._first),
+            self.decided.queue.eq(snapshot.queue),
+            self.decided.size.eq(self.table.row.size),
+            self.again.payload.queue.eq(snapshot.queue),
+        ]
 
 
 class HeadUnpacker(wiring.Component):

@@ -58,9 +58,9 @@ class AvailIndexFetch(wiring.Component):
       that is expected comes there at once, if the index was told.
     - ``idle``: no visit is under way.
 
-    A visit is a read request one cycle after it was taken, and an answer is a snapshot in the next cycle;
-    one visit a cycle. Two reads of the same index may be under way, and a host may answer the
-    second with older memory than the first; the second is then marked ``overlapped``.
+    A visit is a read request one cycle after it was taken, or a snapshot if its index was told; an answer is
+    a snapshot in the same cycle; one visit a cycle. Two reads of the same index may be under way, and a host
+    may answer the second with older memory than the first; the second is then marked ``overlapped``.
     """
 
     visits: Any
@@ -80,6 +80,8 @@ class AvailIndexFetch(wiring.Component):
         if depth < 2:
             raise ValueError(f"depth is {depth!r}; it must be at least 2")
         self._depth = depth
+        # A snapshot that was not taken at once.
+        self._held: Any = Signal(name="held")
         super().__init__(
             {
                 "visits": In(stream.Signature(Visit)),  # pyright: ignore[reportArgumentType]
@@ -113,7 +115,7 @@ class AvailIndexFetch(wiring.Component):
         requests, begins = self.read.requests, looked & ~second
         address = Mux(second, entry_address, row.driver + AVAIL_IDX_OFFSET)
         m.d.comb += [
-            alone.eq(quiet & (count == 0) & ~self.snapshots.valid),
+            alone.eq(quiet & (count == 0) & ~self._held),
             direct.eq(begins & row.enable[0] & self.told & ~same),
             asks.eq(begins & row.enable[0] & ~direct),
             requests.valid.eq((asks | second) & (count != self._depth)),
@@ -129,7 +131,7 @@ class AvailIndexFetch(wiring.Component):
             self.visits.ready.eq(
                 ~looked | (begins & ~row.enable[0]) | loads | (issue & (second | ~self.eager))
             ),
-            self.idle.eq(~looked & (count == 0) & ~self.snapshots.valid),
+            self.idle.eq(~looked & (count == 0) & ~self._held),
         ]
         for port in (self.table, self.ahead):
             m.d.comb += [
@@ -163,11 +165,13 @@ class AvailIndexFetch(wiring.Component):
     def _answers(self, m: Any, oldest: Any, retire: Any, direct: Any, loads: Any, queue: Any) -> None:
         """Indices that were read or told become snapshots, the former first."""
         answers, early = self.read.data, self.early
-        snapshot, room, index_read = self.snapshots.payload, Signal(), Signal()
+        room, index_read = Signal(), Signal()
+        held: Any = Signal(IndexSnapshot, name="held_snapshot")
+        new: Any = Signal(IndexSnapshot, name="new_snapshot")
         value, bits = Signal(16), 8 * _INDEX_BYTES
         m.d.comb += [
             value.eq(Mux(oldest.odd, answers.payload.data[bits : 2 * bits], answers.payload.data[:bits])),
-            room.eq(~self.snapshots.valid | self.snapshots.ready),
+            room.eq(~self._held | self.snapshots.ready),
             index_read.eq(answers.valid & ~oldest.entry),
             answers.ready.eq(Mux(oldest.entry, early.ready, room)),
             retire.eq(answers.valid & answers.ready & answers.payload.last),
@@ -175,13 +179,16 @@ class AvailIndexFetch(wiring.Component):
             early.valid.eq((answers.valid & oldest.entry & ~answers.payload.error) | (loads & self.eager)),
             early.payload.queue.eq(Mux(loads, queue, oldest.queue)),
             early.payload.head.eq(Mux(loads, self.ahead.expected & (self.table.row.size - 1), value)),
+            new.queue.eq(Mux(index_read, oldest.queue, queue)),
+            new.idx.eq(Mux(index_read, value, self.idx)),
+            new.error.eq(index_read & answers.payload.error),
+            new.overlapped.eq(index_read & oldest.overlapped),
+            new.told.eq(~index_read),
+            self.snapshots.valid.eq(self._held | index_read | direct),
+            self.snapshots.payload.eq(Mux(self._held, held.as_value(), new.as_value())),
         ]
         with m.If(room):
             m.d.sync += [
-                self.snapshots.valid.eq(index_read | direct),
-                snapshot.queue.eq(Mux(index_read, oldest.queue, queue)),
-                snapshot.idx.eq(Mux(index_read, value, self.idx)),
-                snapshot.error.eq(index_read & answers.payload.error),
-                snapshot.overlapped.eq(index_read & oldest.overlapped),
-                snapshot.told.eq(~index_read),
+                self._held.eq((index_read | direct) & (self._held | ~self.snapshots.ready)),
+                held.eq(new),
             ]

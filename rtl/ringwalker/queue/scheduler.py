@@ -33,8 +33,8 @@ class Scheduler(wiring.Component):
 
     Pending bits are scanned in groups of 16, from low to high, and every queue is offered at most once a
     pass: between a doorbell and its visit at most ``queues`` visits of others are taken. Cycles from doorbell
-    to visit with nothing else pending: 2 up to 16 queues, else at most 3. Visits follow each other every
-    cycle within a group, and a change to the next group with a pending bit costs one cycle.
+    to visit with nothing else pending: 1. Visits follow each other every cycle within a group, and a change
+    to the next group with a pending bit costs one cycle.
 
     Errors: ``ValueError`` when ``queues`` is not from 1 to 1024.
     """
@@ -87,6 +87,8 @@ class Scheduler(wiring.Component):
             with m.If(candidates[n]):
                 m.d.comb += choice.eq(n)
 
+        called, place = self.doorbells.payload.queue, (GROUP - 1).bit_length()
+        alone = rung.any() & ~self.waiting & ~self.halt & ~self.clear.en
         with m.If(~self.visits.valid | self.visits.ready):
             offered = candidates.any() & ~self.halt & ~self.clear.en
             m.d.sync += self.visits.valid.eq(offered)
@@ -94,6 +96,10 @@ class Scheduler(wiring.Component):
                 m.d.sync += self.visits.payload.queue.eq(Cat(choice, group))
                 # Only those above the choice are left: everything below was seen or came too late.
                 m.d.sync += [unseen[n].eq(choice < n) for n in range(GROUP)]
+            with m.Elif(alone):
+                m.d.sync += [self.visits.valid.eq(1), self.visits.payload.queue.eq(called)]
+                m.d.sync += [unseen[n].eq(called[:place] < n) for n in range(GROUP)]
+                m.d.sync += group.eq(called[place:])
             with m.Elif(~candidates.any()):
                 m.d.sync += [unseen.eq(-1), group.eq(self._next_group(m, pending, group, groups))]
         m.d.comb += [self.idle.eq(~self.visits.valid), self.waiting.eq(pending.any())]
