@@ -22,7 +22,7 @@ from .step import ChainProgress, DescriptorStep, DescriptorTable
 
 __all__ = ["DescriptorFetch"]
 
-_WANTED = data.StructLayout({"slot": SLOT_BITS, "index": 16, "group": 1})
+_WANTED = data.StructLayout({"slot": SLOT_BITS, "lap": 1, "index": 16, "group": 1})
 
 
 class DescriptorFetch(wiring.Component):
@@ -108,6 +108,8 @@ class DescriptorFetch(wiring.Component):
         slots = max(chains, 2)
         self._oldest, self._newest = Signal(range(slots)), Signal(range(slots))
         self._taken = Signal(range(chains + 1))
+        # Changes when the newest comes round to the first slot again.
+        self._lap = Signal()
         # A bit for each slot.
         self._fresh: Any = Signal(slots)
         self._done: Any = Signal(slots)
@@ -161,6 +163,7 @@ class DescriptorFetch(wiring.Component):
         with m.Else():
             m.d.comb += [
                 wanted.i.payload.slot.eq(self._newest),
+                wanted.i.payload.lap.eq(self._lap),
                 wanted.i.payload.index.eq(head.head),
                 wanted.i.payload.group.eq(1),
             ]
@@ -184,7 +187,7 @@ class DescriptorFetch(wiring.Component):
         head: Any = Signal(Head)
         verdict, lost = self._verdict, Signal()
         # The line of the last head that did not join another, until it is in hand.
-        shared, leader, line = Signal(), Signal(SLOT_BITS), Signal(16)
+        shared, leader, lap, line = Signal(), Signal(SLOT_BITS), Signal(), Signal(16)
         shown = source.ranges.payload
         # A cycle late: what joins as its line is shown is still seen before the line leaves.
         arrives = Signal()
@@ -204,13 +207,19 @@ class DescriptorFetch(wiring.Component):
         with m.If(self.heads.ready):
             m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
         m.d.sync += arrives.eq(
-            source.ranges.valid & shown.group & (shown.slot == leader) & ~(accept & ~joins)
+            # Another lap: that of the chain that was in this slot before, which may have left already.
+            source.ranges.valid
+            & shown.group
+            & (shown.slot == leader)
+            & (shown.lap == lap)
+            & ~(accept & ~joins)
         )
         with m.If(arrives | verdict.failed):
             m.d.sync += shared.eq(0)
         with m.If(accept):
             m.d.sync += [
                 self._newest.eq(self._next_slot(self._newest)),
+                self._lap.eq(self._lap ^ (self._newest == self._slots - 1)),
                 self._fresh.bit_select(self._newest, 1).eq(1),
                 self._done.bit_select(self._newest, 1).eq(0),
                 self._failed.bit_select(self._newest, 1).eq(0),
@@ -218,7 +227,7 @@ class DescriptorFetch(wiring.Component):
                 self._joined.bit_select(self._newest, 1).eq(joins),
             ]
             with m.If(~joins):
-                m.d.sync += [shared.eq(1), leader.eq(self._newest), line.eq(head_line)]
+                m.d.sync += [shared.eq(1), leader.eq(self._newest), lap.eq(self._lap), line.eq(head_line)]
         return looked, head, accept, joins
 
     def _request(self, m: Any, source, tables, wanted, pushes) -> Any:
@@ -237,6 +246,7 @@ class DescriptorFetch(wiring.Component):
             table.addr.eq(front.slot),
             source.requests.valid.eq(wanted.o.valid & has_room & ~late),
             request.slot.eq(front.slot),
+            request.lap.eq(front.lap),
             request.group.eq(front.group),
             request.nested.eq(self._nested.bit_select(front.slot[: len(self._newest)], 1)),
             request.index.eq(front.index),

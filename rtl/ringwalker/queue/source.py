@@ -36,10 +36,11 @@ def line_of(table_address: Any, index: Any) -> Any:
 class DescriptorRequest(data.Struct):
     """Asks for descriptor ``index`` of ``table``, which must be in it, and for some around it.
 
-    ``nested``: it is an indirect table. ``slot`` and ``group`` come back with the answer.
+    ``nested``: it is an indirect table. ``slot``, ``lap`` and ``group`` come back with the answer.
     """
 
     slot: unsigned(SLOT_BITS)
+    lap: unsigned(1)
     group: unsigned(1)
     nested: unsigned(1)
     index: unsigned(16)
@@ -53,6 +54,7 @@ class DescriptorRange(data.Struct):
     """
 
     slot: unsigned(SLOT_BITS)
+    lap: unsigned(1)
     group: unsigned(1)
     index: unsigned(16)
     first: unsigned(16)
@@ -65,12 +67,17 @@ class _Choice(data.Struct):
     there are ``left`` and as there is ``room`` for."""
 
     slot: unsigned(SLOT_BITS)
+    lap: unsigned(1)
     group: unsigned(1)
     index: unsigned(16)
     address: unsigned(64)
     before: range(_LINE)
     left: unsigned(TABLE_BITS)
     room: range(_MOST + 1)
+
+
+_TAGS = ("slot", "lap", "group", "index")
+"""What goes with a request from beginning to end."""
 
 
 class DescriptorSource(wiring.Component):
@@ -144,7 +151,7 @@ class DescriptorSource(wiring.Component):
                 asked.eq(taken),
                 run.address.eq(chosen.address + (first << (DESC_BYTES - 1).bit_length())),
                 run.length.eq(count << (DESC_BYTES - 1).bit_length()),
-                *(context[key].eq(chosen[key]) for key in ("slot", "group", "index")),
+                *(context[key].eq(chosen[key]) for key in _TAGS),
                 context.first.eq(first),
                 context.count.eq(count),
             ]
@@ -157,7 +164,7 @@ class DescriptorSource(wiring.Component):
         request, bits = self.requests.payload, (_LINE - 1).bit_length()
         in_line = (request.table.address[4 : 4 + bits] + request.index)[:bits]
         m.d.sync += [
-            *(chosen[key].eq(request[key]) for key in ("slot", "group", "index")),
+            *(chosen[key].eq(request[key]) for key in _TAGS),
             chosen.address.eq(request.table.address),
             chosen.before.eq(Mux(request.nested, 0, Mux(request.index < in_line, request.index, in_line))),
             chosen.left.eq(request.table.size - request.index),
