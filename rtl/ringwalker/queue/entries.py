@@ -215,7 +215,8 @@ class EntryReader(wiring.Component):
 
     def _cut(self, m: Any, cut: Any) -> None:
         """The next read: up to the end of a line or of the ring. The three bounds are compared at once."""
-        place, line_left, ring_left = Signal(63), Signal(range(_LINE_ENTRIES + 1)), Signal(16)
+        place: Any = Signal(63)
+        line_left, ring_left = Signal(range(_LINE_ENTRIES + 1)), Signal(16)
         head = self._next
         shorter = Mux(head.remaining < ring_left, head.remaining, ring_left)
         m.d.comb += [

@@ -17,7 +17,7 @@ from .batch import UsedBatch, UsedCollector
 
 __all__ = ["HOLD_CYCLES", "UsedWriter"]
 
-HOLD_CYCLES = 96
+HOLD_CYCLES = 256
 """How long a batch may wait for more elements under load."""
 
 

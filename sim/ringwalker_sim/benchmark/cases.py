@@ -168,8 +168,6 @@ _NARROW = (
 )
 _WIDE = {"link": "gen3x16", "data_width": 512}
 _FRAME = Case(function="net", direction="tx", size=64, requests=10000)
-_MODEST: dict[str, Any] = {"depth": 256, "queue_size": 256, "read_tags": 64, "ring_tags": 16, "chains": 64}
-"""A smaller network device, enough for a narrow link."""
 _FRAMES = {64: 10000, 128: 8000, 256: 6000, 512: 4000, 1024: 3000, 1514: 2000}
 """How many frames of each size."""
 
@@ -195,7 +193,7 @@ def _net() -> Iterator[Case]:
     yield from _both(replace(_FRAME, depth=1, requests=100))
     for latency in (300, 800, 1200, 2000):
         yield from _both(replace(_FRAME, latency_ns=latency))
-    for other in (*({**narrow, **_MODEST} for narrow in _NARROW), _WIDE):
+    for other in (*_NARROW, _WIDE):
         yield from _both(replace(_FRAME, **other))
         yield from _both(replace(_FRAME, size=1514, requests=_FRAMES[1514], **other))
 

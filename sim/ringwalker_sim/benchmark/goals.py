@@ -6,12 +6,15 @@ from typing import Any
 
 from ..host.link import LINKS
 
-__all__ = ["GOALS", "Goal", "lines_of", "link_load"]
+__all__ = ["GOALS", "Goal", "lines_of", "link_load", "port_load"]
 
 Row = Mapping[str, Any]
 
 _LIMIT = 0.97
 """From here on a direction of the link counts as full."""
+
+_CROWDED = 0.8
+"""From here on the beats at the device's port count as what limits."""
 
 
 def link_load(row: Row) -> tuple[float, float]:
@@ -19,6 +22,12 @@ def link_load(row: Row) -> tuple[float, float]:
     most = LINKS[row["link"]].bytes_per_second
     up, down = (row[f"wire_{way}_bytes"] * row["rate_per_s"] / most for way in ("up", "down"))
     return up, down
+
+
+def port_load(row: Row) -> tuple[float, float]:
+    """In how many cycles of all the device's port has a request, and in how many an answer to its reads."""
+    beats = row["requests"] / row["cycles"]
+    return row["request_beats"] * beats, row["answer_beats"] * beats
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,13 @@ def _limit(row: Row) -> str:
     loads = f"the link is {100 * up:.0f} % full from the device and {100 * down:.0f} % to it"
     if max(up, down) >= _LIMIT:
         return f"{loads}, with more bytes a request than the ceiling counts"
+    port = max(port_load(row))
+    if port >= _CROWDED:
+        most = 100 * row["efficiency"] / port
+        return (
+            f"{loads}; the port has a beat in {100 * port:.0f} % of the cycles, and since each TLP begins a "
+            f"beat of its own it could not reach more than {most:.0f} %"
+        )
     held = row["depth"] / (row["rate_per_s"] * row["latency_cycles"]["p50"] / row["clock_mhz"] / 1e6)
     if held < 1.1:
         return f"{loads}; the queue is empty, all {row['depth']} requests are with the device"

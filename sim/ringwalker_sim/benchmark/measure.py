@@ -107,6 +107,8 @@ async def _figures(port: Any, case: Case) -> dict[str, Any]:
         "latency_cycles": percentiles(latencies),
         "wire_up_bytes": spent["up_bytes"] / case.requests,
         "wire_down_bytes": spent["down_bytes"] / case.requests,
+        "request_beats": spent["request_beats"] / case.requests,
+        "answer_beats": spent["answer_beats"] / case.requests,
         "requests_per_notification": case.requests / max(1, spent["down_memory_write"]),
         "requests_per_interrupt": case.requests / max(1, spent["up_message"]),
         **({"slowest_queue": spent["slowest_queue"] / 1000} if case.each_queue else {}),
@@ -158,11 +160,12 @@ def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
     """The row of ``case``: its fields, what it took, and the ceiling.
 
     ``cycles`` are those from the first notification (of receiving, the first frame offered to the device) to
-    the last completion seen; ``rate_per_s`` counts
-    requests, ``wire_*_bytes`` are bytes a request on the wire each way, ``latency_cycles`` go from the
-    notification to the completion seen. ``dependent_reads`` are host reads that follow from each other
-    before the first payload byte moves (a read of payload counts itself). ``slowest_queue``, with many
-    queues: what the one that did least has done, as a part of the mean. The driver takes no time.
+    the last completion seen; ``rate_per_s`` counts requests, ``wire_*_bytes`` are bytes a request on the wire
+    each way; ``request_beats`` and ``answer_beats`` are beats a request at the device's port, of what it
+    sends and of what its reads are answered; ``latency_cycles`` go from the notification to the completion
+    seen. ``dependent_reads`` are host reads that follow from each other before the first payload byte moves (a
+    read of payload counts itself). ``slowest_queue``, with many queues: what the one that did least has done,
+    as a part of the mean. The driver takes no time.
     ``status`` gets a line of text while a model is built. Errors: ``RuntimeError`` for wrong data.
     """
     figures = _on_engine(case, _figures, status)

@@ -108,6 +108,8 @@ STATS = (
     "down_bytes",
     "up_payload",
     "down_payload",
+    "request_beats",
+    "answer_beats",
     "read_faults",
     "write_faults",
     "injected_faults",

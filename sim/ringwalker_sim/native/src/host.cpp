@@ -155,6 +155,7 @@ void Host::transfer_completions() {
   ++(header.has_data ? shared_.stats.down_completion_data : shared_.stats.down_completion);
   shared_.stats.down_bytes += completion_bytes + 4 * dwords;
   shared_.stats.down_payload += 4 * dwords;
+  shared_.stats.answer_beats += beats_of(dwords);
   shared_.stats.dma_read_bytes += 4 * dwords;
 }
 

@@ -11,6 +11,7 @@ void Host::sent(const RequestPacket& packet) {
   const std::uint64_t payload = 4 * packet.payload.size();
   stats.up_bytes += request_64_bytes + payload;
   stats.up_payload += payload;
+  stats.request_beats += beats_of(packet.payload.size());
   if (h.kind == RequestKind::MEMORY_READ) {
     ++stats.up_memory_read;
   } else if (h.kind != RequestKind::MEMORY_WRITE) {

@@ -76,6 +76,9 @@ struct Packet {
 using RequestPacket = Packet<RequestHeader>;
 using CompletionPacket = Packet<CompletionHeader>;
 
+// Beats of a TLP at the port: it begins a beat of its own.
+inline std::uint64_t beats_of(std::uint64_t dwords) { return dwords == 0 ? 1 : (dwords + beat_dwords - 1) / beat_dwords; }
+
 struct StorageCommand {
   StorageOp op = StorageOp::READ;
   std::uint64_t sector = 0;
