@@ -163,8 +163,8 @@ def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
     the last completion seen; ``rate_per_s`` counts requests, ``wire_*_bytes`` are bytes a request on the wire
     each way; ``request_beats`` and ``answer_beats`` are beats a request at the device's port, of what it
     sends and of what its reads are answered; ``latency_cycles`` go from the notification to the completion
-    seen. ``dependent_reads`` are host reads that follow from each other before the first payload byte moves (a
-    read of payload counts itself). ``slowest_queue``, with many queues: what the one that did least has done,
+    seen. ``dependent_reads`` are host reads that follow from each other before the first payload byte moves,
+    a read of payload included. ``slowest_queue``, with many queues: what the one that did least has done,
     as a part of the mean. The driver takes no time.
     ``status`` gets a line of text while a model is built. Errors: ``RuntimeError`` for wrong data.
     """
