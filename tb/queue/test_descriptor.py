@@ -312,6 +312,23 @@ async def heads_of_one_snapshot_share_a_line(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def heads_share_a_line_too_while_all_slots_are_in_use(dut):
+    """A head gets the slot of a chain that has left while the line of that chain still serves others."""
+    bench = Bench(dut, 0, (60, 60))
+    if parameters()["chains"] < 12:
+        return
+    await bench.start()
+    expected = [bench.chain(1, [index], first=int(index == 0)) for index in range(bench.size)]
+    for chain in expected:
+        await bench.expect(chain)
+    desc = bench.table.rows[1]["desc"]
+    assert bench.read.requests == [
+        (at, LINE_BYTES) for at in range(desc, desc + DESC_BYTES * bench.size, LINE_BYTES)
+    ]
+    await bench.idle()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_line_serves_the_chain_until_it_leaves_it(dut):
     bench = Bench(dut, 0, (10, 10))
     await bench.start()
