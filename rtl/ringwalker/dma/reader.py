@@ -47,7 +47,8 @@ class DmaReader(wiring.Component):
     ``idle`` does not wait for a quarantine.
 
     Latency: 1 cycle from a read to its request; 5 cycles from the last completion beat to the first beat of
-    data. Throughput: a request, a completion beat and a data beat a cycle.
+    data. Throughput: a request every two cycles, a completion beat and a data beat a cycle. Ready of
+    ``port.requests`` depends on ``abort`` and registers only.
 
     Errors: ``ValueError`` for a slot size that is no power of two, or a time-out below 1.
     Ref: PCI Express Base Specification 3.1, 2.2.9, 2.3.2, 2.8 (completion timeout).
@@ -128,12 +129,17 @@ class DmaReader(wiring.Component):
     def _issue(self, m: Any, span: DwordSpan, intake: CompletionIntake) -> None:
         """Take a read, give it the next slot, and put the request out unless it is to be aborted."""
         request = self.port.requests
-        highest = Mux(self.extended_tags, self.tags.slots - 1, self.tags.low_count - 1)
-        settled = Signal()
-        can_send = ~self._blocked & (~self.requests.valid | self.requests.ready)
+        highest = Signal.like(self._last_slot, init=self.tags.low_count - 1)
+        # All of it from registers, so that no client waits for the way to the link. ``room`` is a cycle old:
+        # it knows of no read that was taken in the cycle before, so none is taken in the one after.
+        pause, room = Signal(), Signal()
+        m.d.sync += [
+            highest.eq(Mux(self.extended_tags, self.tags.slots - 1, self.tags.low_count - 1)),
+            pause.eq(self._opened),
+            room.eq((highest == self._last_slot) & (self._in_use != self._last_slot + 1)),
+        ]
         m.d.comb += [
-            settled.eq((highest == self._last_slot) & (self._in_use != self._last_slot + 1)),
-            request.ready.eq(settled & (self.abort | can_send)),
+            request.ready.eq(room & ~pause & (self.abort | (~self._blocked & ~self.requests.valid))),
             self._opened.eq(request.valid & request.ready),
             intake.open_en.eq(self._opened),
             intake.open_slot.eq(self._open_slot),
@@ -157,7 +163,7 @@ class DmaReader(wiring.Component):
                     header.tag.eq(self.tags.tag_value(self._open_slot)),
                 ]
         m.d.comb += [self.requests.p.first.eq(1), self.requests.p.last.eq(1)]
-        with m.If((highest != self._last_slot) & (self._in_use == 0)):
+        with m.If((highest != self._last_slot) & (self._in_use == 0) & ~room & ~pause):
             m.d.sync += [self._last_slot.eq(highest), self._open_slot.eq(0), self._head.eq(0)]
 
     def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory, intake: CompletionIntake) -> None:

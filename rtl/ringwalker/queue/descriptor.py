@@ -195,7 +195,8 @@ class DescriptorFetch(wiring.Component):
             verdict.head.eq(head),
             verdict.shown.eq(looked & ~head.guess),
             verdict.doubt.eq(self.doubt & ~looked),
-            self.heads.ready.eq(~looked | accept | lost | verdict.holds),
+            # From a register: chains are not taken in hand any faster than every two cycles.
+            self.heads.ready.eq(~looked),
             self.table.en.eq(self.heads.valid & self.heads.ready),
             self.table.index.eq(self.heads.payload.queue),
             joins.eq(shared & ~arrives & ~head.first & (head_line == line)),
@@ -203,6 +204,8 @@ class DescriptorFetch(wiring.Component):
         ]
         with m.If(self.heads.ready):
             m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
+        with m.Elif(accept | lost | verdict.holds):
+            m.d.sync += looked.eq(0)
         m.d.sync += arrives.eq(
             source.ranges.valid & shown.group & (shown.slot == leader) & ~(accept & ~joins)
         )
