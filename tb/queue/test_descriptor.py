@@ -91,7 +91,7 @@ async def a_head_is_taken_every_two_cycles_at_most(dut):
     await bench.start()
     expected = [bench.chain(n % QUEUES, [n // QUEUES]) for n in range(8)]
     taken = []
-    for cycle in range(60):
+    for cycle in range(200):
         await RisingEdge(dut.clk)
         if int(dut.heads_valid.value) and int(dut.heads_ready.value):
             taken.append(cycle)
