@@ -214,10 +214,10 @@ class DmaReader(wiring.Component):
         """The state of all slots, one bit each, and the two clocks that bound it."""
         count = self.tags.slots
         quarantine, quarantine_next = Signal(count), Signal(count)
-        timer, quarantine_timer = (
-            Signal(range(self.timeout_cycles + 1)),
-            Signal(range(self.timeout_cycles + 1)),
-        )
+        # They count up to their highest bit, from a constant that is also their reset: that takes no LUTs.
+        bits = (self.timeout_cycles - 1).bit_length()
+        begin = (1 << bits) - self.timeout_cycles
+        timer, quarantine_timer = Signal(bits + 1, init=begin), Signal(bits + 1, init=begin)
         expired = Signal()
         waiting = Signal()
         timed_out = Mux(expired, self._outstanding, Const(0, count))
@@ -236,9 +236,9 @@ class DmaReader(wiring.Component):
         begun, loaded = only(intake.begin, intake.slot), only(self._loaded, self._head)
         m.d.comb += [
             waiting.eq((self._outstanding != 0) & ~intake.active & ~self.requests.valid),
-            expired.eq(waiting & (timer == 0)),
+            expired.eq(waiting & timer[-1]),
             quarantine_next.eq(
-                ((quarantine & Mux(quarantine_timer == 0, 0, ~Const(0, count))) & ~settled)
+                ((quarantine & Mux(quarantine_timer[-1], 0, ~Const(0, count))) & ~settled)
                 | malformed
                 | timed_out
             ),
@@ -251,12 +251,12 @@ class DmaReader(wiring.Component):
             self._error.eq((self._error & ~opened) | failed | timed_out | dropped),
             quarantine.eq(quarantine_next),
             self._blocked.eq(quarantine_next != 0),
-            timer.eq(Mux(waiting & ~expired, timer - 1, self.timeout_cycles)),
+            timer.eq(Mux(waiting & ~expired, timer + 1, begin)),
             quarantine_timer.eq(
                 Mux(
                     expired | intake.malformed,
-                    self.timeout_cycles,
-                    quarantine_timer - (quarantine_timer != 0),
+                    begin,
+                    quarantine_timer + (quarantine_timer[-1] == 0),
                 )
             ),
             self.failed.eq(intake.fail | expired),
