@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .buffers import ElasticBuffer
+from .buffers import HalfBuffer
 from .config import DeviceConfig
 from .function.registry import FUNCTIONS
 from .pci.capabilities import bars, device_config_bytes
@@ -123,7 +123,7 @@ class VirtioPciDevice(wiring.Component):
         for n, chain in enumerate(function.chain_ports):
             connect(m, getattr(walker, f"function{n}"), chain)
         # An access to the table, or a message that waits for the link, holds up the walker a cycle later.
-        m.submodules.vectors = vectors = ElasticBuffer(16)
+        m.submodules.vectors = vectors = HalfBuffer(16)
         connect(m, walker.interrupts, interrupts.interrupts)
         connect(m, interrupts.vectors, vectors.i)
         connect(m, vectors.o, msix.vectors)

@@ -1,6 +1,7 @@
 """DescriptorFetch, with the store that it fills, against chains made in Python."""
 
 import random
+from itertools import pairwise
 
 import cocotb
 import pytest
@@ -79,6 +80,23 @@ async def single_descriptor_chains_take_at_most_four_cycles(dut):
     dut._log.info("%.2f cycles a chain", cycles / (count // 2 - 1))
     if parameters()["chains"] >= 12:
         assert cycles <= 4 * (count // 2)
+    for chain in expected:
+        await bench.expect(chain)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_head_is_taken_every_two_cycles_at_most(dut):
+    """So whether one is taken follows from a register."""
+    bench = Bench(dut, 0, (1, 1))
+    await bench.start()
+    expected = [bench.chain(n % QUEUES, [n // QUEUES]) for n in range(8)]
+    taken = []
+    for cycle in range(200):
+        await RisingEdge(dut.clk)
+        if int(dut.heads_valid.value) and int(dut.heads_ready.value):
+            taken.append(cycle)
+    assert len(taken) == 8
+    assert all(after - before >= 2 for before, after in pairwise(taken))
     for chain in expected:
         await bench.expect(chain)
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..buffers import ElasticBuffer
+from ..buffers import HalfBuffer
 from ..streams import QUEUE_BITS, Completed
 from .segments import Run
 
@@ -40,8 +40,8 @@ class WritePlanner(wiring.Component):
     gives them; ``replies`` In stream of ReplyHeader; ``runs`` Out stream of Run; ``completed`` Out stream
     of Completed; ``overrun`` Out 1, pulse: a reply goes beyond the last segment, where it is cut off;
     ``idle`` Out 1.
-    Latency: 2 cycles from a reply to its first run. Throughput: a reply takes a cycle, 2 with ``done``, and
-    2 for each further segment that it touches, skips or drops.
+    Latency: 2 cycles from a reply to its first run. Throughput: a reply takes 2 cycles, and 2 for each
+    further segment that it touches, skips or drops.
     """
 
     owners: Any
@@ -76,7 +76,7 @@ class WritePlanner(wiring.Component):
         rest: Any = Signal(33)
         fits, final, free, retire = Signal(), Signal(), Signal(), Signal()
         over, closes, ends = Signal(), Signal(), Signal()
-        m.submodules.out = out = ElasticBuffer(Run)
+        m.submodules.out = out = HalfBuffer(Run)
         wiring.connect(m, out.o, wiring.flipped(self.runs))
         run, closing = out.i.p, Signal()
         m.d.comb += [

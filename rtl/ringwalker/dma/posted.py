@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..memories import READ_APART
 from ..spec.tlp import RequestKind
 from ..streams import request_beat
 from ..tlp.arbiter import PacketArbiter
@@ -55,7 +56,8 @@ class PacketBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        memory: Any = Memory(shape=self._beat, depth=self.depth_beats, init=[])
+        # What is read was released by a cycle before; a place that is written was taken before.
+        memory: Any = Memory(shape=self._beat, depth=self.depth_beats, init=[], attrs=READ_APART)
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         # One bit more than an address each: equal is empty, and that bit alone apart is full.

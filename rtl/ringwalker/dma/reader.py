@@ -47,7 +47,8 @@ class DmaReader(wiring.Component):
     ``idle`` does not wait for a quarantine.
 
     Latency: 1 cycle from a read to its request; 5 cycles from the last completion beat to the first beat of
-    data. Throughput: a request, a completion beat and a data beat a cycle.
+    data. Throughput: a request, a completion beat and a data beat a cycle. With ``paced`` a request every two
+    cycles, and ready of ``port.requests`` depends on ``abort`` and registers only.
 
     Errors: ``ValueError`` for a slot size that is no power of two, or a time-out below 1.
     Ref: PCI Express Base Specification 3.1, 2.2.9, 2.3.2, 2.8 (completion timeout).
@@ -64,13 +65,16 @@ class DmaReader(wiring.Component):
     unsupported: Any
     aborted: Any
 
-    def __init__(self, data_width: int, tags: TagRange, slot_bytes: int, timeout_cycles: int):
+    def __init__(
+        self, data_width: int, tags: TagRange, slot_bytes: int, timeout_cycles: int, paced: bool = False
+    ):
         if timeout_cycles < 1:
             raise ValueError(f"timeout_cycles must be at least 1, not {timeout_cycles!r}")
         check_slot_bytes(data_width, slot_bytes)
         self.data_width = data_width
         self.tags = tags
         self.slot_bytes = slot_bytes
+        self.paced = paced
         self.timeout_cycles = timeout_cycles
         slot = range(tags.slots)
         self._opened = Signal()
@@ -128,12 +132,19 @@ class DmaReader(wiring.Component):
     def _issue(self, m: Any, span: DwordSpan, intake: CompletionIntake) -> None:
         """Take a read, give it the next slot, and put the request out unless it is to be aborted."""
         request = self.port.requests
-        highest = Mux(self.extended_tags, self.tags.slots - 1, self.tags.low_count - 1)
-        settled = Signal()
-        can_send = ~self._blocked & (~self.requests.valid | self.requests.ready)
+        highest = Signal.like(self._last_slot, init=self.tags.low_count - 1)
+        pause, room, free = Signal(), Signal(), Signal()
+        has_room = (highest == self._last_slot) & (self._in_use != self._last_slot + 1)
+        m.d.sync += highest.eq(Mux(self.extended_tags, self.tags.slots - 1, self.tags.low_count - 1))
+        if self.paced:
+            # All of it from registers, so that no client waits for the way to the link. ``room`` is a cycle
+            # old: it knows of no read that was taken in the cycle before, so none is taken in the one after.
+            m.d.sync += [pause.eq(self._opened), room.eq(has_room)]
+            m.d.comb += free.eq(~self.requests.valid)
+        else:
+            m.d.comb += [room.eq(has_room), free.eq(~self.requests.valid | self.requests.ready)]
         m.d.comb += [
-            settled.eq((highest == self._last_slot) & (self._in_use != self._last_slot + 1)),
-            request.ready.eq(settled & (self.abort | can_send)),
+            request.ready.eq(room & ~pause & (self.abort | (~self._blocked & free))),
             self._opened.eq(request.valid & request.ready),
             intake.open_en.eq(self._opened),
             intake.open_slot.eq(self._open_slot),
@@ -157,7 +168,7 @@ class DmaReader(wiring.Component):
                     header.tag.eq(self.tags.tag_value(self._open_slot)),
                 ]
         m.d.comb += [self.requests.p.first.eq(1), self.requests.p.last.eq(1)]
-        with m.If((highest != self._last_slot) & (self._in_use == 0)):
+        with m.If((highest != self._last_slot) & (self._in_use == 0) & ~room & ~pause):
             m.d.sync += [self._last_slot.eq(highest), self._open_slot.eq(0), self._head.eq(0)]
 
     def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory, intake: CompletionIntake) -> None:
@@ -208,10 +219,10 @@ class DmaReader(wiring.Component):
         """The state of all slots, one bit each, and the two clocks that bound it."""
         count = self.tags.slots
         quarantine, quarantine_next = Signal(count), Signal(count)
-        timer, quarantine_timer = (
-            Signal(range(self.timeout_cycles + 1)),
-            Signal(range(self.timeout_cycles + 1)),
-        )
+        # They count up to their highest bit, from a constant that is also their reset: that takes no LUTs.
+        bits = (self.timeout_cycles - 1).bit_length()
+        begin = (1 << bits) - self.timeout_cycles
+        timer, quarantine_timer = Signal(bits + 1, init=begin), Signal(bits + 1, init=begin)
         expired = Signal()
         waiting = Signal()
         timed_out = Mux(expired, self._outstanding, Const(0, count))
@@ -230,9 +241,9 @@ class DmaReader(wiring.Component):
         begun, loaded = only(intake.begin, intake.slot), only(self._loaded, self._head)
         m.d.comb += [
             waiting.eq((self._outstanding != 0) & ~intake.active & ~self.requests.valid),
-            expired.eq(waiting & (timer == 0)),
+            expired.eq(waiting & timer[-1]),
             quarantine_next.eq(
-                ((quarantine & Mux(quarantine_timer == 0, 0, ~Const(0, count))) & ~settled)
+                ((quarantine & Mux(quarantine_timer[-1], 0, ~Const(0, count))) & ~settled)
                 | malformed
                 | timed_out
             ),
@@ -245,12 +256,12 @@ class DmaReader(wiring.Component):
             self._error.eq((self._error & ~opened) | failed | timed_out | dropped),
             quarantine.eq(quarantine_next),
             self._blocked.eq(quarantine_next != 0),
-            timer.eq(Mux(waiting & ~expired, timer - 1, self.timeout_cycles)),
+            timer.eq(Mux(waiting & ~expired, timer + 1, begin)),
             quarantine_timer.eq(
                 Mux(
                     expired | intake.malformed,
-                    self.timeout_cycles,
-                    quarantine_timer - (quarantine_timer != 0),
+                    begin,
+                    quarantine_timer + (quarantine_timer[-1] == 0),
                 )
             ),
             self.failed.eq(intake.fail | expired),

@@ -10,7 +10,7 @@ from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort
 from ..streams import byte_beat, stream_of
 from .pack import BytePacker
-from .segments import Cutter, Run
+from .segments import LONGEST_RUN, Cutter, Run
 
 __all__ = ["RunReader"]
 
@@ -21,6 +21,8 @@ class RunReader(wiring.Component):
     Reads are cut as :class:`~.segments.Cutter` does it with ``limit``, and run ahead of the data over runs
     and packets, up to ``reads`` of them. Runs of length 0 add nothing; a packet without bytes is left out.
     From an error in a read on all beats of the packet have ``error``.
+
+    Parameters: ``reads``, as above; ``longest``, the most bytes that a run has.
 
     Members (W is ``data_width``): ``runs`` In stream of Run (``done`` does not matter); ``limit`` In 13,
     bytes, a power of two that fits a read; ``read`` Out(DmaReadPort(W)); ``o`` Out stream of byte_beat(W);
@@ -37,8 +39,9 @@ class RunReader(wiring.Component):
     o: Any
     idle: Any
 
-    def __init__(self, data_width: int, reads: int):
+    def __init__(self, data_width: int, reads: int, longest: int = LONGEST_RUN):
         self.data_width = data_width
+        self.longest = longest
         self.reads = reads
         super().__init__(
             {
@@ -53,7 +56,7 @@ class RunReader(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         size = self.data_width // 8
-        m.submodules.cutter = cutter = Cutter()
+        m.submodules.cutter = cutter = Cutter(self.longest)
         m.submodules.packer = packer = BytePacker(self.data_width)
         # What to take out of each response: from byte ``start`` of its first beat to before byte
         # ``stop`` of its last.

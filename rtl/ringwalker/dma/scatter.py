@@ -59,7 +59,7 @@ class Scatter(wiring.Component):
     Completed; ``max_payload`` In 13, bytes, a power of two; ``overrun`` Out 1; ``idle`` Out 1.
 
     Latency: 10 cycles from a reply's first beat to its first write. Throughput: a beat a cycle within a
-    segment, where two TLPs have no gap; a reply of one beat takes a cycle, 2 with ``done``.
+    segment, where two TLPs have no gap; a reply takes 2 cycles at least.
     Ref: PCI Express Base Specification 3.1, 2.2.5, 2.2.7; virtio 1.4, 2.7.4, 2.7.8.
     """
 

@@ -9,7 +9,11 @@ from amaranth.lib.wiring import In, Out
 from ..interfaces import SegmentRead
 from ..streams import SEGMENT_BITS
 
-__all__ = ["Cutter", "Piece", "Run", "SegmentList", "SegmentWalker"]
+__all__ = ["LONGEST_RUN", "Cutter", "Piece", "Run", "SegmentList", "SegmentWalker"]
+
+
+LONGEST_RUN = (1 << 32) - 1
+"""The most bytes that a run can have."""
 
 
 class SegmentList(data.Struct):
@@ -135,6 +139,8 @@ class Cutter(wiring.Component):
     ``limit``. The dwords that a piece touches are not more than ``limit`` bytes. A run of length 0 gives one
     piece of length 0. A change of ``limit`` takes effect with the next run.
 
+    Parameters: ``longest``, the most bytes that a run has.
+
     Members: ``i`` In stream of Run, ``limit`` In 13 (bytes), ``o`` Out stream of Piece, ``idle`` Out 1.
     Latency: 2 cycles. Throughput: a piece a cycle.
     """
@@ -144,7 +150,10 @@ class Cutter(wiring.Component):
     o: Any
     idle: Any
 
-    def __init__(self):
+    def __init__(self, longest: int = LONGEST_RUN):
+        if not 0 < longest <= LONGEST_RUN:
+            raise ValueError(f"longest must be from 1 to {LONGEST_RUN}, not {longest!r}")
+        self._length_bits = longest.bit_length()
         super().__init__(
             {
                 "i": In(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
@@ -158,7 +167,8 @@ class Cutter(wiring.Component):
         m: Any = Module()
         run: Any = Signal(Run)
         busy, mask, room = Signal(), Signal(12), Signal(13)
-        incoming_mask, incoming_room, left, incoming = Signal(12), Signal(13), Signal(32), self.i.p
+        incoming_mask, incoming_room, incoming = Signal(12), Signal(13), self.i.p
+        left = Signal(self._length_bits)
         ends, free, whole = Signal(), Signal(), Signal()  # ends: what is left of the run fits into ``room``
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),

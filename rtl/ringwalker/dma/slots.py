@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..memories import READ_APART
 from .rotate import rotate
 
 __all__ = ["SlotMemory", "check_slot_bytes"]
@@ -23,8 +24,8 @@ class SlotMemory(wiring.Component):
 
     A write puts the low dwords of ``write_data`` (``write_mask`` has a bit for each) at dword
     ``write_position`` of ``write_slot``, whatever the alignment: the beat is rotated, and each bank has an
-    address of its own. It is in memory for a read in the next cycle. ``read_data`` is row ``read_row`` of
-    ``read_slot`` one cycle after ``read_en``, and then holds.
+    address of its own. It is in memory for a read in the next cycle, and must not be read before.
+    ``read_data`` is row ``read_row`` of ``read_slot`` one cycle after ``read_en``, and then holds.
 
     Members (W is ``data_width``): ``write_en`` In 1, ``write_slot``, ``write_position`` In (dwords),
     ``write_data`` In W, ``write_mask`` In W/32, ``read_en`` In 1, ``read_slot``, ``read_row`` In,
@@ -71,7 +72,7 @@ class SlotMemory(wiring.Component):
         data = rotate(m, self.write_data, lane, 32, "data")
         mask = rotate(m, self.write_mask, lane, 1, "mask")
         for bank in range(self.banks):
-            memory: Any = Memory(shape=32, depth=self.slots * self.rows, init=[])
+            memory: Any = Memory(shape=32, depth=self.slots * self.rows, init=[], attrs=READ_APART)
             m.submodules[f"bank_{bank}"] = memory
             write, read = memory.write_port(), memory.read_port()
             bank_row = Mux(bank < lane, next_row, row)

@@ -7,6 +7,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..buffers import StreamFifo
+from ..memories import READ_APART
 from ..streams import storage_beat, stream_of
 from .blk_types import sector_beats, write_beat
 
@@ -41,7 +42,9 @@ class BlkWriteBuffer(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         depth = 2 * self._chunk_beats
-        m.submodules.memory = store = memory.Memory(shape=storage_beat(self._width), depth=depth, init=[])
+        beat = storage_beat(self._width)
+        # What is read was committed by a cycle before, and there is room for what is written.
+        m.submodules.memory = store = memory.Memory(shape=beat, depth=depth, init=[], attrs=READ_APART)
         m.submodules.ended = ended = StreamFifo(1, 4)
         wiring.connect(m, ended.o, wiring.flipped(self.chunks))
         write_port: Any = store.write_port()

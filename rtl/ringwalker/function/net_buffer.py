@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import StreamFifo
 from ..config import NetConfig
+from ..memories import READ_APART
 from ..spec.net import MAC_BYTES, NetRxMode
 from ..streams import byte_beat, stream_of
 from .net_config import RX_MODE_BITS
@@ -72,7 +73,8 @@ class NetFrameBuffer(wiring.Component):
         beat_bytes, config = self._width // 8, self._config
         depth = config.buffer_bytes // beat_bytes
         frame_beats = -(-config.frame_bytes // beat_bytes)
-        m.submodules.memory = store = memory.Memory(shape=self._width, depth=depth, init=[])
+        # What is read was committed by a cycle before, and there is room for what is written.
+        m.submodules.memory = store = memory.Memory(shape=self._width, depth=depth, init=[], attrs=READ_APART)
         m.submodules.lengths = lengths = StreamFifo(LENGTH_BITS, config.buffer_bytes // _USUAL_SHORTEST)
         connect(m, lengths.o, flipped(self.lengths))
         # Positions count beats modulo twice the depth, so that full and empty differ.

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
+from ..memories import READ_APART
 from ..spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
 from ..spec.tlp import RequestKind, request_beat
 from ..streams import RegisterRequest
@@ -129,7 +130,9 @@ class MsixTable(wiring.Component):
         m: Any = Module()
         count = self._count
         rows = [_RESET_ROW] * count
-        m.submodules.table = table = Memory(shape=unsigned(_ENTRY_BITS), depth=count, init=rows)
+        m.submodules.table = table = Memory(
+            shape=unsigned(_ENTRY_BITS), depth=count, init=rows, attrs=READ_APART
+        )
         read: Any = table.read_port()
         row: Any = Signal(_ENTRY_BITS)
         pending: Any = Signal(count)

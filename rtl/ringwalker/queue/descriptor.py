@@ -136,7 +136,7 @@ class DescriptorFetch(wiring.Component):
         progress: Any = Memory(shape=ChainProgress, depth=depth, init=[])
         m.submodules.owners, m.submodules.tables, m.submodules.progress = owners, tables, progress
         m.submodules.source = source = DescriptorSource(self._width, self._reads)
-        m.submodules.step = step = DescriptorStep()
+        m.submodules.step = step = DescriptorStep(self._queue_size)
         m.submodules.verdict = self._verdict
         connect(m, source.read, flipped(self.read))
         roomy, oldest = self.available > self._queue_size, self._step_slot == self._oldest
@@ -198,7 +198,8 @@ class DescriptorFetch(wiring.Component):
             verdict.head.eq(head),
             verdict.shown.eq(looked & ~head.guess),
             verdict.doubt.eq(self.doubt & ~looked),
-            self.heads.ready.eq(~looked | accept | lost | verdict.holds),
+            # From a register: chains are not taken in hand any faster than every two cycles.
+            self.heads.ready.eq(~looked),
             self.table.en.eq(self.heads.valid & self.heads.ready),
             self.table.index.eq(self.heads.payload.queue),
             joins.eq(shared & ~arrives & ~head.first & (head_line == line)),
@@ -206,6 +207,8 @@ class DescriptorFetch(wiring.Component):
         ]
         with m.If(self.heads.ready):
             m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
+        with m.Elif(accept | lost | verdict.holds):
+            m.d.sync += looked.eq(0)
         m.d.sync += arrives.eq(
             # Another lap: that of the chain that was in this slot before, which may have left already.
             source.ranges.valid
@@ -323,10 +326,13 @@ class DescriptorFetch(wiring.Component):
                 step.found.size.eq(table.data.size),
                 step.found.nested.eq(self._nested.bit_select(member, 1)),
                 step.found.limit.eq(mine.data.limit),
-                step.before.eq(Mux(self._fresh.bit_select(member, 1), 0, found.data.as_value())),
+                step.before.eq(found.data),
             ]
         with m.Elif(finish):
             m.d.sync += busy.eq(0)
+        # Apart from the above it is the reset of the register, in place of a gate for each bit.
+        with m.If(look & self._fresh.bit_select(member, 1)):
+            m.d.sync += step.before.eq(0)
         in_range = Signal()
         m.d.sync += in_range.eq((next_index >= shown.first) & (next_index - shown.first < shown.count))
         put_back, free = self._check(m, step, progress, busy, finish)

@@ -9,6 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
 
 from ..interfaces import SegmentRead
+from ..memories import READ_APART
 from ..streams import SEGMENT_BITS
 
 __all__ = ["SegmentLink", "SegmentList", "SegmentStore", "SegmentWrite"]
@@ -146,8 +147,9 @@ class SegmentStore(wiring.Component):
     def elaborate(self, platform):
         m: Any = Module()
         place = data.StructLayout({"address": 64, "length": 32})
-        places: Any = Memory(shape=place, depth=self._depth, init=[])
-        links: Any = Memory(shape=SEGMENT_BITS, depth=self._depth, init=[])
+        # Segments are read when their chain is complete, and written before.
+        places: Any = Memory(shape=place, depth=self._depth, init=[], attrs=READ_APART)
+        links: Any = Memory(shape=SEGMENT_BITS, depth=self._depth, init=[], attrs=READ_APART)
         m.submodules.places, m.submodules.links = places, links
         m.submodules.walker = walker = _ListWalker()
         m.submodules.free = free = SyncFIFOBuffered(width=(self._depth - 1).bit_length(), depth=self._depth)

@@ -122,7 +122,7 @@ class DescriptorSource(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.reader = reader = RunReader(self._width, self._reads + 1)
+        m.submodules.reader = reader = RunReader(self._width, self._reads + 1, RANGE_BYTES)
         m.submodules.under_way = under_way = StreamFifo(DescriptorRange, self._reads)
         connect(m, reader.read, flipped(self.read))
         entry, run = under_way.i.payload, reader.runs.payload

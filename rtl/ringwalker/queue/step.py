@@ -60,6 +60,8 @@ class DescriptorStep(wiring.Component):
 
     Latency: 1 cycle; ``segment`` counts at once.
 
+    Parameters: ``most``, the most buffers that ``limit`` allows a chain.
+
     Members: ``found``, the descriptor; ``before`` and ``after``, the chain; ``segment``, where the
     descriptor is to be stored; ``indirect``: the driver may use indirect tables; ``stores``: the descriptor
     is a buffer of the chain; ``joins``: it is not the first of its kind, so ``before.tail`` must be linked
@@ -85,7 +87,8 @@ class DescriptorStep(wiring.Component):
     table: Any
     bad: Any
 
-    def __init__(self):
+    def __init__(self, most: int):
+        self._count_bits = most.bit_length()
         super().__init__(
             {
                 "found": In(FoundDescriptor),
@@ -153,12 +156,12 @@ class DescriptorStep(wiring.Component):
             with m.If(writable):
                 m.d.comb += [
                     after.writable.eq(total),
-                    after.writable_segments.eq(before.writable_segments + 1),
+                    after.writable_segments.eq((before.writable_segments + 1)[: self._count_bits]),
                     after.first_writable.eq(Mux(self.joins, before.first_writable, self.segment)),
                 ]
             with m.Else():
                 m.d.comb += [
                     after.readable.eq(total),
-                    after.readable_segments.eq(before.readable_segments + 1),
+                    after.readable_segments.eq((before.readable_segments + 1)[: self._count_bits]),
                     after.first_readable.eq(Mux(self.joins, before.first_readable, self.segment)),
                 ]

@@ -23,6 +23,15 @@ def _members(shape: Any, inputs: int) -> dict[str, Any]:
     }
 
 
+def _choose(items: list[Any], number: Any) -> Any:
+    """The item with that number, by a tree of multiplexers, which costs fewer LUTs than masks."""
+    if len(items) == 1:
+        return items[0]
+    half = 1 << (len(items) - 1).bit_length() - 1
+    bit = half.bit_length() - 1
+    return Mux(number[bit], _choose(items[half:], number), _choose(items[:half], number))
+
+
 class PacketArbiter(wiring.Component):
     """Takes whole packets, ``first`` to ``last``, from ``inputs`` streams of ``shape`` in turn (round robin).
 
@@ -52,7 +61,8 @@ class PacketArbiter(wiring.Component):
         m: Any = Module()
         count = self.inputs
         sources = [getattr(self, f"i{k}") for k in range(count)]
-        turn, inside = Signal(count, init=1), Signal()
+        # The same twice: a bit for each input, and the number of that whose turn it is.
+        turn, chosen, inside = Signal(count, init=1), Signal(range(count)), Signal()
         valid, free, offered, last = Signal(count), Signal(), Signal(), Signal()
         m.d.comb += [
             valid.eq(Cat(source.valid for source in sources)),
@@ -63,16 +73,18 @@ class PacketArbiter(wiring.Component):
             self.idle.eq(~self.o.valid & ~inside),
             *(source.ready.eq(free & turn[k]) for k, source in enumerate(sources)),
         ]
-        masked = [Mux(turn[k], source.p.as_value(), 0) for k, source in enumerate(sources)]
+        payload = _choose([source.p.as_value() for source in sources], chosen)
         with m.If(free):
-            m.d.sync += [self.o.valid.eq(offered), self.o.p.eq(reduce(or_, masked))]
+            m.d.sync += [self.o.valid.eq(offered), self.o.p.eq(payload)]
             with m.If(offered):
                 m.d.sync += inside.eq(~last)
         with m.If(Mux(offered, free & last, ~inside)):
-            m.d.sync += turn.eq(self._next(turn, valid))
+            following = self._next(turn, valid)
+            numbers = (Mux(following[k], k, 0) for k in range(count))
+            m.d.sync += [turn.eq(Cat(following)), chosen.eq(reduce(or_, numbers))]
         return m
 
-    def _next(self, turn: Any, valid: Any) -> Any:
+    def _next(self, turn: Any, valid: Any) -> list[Any]:
         """Whose turn is next: of the nearest valid input above, round the end; of the same; of the first."""
         count = self.inputs
         alone = ~(valid & ~turn).any()
@@ -86,7 +98,7 @@ class PacketArbiter(wiring.Component):
                 mine = mine | (turn[(k - distance) % count] & valid[k] & ~nearer)
                 nearer = nearer | valid[(k - distance) % count]
             following.append(mine)
-        return Cat(following)
+        return following
 
 
 class TlpArbiter(wiring.Component):

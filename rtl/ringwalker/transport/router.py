@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..buffers import ElasticBuffer
+from ..buffers import HalfBuffer
 from ..interfaces import RegisterPort
 from ..streams import RegisterRequest
 
@@ -116,7 +116,8 @@ class RegisterArbiter(wiring.Component):
     responses to its own reads, in order. When both ask, they take turns.
 
     Latency: 1 cycle for requests, which go through a buffer, so no register depends on who asks in the same
-    cycle; none for responses. While a read waits for its response no further access is taken.
+    cycle; none for responses. An access every two cycles. While a read waits for its response no further
+    access is taken.
     """
 
     def __init__(self):
@@ -130,7 +131,7 @@ class RegisterArbiter(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.buffer = buffer = ElasticBuffer(RegisterRequest)
+        m.submodules.buffer = buffer = HalfBuffer(RegisterRequest)
         connect(m, buffer.o, flipped(self.o.requests))
         waiting, owner = Signal(), Signal()
         # An access that was offered stays the one that is offered until it is taken.

@@ -1,0 +1,56 @@
+"""Memories whose collisions synthesis need not look at: what is read while it is written never counts."""
+
+import importlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ringwalker.dma.reader import DmaReader
+from ringwalker.function.blk import BlkFunction
+from ringwalker.pci.msix import MsixTable
+from ringwalker_sim.bench import run_bench
+from ringwalker_sim.bench.descriptor_bench import FetchAndStore
+from ringwalker_sim.bench.spoiling import SpoilingMemory
+
+
+def reader(tests: Any) -> tuple[Any, dict[str, int]]:
+    return DmaReader(64, tests.TAGS, tests.SLOT, tests.TIMEOUT), {"width": 64, "paced": 0}
+
+
+def posted(tests: Any) -> tuple[Any, dict[str, int]]:
+    return tests.PostedBench(64), {"width": 64}
+
+
+def segments(_tests: Any) -> tuple[Any, dict[str, int]]:
+    return FetchAndStore(64, 16, 4, 17), {"width": 64, "queue_size": 16, "chains": 4}
+
+
+def blk(tests: Any) -> tuple[Any, dict[str, int]]:
+    return BlkFunction(tests.config(64, 2)), {"data_width": 64, "chunk_sectors": 2}
+
+
+def msix(tests: Any) -> tuple[Any, dict[str, int]]:
+    return MsixTable(tests.CONFIG), {}
+
+
+@pytest.mark.parametrize(
+    ("user", "module", "make"),
+    [
+        ("dma.slots", "dma.test_reader", reader),
+        ("dma.posted", "dma.test_posted", posted),
+        ("queue.segments", "queue.test_descriptor", segments),
+        ("function.blk_buffer", "function.test_blk", blk),
+        ("pci.msix", "pci.test_msix", msix),
+    ],
+)
+def test_no_read_meets_a_write(user, module, make, monkeypatch):
+    """All tests of ``module`` pass as well when a collision spoils what is read."""
+    monkeypatch.syspath_prepend(Path.cwd())
+    place = importlib.import_module(f"ringwalker.{user}")
+    name = "Memory" if hasattr(place, "Memory") else "memory"
+    spoiling: Any = SpoilingMemory
+    monkeypatch.setattr(place, name, spoiling if name == "Memory" else SimpleNamespace(Memory=spoiling))
+    component, parameters = make(importlib.import_module(f"tb.{module}"))
+    run_bench(component, f"tb.{module}", parameters=parameters)
