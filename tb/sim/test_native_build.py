@@ -168,8 +168,8 @@ _TRIGGERS = """\
 void Vringwalker___024root___eval_triggers_vec__act(Vringwalker___024root* vlSelf) {
     // Body
     vlSelfRef.__VactTriggered[0U] = (QData)((IData)(
-                                                    ((IData)(vlSelfRef.clk)
-                                                     & (~ (IData)(vlSelfRef.__Vtrigprevexpr___TOP__clk__0)))));
+        ((IData)(vlSelfRef.clk)
+        & (~ (IData)(vlSelfRef.__Vtrigprevexpr___TOP__clk__0)))));
     vlSelfRef.__Vtrigprevexpr___TOP__clk__0 = vlSelfRef.clk;
 }
 """
@@ -186,7 +186,10 @@ void Vringwalker___024root___eval_nba(Vringwalker___024root* vlSelf) {
         (_TRIGGERS, False),
         (_ON_TRIGGER, False),
         (_TRIGGERS.replace("& (~", "| (~") + _ON_TRIGGER, False),
-        (_TRIGGERS.replace("clk;\n}", "clk;\n    vlSelfRef.__Vother = vlSelfRef.rst;\n}") + _ON_TRIGGER, False),
+        (
+            _TRIGGERS.replace("clk;\n}", "clk;\n    vlSelfRef.__Vother = vlSelfRef.rst;\n}") + _ON_TRIGGER,
+            False,
+        ),
     ],
 )
 def test_the_clock_is_left_to_verilator_unless_it_is_the_only_trigger(tmp_path, text, known):
