@@ -162,3 +162,51 @@ def test_inputs_that_belong_to_streams_have_registers():
         assert (f"{port.name}_next" in top) != plain, port.name
     rest = before[before.index("endmodule") :]
     assert after[len(top) :] == rest, "other modules stay as they are"
+
+
+_TRIGGERS = """\
+void Vringwalker___024root___eval_triggers_vec__act(Vringwalker___024root* vlSelf) {
+    // Body
+    vlSelfRef.__VactTriggered[0U] = (QData)((IData)(
+        ((IData)(vlSelfRef.clk)
+        & (~ (IData)(vlSelfRef.__Vtrigprevexpr___TOP__clk__0)))));
+    vlSelfRef.__Vtrigprevexpr___TOP__clk__0 = vlSelfRef.clk;
+}
+"""
+_ON_TRIGGER = """\
+void Vringwalker___024root___eval_nba(Vringwalker___024root* vlSelf) {
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        (_TRIGGERS + _ON_TRIGGER, True),
+        (_TRIGGERS, False),
+        (_ON_TRIGGER, False),
+        (_TRIGGERS.replace("& (~", "| (~") + _ON_TRIGGER, False),
+        (
+            _TRIGGERS.replace("clk;\n}", "clk;\n    vlSelfRef.__Vother = vlSelfRef.rst;\n}") + _ON_TRIGGER,
+            False,
+        ),
+    ],
+)
+def test_the_clock_is_left_to_verilator_unless_it_is_the_only_trigger(tmp_path, text, known):
+    source = tmp_path / "model.cpp"
+    source.write_text(text)
+    assert build._offer_edge(tmp_path) == known
+    assert ("void rising_edge(" in source.read_text()) == known
+    assert source.read_text().startswith(text)
+
+
+def test_verilators_code_is_understood(tmp_path, monkeypatch):
+    """What Verilator writes today has the places that the builder looks for."""
+    seen = []
+    monkeypatch.setenv("RINGWALKER_CACHE", str(tmp_path))
+    monkeypatch.setattr(build, "_compile", lambda folder, *_: seen.append(folder))
+    build_library(*to_verilog(DiskCopier(64), TOP))
+    (folder,) = seen
+    assert "#define RW_EDGE 1" in (folder / "generated.h").read_text()
+    sources = [path.read_text() for path in (folder / "model").glob("*.cpp")]
+    assert sum("__VicoFirstIteration = rw::inputs_changed;" in text for text in sources) == 1

@@ -182,6 +182,24 @@ def test_a_port_that_waits_for_nothing_says_so():
             port.run(main())
 
 
+def test_a_model_for_waves_goes_the_same_way(tmp_path):
+    """Its clock rises and falls; in the other one there are only edges."""
+    seen = []
+    for waves in (None, tmp_path / "run.fst"):
+        with open_copier(waves=waves, stalls=0.2, storage_latency=9, skip_idle=False) as engine:
+            assert engine.disk
+            fill(engine.disk)
+            engine.inject_storage_error(4)
+            errors = [copy_disk(engine)]
+            engine.set_capacity(SECTORS * 2)
+            errors.append(copy_disk(engine))
+            engine.reset()
+            errors.append(copy_disk(engine))
+            seen.append((errors, engine.now, engine.stats(), engine.disk.array.tobytes()))
+    assert seen[0] == seen[1]
+    assert seen[0][0][1:] == [SECTORS, SECTORS]
+
+
 def test_only_a_model_for_waves_has_code_for_them():
     plain, traced = (build_library(*copier_verilog(), waves=waves).read_bytes() for waves in (False, True))
     assert b"VerilatedFst" in traced

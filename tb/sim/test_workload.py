@@ -14,7 +14,7 @@ from ringwalker_sim.guest.errors import BindError, RequestTimeout
 from ringwalker_sim.guest.memory_port import MemoryPort
 from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.memory import DiskImage, GuestMemory
-from ringwalker_sim.phases import Synthetic
+from ringwalker_sim.phases import Synthetic, difference
 from ringwalker_sim.workload import WORKLOADS, Workload, WorkloadError, run_job
 
 SECTORS = 512
@@ -299,3 +299,15 @@ def test_no_device_and_no_driver() -> None:
     with pytest.raises(BindError, match="no driver for 1234:0002"):
         port.run(run_job(port, {}))
     assert run(machine(DeviceConfig(identity=Identity(vendor=0x1234))), ids=[[0x1234, 2]])["requests"] == 0
+
+
+@pytest.mark.parametrize("length", [512, 8192, 8704, 65536])
+def test_one_wrong_byte_is_found_in_data_of_any_length(length):
+    wanted = np.random.default_rng(length).integers(0, 256, length, np.uint8)
+    assert difference(wanted.copy(), wanted, 3) is None
+    for at in (0, length // 2, length - 1):
+        got = wanted.copy()
+        got[at] ^= 1
+        message = difference(got, wanted, 3)
+        assert message is not None
+        assert message.startswith(f"sector {3 + at // 512} byte {at % 512} is {got[at]:#04x}")

@@ -8,7 +8,7 @@ import errno
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import DeviceError
@@ -20,7 +20,7 @@ __all__ = ["Chain", "Virtqueue"]
 class Chain:
     """A buffer that was added: ``data`` is its token, ``number`` counts buffers in the order of adding.
 
-    ``place`` belongs to the implementation.
+    ``writable`` is how many bytes the device may write. ``place`` belongs to the implementation.
     """
 
     data: Any
@@ -28,16 +28,15 @@ class Chain:
     out_num: int
     number: int = 0
     place: Any = None
+    writable: int = field(init=False)
+
+    def __post_init__(self):
+        self.writable = sum([length for _, length in self.sg[self.out_num :]])
 
     @property
     def readable(self) -> int:
         """Bytes that the device may read."""
         return sum(length for _, length in self.sg[: self.out_num])
-
-    @property
-    def writable(self) -> int:
-        """Bytes that the device may write."""
-        return sum(length for _, length in self.sg[self.out_num :])
 
 
 class Virtqueue(ABC):
@@ -146,7 +145,7 @@ class Virtqueue(ABC):
             return -errno.EIO
         if count != len(sg) or count < 1 or out_num < 0 or in_num < 0 or data is None:
             return -errno.EINVAL
-        if count > self.size or any(length < 1 for _, length in sg):
+        if count > self.size or min([length for _, length in sg]) < 1:
             return -errno.EINVAL
         if self.descriptors(count) > self.num_free:
             return -errno.ENOSPC

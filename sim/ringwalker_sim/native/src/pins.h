@@ -14,6 +14,11 @@ namespace rw {
 // be computed in the coming evaluation. Always safe to leave true.
 extern thread_local bool inputs_changed;
 
+#if RW_EDGE
+// In the generated code (build.py puts it there): what a rising edge of the clock does.
+void rising_edge(Vringwalker___024root* root);
+#endif
+
 class Pins {
  public:
   explicit Pins(VerilatedContext& context) : model_(std::make_unique<Vringwalker>(&context, "")) {}
@@ -26,9 +31,14 @@ class Pins {
   // The reset and what is driven into streams reach the device with the rising edge (build.py puts registers
   // there), so nothing has to settle before it. The few other inputs change only while the clock is low.
   void clock(bool level) {
+#if RW_EDGE
+    if (level) return rising_edge(model_->rootp);
+    if (!changed_) return;
+#else
+    model_->clk = level;
+#endif
     inputs_changed = changed_ && !level;
     changed_ = changed_ && level;
-    model_->clk = level;
     model_->eval();
   }
   void reset(bool level) { set(model_->rst_next, level); }
