@@ -6,11 +6,10 @@ Ref: virtio 1.4, 2.7.5 (The Virtqueue Descriptor Table), 2.7.5.3 (Indirect Descr
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..buffers import StreamFifo
 from ..interfaces import DmaReadPort, QueueRead
 from ..spec.ring import DESC_F_NEXT
 from ..streams import SEGMENT_BITS, Chain, Head
@@ -19,10 +18,9 @@ from .foresight import Verdict
 from .segments import SegmentLink, SegmentList, SegmentWrite
 from .source import SLOT_BITS, DescriptorSource, line_of
 from .step import ChainProgress, DescriptorStep, DescriptorTable
+from .wanted import LineSharing, WantedQueue
 
 __all__ = ["DescriptorFetch"]
-
-_WANTED = data.StructLayout({"slot": SLOT_BITS, "lap": 1, "index": 16, "group": 1})
 
 
 class DescriptorFetch(wiring.Component):
@@ -145,30 +143,15 @@ class DescriptorFetch(wiring.Component):
             source.max_read_request.eq(self.max_read_request),
             step.indirect.eq(self.indirect),
         ]
-        # The next descriptor that each chain needs; a chain is in here at most once. One place more lets
-        # the front go to the back when all are in here.
-        m.submodules.wanted = wanted = StreamFifo(_WANTED, self._slots + 1)
-        again: Any = Signal(_WANTED)
-        pushes, release = Signal(), Signal()
-        self._take(m, source, step, owners, tables, progress, pushes, again)
+        m.submodules.wanted = wanted = WantedQueue(self._slots)
+        release = Signal()
+        self._take(m, source, step, owners, tables, progress, wanted)
         self._emit(m, owners, progress, release)
-        rotates = self._request(m, source, tables, wanted, pushes)
-        looked, head, accept, joins = self._accept(m, source, wanted, pushes | rotates)
-        front, row = wanted.o.payload, self.table.row
+        self._request(m, source, tables, wanted)
+        looked, head, accept = self._accept(m, source, wanted)
+        row = self.table.row
         new, new_table = owners.write_port(), self._table_writer(m, tables, step, accept)
-        with m.If(pushes):
-            m.d.comb += wanted.i.payload.eq(again)
-        with m.Elif(rotates):
-            m.d.comb += wanted.i.payload.eq(front)
-        with m.Else():
-            m.d.comb += [
-                wanted.i.payload.slot.eq(self._newest),
-                wanted.i.payload.lap.eq(self._lap),
-                wanted.i.payload.index.eq(head.head),
-                wanted.i.payload.group.eq(1),
-            ]
         m.d.comb += [
-            wanted.i.valid.eq(pushes | rotates | (accept & ~joins)),
             new.addr.eq(self._newest),
             new.data.queue.eq(head.queue),
             new.data.head.eq(head.head),
@@ -181,17 +164,12 @@ class DescriptorFetch(wiring.Component):
         m.d.sync += self._taken.eq(self._taken + accept - release)
         return m
 
-    def _accept(self, m: Any, source, wanted, busy) -> tuple[Signal, Any, Signal, Signal]:
+    def _accept(self, m: Any, source, wanted) -> tuple[Signal, Any, Signal]:
         """A head: one cycle to look up its queue, one to give it a slot."""
-        looked, accept, joins = Signal(), Signal(), Signal()
+        m.submodules.sharing = sharing = LineSharing()
+        looked, accept = Signal(), Signal()
         head: Any = Signal(Head)
-        verdict, lost = self._verdict, Signal()
-        # The line of the last head that did not join another, until it is in hand.
-        shared, leader, lap, line = Signal(), Signal(SLOT_BITS), Signal(), Signal(16)
-        shown = source.ranges.payload
-        # A cycle late: what joins as its line is shown is still seen before the line leaves.
-        arrives = Signal()
-        head_line = line_of(self.table.row.desc, head.head)[:16]
+        verdict, lost, shown = self._verdict, Signal(), source.ranges.payload
         m.d.comb += [
             lost.eq(head.guess & (self._taken != 0)),
             verdict.guess.eq(accept & head.guess),
@@ -202,23 +180,26 @@ class DescriptorFetch(wiring.Component):
             self.heads.ready.eq(~looked),
             self.table.en.eq(self.heads.valid & self.heads.ready),
             self.table.index.eq(self.heads.payload.queue),
-            joins.eq(shared & ~arrives & ~head.first & (head_line == line)),
-            accept.eq(looked & ~lost & ~verdict.open & (self._taken != self._slots) & ~busy),
+            accept.eq(looked & ~lost & ~verdict.open & (self._taken != self._slots) & ~wanted.busy),
+            sharing.line.eq(line_of(self.table.row.desc, head.head)),
+            sharing.first.eq(head.first),
+            sharing.accept.eq(accept),
+            sharing.slot.eq(self._newest),
+            sharing.lap.eq(self._lap),
+            sharing.shown.eq(source.ranges.valid & shown.group),
+            sharing.leader.eq(shown.slot),
+            sharing.leader_lap.eq(shown.lap),
+            sharing.refuted.eq(verdict.failed),
+            wanted.adds.eq(accept & ~sharing.joins),
+            wanted.added.slot.eq(self._newest),
+            wanted.added.lap.eq(self._lap),
+            wanted.added.index.eq(head.head),
+            wanted.added.group.eq(1),
         ]
         with m.If(self.heads.ready):
             m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
         with m.Elif(accept | lost | verdict.holds):
             m.d.sync += looked.eq(0)
-        m.d.sync += arrives.eq(
-            # Another lap: that of the chain that was in this slot before, which may have left already.
-            source.ranges.valid
-            & shown.group
-            & (shown.slot == leader)
-            & (shown.lap == lap)
-            & ~(accept & ~joins)
-        )
-        with m.If(arrives | verdict.failed):
-            m.d.sync += shared.eq(0)
         with m.If(accept):
             m.d.sync += [
                 self._newest.eq(self._next_slot(self._newest)),
@@ -227,36 +208,24 @@ class DescriptorFetch(wiring.Component):
                 self._done.bit_select(self._newest, 1).eq(0),
                 self._failed.bit_select(self._newest, 1).eq(0),
                 self._nested.bit_select(self._newest, 1).eq(0),
-                self._joined.bit_select(self._newest, 1).eq(joins),
+                self._joined.bit_select(self._newest, 1).eq(sharing.joins),
             ]
-            with m.If(~joins):
-                m.d.sync += [shared.eq(1), leader.eq(self._newest), lap.eq(self._lap), line.eq(head_line)]
-        return looked, head, accept, joins
+        return looked, head, accept
 
-    def _request(self, m: Any, source, tables, wanted, pushes) -> Any:
-        """The front of the queue is asked for if there is room, or else goes to the back of it."""
+    def _request(self, m: Any, source, tables, wanted) -> None:
+        """The front of the queue is asked for: of a chain that is not the oldest while there is room."""
         front, request = wanted.o.payload, source.requests.payload
         table = tables.read_port(domain="comb")
-        roomy, late, rotates = Signal(), Signal(), Signal()
-        has_room = (front.slot == self._oldest) | roomy
-        # It goes back a cycle after there was no room for it.
-        m.d.sync += [
-            roomy.eq(self.available > self._queue_size),
-            late.eq(wanted.o.valid & ~has_room & ~rotates),
-        ]
+        m.d.sync += wanted.roomy.eq(self.available > self._queue_size)
         m.d.comb += [
-            rotates.eq(late & ~pushes),
+            wanted.oldest.eq(self._oldest),
             table.addr.eq(front.slot),
-            source.requests.valid.eq(wanted.o.valid & has_room & ~late),
-            request.slot.eq(front.slot),
-            request.lap.eq(front.lap),
-            request.group.eq(front.group),
+            source.requests.valid.eq(wanted.o.valid),
+            *(request[name].eq(front[name]) for name in ("slot", "lap", "group", "index")),
             request.nested.eq(self._nested.bit_select(front.slot[: len(self._newest)], 1)),
-            request.index.eq(front.index),
             request.table.eq(table.data),
-            wanted.o.ready.eq((has_room & ~late & source.requests.ready) | rotates),
+            wanted.o.ready.eq(source.requests.ready),
         ]
-        return rotates
 
     def _table_writer(self, m: Any, tables, step, accept) -> Any:
         """Where a chain is: at first in its queue's table, which goes into the result, then in ``step``'s."""
@@ -269,7 +238,7 @@ class DescriptorFetch(wiring.Component):
         ]
         return first
 
-    def _take(self, m: Any, source, step, owners, tables, progress, pushes, again) -> None:
+    def _take(self, m: Any, source, step, owners, tables, progress, wanted) -> None:
         """The range in hand: each chain that it is for takes its descriptors, one after the other.
 
         A descriptor is found, in the next cycle checked, and in the one after that stored, when the next may
@@ -341,11 +310,11 @@ class DescriptorFetch(wiring.Component):
             look.eq(active & ~waiting & free),
             next_index.eq(step.found.descriptor.next),
             stays.eq(waiting & step.follow & ~put_back & in_range & ~self._refuted),
-            pushes.eq(
+            wanted.returns.eq(
                 finish & (put_back | ((self._descends | (step.follow & ~stays)) & ~self._refuted)),
             ),
-            again.slot.eq(self._step_slot),
-            again.index.eq(Mux(put_back, self._step_index, Mux(step.descends, 0, next_index))),
+            wanted.returned.slot.eq(self._step_slot),
+            wanted.returned.index.eq(Mux(put_back, self._step_index, Mux(step.descends, 0, next_index))),
         ]
 
     def _check(self, m: Any, step, progress, busy, finish) -> tuple[Signal, Signal]:
