@@ -16,7 +16,7 @@ from ringwalker_sim.bench.spoiling import SpoilingMemory
 
 
 def reader(tests: Any) -> tuple[Any, dict[str, int]]:
-    return DmaReader(64, tests.TAGS, tests.SLOT, tests.TIMEOUT), {"width": 64, "paced": 0}
+    return DmaReader(64, tests.TAGS, tests.SLOT, tests.TIMEOUT), {"width": 64}
 
 
 def posted(tests: Any) -> tuple[Any, dict[str, int]]:

@@ -47,8 +47,8 @@ class DmaReader(wiring.Component):
     ``idle`` does not wait for a quarantine.
 
     Latency: 1 cycle from a read to its request; 5 cycles from the last completion beat to the first beat of
-    data. Throughput: a request, a completion beat and a data beat a cycle. With ``paced`` a request every two
-    cycles, and ready of ``port.requests`` depends on ``abort`` and registers only.
+    data. Throughput: a request every two cycles, a completion beat and a data beat a cycle. Ready of
+    ``port.requests`` depends on ``abort`` and registers only.
 
     Errors: ``ValueError`` for a slot size that is no power of two, or a time-out below 1.
     Ref: PCI Express Base Specification 3.1, 2.2.9, 2.3.2, 2.8 (completion timeout).
@@ -65,16 +65,13 @@ class DmaReader(wiring.Component):
     unsupported: Any
     aborted: Any
 
-    def __init__(
-        self, data_width: int, tags: TagRange, slot_bytes: int, timeout_cycles: int, paced: bool = False
-    ):
+    def __init__(self, data_width: int, tags: TagRange, slot_bytes: int, timeout_cycles: int):
         if timeout_cycles < 1:
             raise ValueError(f"timeout_cycles must be at least 1, not {timeout_cycles!r}")
         check_slot_bytes(data_width, slot_bytes)
         self.data_width = data_width
         self.tags = tags
         self.slot_bytes = slot_bytes
-        self.paced = paced
         self.timeout_cycles = timeout_cycles
         slot = range(tags.slots)
         self._opened = Signal()
@@ -133,18 +130,14 @@ class DmaReader(wiring.Component):
         """Take a read, give it the next slot, and put the request out unless it is to be aborted."""
         request = self.port.requests
         highest = Signal.like(self._last_slot, init=self.tags.low_count - 1)
-        pause, room, free = Signal(), Signal(), Signal()
+        pause, room = Signal(), Signal()
         has_room = (highest == self._last_slot) & (self._in_use != self._last_slot + 1)
         m.d.sync += highest.eq(Mux(self.extended_tags, self.tags.slots - 1, self.tags.low_count - 1))
-        if self.paced:
-            # All of it from registers, so that no client waits for the way to the link. ``room`` is a cycle
-            # old: it knows of no read that was taken in the cycle before, so none is taken in the one after.
-            m.d.sync += [pause.eq(self._opened), room.eq(has_room)]
-            m.d.comb += free.eq(~self.requests.valid)
-        else:
-            m.d.comb += [room.eq(has_room), free.eq(~self.requests.valid | self.requests.ready)]
+        # All of it from registers, so that no client waits for the way to the link. ``room`` is a cycle
+        # old: it knows of no read that was taken in the cycle before, so none is taken in the one after.
+        m.d.sync += [pause.eq(self._opened), room.eq(has_room)]
         m.d.comb += [
-            request.ready.eq(room & ~pause & (self.abort | (~self._blocked & free))),
+            request.ready.eq(room & ~pause & (self.abort | (~self._blocked & ~self.requests.valid))),
             self._opened.eq(request.valid & request.ready),
             intake.open_en.eq(self._opened),
             intake.open_slot.eq(self._open_slot),

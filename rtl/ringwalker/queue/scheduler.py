@@ -66,8 +66,8 @@ class Scheduler(wiring.Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        groups = -(-self.queues // GROUP)
-        pending = Signal(groups * GROUP)
+        groups, size = -(-self.queues // GROUP), min(GROUP, self.queues)
+        pending = Signal(groups * size)
         exists = (1 << self.queues) - 1
         rung, taken, cleared = Signal.like(pending), Signal.like(pending), Signal.like(pending)
         m.d.comb += [
@@ -79,15 +79,15 @@ class Scheduler(wiring.Component):
         m.d.sync += pending.eq((pending & ~taken & ~cleared) | rung)
 
         group = Signal(range(groups))
-        unseen: Any = Signal(GROUP, init=-1)  # those of this group that have not had their turn
-        candidates = Signal(GROUP)
-        choice = Signal(range(GROUP))
-        m.d.comb += candidates.eq(pending.word_select(group, GROUP) & unseen)
-        for n in reversed(range(GROUP)):
+        unseen: Any = Signal(size, init=-1)  # those of this group that have not had their turn
+        candidates: Any = Signal(size)
+        choice = Signal(range(size))
+        m.d.comb += candidates.eq(pending.word_select(group, size) & unseen)
+        for n in reversed(range(size)):
             with m.If(candidates[n]):
                 m.d.comb += choice.eq(n)
 
-        called, place = self.doorbells.payload.queue, (GROUP - 1).bit_length()
+        called, place = self.doorbells.payload.queue, (size - 1).bit_length()
         alone = rung.any() & ~self.waiting & ~self.halt & ~self.clear.en
         with m.If(~self.visits.valid | self.visits.ready):
             offered = candidates.any() & ~self.halt & ~self.clear.en
@@ -95,10 +95,10 @@ class Scheduler(wiring.Component):
             with m.If(offered):
                 m.d.sync += self.visits.payload.queue.eq(Cat(choice, group))
                 # Only those above the choice are left: everything below was seen or came too late.
-                m.d.sync += [unseen[n].eq(choice < n) for n in range(GROUP)]
+                m.d.sync += [unseen[n].eq(candidates[:n].any()) for n in range(size)]
             with m.Elif(alone):
                 m.d.sync += [self.visits.valid.eq(1), self.visits.payload.queue.eq(called)]
-                m.d.sync += [unseen[n].eq(called[:place] < n) for n in range(GROUP)]
+                m.d.sync += [unseen[n].eq(called[:place] < n) for n in range(size)]
                 m.d.sync += group.eq(called[place:])
             with m.Elif(~candidates.any()):
                 m.d.sync += [unseen.eq(-1), group.eq(self._next_group(m, pending, group, groups))]
@@ -111,7 +111,7 @@ class Scheduler(wiring.Component):
         busy: Any = Signal(groups)
         after, chosen = Signal(groups), Signal.like(group)
         m.d.comb += [
-            busy.eq(Cat(pending.word_select(n, GROUP).any() for n in range(groups))),
+            busy.eq(Cat(pending.word_select(n, len(pending) // groups).any() for n in range(groups))),
             after.eq(busy & Cat(group < n for n in range(groups))),
             chosen.eq(group),
         ]
@@ -138,4 +138,4 @@ class Scheduler(wiring.Component):
         ]
         m.d.sync += untold.eq((untold & ~taken) | Mux(doorbell.told, 0, rung))
         with m.If(look.en):
-            m.d.sync += self.told.eq((untold & taken) == 0)
+            m.d.sync += self.told.eq(untold.bit_select(self.visits.payload.queue, 1) == 0)

@@ -242,9 +242,7 @@ class RingWalker(wiring.Component):
         connect(m, flipped(self.completions), router.i)
         readers = []
         for n, client in enumerate(clients):
-            # Payload is asked for in bursts, and the way of its requests is not long.
-            paced = n != PAYLOAD_READER
-            reader = DmaReader(width, ranges[n], slot_bytes[n], config.completion_timeout, paced)
+            reader = DmaReader(width, ranges[n], slot_bytes[n], config.completion_timeout)
             m.submodules[names[n]] = reader
             readers.append(reader)
             connect(m, client.read, reader.port)
