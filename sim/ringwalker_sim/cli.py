@@ -81,6 +81,8 @@ _BENCH_EXAMPLES = """\
 examples:
   ringwalker bench-engines
   ringwalker bench-engines --workload seqread --requests 200 --json -
+  ringwalker bench-engines --docs docs
+      and the native engine under other loads, into docs/engines.json and docs/engines.md
 """
 
 
@@ -139,6 +141,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_device_options(bench)
     bench.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
     bench.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
+    text = "measure other loads too, and write engines.json and the page made of it"
+    bench.add_argument("--docs", metavar="FOLDER", help=text)
     return parser
 
 

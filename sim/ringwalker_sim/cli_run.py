@@ -12,6 +12,7 @@ from ringwalker.spec.blk import SECTOR_BYTES
 from .cli_options import UsageError, check_output, device_config, link_job
 from .cli_report import print_bench, print_result, progress_bar, verdict, write_json
 from .cli_waves import note_config
+from .engine_speed import FIGURES, PAGE, machine, native_rows, page
 from .engines import run_on_engine
 from .images import default_image
 from .memory import DiskImage
@@ -168,6 +169,8 @@ def bench_engines(options: argparse.Namespace) -> int:
     """``ringwalker bench-engines``."""
     config = device_config(options, "blk")
     check_output("--json", options.json)
+    if options.docs and not Path(options.docs).is_dir():
+        raise UsageError(f"--docs {options.docs}: is not a folder")
     image = _image(options)
     job = _job(options, config, image)
     _check_disk(image, config, job["read_only"])
@@ -177,8 +180,14 @@ def bench_engines(options: argparse.Namespace) -> int:
             status(f"{engine} engine")
             rows.append(run_on_engine(engine, config, job, progress=progress, status=status))
     ratio = rows[0]["cycles_per_second"] / rows[1]["cycles_per_second"]
+    rates = {row["engine"]: row["cycles_per_second"] for row in rows}
+    figures = {"machine": machine(), "cycles_per_second": rates, "ratio": ratio, "runs": rows}
+    if options.docs:
+        with progress_bar() as (_progress, status):
+            figures["native"] = native_rows(status)
+        write_json(str(Path(options.docs) / FIGURES), figures)
+        (Path(options.docs) / PAGE).write_text(page(figures))
     if options.json:
-        figures = {row["engine"]: row["cycles_per_second"] for row in rows}
-        write_json(options.json, {"cycles_per_second": figures, "ratio": ratio, "runs": rows})
+        write_json(options.json, figures)
     print_bench(rows, ratio, options.json)
     return max(verdict(row) for row in rows)
