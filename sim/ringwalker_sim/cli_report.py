@@ -24,6 +24,9 @@ __all__ = [
 
 _REFRESH_S = 0.1
 
+LINE_SECONDS = 10.0
+"""Between two lines about progress where there is no terminal."""
+
 
 def write_json(name: str, content: Mapping[str, Any]) -> None:
     """Write ``content`` to a file, or to standard output for ``-``."""
@@ -37,10 +40,19 @@ def write_json(name: str, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def status_line(text: str) -> Iterator[Callable[[str], None]]:
-    """A line on the terminal that says what is under way; nothing when it is not a terminal."""
+    """A line on the terminal (standard error) that says what is under way; when it is not a terminal, a line
+    of its own every ``LINE_SECONDS`` at most, and none before."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda _text: None
+        printed = time.monotonic()
+
+        def say(new: str) -> None:
+            nonlocal printed
+            if time.monotonic() - printed >= LINE_SECONDS:
+                printed = time.monotonic()
+                print(f"ringwalker: {new}", file=sys.stderr, flush=True)
+
+        yield say
         return
     with console.status(text) as status:
         yield lambda new: status.update(new)
