@@ -9,6 +9,7 @@ from amaranth.hdl import Const, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..buffers import ElasticBuffer
 from ..config import DeviceConfig
 from ..dma.gather import Gather
 from ..dma.posted import PacketBuffer, PostedGate, PostedMux
@@ -248,7 +249,12 @@ class RingWalker(wiring.Component):
             connect(m, client.read, reader.port)
             connect(m, getattr(router, f"o{n}"), reader.completions)
             m.d.comb += [reader.abort.eq(self.abort), reader.extended_tags.eq(self.extended_tags)]
-            if n < arbiter.inputs:
+            if n == PAYLOAD_READER:
+                # While others have their turn at the link, payload is asked for without a pause.
+                m.submodules.payload_requests = waiting = ElasticBuffer(request_beat(width))
+                connect(m, reader.requests, waiting.i)
+                connect(m, waiting.o, getattr(arbiter, f"i{n}"))
+            elif n < arbiter.inputs:
                 connect(m, reader.requests, getattr(arbiter, f"i{n}"))
         connect(m, arbiter.o, flipped(self.reads))
         m.d.comb += [
