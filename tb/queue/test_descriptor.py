@@ -102,14 +102,14 @@ async def a_head_is_taken_every_two_cycles_at_most(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def read_is_requested_within_seven_cycles_of_the_head(dut):
+async def read_is_requested_within_six_cycles_of_the_head(dut):
     bench = Bench(dut)
     await bench.start()
     expected = bench.chain(0, [5])
     await until(dut, lambda: bool(int(dut.heads_valid.value)))
     cycles = await until(dut, lambda: bool(int(dut.read_requests_valid.value)))
     dut._log.info("read requested %d cycles after the head", cycles)
-    assert cycles <= 7
+    assert cycles <= 6
     await until(dut, lambda: bool(int(dut.read_data_valid.value) and int(dut.read_data_last.value)))
     cycles = await until(dut, lambda: bool(int(dut.chains_valid.value)))
     dut._log.info("chain %d cycles after its descriptor", cycles)

@@ -32,7 +32,7 @@ class Gather(wiring.Component):
     byte_beat(W); ``max_read_request`` In 13, bytes, a power of two; ``idle`` Out 1.
 
     Latency: 5 cycles from a chain to its first read, 3 from read data to a full beat of a packet.
-    Throughput: a segment a cycle, a read request a cycle, a beat a cycle.
+    Throughput: a segment a cycle, but a reader takes a request every two cycles; a beat a cycle.
     Ref: PCI Express Base Specification 3.1, 2.2.7 (no request crosses 4 KiB); virtio 1.4, 2.7.4.
     """
 

@@ -42,7 +42,7 @@ class DescriptorFetch(wiring.Component):
       dropped, and its segments go back to the store. All else goes on.
     - ``idle``: no chain is under way.
 
-    A head is a read request seven cycles after it was taken. A chain comes out nine cycles after the last
+    A head is a read request six cycles after it was taken. A chain comes out nine cycles after the last
     beat of its last descriptor. One chain of one descriptor is taken in hand every two cycles; a further
     descriptor in the same line takes three.
 
