@@ -460,7 +460,7 @@ async def latency_and_throughput(dut):
     assert first <= 8
     assert busy < alone / 10.5
     # A line of descriptors is 8 beats at 64 bits.
-    assert quick < (24 if parameters()["width"] == 64 else 12)
+    assert quick < (24 if parameters()["width"] == 64 else 13)
 
 
 async def _busy_cycles(bench, total):
