@@ -50,7 +50,7 @@ Verilator behind cocotbext-pcie.
 ## The native engine on a Gen3 x8 link
 
 A host that takes 550 ns to answer a read; the time of the driver is in it. Cycles in which nothing can
-change are counted but not computed, which is why requests one at a time go by so fast.
+change are counted but not computed.
 
 {native}
 
