@@ -171,6 +171,8 @@ def bench_engines(options: argparse.Namespace) -> int:
     check_output("--json", options.json)
     if options.docs and not Path(options.docs).is_dir():
         raise UsageError(f"--docs {options.docs}: is not a folder")
+    if options.docs and config != DeviceConfig():
+        raise UsageError("--docs: the page is about the usual device, without --config and its like")
     image = _image(options)
     job = _job(options, config, image)
     _check_disk(image, config, job["read_only"])
@@ -181,7 +183,10 @@ def bench_engines(options: argparse.Namespace) -> int:
             rows.append(run_on_engine(engine, config, job, progress=progress, status=status))
     ratio = rows[0]["cycles_per_second"] / rows[1]["cycles_per_second"]
     rates = {row["engine"]: row["cycles_per_second"] for row in rows}
-    figures = {"machine": machine(), "cycles_per_second": rates, "ratio": ratio, "runs": rows}
+    load = job["workload"]
+    workload = f"{load['kind']}, {load['block_size']:,} bytes each, {load['queue_depth']} at once"
+    figures: dict[str, Any] = {"machine": machine(), "workload": workload, "cycles_per_second": rates}
+    figures |= {"ratio": ratio, "runs": rows}
     if options.docs:
         with progress_bar() as (_progress, status):
             figures["native"] = native_rows(status)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .benchmark.cases import Case
+from .markdown import markdown_table
 
 __all__ = ["FIGURES", "PAGE", "machine", "native_rows", "page"]
 
@@ -112,8 +113,7 @@ def _goals(figures: Mapping[str, Any]) -> list[tuple[str, float, float]]:
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    return "\n".join(markdown_table(titles, rows))
 
 
 def page(figures: Mapping[str, Any]) -> str:
@@ -122,7 +122,7 @@ def page(figures: Mapping[str, Any]) -> str:
     return _TEXT.format(
         machine=figures["machine"],
         ratio=figures["ratio"],
-        workload=f"{first['requests']:,} requests, {first['bytes'] // first['requests']:,} bytes each",
+        workload=f"{first['requests']:,} requests, {figures['workload']}",
         goals=_table(
             ("goal", "at least", "reached", "met"),
             [

@@ -9,7 +9,7 @@ import pytest
 
 from ringwalker_sim import cli
 from ringwalker_sim.benchmark import CHECK, FULL, QUICK, Case, measure
-from ringwalker_sim.benchmark.goals import GOALS, lines_of
+from ringwalker_sim.benchmark.goals import GOALS, cells_of, port_load
 from ringwalker_sim.benchmark.report import case_of, page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -18,7 +18,7 @@ BY_CASE = {case_of(row): row for row in ROWS}
 KEYS = (
     *("function", "direction", "size", "queues", "batch", "ring", "link", "data_width", "clock_mhz"),
     *("latency_ns", "requests", "cycles", "rate_per_s", "ceiling_per_s", "efficiency", "wire_up_bytes"),
-    *("wire_down_bytes", "latency_cycles", "dependent_reads"),
+    *("wire_down_bytes", "request_beats", "answer_beats", "latency_cycles", "dependent_reads"),
 )
 
 
@@ -28,7 +28,14 @@ def assert_no_worse(row: dict[str, Any]) -> None:
     ``ringwalker bench --docs docs`` commits to new figures.
     """
     before = BY_CASE[case_of(row)]
-    for name in ("cycles", "wire_up_bytes", "wire_down_bytes", "dependent_reads"):
+    for name in (
+        "cycles",
+        "wire_up_bytes",
+        "wire_down_bytes",
+        "request_beats",
+        "answer_beats",
+        "dependent_reads",
+    ):
         assert row[name] <= before[name], name
     assert row["latency_cycles"]["p50"] <= before["latency_cycles"]["p50"]
 
@@ -71,12 +78,23 @@ def test_each_row_names_its_command():
 
 
 def test_goals_are_shown_with_what_is_reached():
-    lines = lines_of(ROWS)
-    assert len(lines) == len(GOALS)
-    for line in lines:
-        _, _name, wanted, reached, met, _ = (cell.strip() for cell in line.split("|"))
+    cells = cells_of(ROWS)
+    assert len(cells) == len(GOALS)
+    for _name, wanted, reached, met in cells:
         enough = float(reached.split()[0]) >= float(wanted.split()[0])
         assert met.startswith("yes" if enough else "no: the link is")
+
+
+def test_a_port_that_is_full_is_what_limits():
+    """80 requests of 2 beats each way in 200 cycles, and a third of the ceiling: 0.8 of a beat a cycle."""
+    wide = next(row for row in ROWS if row["link"] == "gen3x16" and row["function"] == "net")
+    row = wide | {"requests": 80, "cycles": 200, "request_beats": 1, "answer_beats": 2.25, "efficiency": 0.3}
+    assert port_load(row) == pytest.approx((0.4, 0.9))
+    ((_name, _wanted, _reached, met),) = cells_of([row])
+    assert "a beat in 90 % of the cycles" in met
+    assert met.endswith("could not reach more than 33 %")
+    ((*_others, met),) = cells_of([row | {"answer_beats": 1.9}])
+    assert "beat" not in met
 
 
 def test_one_row_by_command(tmp_path, capsys):

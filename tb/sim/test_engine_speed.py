@@ -51,6 +51,11 @@ def test_documents_are_written(tmp_path, monkeypatch):
     assert "**80 times**" in (tmp_path / "engines.md").read_text()
 
 
+def test_the_page_is_about_the_usual_device(tmp_path, capsys):
+    assert cli.main(["bench-engines", "--docs", str(tmp_path), "--data-width", "64"]) == 2
+    assert "--docs: the page is about the usual device" in capsys.readouterr().err
+
+
 def test_a_missing_folder_is_named(tmp_path, capsys):
     assert cli.main(["bench-engines", "--docs", str(tmp_path / "none")]) == 2
     assert "none: is not a folder" in capsys.readouterr().err

@@ -162,3 +162,18 @@ def test_wrong_parameters_are_named():
     ):
         with pytest.raises(ValueError, match=f"{name} is {value}"):
             HostParameters(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("length", "write", "requests", "answers"),
+    [(32, True, 1, 0), (64, True, 2, 0), (256, True, 8, 0), (8, False, 1, 1), (512, False, 1, 16)],
+)
+def test_each_packet_begins_a_beat_of_its_own(length, write, requests, answers):
+    """256 bits a beat, completions of at most 256 bytes."""
+    with open_load(LINKS["gen3x8"].host(CLOCK)) as engine:
+        start_load(engine, length, write, count=20)
+        assert [event.kind for event in engine.run(5000)] == [EventKind.INTX]
+        stats = engine.stats()
+        # The write to the BAR that began it has no answer.
+        assert stats["request_beats"] == 20 * requests
+        assert stats["answer_beats"] == 20 * answers

@@ -138,12 +138,16 @@ class DescriptorFetch(wiring.Component):
         m.submodules.verdict = self._verdict
         connect(m, source.read, flipped(self.read))
         roomy, oldest = self.available > self._queue_size, self._step_slot == self._oldest
-        m.d.sync += [self._step_oldest.eq(oldest), self._may_take.eq(oldest | roomy)]
+        m.submodules.wanted = wanted = WantedQueue(self._slots)
+        m.d.sync += [
+            self._step_oldest.eq(oldest),
+            self._may_take.eq(oldest | roomy),
+            wanted.roomy.eq(roomy),
+        ]
         m.d.comb += [
             source.max_read_request.eq(self.max_read_request),
             step.indirect.eq(self.indirect),
         ]
-        m.submodules.wanted = wanted = WantedQueue(self._slots)
         release = Signal()
         self._take(m, source, step, owners, tables, progress, wanted)
         self._emit(m, owners, progress, release)
@@ -216,7 +220,6 @@ class DescriptorFetch(wiring.Component):
         """The front of the queue is asked for: of a chain that is not the oldest while there is room."""
         front, request = wanted.o.payload, source.requests.payload
         table = tables.read_port(domain="comb")
-        m.d.sync += wanted.roomy.eq(self.available > self._queue_size)
         m.d.comb += [
             wanted.oldest.eq(self._oldest),
             table.addr.eq(front.slot),

@@ -101,17 +101,18 @@ class Scheduler(wiring.Component):
                 m.d.sync += [unseen[n].eq(called[:place] < n) for n in range(size)]
                 m.d.sync += group.eq(called[place:])
             with m.Elif(~candidates.any()):
-                m.d.sync += [unseen.eq(-1), group.eq(self._next_group(m, pending, group, groups))]
+                m.d.sync += [unseen.eq(-1), group.eq(self._next_group(m, pending, group, size))]
         m.d.comb += [self.idle.eq(~self.visits.valid), self.waiting.eq(pending.any())]
         self._indices(m, pending, rung, taken)
         return m
 
-    def _next_group(self, m: Any, pending: Any, group: Any, groups: int) -> Any:
-        """The next group that has a pending bit; this one if none has."""
+    def _next_group(self, m: Any, pending: Any, group: Any, size: int) -> Any:
+        """The next group, of ``size``, that has a pending bit; this one if none has."""
+        groups = len(pending) // size
         busy: Any = Signal(groups)
         after, chosen = Signal(groups), Signal.like(group)
         m.d.comb += [
-            busy.eq(Cat(pending.word_select(n, len(pending) // groups).any() for n in range(groups))),
+            busy.eq(Cat(pending.word_select(n, size).any() for n in range(groups))),
             after.eq(busy & Cat(group < n for n in range(groups))),
             chosen.eq(group),
         ]

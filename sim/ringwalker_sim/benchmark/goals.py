@@ -6,7 +6,7 @@ from typing import Any
 
 from ..host.link import LINKS
 
-__all__ = ["GOALS", "Goal", "lines_of", "link_load", "port_load"]
+__all__ = ["GOALS", "Goal", "cells_of", "link_load", "port_load"]
 
 Row = Mapping[str, Any]
 
@@ -119,9 +119,9 @@ GOALS = tuple(_goals())
 """All goals of throughput."""
 
 
-def lines_of(rows: Sequence[Row]) -> list[str]:
-    """A line of a table in Markdown for each goal that there is a row for."""
-    lines = []
+def cells_of(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Each goal that there is a row for: its name, what is wanted, what is reached, whether that is met."""
+    cells = []
     for goal in GOALS:
         row = next((row for row in rows if goal.wanted(row)), None)
         if row is None:
@@ -129,8 +129,8 @@ def lines_of(rows: Sequence[Row]) -> list[str]:
         value = goal.value(row, rows)
         met = value >= goal.least
         verdict = "yes" if met else f"no: {_limit(row)}"
-        lines.append(f"| {goal.name} | {goal.least:g} {goal.unit} | {value:.4g} {goal.unit} | {verdict} |")
-    return lines
+        cells.append((goal.name, f"{goal.least:g} {goal.unit}", f"{value:.4g} {goal.unit}", verdict))
+    return cells
 
 
 def _limit(row: Row) -> str:

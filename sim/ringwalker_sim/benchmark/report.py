@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..host.parameters import HostParameters
+from ..markdown import markdown_table
 from .cases import LARGEST_BATCH, Case
-from .goals import lines_of
+from .goals import cells_of
 
 __all__ = ["PAGE", "case_of", "page", "print_rows"]
 
@@ -89,10 +90,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], on_stderr: bool = False) -> No
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
     """The page for ``rows``, as Markdown."""
-    lines = ["| " + " | ".join(_TITLES) + " |", "|" + "---|" * len(_TITLES)]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
+    lines = markdown_table(_TITLES, map(_cells, rows))
     commands = ["", "## One row by itself", "", "```", *(_command(row) for row in rows), "```", ""]
-    goals = ["| goal | wanted | reached | met |", "|---|---|---|---|", *lines_of(rows)]
+    goals = markdown_table(("goal", "wanted", "reached", "met"), cells_of(rows))
     storage = HostParameters.storage_latency
     text = _TEXT.format(storage=storage, batch=LARGEST_BATCH, goals="\n".join(goals))
     return text + "\n".join([*lines, *commands])

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ..markdown import markdown_table
 from .targets import CELL_CLASSES, TARGETS
 
 __all__ = ["FIGURES", "PAGE", "page", "print_result"]
@@ -126,8 +127,7 @@ def _plain(title: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+    return [*markdown_table(titles, rows), ""]
 
 
 def _section(result: Mapping[str, Any]) -> Iterator[str]:
