@@ -86,11 +86,13 @@ class Completer(wiring.Component):
         self._data: Any = Signal(config.data_width, name="data")
         self._dwords: Any = Signal(self._slots, name="dwords")
         self._last: Any = Signal(name="last")
-        # Where the next dword is.
+        # Where the next dword is, what is enabled of it, and whether it is the last one.
+        self._hit: Any = Signal(name="hit")
         self._bar: Any = Signal(3, name="bar")
         self._offset: Any = Signal(24, name="offset")
         self._remaining: Any = Signal(range(MAX_LENGTH_DWORDS + 1), name="remaining")
-        self._at_first: Any = Signal(name="at_first")
+        self._strobe: Any = Signal(4, name="strobe")
+        self._at_last: Any = Signal(name="at_last")
         # The completion that is being made.
         self._answer: Any = Signal(name="answer")
         self._status: Any = Signal(CompletionStatus, name="status")
@@ -104,11 +106,10 @@ class Completer(wiring.Component):
 
     def _drive_outputs(self, m: Any, with_data: Any) -> None:
         header, completion = self._header, self.completions.p.header
-        strobe = Mux(self._at_first, header.first_be, Mux(self._remaining == 1, header.last_be, 0b1111))
         m.d.comb += [
             self.registers.requests.p.bar.eq(self._bar),
             self.registers.requests.p.offset.eq(self._offset),
-            self.registers.requests.p.strobe.eq(strobe),
+            self.registers.requests.p.strobe.eq(self._strobe),
             self.registers.requests.p.data.eq(self._data[:32]),
             self.config.requests.p.register.eq(header.address[2:12]),
             self.config.requests.p.write.eq(header.kind == RequestKind.CONFIG_WRITE_0),
@@ -133,6 +134,24 @@ class Completer(wiring.Component):
         with m.If(~self.completions.valid):
             m.d.sync += self._completer_id.eq(self.state.requester_id)
 
+    def _take_header(self, m: Any, decode: Any) -> None:
+        """Keep the request that is offered, and where its first dword is."""
+        header: Any = self.requests.p.header
+        m.d.comb += [
+            decode.address.eq(header.address),
+            decode.length.eq(header.length),
+            decode.io.eq((header.kind == RequestKind.IO_READ) | (header.kind == RequestKind.IO_WRITE)),
+        ]
+        m.d.sync += [
+            self._header.eq(header),
+            self._hit.eq(decode.hit),
+            self._bar.eq(decode.bar),
+            self._offset.eq(decode.offset),
+            self._remaining.eq(header.length),
+            self._strobe.eq(header.first_be),
+            self._at_last.eq(header.length == 1),
+        ]
+
     def _take_beat(self, m: Any) -> None:
         m.d.sync += [
             self._data.eq(self.requests.p.data),
@@ -144,7 +163,8 @@ class Completer(wiring.Component):
         return [
             self._offset.eq(self._offset + 4),
             self._remaining.eq(self._remaining - 1),
-            self._at_first.eq(0),
+            self._strobe.eq(Mux(self._remaining == 2, self._header.last_be, 0b1111)),
+            self._at_last.eq(self._remaining == 2),
         ]
 
     def _refuse(self, m: Any, posted: Any) -> None:
@@ -155,7 +175,7 @@ class Completer(wiring.Component):
     def _report(self, m: Any, posted: Any) -> None:
         m.d.sync += [self.unsupported.eq(1), self.unsupported_posted.eq(posted)]
 
-    def _dispatch(self, m: Any, decode: Any, span: Any) -> None:
+    def _dispatch(self, m: Any, span: Any) -> None:
         """Decide what becomes of the request."""
         header, kind = self._header, self._header.kind
         is_read = (kind == RequestKind.MEMORY_READ) | (kind == RequestKind.IO_READ)
@@ -164,10 +184,6 @@ class Completer(wiring.Component):
         posted = (kind == RequestKind.MEMORY_WRITE) | (kind == RequestKind.MESSAGE)
         writes = is_write | (kind == RequestKind.CONFIG_WRITE_0)
         m.d.sync += [
-            self._bar.eq(decode.bar),
-            self._offset.eq(decode.offset),
-            self._remaining.eq(header.length),
-            self._at_first.eq(1),
             self._answer.eq(~posted),
             self._status.eq(CompletionStatus.SUCCESS),
             self._slot.eq(0),
@@ -185,9 +201,9 @@ class Completer(wiring.Component):
         with m.Elif(header.poisoned & writes):
             m.d.sync += self.poisoned.eq(1)
             self._refuse(m, posted)
-        with m.Elif(is_write & decode.hit):
+        with m.Elif(is_write & self._hit):
             m.next = "WRITE"
-        with m.Elif(is_read & decode.hit):
+        with m.Elif(is_read & self._hit):
             m.next = "CUT_READ"
         with m.Elif(is_config & (header.target_id[_FUNCTION] == 0)):
             m.next = "REQUEST_CONFIG"
@@ -198,7 +214,7 @@ class Completer(wiring.Component):
     def _write_states(self, m: Any) -> None:
         requests = self.registers.requests
         with m.State("WRITE"):
-            present = requests.p.strobe.any() & self._dwords[0]
+            present = self._strobe.any() & self._dwords[0]
             m.d.comb += [requests.valid.eq(present), requests.p.write.eq(1)]
             with m.If(~present | requests.ready):
                 m.d.sync += [
@@ -206,7 +222,7 @@ class Completer(wiring.Component):
                     self._data.eq(self._data >> 32),
                     self._dwords.eq(self._dwords >> 1),
                 ]
-                with m.If(self._remaining == 1):
+                with m.If(self._at_last):
                     m.next = "DROP_REST"
                     with m.If(self._last & ~self._answer):
                         m.next = "WAIT_REQUEST"
@@ -230,7 +246,7 @@ class Completer(wiring.Component):
 
     def _read_states(self, m: Any) -> None:
         room = _CUT_DWORDS - self._offset[2:6]
-        ends = (self._remaining == 1) | self._offset[2:6].all()
+        ends = self._at_last | self._offset[2:6].all()
         with m.State("CUT_READ"):
             m.d.sync += [
                 self._length.eq(Mux(self._remaining < room, self._remaining, room)),
@@ -296,9 +312,6 @@ class Completer(wiring.Component):
         m.submodules.span = span = ByteSpan()
         header = self._header
         m.d.comb += [
-            decode.address.eq(header.address),
-            decode.length.eq(header.length),
-            decode.io.eq((header.kind == RequestKind.IO_READ) | (header.kind == RequestKind.IO_WRITE)),
             span.length.eq(header.length),
             span.first_be.eq(header.first_be),
             span.last_be.eq(header.last_be),
@@ -312,12 +325,12 @@ class Completer(wiring.Component):
             m.d.comb += [self.idle.eq(fsm.ongoing("WAIT_REQUEST")), with_data.eq(fsm.ongoing("SEND_DATA"))]
             with m.State("WAIT_REQUEST"):
                 m.d.comb += self.requests.ready.eq(1)
-                m.d.sync += header.eq(self.requests.p.header)
+                self._take_header(m, decode)
                 self._take_beat(m)
                 with m.If(self.requests.valid):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"):
-                self._dispatch(m, decode, span)
+                self._dispatch(m, span)
             self._write_states(m)
             self._read_states(m)
             self._config_states(m)

@@ -87,6 +87,7 @@ class FieldFace(wiring.Component):
     def __init__(self, config: DeviceConfig):
         self._config = config
         self._list = field_list(config)
+        self._own: Any = Signal(RegisterRequest, name="own")
         super().__init__({"i": In(RegisterPort()), "o": Out(RegisterPort()), "idle": Out(1)})
 
     def elaborate(self, platform):
@@ -96,7 +97,11 @@ class FieldFace(wiring.Component):
         taken, answers = self.o.requests.ready, self.o.responses
         found = self._look_up(m, asked)
         place: Any = Signal(_Place)  # pyright: ignore[reportArgumentType]
-        with m.FSM():
+        with m.FSM() as fsm:
+            m.d.comb += [
+                self.o.requests.p.eq(Mux(fsm.ongoing("WAIT_REQUEST"), self.i.requests.p, self._own)),
+                self.i.responses.p.eq(Mux(fsm.ongoing("WAIT_TAKEN"), answer, self.o.responses.p)),
+            ]
             with m.State("WAIT_REQUEST"):
                 m.d.comb += self.idle.eq(~passing)
                 with m.If(~passing & self._inside(self.i.requests.p)):
@@ -113,50 +118,58 @@ class FieldFace(wiring.Component):
                 with m.Elif(~found.view):
                     m.next = "WAIT_TAKEN"
                 with m.Elif(found.selected):
+                    self._ask_select(m, found, 0)
                     m.next = "WAIT_SELECT_READ"
                 with m.Else():
+                    self._ask_register(m, found, asked)
                     m.next = "WAIT_REGISTER"
-            with m.State("WAIT_SELECT_READ"):
-                self._ask(m, place.select_register, 0, place.select_strobe)
-                with m.If(taken):
-                    m.next = "WAIT_SAVED"
-            with m.State("WAIT_SAVED"):
-                m.d.comb += answers.ready.eq(1)
-                m.d.sync += saved.eq(answers.p.data)
-                with m.If(answers.valid):
-                    m.next = "WAIT_SELECT"
-            with m.State("WAIT_SELECT"):
-                self._ask(m, place.select_register, 1, place.select_strobe, place.select_value)
-                with m.If(taken):
-                    m.next = "WAIT_REGISTER"
+            self._select(m, asked, place, saved)
             with m.State("WAIT_REGISTER"):
-                strobe = asked.strobe & Mux(asked.write, place.writable, place.readable)
-                turned = [_to_register(value, n, place.rotate) for value, n in ((strobe, 1), (asked.data, 8))]
-                self._ask(m, place.register, asked.write, *turned)
-                with m.If(taken & ~asked.write):
+                m.d.comb += self.o.requests.valid.eq(1)
+                with m.If(taken):
+                    # For WAIT_RESTORE, if there will be one.
+                    self._ask_select(m, place, 1, saved)
                     m.next = "WAIT_ANSWER"
-                with m.Elif(taken & place.selected):
-                    m.next = "WAIT_RESTORE"
-                with m.Elif(taken):
-                    m.next = "WAIT_REQUEST"
+                    with m.If(asked.write):
+                        m.next = "WAIT_REQUEST"
+                        with m.If(place.selected):
+                            m.next = "WAIT_RESTORE"
             with m.State("WAIT_ANSWER"):
                 m.d.comb += answers.ready.eq(1)
                 m.d.sync += answer.eq(_to_list(answers.p.data, place))
-                with m.If(answers.valid & place.selected):
-                    m.next = "WAIT_RESTORE"
-                with m.Elif(answers.valid):
+                with m.If(answers.valid):
                     m.next = "WAIT_TAKEN"
+                    with m.If(place.selected):
+                        m.next = "WAIT_RESTORE"
             with m.State("WAIT_RESTORE"):
-                self._ask(m, place.select_register, 1, place.select_strobe, saved)
-                with m.If(taken & asked.write):
-                    m.next = "WAIT_REQUEST"
-                with m.Elif(taken):
+                m.d.comb += self.o.requests.valid.eq(1)
+                with m.If(taken):
                     m.next = "WAIT_TAKEN"
+                    with m.If(asked.write):
+                        m.next = "WAIT_REQUEST"
             with m.State("WAIT_TAKEN"):
-                m.d.comb += [self.i.responses.valid.eq(1), self.i.responses.p.data.eq(answer)]
+                m.d.comb += self.i.responses.valid.eq(1)
                 with m.If(self.i.responses.ready):
                     m.next = "WAIT_REQUEST"
         return m
+
+    def _select(self, m: Any, asked: Any, place: Any, saved: Any) -> None:
+        """Read the register that selects what the view shows into ``saved``, and write it."""
+        with m.State("WAIT_SELECT_READ"):
+            m.d.comb += self.o.requests.valid.eq(1)
+            with m.If(self.o.requests.ready):
+                m.next = "WAIT_SAVED"
+        with m.State("WAIT_SAVED"):
+            m.d.comb += self.o.responses.ready.eq(1)
+            m.d.sync += saved.eq(self.o.responses.p.data)
+            with m.If(self.o.responses.valid):
+                self._ask_select(m, place, 1, place.select_value)
+                m.next = "WAIT_SELECT"
+        with m.State("WAIT_SELECT"):
+            m.d.comb += self.o.requests.valid.eq(1)
+            with m.If(self.o.requests.ready):
+                self._ask_register(m, place, asked)
+                m.next = "WAIT_REGISTER"
 
     def _inside(self, request: Any) -> Any:
         return (request.bar == FACE_BAR) & within(request.offset, FIELDS_BASE, self._list.size)[0]
@@ -165,10 +178,8 @@ class FieldFace(wiring.Component):
         """What is not of the list; ``passing`` is up while a read of it waits for its response."""
         request, response = self.i.requests, self.i.responses
         m.d.comb += [
-            self.o.requests.p.eq(request.p),
             self.o.requests.valid.eq(request.valid & ~passing),
             request.ready.eq(self.o.requests.ready & ~passing),
-            response.p.eq(self.o.responses.p),
             response.valid.eq(self.o.responses.valid & passing),
             self.o.responses.ready.eq(response.ready & passing),
         ]
@@ -177,11 +188,19 @@ class FieldFace(wiring.Component):
         with m.If(response.valid & response.ready):
             m.d.sync += passing.eq(0)
 
-    def _ask(self, m: Any, register: Any, write: Any, strobe: Any, value: Any = 0) -> None:
-        """Offer an access of the register BAR."""
-        request = self.o.requests
+    def _ask_select(self, m: Any, place: Any, write: Any, value: Any = 0) -> None:
+        """The next access is one of the register that selects what the view at ``place`` shows."""
+        self._ask(m, place.select_register, write, place.select_strobe, value)
+
+    def _ask_register(self, m: Any, place: Any, asked: Any) -> None:
+        """The next access is ``asked``, of the register that the view at ``place`` shows."""
+        strobe = asked.strobe & Mux(asked.write, place.writable, place.readable)
+        turned = [_to_register(value, n, place.rotate) for value, n in ((strobe, 1), (asked.data, 8))]
+        self._ask(m, place.register, asked.write, *turned)
+
+    def _ask(self, m: Any, register: Any, write: Any, strobe: Any, value: Any) -> None:
         content = {"bar": FACE_BAR, "offset": register, "write": write, "strobe": strobe, "data": value}
-        m.d.comb += [request.valid.eq(1), *(request.p[name].eq(item) for name, item in content.items())]
+        m.d.sync += [self._own[name].eq(item) for name, item in content.items()]
 
     def _look_up(self, m: Any, request: Any) -> Any:
         """What stands at the place of ``request``: in front of the queues by dword, then queue for queue."""
