@@ -8,10 +8,7 @@ from typing import Any
 
 from .cli_options import UsageError, byte_count, check_output, positive
 
-__all__ = ["FIGURES", "add_parser", "run_bench"]
-
-FIGURES = "performance.json"
-"""The name of the committed figures, beside the page that is made of them."""
+__all__ = ["add_parser", "run_bench"]
 
 _EXAMPLES = """\
 examples:
@@ -55,6 +52,7 @@ def add_parser(commands: Any) -> None:
     from ringwalker.config import USUAL
 
     from .benchmark.cases import Case
+    from .benchmark.report import FIGURES
 
     text = "measure what the device reaches of what its link allows"
     parser = commands.add_parser(
@@ -140,7 +138,7 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
 def run_bench(options: argparse.Namespace) -> int:
     """``ringwalker bench``."""
     from .benchmark.plot import plot
-    from .benchmark.report import PAGE, page, print_rows
+    from .benchmark.report import FIGURES, print_rows, write_page
     from .cli_report import write_json
 
     chosen = {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
@@ -152,6 +150,6 @@ def run_bench(options: argparse.Namespace) -> int:
         plot(rows, options.plot)
     if options.docs:
         write_json(str(Path(options.docs) / FIGURES), {"rows": rows})
-        (Path(options.docs) / PAGE).write_text(page(rows))
+        write_page(Path(options.docs))
     print_rows(rows, on_stderr=options.json == "-")
     return 0

@@ -20,7 +20,8 @@ examples:
   ringwalker synth --target ecp5 --block walker.lane0.payload_reader --data-width 64
       one block of the device
   ringwalker synth --docs docs
-      the devices of the documentation, into docs/synthesis.json and docs/synthesis.md
+      the devices of the documentation, into docs/synthesis.json and docs/synthesis.md, and into the summary
+      in docs/performance.md
   ringwalker synth --from docs/synthesis.json --docs docs
       the page again, of figures that were measured before
 
@@ -146,6 +147,7 @@ def run_synth(options: argparse.Namespace) -> int:
     """``ringwalker synth``."""
     import sys
 
+    from .benchmark import report as performance
     from .cli_report import status_line, write_json
     from .synth.report import FIGURES, PAGE, page, print_result
 
@@ -160,6 +162,8 @@ def run_synth(options: argparse.Namespace) -> int:
     if options.docs:
         write_json(str(Path(options.docs) / FIGURES), {"devices": results})
         (Path(options.docs) / PAGE).write_text(page(results))
+        if (Path(options.docs) / performance.FIGURES).exists():
+            performance.write_page(Path(options.docs))
     for result in results:
         print_result(result, on_stderr=options.json == "-")
     missed = [

@@ -40,7 +40,11 @@ def assert_no_worse(row: dict[str, Any]) -> None:
     assert row["latency_cycles"]["p50"] <= before["latency_cycles"]["p50"]
 
 
-@pytest.mark.parametrize("case", CHECK, ids=lambda case: "-".join(case.arguments[1::2]))
+def _named(case: Case, *marks: Any) -> Any:
+    return pytest.param(case, id="-".join(case.arguments[1::2]), marks=marks)
+
+
+@pytest.mark.parametrize("case", [_named(case, *[pytest.mark.slow] * (case.queues > 16)) for case in CHECK])
 def test_no_drop(case):
     row = measure(case)
     assert_no_worse(row)
@@ -51,7 +55,7 @@ def test_no_drop(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", FULL, ids=lambda case: "-".join(case.arguments[1::2]))
+@pytest.mark.parametrize("case", [_named(case) for case in FULL])
 def test_no_drop_in_any_row(case):
     assert_no_worse(measure(case))
 
@@ -64,7 +68,8 @@ def test_there_is_a_row_for_every_case():
 
 
 def test_the_page_is_made_of_the_figures():
-    assert (DOCS / "performance.md").read_text() == page(ROWS), "ringwalker bench --docs docs"
+    devices = json.loads((DOCS / "synthesis.json").read_text())["devices"]
+    assert (DOCS / "performance.md").read_text() == page(ROWS, devices), "ringwalker bench --docs docs"
 
 
 def test_each_row_names_its_command():

@@ -256,14 +256,11 @@ async def a_segment_every_two_cycles(dut):
     await bench.finished()
 
 
-@pytest.mark.parametrize("width", [64, 256])
+OTHERS = (pytest.param(width, marks=pytest.mark.slow) for width in (64, 128, 512))
+
+
+@pytest.mark.parametrize("width", [256, *OTHERS])
 def test_gather(width):
-    run_bench(GatherBench(width), "tb.dma.test_gather", parameters={"width": width})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [128, 512])
-def test_gather_other_widths(width):
     run_bench(GatherBench(width), "tb.dma.test_gather", parameters={"width": width})
 
 

@@ -40,8 +40,8 @@ def msix(tests: Any) -> tuple[Any, dict[str, int]]:
     [
         ("dma.slots", "dma.test_reader", reader),
         ("dma.posted", "dma.test_posted", posted),
-        ("queue.segments", "queue.test_descriptor", segments),
-        ("function.blk_buffer", "function.test_blk", blk),
+        pytest.param("queue.segments", "queue.test_descriptor", segments, marks=pytest.mark.slow),
+        pytest.param("function.blk_buffer", "function.test_blk", blk, marks=pytest.mark.slow),
         ("pci.msix", "pci.test_msix", msix),
     ],
 )

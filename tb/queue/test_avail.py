@@ -495,6 +495,9 @@ async def ring_head_that_is_expected_follows_the_last_two(dut):
         assert int(dut.ahead_position.value) == bench.next[1] & 0xFFFF
 
 
-@pytest.mark.parametrize("width", [64, 256, pytest.param(512, marks=pytest.mark.slow)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("width", [256, pytest.param(64, marks=SLOW), pytest.param(512, marks=SLOW)])
 def test_avail_ring_fetch(width):
     run_bench(AvailRingFetch(width, QUEUES), MODULE, parameters={"width": width}, tests=r"\.ring_")

@@ -10,15 +10,14 @@ from amaranth.lib.wiring import In, Out
 
 from ringwalker.verilog import to_verilog
 from ringwalker_sim import cli
+from ringwalker_sim.benchmark.report import page as performance_page
 from ringwalker_sim.synth import flow
 from ringwalker_sim.synth.cases import CASES, SMALL
 from ringwalker_sim.synth.report import page
 from ringwalker_sim.synth.targets import TARGETS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-DEVICES = (
-    json.loads((DOCS / "synthesis.json").read_text())["devices"] if (DOCS / "synthesis.json").exists() else []
-)
+DEVICES = json.loads((DOCS / "synthesis.json").read_text())["devices"]
 
 
 class Parity(wiring.Component):
@@ -82,15 +81,27 @@ def test_one_block_by_command(tmp_path, capsys):
     assert "seed 1 reaches" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not DEVICES, reason="not measured yet")
 def test_the_page_is_made_of_the_figures(tmp_path):
     assert (DOCS / "synthesis.md").read_text() == page(DEVICES), "ringwalker synth --docs docs"
     source = str(DOCS / "synthesis.json")
     assert cli.main(["synth", "--from", source, "--docs", str(tmp_path)]) == 0
     assert (tmp_path / "synthesis.md").read_text() == page(DEVICES)
+    assert not (tmp_path / "performance.md").exists()
 
 
-@pytest.mark.skipif(not DEVICES, reason="not measured yet")
+def test_the_summary_stands_in_the_page_of_performance(tmp_path):
+    figures = (DOCS / "performance.json").read_text()
+    (tmp_path / "performance.json").write_text(figures)
+    assert cli.main(["synth", "--from", str(DOCS / "synthesis.json"), "--docs", str(tmp_path)]) == 0
+    text = (tmp_path / "performance.md").read_text()
+    assert text == performance_page(json.loads(figures)["rows"], DEVICES)
+    for device in DEVICES:
+        assert (
+            f"| {device['name']} | {TARGETS[device['target']].family} | {device['counts']['lut']:,} |" in text
+        )
+        assert all(f"| {item['what']} |" in text for item in device["goals"])
+
+
 def test_the_page_is_about_the_devices_that_are_measured():
     assert [(item["name"], item["target"], item["config"]) for item in DEVICES] == [
         (case.name, case.target, case.config.to_toml()) for case in CASES

@@ -1,7 +1,9 @@
 """Figures as a table on the terminal and as a page of the documentation."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -9,10 +11,14 @@ from rich.table import Table
 
 from ..host.parameters import HostParameters
 from ..markdown import markdown_table
+from ..synth import report as synthesis
 from .cases import LARGEST_BATCH, Case
 from .goals import cells_of
 
-__all__ = ["PAGE", "case_of", "page", "print_rows"]
+__all__ = ["FIGURES", "PAGE", "case_of", "page", "print_rows", "write_page"]
+
+FIGURES = "performance.json"
+"""The name of the committed figures, beside the page that is made of them."""
 
 PAGE = "performance.md"
 """The name of the page."""
@@ -35,7 +41,7 @@ takes the same number of cycles on every machine.
 
 {goals}
 
-## Rows
+{synthesis}## Rows
 
 - *bytes*: the size of a request, or of a frame (64 with its check sequence, others without); *ind* marks
   indirect descriptors, *told* notifications that carry the index; *depth*: requests in flight; *bits*,
@@ -50,7 +56,17 @@ takes the same number of cycles on every machine.
 The network driver shows frames in batches of {batch}, and asks by event index for an interrupt a batch.
 How a ceiling is counted is said in `sim/ringwalker_sim/host/ceiling.py`. `ringwalker bench` measures all
 rows, and `ringwalker bench --docs docs` writes this page; the commands for single rows are below, in the
-same order.
+same order. How fast the simulation itself is says [engines.md](engines.md).
+
+"""
+
+_SYNTHESIS = """\
+## On an FPGA
+
+{summary}
+
+[synthesis.md](synthesis.md) has every block, the longest paths, and the tools; `ringwalker synth --docs docs`
+measures all of it again, and `ringwalker synth` any other device.
 
 """
 
@@ -88,14 +104,26 @@ def print_rows(rows: Sequence[Mapping[str, Any]], on_stderr: bool = False) -> No
     console.print(table)
 
 
-def page(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The page for ``rows``, as Markdown."""
+def page(rows: Sequence[Mapping[str, Any]], devices: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page for ``rows`` and for the figures of synthesis of ``devices``, as Markdown."""
     lines = markdown_table(_TITLES, map(_cells, rows))
     commands = ["", "## One row by itself", "", "```", *(_command(row) for row in rows), "```", ""]
     goals = markdown_table(("goal", "wanted", "reached", "met"), cells_of(rows))
-    storage = HostParameters.storage_latency
-    text = _TEXT.format(storage=storage, batch=LARGEST_BATCH, goals="\n".join(goals))
+    text = _TEXT.format(
+        storage=HostParameters.storage_latency,
+        batch=LARGEST_BATCH,
+        goals="\n".join(goals),
+        synthesis=_SYNTHESIS.format(summary=synthesis.summary(devices)) if devices else "",
+    )
     return text + "\n".join([*lines, *commands])
+
+
+def write_page(folder: Path) -> None:
+    """Write the page of the figures in ``folder``, with those of synthesis if they are there too."""
+    rows = json.loads((folder / FIGURES).read_text())["rows"]
+    measured = folder / synthesis.FIGURES
+    devices = json.loads(measured.read_text())["devices"] if measured.exists() else ()
+    (folder / PAGE).write_text(page(rows, devices))
 
 
 def _command(row: Mapping[str, Any]) -> str:

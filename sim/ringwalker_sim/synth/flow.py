@@ -156,7 +156,8 @@ def place_and_route(text: str, block: str, target: Target, chip: Chip, seed: int
     )
     options = [f"--{chip.device}", "--speed", str(chip.speed), "--freq", str(chip.freq), "--seed", str(seed)]
     options += ["--json", "routed.json", "--report", "report.json", "--timing-allow-fail"]
-    options += ["--quiet", "--lpf-allow-unconstrained"]
+    # The other router sometimes searches for an hour.
+    options += ["--router", "router2", "--quiet", "--lpf-allow-unconstrained"]
 
     def make(folder: Path) -> Mapping[str, Any]:
         netlist = _flat_netlist(text, top, target)

@@ -9,7 +9,7 @@ from rich.table import Table
 from ..markdown import markdown_table
 from .targets import CELL_CLASSES, TARGETS
 
-__all__ = ["FIGURES", "PAGE", "page", "print_result"]
+__all__ = ["FIGURES", "PAGE", "page", "print_result", "summary"]
 
 PAGE = "synthesis.md"
 """The name of the page."""
@@ -26,6 +26,9 @@ _TITLES = {
     "mux": "mux",
     "dsp": "DSP",
 }
+
+_SUMMARY = ("lut", "ff", "bram", "lutram", "carry")
+"""What is said of a device where there is no room for more."""
 
 _DEPTH = 3
 _SMALL = 0.005
@@ -151,6 +154,24 @@ def _section(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"Place and route on {chip['device']}, speed grade {chip['speed']}, for {chip['freq']:g} MHz:"
         yield ""
         yield from _markdown(_CLOCK_TITLES, [_clock(run) for run in result["routed"]])
+
+
+def summary(results: Sequence[Mapping[str, Any]]) -> str:
+    """All devices in a table, and a table of their goals, as Markdown."""
+    rows = [
+        [
+            result["name"],
+            TARGETS[result["target"]].family,
+            *(f"{result['counts'][name]:,}" for name in _SUMMARY),
+            str(result["luts_on_longest_path"]),
+            f"{result['mhz']:.1f}" if result["mhz"] else "",
+        ]
+        for result in results
+    ]
+    titles = ("device", "for", *(_TITLES[name] for name in _SUMMARY), "levels", "MHz, slowest seed")
+    goals = [[result["name"], *_goal(item)] for result in results for item in result["goals"]]
+    lines = [*_markdown(titles, rows), *_markdown(("device", *_GOAL_TITLES), goals)]
+    return "\n".join(lines).rstrip()
 
 
 def page(results: Sequence[Mapping[str, Any]]) -> str:
