@@ -91,7 +91,7 @@ def test_goals_are_shown_with_what_is_reached():
 
 
 def test_a_port_that_is_full_is_what_limits():
-    """80 requests of 2 beats each way in 200 cycles, and a third of the ceiling: 0.8 of a beat a cycle."""
+    """80 requests in 200 cycles, 1 beat and 2.25 beats each: 30 % of the ceiling at 90 % of the port."""
     wide = next(row for row in ROWS if row["link"] == "gen3x16" and row["function"] == "net")
     row = wide | {"requests": 80, "cycles": 200, "request_beats": 1, "answer_beats": 2.25, "efficiency": 0.3}
     assert port_load(row) == pytest.approx((0.4, 0.9))
