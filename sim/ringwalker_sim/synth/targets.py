@@ -170,8 +170,8 @@ _XILINX_COMMAND = (
 
 _XILINX_NOTE = (
     "LUTs have six inputs; a carry is a CARRY{carry}, LUT RAM is counted in LUTs (beside LUT), block RAM in "
-    f"halves (18 Kb). LUTs are chosen for wires of {_XILINX_WIRE_PS:,} ps; with the 300 ps that yosys takes by "
-    "itself there are fewer LUTs, and more of them on the longest path."
+    f"halves (18 Kb). LUTs are chosen for wires of {_XILINX_WIRE_PS:,} ps; with the 300 ps that yosys takes "
+    "by itself there are fewer LUTs, and more of them on the longest path."
 )
 
 TARGETS = {
