@@ -15,13 +15,13 @@ import yaml
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+from ringwalker.function.blk.function.function import BlkFunction
 
 from ringwalker.config import BlkConfig, DeviceConfig
-from ringwalker.function.blk import BlkFunction
 from ringwalker.generate import c_header, generate, register_reference, verilog_and_signals
 from ringwalker.generate.__main__ import main
 from ringwalker.spec.blk import BLK_CONFIG, BlkFeature
-from ringwalker.spec.common import COMMON
+from ringwalker.spec.modern import COMMON
 from ringwalker.verilog import to_verilog
 from ringwalker.verilog_names import plain_names, without_empty_wires
 from ringwalker_sim.toolchain import verilator_environment
@@ -129,7 +129,7 @@ def test_configuration_is_written_along(generated):
 def test_same_configuration_gives_the_same_bytes(generated, tmp_path):
     code = (
         "from ringwalker.config import *; from ringwalker.generate import generate\n"
-        "from ringwalker.function.blk import BlkFunction\n"
+        "from ringwalker.function.blk.function import BlkFunction\n"
         f"config = DeviceConfig.from_toml({str(generated / 'config.toml')!r})\n"
         "generate(config, '.', BlkFunction(config))\n"
     )

@@ -17,7 +17,8 @@ from .pci.config_space import ConfigSpace
 from .pci.msix import MsixTable
 from .queue.lanes import Lanes
 from .queue.table import QueueTable
-from .spec.common import (
+from .spec.features import Feature
+from .spec.modern import (
     COMMON,
     COMMON_BASE,
     DEVICE_BASE,
@@ -28,16 +29,15 @@ from .spec.common import (
     NOTIFY_BASE,
     NOTIFY_MULTIPLIER,
 )
-from .spec.features import Feature
 from .streams import completion_beat, request_beat, stream_of
 from .tlp.arbiter import TlpArbiter
-from .transport.common import CommonConfig
-from .transport.fields import FieldFace
-from .transport.interrupt import InterruptRouter
+from .transport.common_config import CommonConfig
+from .transport.field_face import FieldFace
+from .transport.interrupt_router import InterruptRouter
 from .transport.isr import Isr
 from .transport.notify import Notify
-from .transport.reset import ResetSequencer
-from .transport.router import RegisterArbiter, RegisterRouter
+from .transport.register_router import RegisterArbiter, RegisterRouter
+from .transport.reset_sequencer import ResetSequencer
 
 __all__ = ["TRANSPORT_FEATURES", "VirtioPciDevice"]
 

@@ -4,8 +4,8 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ringwalker.spec.common import CapabilityType
 from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
+from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ringwalker.function.blk.function.function import BlkFunction
 
 from ringwalker.dma.reader import DmaReader
-from ringwalker.function.blk import BlkFunction
 from ringwalker.pci.msix import MsixTable
 from ringwalker_sim.bench import run_bench
 from ringwalker_sim.bench.descriptor_bench import FetchAndStore

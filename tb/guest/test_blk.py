@@ -8,8 +8,8 @@ import pytest
 
 from ringwalker.config import BlkConfig, DeviceConfig, Identity
 from ringwalker.spec.blk import BlkRequestType
-from ringwalker.spec.common import DeviceStatus
 from ringwalker.spec.features import Feature
+from ringwalker.spec.modern import DeviceStatus
 from ringwalker_sim.guest import blk as blk_module
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, VirtioDeviceId

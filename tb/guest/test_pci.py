@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ringwalker.config import DeviceConfig, Identity
-from ringwalker.spec.common import FACE_BAR, MSIX_BAR
+from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
 from ringwalker.spec.pci import HEADER, PCIE_CAPABILITY, CapabilityId, Command, DeviceControl
 from ringwalker_sim.guest.errors import BindError, DeviceError
 from ringwalker_sim.guest.memory_port import MemoryPort

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker.pci.fields import image
 from ringwalker.spec.blk import BLK_CONFIG, BlkRequestType
 from ringwalker.spec.fields import BlkField, CommonField, NetField
 from ringwalker.spec.net import NET_CONFIG, NetRxMode
+from ringwalker.transport.field_list import image
 from ringwalker_sim.guest.blk import blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, virtio_ids
 from ringwalker_sim.guest.interface import (

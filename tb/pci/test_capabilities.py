@@ -4,8 +4,9 @@ import pytest
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.pci.capabilities import Bar, bars, device_config_bytes, layout, msix_pba_offset
-from ringwalker.pci.fields import field_list
-from ringwalker.spec.common import (
+from ringwalker.spec.fields import FIELDS_BASE, FIELDS_VERSION
+from ringwalker.spec.ids import VENDOR_2007
+from ringwalker.spec.modern import (
     COMMON,
     COMMON_BASE,
     DEVICE_BASE,
@@ -16,8 +17,6 @@ from ringwalker.spec.common import (
     NOTIFY_MULTIPLIER,
     CapabilityType,
 )
-from ringwalker.spec.fields import FIELDS_BASE, FIELDS_VERSION
-from ringwalker.spec.ids import VENDOR_2007
 from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,
@@ -30,6 +29,7 @@ from ringwalker.spec.pci import (
     MsixControl,
     Status,
 )
+from ringwalker.transport.field_list import field_list
 
 CONFIGS = [
     DeviceConfig(),

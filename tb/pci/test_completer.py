@@ -10,7 +10,7 @@ from cocotb.triggers import RisingEdge
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import Bar, bars
 from ringwalker.pci.completer import Completer
-from ringwalker.spec.common import FACE_BAR, MSIX_BAR
+from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
 from ringwalker.spec.tlp import CompletionStatus, RequestKind
 from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.bench.register_target import RegisterTarget

@@ -9,7 +9,7 @@ from cocotb.triggers import RisingEdge
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import bars, layout
 from ringwalker.pci.config_space import ConfigSpace
-from ringwalker.spec.common import FACE_BAR, MSIX_BAR
+from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
 from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     EXTENDED_CONFIG_SPACE_BYTES,

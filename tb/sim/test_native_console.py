@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ringwalker.function.console.function.function import RECEIVE_BYTES
 
 from ringwalker.config import DeviceConfig
-from ringwalker.function.console import RECEIVE_BYTES
-from ringwalker.pci.fields import field_list
-from ringwalker.spec.common import DEVICE_BASE, FACE_BAR
 from ringwalker.spec.console import (
     CONSOLE_CONFIG,
     CONSOLE_RECEIVE_QUEUE,
@@ -18,6 +16,8 @@ from ringwalker.spec.console import (
     ConsoleFeature,
 )
 from ringwalker.spec.fields import FIELDS_BASE, ConsoleField
+from ringwalker.spec.modern import DEVICE_BASE, FACE_BAR
+from ringwalker.transport.field_list import field_list
 from ringwalker_sim.engines import open_engine
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport_pci import VirtioPciTransport

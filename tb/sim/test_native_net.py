@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker.spec.common import DeviceStatus
+from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.net import (
     NET_CONFIG,
     NET_CONTROL_QUEUE,

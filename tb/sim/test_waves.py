@@ -12,8 +12,8 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
+from ringwalker.function.blk.function.commander import BlkCommander
 
-from ringwalker.function.blk_commander import BlkCommander
 from ringwalker.generate import verilog_and_signals
 from ringwalker_sim import waves
 from ringwalker_sim.fst import FstError, FstSignal, read_fst_end, read_fst_signals

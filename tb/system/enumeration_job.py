@@ -9,15 +9,8 @@ from cocotbext.pcie.core.utils import PcieId
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import bars, layout
 from ringwalker.spec.blk import ID_BYTES, BlkRequestHeader, BlkRequestType, BlkStatus
-from ringwalker.spec.common import (
-    COMMON,
-    COMMON_BASE,
-    FACE_BAR,
-    NOTIFY_BASE,
-    NOTIFY_MULTIPLIER,
-    DeviceStatus,
-)
 from ringwalker.spec.features import Feature
+from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, NOTIFY_BASE, NOTIFY_MULTIPLIER, DeviceStatus
 from ringwalker.spec.pci import CapabilityId
 from ringwalker.spec.ring import (
     DESC_F_NEXT,

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker.pci.fields import Field, FieldDword, field_list
 from ringwalker.spec.blk import ID_BYTES, BlkRequestHeader, BlkRequestType
-from ringwalker.spec.common import COMMON, COMMON_BASE, FACE_BAR, NO_VECTOR, DeviceStatus
 from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import FIELDS_BASE, QUEUE_FIELD, BlkField, CommonField, FieldHeader
+from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, NO_VECTOR, DeviceStatus
 from ringwalker.spec.pci import VIRTIO_VENDOR_CAPABILITY, CapabilityId
+from ringwalker.transport.field_list import Field, FieldDword, field_list
 from ringwalker_sim.engines import open_engine
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
 from ringwalker_sim.guest.split_queue import QueueControl, SplitVirtqueue

@@ -13,13 +13,13 @@ from ringwalker.config import DeviceConfig
 from ringwalker.interfaces import QueueRead, RegisterPort
 from ringwalker.queue.scheduler import Scheduler
 from ringwalker.queue.table import QueueTable
-from ringwalker.spec.common import COMMON, ISR, NO_VECTOR, NOTIFY_MULTIPLIER, DeviceStatus
 from ringwalker.spec.features import Feature
+from ringwalker.spec.modern import COMMON, ISR, NO_VECTOR, NOTIFY_MULTIPLIER, DeviceStatus
 from ringwalker.streams import Visit
-from ringwalker.transport.common import CommonConfig
+from ringwalker.transport.common_config import CommonConfig
 from ringwalker.transport.isr import Isr
 from ringwalker.transport.notify import Notify
-from ringwalker.transport.reset import ResetSequencer
+from ringwalker.transport.reset_sequencer import ResetSequencer
 from ringwalker_sim.bench import StreamSink, random_stalls, run_bench, start
 from ringwalker_sim.bench.registers import RegisterInitiator
 

@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from ringwalker.spec.common import ISR, ISR_BASE, IsrBit
+from ringwalker.spec.modern import ISR, ISR_BASE, IsrBit
 from ringwalker.transport.isr import Isr
 from ringwalker_sim.bench import StreamSink, StreamSource, random_stalls, run_bench, start
 

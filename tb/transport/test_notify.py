@@ -10,7 +10,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 import ringwalker.transport.notify as notify_module
 from ringwalker.config import DeviceConfig
-from ringwalker.spec.common import NOTIFY_BASE, NOTIFY_MULTIPLIER
+from ringwalker.spec.modern import NOTIFY_BASE, NOTIFY_MULTIPLIER
 from ringwalker.transport.notify import Notify
 from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 

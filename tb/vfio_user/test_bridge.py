@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker.spec.common import FACE_BAR, NOTIFY_BASE
+from ringwalker.spec.modern import FACE_BAR, NOTIFY_BASE
 from ringwalker.spec.ring import RingHeader
 from ringwalker_sim.fst import read_fst_signals
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..interfaces import DmaReadPort, SegmentRead
 from ..streams import SEGMENT_BITS, Chain, byte_beat
-from .runs import RunReader
-from .segments import SegmentWalker
+from .run_reader import RunReader
+from .segment_lists import SegmentWalker
 
 __all__ = ["Gather"]
 

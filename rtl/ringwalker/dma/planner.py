@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..buffers import HalfBuffer
 from ..streams import QUEUE_BITS, Completed
-from .segments import Run
+from .segment_lists import Run
 
 __all__ = ["Owner", "ReplyHeader", "WritePlanner"]
 

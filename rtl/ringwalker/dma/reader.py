@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from ..interfaces import DmaReadPort
 from ..spec.tlp import RequestKind
 from ..streams import completion_beat, request_beat
-from .enables import DwordSpan, dword_span
-from .intake import CompletionIntake
+from .byte_enables import DwordSpan, dword_span
+from .completions import CompletionIntake
 from .slots import SlotMemory, check_slot_bytes
 from .tags import TagRange
 

@@ -12,10 +12,10 @@ from ..buffers import StreamFifo
 from ..interfaces import SegmentRead
 from ..spec.tlp import RequestKind
 from ..streams import SEGMENT_BITS, Chain, Completed, byte_beat, reply_beat, request_beat
-from .enables import dword_span
+from .byte_enables import dword_span
 from .planner import Owner, ReplyHeader, WritePlanner
-from .segments import Cutter, SegmentList, SegmentWalker
-from .slice import ByteSlicer, Slice
+from .realign import ByteSlicer, Slice
+from .segment_lists import Cutter, SegmentList, SegmentWalker
 
 __all__ = ["Scatter"]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import DeviceConfig
-from .blk import BlkFunction, blk_lanes, blk_ports
-from .console import ConsoleFunction, console_lanes, console_ports
-from .net import NetFunction, net_lanes, net_ports
+from .blk.function import BlkFunction, blk_lanes, blk_ports
+from .console.function import ConsoleFunction, console_lanes, console_ports
+from .net.function import NetFunction, net_lanes, net_ports
 
 __all__ = ["FUNCTIONS", "FunctionKind"]
 

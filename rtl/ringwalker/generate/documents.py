@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 from ..config import DeviceConfig
-from ..pci.fields import FieldList, field_list
-from ..spec import blk, common, console, features, fields, net, pci
+from ..spec import blk, console, features, fields, net, pci
+from ..spec import modern as common
 from ..spec.registers import RegisterTable
+from ..transport.field_list import FieldList, field_list
 
 __all__ = ["register_reference"]
 

@@ -9,7 +9,8 @@ from typing import Any
 from amaranth.lib import data
 
 from ..config import DeviceConfig
-from ..spec import blk, common, console, features, fields, ids, net, pci, ring
+from ..spec import blk, console, features, fields, ids, net, pci, ring
+from ..spec import modern as common
 from ..spec.registers import RegisterTable
 
 __all__ = ["c_header"]

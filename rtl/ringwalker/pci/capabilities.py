@@ -11,7 +11,10 @@ from typing import Any
 
 from ..config import DeviceConfig
 from ..spec.blk import BLK_CONFIG
-from ..spec.common import (
+from ..spec.console import CONSOLE_CONFIG
+from ..spec.fields import FIELDS_BASE, FIELDS_VERSION
+from ..spec.ids import VENDOR_2007
+from ..spec.modern import (
     COMMON,
     COMMON_BASE,
     DEVICE_BASE,
@@ -24,9 +27,6 @@ from ..spec.common import (
     PAGE,
     CapabilityType,
 )
-from ..spec.console import CONSOLE_CONFIG
-from ..spec.fields import FIELDS_BASE, FIELDS_VERSION
-from ..spec.ids import VENDOR_2007
 from ..spec.net import NET_CONFIG
 from ..spec.pci import (
     CONFIG_SPACE_BYTES,
@@ -58,8 +58,8 @@ from ..spec.pci import (
     Status,
 )
 from ..spec.registers import RegisterTable
+from ..transport.field_list import field_list
 from .bar import Bar
-from .fields import field_list
 
 __all__ = [
     "FIRST_CAPABILITY",

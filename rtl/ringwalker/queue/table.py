@@ -24,7 +24,7 @@ class QueueTable(wiring.Component):
     A row appears one cycle after ``en`` and then holds. A read in the cycle in which the same row is written
     gives the row from before the write. An index must be below ``config.queues``: a write to another is
     ignored, a read of another gives an undefined row. Rows are undefined until they have been
-    written once (:class:`~ringwalker.transport.reset.ResetSequencer` does that after power-up).
+    written once (:class:`~ringwalker.transport.reset_sequencer.ResetSequencer` does that after power-up).
 
     Errors: ``ValueError`` when ``readers`` is less than 1.
     """

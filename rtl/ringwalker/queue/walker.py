@@ -15,25 +15,25 @@ from ..dma.gather import Gather
 from ..dma.posted import PacketBuffer, PostedGate, PostedMux
 from ..dma.reader import DmaReader
 from ..dma.scatter import Scatter
-from ..dma.share import SharedReads
+from ..dma.shared_reads import SharedReads
 from ..dma.tags import TagRange, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..spec.features import Feature
 from ..spec.ring import DESC_BYTES
 from ..streams import Doorbell, completion_beat, request_beat
 from ..tlp.arbiter import PacketArbiter
-from ..tlp.router import CompletionRouter
-from .avail import AvailRingFetch
-from .descriptor import DescriptorFetch
-from .dispatch import ChainDispatch
-from .entries import LINE_BYTES
-from .event import AvailEvent
-from .index import AvailIndexFetch
-from .interrupt import InterruptStage
+from ..tlp.completion_router import CompletionRouter
+from .chain.dispatch import ChainDispatch
+from .chain.fetch import DescriptorFetch
+from .chain.lines import RANGE_BYTES
+from .chain.store import SegmentStore
 from .scheduler import Scheduler
-from .segments import SegmentStore
-from .source import RANGE_BYTES
-from .used import UsedWriter
+from .split.avail_entries import LINE_BYTES
+from .split.avail_event import AvailEvent
+from .split.avail_index import AvailIndexFetch
+from .split.avail_ring import AvailRingFetch
+from .split.used_notification import InterruptStage
+from .split.used_writer import UsedWriter
 
 __all__ = ["PAYLOAD_READER", "RingWalker", "reader_tags"]
 

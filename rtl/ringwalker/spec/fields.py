@@ -14,7 +14,7 @@ import enum
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
-from .common import NO_VECTOR
+from .modern import NO_VECTOR
 from .registers import Access, Register, RegisterTable
 
 __all__ = [

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..interfaces import RegisterPort
-from ..spec.common import ISR, PAGE, IsrBit
+from ..spec.modern import ISR, PAGE, IsrBit
 
 __all__ = ["Isr"]
 

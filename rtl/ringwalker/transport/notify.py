@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
-from ..spec.common import NOTIFY_MULTIPLIER, PAGE
+from ..spec.modern import NOTIFY_MULTIPLIER, PAGE
 from ..spec.ring import NotificationData
 from ..streams import Doorbell
 

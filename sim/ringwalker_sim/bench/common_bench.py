@@ -11,10 +11,10 @@ from cocotb.triggers import RisingEdge
 from ringwalker.config import DeviceConfig
 from ringwalker.interfaces import QueueRead, QueueWrite, RegisterPort
 from ringwalker.queue.table import QueueTable
-from ringwalker.spec.common import COMMON, COMMON_BASE, NO_VECTOR
-from ringwalker.spec.common import DeviceStatus as S
+from ringwalker.spec.modern import COMMON, COMMON_BASE, NO_VECTOR
+from ringwalker.spec.modern import DeviceStatus as S
 from ringwalker.streams import QUEUE_BITS
-from ringwalker.transport.common import CommonConfig
+from ringwalker.transport.common_config import CommonConfig
 
 from .common_model import CommonModel
 from .registers import RegisterInitiator

@@ -6,8 +6,8 @@ Ref: virtio 1.4, 2.1, 2.2, 4.1.4.3.
 import random
 from collections import deque
 
-from ringwalker.spec.common import COMMON, NO_VECTOR, DeviceStatus
 from ringwalker.spec.features import Feature
+from ringwalker.spec.modern import COMMON, NO_VECTOR, DeviceStatus
 from ringwalker.spec.registers import Access, Register
 
 __all__ = ["CommonModel"]

@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import RisingEdge
 
 from ringwalker.interfaces import DmaReadPort, QueueRead, SegmentRead
-from ringwalker.queue.descriptor import DescriptorFetch
-from ringwalker.queue.entries import LINE_BYTES
-from ringwalker.queue.segments import SegmentStore
+from ringwalker.queue.chain.fetch import DescriptorFetch
+from ringwalker.queue.chain.store import SegmentStore
+from ringwalker.queue.split.avail_entries import LINE_BYTES
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
 from ringwalker.streams import Chain, Head
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.spec.common import DEVICE_BASE
+from ringwalker.spec.modern import DEVICE_BASE
 from ringwalker.spec.net import (
     NET_CONFIG,
     NET_CONTROL_QUEUE,

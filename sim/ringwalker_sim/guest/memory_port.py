@@ -11,7 +11,8 @@ import numpy as np
 
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import layout
-from ringwalker.spec.common import (
+from ringwalker.spec.fields import FIELDS_BASE
+from ringwalker.spec.modern import (
     COMMON,
     COMMON_BASE,
     DEVICE_BASE,
@@ -23,7 +24,6 @@ from ringwalker.spec.common import (
     NOTIFY_MULTIPLIER,
     IsrBit,
 )
-from ringwalker.spec.fields import FIELDS_BASE
 from ringwalker.spec.pci import (
     HEADER,
     MSIX_CAPABILITY,

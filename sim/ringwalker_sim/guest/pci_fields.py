@@ -1,7 +1,7 @@
 """The field list of a PCI function, in the BAR that the vendor capability of vendor 0x5000 names."""
 
-from ringwalker.spec.common import CapabilityType
 from ringwalker.spec.ids import VENDOR_2007
+from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import VIRTIO_CAPABILITY, VIRTIO_VENDOR_CAPABILITY, CapabilityId
 
 from .errors import BindError

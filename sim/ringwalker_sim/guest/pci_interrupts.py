@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from ringwalker.spec.common import COMMON, ISR, NO_VECTOR, CapabilityType, IsrBit
+from ringwalker.spec.modern import COMMON, ISR, NO_VECTOR, CapabilityType, IsrBit
 
 from .errors import BindError, DeviceError
 from .pci_structures import VirtioStructures

@@ -3,7 +3,7 @@
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ringwalker.spec.common import COMMON, CapabilityType
+from ringwalker.spec.modern import COMMON, CapabilityType
 from ringwalker.spec.pci import VIRTIO_CAPABILITY, VIRTIO_NOTIFY_CAPABILITY, CapabilityId
 from ringwalker.spec.registers import Register
 from ringwalker.spec.ring import NotificationData

@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 
-from ringwalker.spec.common import DeviceStatus
 from ringwalker.spec.features import Feature
+from ringwalker.spec.modern import DeviceStatus
 
 from .errors import BindError, DeviceError
 

@@ -6,8 +6,8 @@ It is what a hypervisor call is to a guest: no bus, no interrupt controller, str
 from collections.abc import Callable
 from typing import Any
 
-from ringwalker.spec.common import DeviceStatus
 from ringwalker.spec.fields import CommonField
+from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
 
 from .bus import VirtioDevice, VirtioDeviceId

@@ -5,8 +5,8 @@ Ref: virtio 1.4, 3.1 (initialization), 4.1.4 (structures), 4.1.5 (operation).
 
 from collections.abc import Awaitable, Callable
 
-from ringwalker.spec.common import COMMON, NO_VECTOR, CapabilityType, DeviceStatus
 from ringwalker.spec.fields import CommonField
+from ringwalker.spec.modern import COMMON, NO_VECTOR, CapabilityType, DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
 
 from .bus import VirtioDevice

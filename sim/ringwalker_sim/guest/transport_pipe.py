@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ringwalker.spec.common import DeviceStatus
+from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
 
 from ..memory import Access

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ringwalker.spec.common import MSIX_BAR
+from ringwalker.spec.modern import MSIX_BAR
 from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
 
 from ..native.abi import STATS, EventKind

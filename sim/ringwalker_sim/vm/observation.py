@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ringwalker.spec.blk import BLK_CONFIG, SECTOR_BYTES, BlkFeature, BlkRequestType
-from ringwalker.spec.common import COMMON, ISR, CapabilityType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_OASIS, DeviceType
+from ringwalker.spec.modern import COMMON, ISR, CapabilityType
 from ringwalker.spec.pci import HEADER, VIRTIO_CAPABILITY, CapabilityId
 
 from ..guest.blk import BlkDevice

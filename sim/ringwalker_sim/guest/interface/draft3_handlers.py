@@ -5,9 +5,9 @@ Any of them works with any driver on any transport; :func:`handler_for` knows wh
 
 import errno
 
-from ringwalker.spec.common import FACE_BAR
 from ringwalker.spec.fields import FieldFlag
 from ringwalker.spec.ids import DeviceType
+from ringwalker.spec.modern import FACE_BAR
 from ringwalker.spec.net import NET_CONFIG, NET_CONTROL_QUEUE, NetFeature, NetRxMode
 from ringwalker.spec.registers import RegisterTable
 

@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from ringwalker.spec.common import DeviceStatus
 from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import CommonField
 from ringwalker.spec.ids import DeviceType
+from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.net import NetFeature
 from ringwalker.spec.registers import Register, RegisterTable
 

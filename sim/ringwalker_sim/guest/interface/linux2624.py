@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ringwalker.spec.common import DeviceStatus
 from ringwalker.spec.fields import CommonField
+from ringwalker.spec.modern import DeviceStatus
 
 from ..bus import VirtioDeviceId
 from ..errors import BindError, VirtioError

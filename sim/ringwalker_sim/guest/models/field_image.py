@@ -1,12 +1,11 @@
 """The field list of a device in Python: a string of bytes with something behind each byte that is written.
 
-The order is that of the hardware (:mod:`ringwalker.pci.fields`), which drivers do not rely on.
+The order is that of the hardware (:mod:`ringwalker.transport.field_list`), which drivers do not rely on.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ringwalker.spec.common import NO_VECTOR
 from ringwalker.spec.fields import (
     FIELD_QUEUE_BYTES,
     FIELD_QUEUE_STRIDE,
@@ -14,6 +13,7 @@ from ringwalker.spec.fields import (
     CommonField,
     FieldFlag,
 )
+from ringwalker.spec.modern import NO_VECTOR
 from ringwalker.spec.registers import Access
 
 from ..device_fields import DeviceField, device_fields

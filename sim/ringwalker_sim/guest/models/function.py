@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ringwalker.spec.common import DeviceStatus
 from ringwalker.spec.features import Feature
+from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.registers import Access, RegisterTable
 
 __all__ = ["NO_CONFIG", "FunctionModel", "Request", "Schedule"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ringwalker.spec.common import NO_VECTOR
 from ringwalker.spec.features import Feature
+from ringwalker.spec.modern import NO_VECTOR
 from ringwalker.spec.ring import (
     AVAIL_ENTRY_BYTES,
     AVAIL_F_NO_INTERRUPT,

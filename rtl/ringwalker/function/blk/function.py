@@ -1,0 +1,152 @@
+"""The block device: wiring of its parts."""
+
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ...buffers import StreamFifo
+from ...config import DeviceConfig
+from ...interfaces import ChainPort, RegisterPort, StoragePort
+from .commander import BlkCommander
+from .device_config import BlkConfigFace, blk_features
+from .parser import BlkParser
+from .reply import BlkReply, BlkResults
+from .types import BlkRecord, BlkRequest
+from .write_buffer import BlkWriteBuffer
+
+__all__ = ["BlkFunction", "blk_lanes", "blk_ports"]
+
+_REQUESTS = 4
+_RECORDS = 16
+_COMMANDS = 32
+"""Requests ahead of the commander, answers that are due, and commands under way: at most so many wait."""
+
+
+def blk_lanes(config: DeviceConfig) -> tuple[tuple[int, ...], ...]:
+    """Requests of all queues share one lane: storage answers each of them."""
+    return (tuple(range(config.queues)),)
+
+
+def blk_ports(config: DeviceConfig) -> dict[str, Any]:
+    """What of the block function the whole device passes on."""
+    return {
+        "storage": Out(StoragePort(config.data_width)),
+        "capacity": In(64, init=config.blk.capacity),
+    }
+
+
+class BlkFunction(wiring.Component):
+    """A virtio block device over any storage.
+
+    Members: ``chain`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device configuration),
+    ``storage`` (Out, ``StoragePort``), ``capacity`` (In, sectors), ``active`` (Out, something moves on the
+    storage port), ``generation`` (Out, of the device configuration), ``config_change`` (Out, a pulse when it
+    changed), ``malformed`` (Out, a pulse for each chain without room for a header or a status). ``features``
+    is the mask of the block feature bits offered, ``chain_ports`` the chain port of each lane.
+
+    IN, OUT, FLUSH and GET_ID are carried out; other types are answered UNSUPP. IN and OUT of a length that is
+    not a multiple of 512, or beyond ``capacity`` as it was when the header came, are answered IOERR without
+    a storage command. A storage error gives IOERR; data of a failed read was still written. A malformed
+    chain and one whose readable bytes came with an error are finished with ``written`` 0; of the latter,
+    chunks of a write that came whole before the error are written. ``written`` counts up to the first gap,
+    so it is 0 for an IN that was refused and has room for data.
+
+    Requests overlap: commands of later ones are issued while earlier ones wait for storage. Storage commands
+    cover at most ``config.blk.chunk_sectors``. One beat a cycle in both directions.
+    Ref: virtio 1.4, 5.2.6.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self._config = config
+        super().__init__(
+            {
+                "chain": In(ChainPort(config.data_width)),
+                "registers": In(RegisterPort()),
+                **blk_ports(config),
+                "active": Out(1),
+                "generation": Out(8),
+                "config_change": Out(1),
+                "malformed": Out(1),
+            }
+        )
+        self.chain: Any
+        self.registers: Any
+        self.storage: Any
+        self.capacity: Any
+        self.active: Any
+        self.generation: Any
+        self.config_change: Any
+        self.malformed: Any
+
+    @property
+    def features(self) -> int:
+        """The feature bits of the device type that are offered, as a mask."""
+        return blk_features(self._config)
+
+    @property
+    def chain_ports(self) -> list[Any]:
+        """The chain ports, one a lane."""
+        return [self.chain]
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        width, chunk = self._config.data_width, self._config.blk.chunk_sectors
+        m.submodules.face = face = BlkConfigFace(self._config)
+        m.submodules.parser = parser = BlkParser(width)
+        m.submodules.requests = requests = StreamFifo(BlkRequest, _REQUESTS)
+        m.submodules.buffer = buffer = BlkWriteBuffer(width, chunk)
+        m.submodules.commander = commander = BlkCommander(chunk)
+        m.submodules.records = records = StreamFifo(BlkRecord, _RECORDS)
+        m.submodules.expected = expected = StreamFifo(1, _COMMANDS)
+        m.submodules.results = results = BlkResults()
+        m.submodules.statuses = statuses = StreamFifo(1, _REQUESTS)
+        m.submodules.reply = reply = BlkReply(width, self._config.blk.serial)
+        for source, sink in (
+            (flipped(self.chain.chains), parser.chains),
+            (flipped(self.chain.readable), parser.readable),
+            (parser.requests, requests.i),
+            (requests.o, commander.requests),
+            (parser.data, buffer.i),
+            (buffer.chunks, commander.chunks),
+            (commander.commands, flipped(self.storage.commands)),
+            (buffer.o, flipped(self.storage.write_data)),
+            (commander.records, records.i),
+            (records.o, reply.records),
+            (commander.expected, expected.i),
+            (expected.o, results.expected),
+            (flipped(self.storage.results), results.results),
+            (results.statuses, statuses.i),
+            (statuses.o, reply.statuses),
+            (flipped(self.storage.read_data), reply.read_data),
+            (reply.replies, flipped(self.chain.replies)),
+            (flipped(self.registers), face.registers),
+        ):
+            connect(m, source, sink)
+        m.d.comb += [
+            buffer.grant.eq(commander.grant),
+            face.capacity.eq(self.capacity),
+            parser.capacity.eq(face.sampled),
+            self.generation.eq(face.generation),
+            self.config_change.eq(face.config_change),
+            self.malformed.eq(parser.malformed),
+            self.active.eq(reduce(or_, (item.valid & item.ready for item in self._storage_streams()))),
+        ]
+        self._count_chains(m)
+        return m
+
+    def _storage_streams(self) -> tuple[Any, ...]:
+        port = self.storage
+        return port.commands, port.write_data, port.read_data, port.results
+
+    def _count_chains(self, m: Any) -> None:
+        """``idle``: every chain that was taken is finished. The queues above bound how many there are."""
+        chains, replies = self.chain.chains, self.chain.replies
+        held = Signal(range(2 * (_REQUESTS + _RECORDS)))
+        taken = chains.valid & chains.ready
+        finished = replies.valid & replies.ready & replies.p.last & replies.p.done
+        m.d.sync += held.eq(held + taken - finished)
+        m.d.comb += self.chain.idle.eq(held == 0)

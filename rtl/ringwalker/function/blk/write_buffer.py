@@ -1,0 +1,90 @@
+"""Holds the data of writes until a whole chunk of it is there."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...buffers import StreamFifo
+from ...memories import READ_APART
+from ...streams import storage_beat, stream_of
+from .types import sector_beats, write_beat
+
+__all__ = ["BlkWriteBuffer"]
+
+
+class BlkWriteBuffer(wiring.Component):
+    """Cuts the data of each write into chunks of ``chunk_sectors`` (the last may be shorter), and keeps each
+    until it is granted; there is room for two whole ones.
+
+    Members: ``i`` (In, ``write_beat``), ``chunks`` (Out, stream of 1 bit: a chunk has ended; 1 if it can be
+    written, 0 if an error came and it was dropped), ``grant`` (In: a pulse lets go of the oldest good chunk),
+    ``o`` (Out, ``storage_beat``: granted chunks, ``last`` at the end of each). One beat a cycle in and out.
+    """
+
+    def __init__(self, data_width: int, chunk_sectors: int):
+        self._width = data_width
+        self._chunk_beats = chunk_sectors * sector_beats(data_width)
+        super().__init__(
+            {
+                "i": In(stream_of(write_beat(data_width))),
+                "chunks": Out(stream_of(1)),
+                "grant": In(1),
+                "o": Out(stream_of(storage_beat(data_width))),
+            }
+        )
+        self.i: Any
+        self.chunks: Any
+        self.grant: Any
+        self.o: Any
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        depth = 2 * self._chunk_beats
+        beat = storage_beat(self._width)
+        # What is read was committed by a cycle before, and there is room for what is written.
+        m.submodules.memory = store = memory.Memory(shape=beat, depth=depth, init=[], attrs=READ_APART)
+        m.submodules.ended = ended = StreamFifo(1, 4)
+        wiring.connect(m, ended.o, wiring.flipped(self.chunks))
+        write_port: Any = store.write_port()
+        read_port: Any = store.read_port()
+        # Positions count beats modulo twice the depth, so that full and empty differ.
+        written, committed, fetched = (Signal(range(2 * depth)) for _ in range(3))
+        position = Signal(range(self._chunk_beats))
+
+        taken, chunk_end, room = Signal(), Signal(), Signal()
+        m.d.comb += [
+            room.eq((written - fetched)[: len(written)] != depth),
+            self.i.ready.eq(room & ended.i.ready),
+            taken.eq(self.i.valid & self.i.ready),
+            chunk_end.eq((position == self._chunk_beats - 1) | self.i.p.last),
+            write_port.addr.eq(written),
+            write_port.data.data.eq(self.i.p.data),
+            write_port.data.last.eq(chunk_end),
+            write_port.en.eq(taken),
+            ended.i.valid.eq(self.i.valid & chunk_end & room),
+            ended.i.p.eq(~self.i.p.error),
+        ]
+        with m.If(taken):
+            m.d.sync += [written.eq(written + 1), position.eq(position + 1)]
+            with m.If(chunk_end):
+                m.d.sync += position.eq(0)
+                with m.If(self.i.p.error):
+                    m.d.sync += written.eq(committed)
+                with m.Else():
+                    m.d.sync += committed.eq(written + 1)
+
+        loaded, sent = Signal(), Signal()
+        granted = Signal(range(depth + 1))
+        m.d.comb += [
+            read_port.addr.eq(fetched),
+            read_port.en.eq((fetched != committed) & (~loaded | sent)),
+            self.o.p.eq(read_port.data),
+            self.o.valid.eq(loaded & (granted != 0)),
+            sent.eq(self.o.valid & self.o.ready),
+        ]
+        with m.If(~loaded | sent):
+            m.d.sync += [loaded.eq(read_port.en), fetched.eq(fetched + read_port.en)]
+        m.d.sync += granted.eq(granted + self.grant - (sent & self.o.p.last))
+        return m

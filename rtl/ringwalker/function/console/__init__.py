@@ -1,0 +1,1 @@
+"""The console function. Ref: virtio 1.4, 5.3."""

@@ -1,0 +1,123 @@
+"""The console: wiring of its parts."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ...buffers import StreamFifo
+from ...config import DeviceConfig
+from ...interfaces import ChainPort, RegisterPort, UartPort
+from ...spec.console import CONSOLE_RECEIVE_QUEUE, CONSOLE_TRANSMIT_QUEUE
+from .device_config import ConsoleConfigFace, console_features
+from .receive import ConsoleReceive
+from .transmit import ConsoleTransmit
+
+__all__ = ["EMERGENCY_BYTES", "RECEIVE_BYTES", "ConsoleFunction", "console_lanes", "console_ports"]
+
+RECEIVE_BYTES = 64
+"""Bytes from the terminal that wait for a chain before the terminal has to wait."""
+
+EMERGENCY_BYTES = 16
+"""Emergency writes that wait for the terminal; the driver cannot be made to wait, so others are lost."""
+
+
+def console_lanes(config: DeviceConfig) -> tuple[tuple[int, ...], ...]:
+    """Receive chains wait for the terminal, so each direction has a lane of its own."""
+    return (CONSOLE_RECEIVE_QUEUE,), (CONSOLE_TRANSMIT_QUEUE,)
+
+
+def console_ports(config: DeviceConfig) -> dict[str, Any]:
+    """What of the console function the whole device passes on."""
+    return {
+        "uart": Out(UartPort()),
+        "cols": In(16, init=config.console.cols),
+        "rows": In(16, init=config.console.rows),
+    }
+
+
+class ConsoleFunction(wiring.Component):
+    """A virtio console of one port over any terminal that takes and gives bytes.
+
+    Members: ``receive`` and ``transmit`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device
+    configuration), ``uart`` (Out, ``UartPort``), ``cols`` and ``rows`` (In, size of the terminal), ``active``
+    (Out, something moves on the UART port, or a receive buffer is about to be given back), ``generation``
+    (Out, of the device configuration), ``config_change`` (Out, a pulse when the size changed). ``features``
+    is the mask of the console feature bits offered, ``chain_ports`` the chain port of each lane.
+
+    Bytes from the terminal wait in a FIFO, also through a reset; when it is full the terminal waits, and none
+    is lost. Emergency writes go out before bytes of the transmit queue, and need no queue. What halts do to
+    chains is said in :class:`~.transmit.ConsoleTransmit` and
+    :class:`~.receive.ConsoleReceive`. Ref: virtio 1.4, 5.3.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self._config = config
+        super().__init__(
+            {
+                "receive": In(ChainPort(config.data_width)),
+                "transmit": In(ChainPort(config.data_width)),
+                "registers": In(RegisterPort()),
+                **console_ports(config),
+                "active": Out(1),
+                "generation": Out(8),
+                "config_change": Out(1),
+            }
+        )
+        self.receive: Any
+        self.transmit: Any
+        self.registers: Any
+        self.uart: Any
+        self.cols: Any
+        self.rows: Any
+        self.active: Any
+        self.generation: Any
+        self.config_change: Any
+
+    @property
+    def features(self) -> int:
+        """The feature bits of the device type that are offered, as a mask."""
+        return console_features()
+
+    @property
+    def chain_ports(self) -> list[Any]:
+        """The chain ports, one a lane."""
+        return [self.receive, self.transmit]
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        width = self._config.data_width
+        m.submodules.face = face = ConsoleConfigFace(self._config)
+        m.submodules.received = received = StreamFifo(8, RECEIVE_BYTES)
+        m.submodules.emergency = emergency = StreamFifo(8, EMERGENCY_BYTES)
+        m.submodules.receiver = receiver = ConsoleReceive(width, self._config.console.idle_cycles)
+        m.submodules.transmitter = transmitter = ConsoleTransmit(width)
+        for source, sink in (
+            (flipped(self.registers), face.registers),
+            (flipped(self.uart.rx), received.i),
+            (received.o, receiver.i),
+            (flipped(self.receive), receiver.chain),
+            (flipped(self.transmit), transmitter.chain),
+        ):
+            connect(m, source, sink)
+        # What is offered to the terminal stays, whatever comes meanwhile.
+        tx, urgent, usual = self.uart.tx, emergency.o, transmitter.o
+        free = ~tx.valid | tx.ready
+        m.d.comb += [emergency.i.valid.eq(face.emergency), emergency.i.p.eq(face.byte)]
+        m.d.comb += [urgent.ready.eq(free), usual.ready.eq(free & ~urgent.valid)]
+        with m.If(free):
+            m.d.sync += [
+                tx.valid.eq(urgent.valid | usual.valid),
+                tx.p.eq(Mux(urgent.valid, urgent.p, usual.p)),
+            ]
+        m.d.comb += [
+            face.cols.eq(self.cols),
+            face.rows.eq(self.rows),
+            self.active.eq(
+                (tx.valid & tx.ready) | (self.uart.rx.valid & self.uart.rx.ready) | receiver.waiting
+            ),
+            self.generation.eq(face.generation),
+            self.config_change.eq(face.config_change),
+        ]
+        return m

@@ -1,0 +1,125 @@
+"""The network device: wiring of its parts."""
+
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ...config import DeviceConfig
+from ...interfaces import ChainPort, MacPort, RegisterPort
+from ...spec.net import NET_CONTROL_QUEUE, NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE
+from .device_config import NetConfigFace, net_features
+from .frame_buffer import NetFrameBuffer
+from .outgoing import NetOutgoing
+from .receive import NetReceive
+
+__all__ = ["NetFunction", "net_lanes", "net_ports"]
+
+
+def net_lanes(config: DeviceConfig) -> tuple[tuple[int, ...], ...]:
+    """Receive chains wait for frames, so they have a lane of their own; the MAC and commands share one."""
+    return (NET_RECEIVE_QUEUE,), (NET_TRANSMIT_QUEUE, NET_CONTROL_QUEUE)
+
+
+def net_ports(config: DeviceConfig) -> dict[str, Any]:
+    """What of the network function the whole device passes on."""
+    return {"mac": Out(MacPort(config.data_width))}
+
+
+class NetFunction(wiring.Component):
+    """A virtio network device over any MAC.
+
+    Members: ``incoming`` and ``outgoing`` (In, ``ChainPort``: of the receive queue, and of the transmit and
+    control queues), ``registers`` (In, ``RegisterPort``: device configuration), ``mac`` (Out, ``MacPort``),
+    ``driver_ok`` (In: while it is low received frames are dropped), ``clear`` (In: forget what the driver
+    has set), ``active`` (Out, something moves on the MAC port), ``generation`` (Out, of the device
+    configuration), ``config_change`` (Out, a pulse when the link went up or down), ``missed`` and
+    ``undersized`` (Out: a pulse for each received frame dropped for want of room in the buffer, and in its
+    chain). ``features`` is the mask of the network feature bits offered, ``chain_ports`` the chain port of
+    each lane.
+
+    What is received and what is dropped is said in :class:`~.frame_buffer.NetFrameBuffer`, how chains are
+    answered in :class:`~.receive.NetReceive` and :class:`~.outgoing.NetOutgoing`, which commands
+    there are in :class:`~.control.NetControl`. One beat a cycle in both directions. Ref: virtio 1.4,
+    5.1.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self._config = config
+        super().__init__(
+            {
+                "incoming": In(ChainPort(config.data_width)),
+                "outgoing": In(ChainPort(config.data_width)),
+                "registers": In(RegisterPort()),
+                **net_ports(config),
+                "driver_ok": In(1),
+                "clear": In(1),
+                "active": Out(1),
+                "generation": Out(8),
+                "config_change": Out(1),
+                "missed": Out(1),
+                "undersized": Out(1),
+            }
+        )
+        self.incoming: Any
+        self.outgoing: Any
+        self.registers: Any
+        self.mac: Any
+        self.driver_ok: Any
+        self.clear: Any
+        self.active: Any
+        self.generation: Any
+        self.config_change: Any
+        self.missed: Any
+        self.undersized: Any
+
+    @property
+    def features(self) -> int:
+        """The feature bits of the device type that are offered, as a mask."""
+        return net_features(self._config)
+
+    @property
+    def chain_ports(self) -> list[Any]:
+        """The chain ports, one a lane."""
+        return [self.incoming, self.outgoing]
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        config = self._config
+        m.submodules.face = face = NetConfigFace(config)
+        m.submodules.buffer = buffer = NetFrameBuffer(config.data_width, config.net)
+        m.submodules.receive = receive = NetReceive(config.data_width)
+        m.submodules.outgoing = outgoing = NetOutgoing(config)
+        for source, sink in (
+            (flipped(self.registers), face.registers),
+            (flipped(self.mac.rx), buffer.rx),
+            (buffer.lengths, receive.lengths),
+            (buffer.o, receive.data),
+            (outgoing.tx, flipped(self.mac.tx)),
+        ):
+            connect(m, source, sink)
+        connect(m, flipped(self.incoming), receive.chain)
+        connect(m, flipped(self.outgoing), outgoing.chain)
+        moves = (item.valid & item.ready for item in (self.mac.tx, self.mac.rx))
+        m.d.comb += [
+            face.clear.eq(self.clear),
+            face.link_up.eq(self.mac.link_up),
+            *(
+                getattr(face, name).eq(getattr(outgoing, name))
+                for name in ("set_mac", "new_mac", "set_mode", "new_mode")
+            ),
+            outgoing.image.eq(face.image),
+            buffer.mac.eq(face.mac),
+            buffer.rx_mode.eq(face.rx_mode),
+            buffer.enable.eq(self.driver_ok),
+            receive.flushing.eq(buffer.flushing),
+            self.active.eq(reduce(or_, moves)),
+            self.generation.eq(face.generation),
+            self.config_change.eq(face.config_change),
+            self.missed.eq(buffer.missed),
+            self.undersized.eq(receive.undersized),
+        ]
+        return m

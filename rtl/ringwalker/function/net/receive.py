@@ -1,0 +1,180 @@
+"""Gives received frames to chains: joins the two, puts the header in front, and answers."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...buffers import StreamFifo
+from ...dma.byte_packer import BytePacker
+from ...interfaces import ChainPort
+from ...spec.net import NetHeader
+from ...streams import stream_of
+from .types import HEADER_BYTES, LENGTH_BITS, NetJob, NetReplyHeader
+
+__all__ = ["NetReceive"]
+
+_JOBS = 4
+_ANSWERS = 8
+
+
+class NetReceive(wiring.Component):
+    """Frames in, answers to receive chains out.
+
+    Members (W is ``data_width``): ``chain`` (In, ``ChainPort``), ``lengths``, ``data`` (In) and
+    ``flushing`` (In) as in :class:`~.frame_buffer.NetFrameBuffer`, ``undersized`` (Out: a pulse for each
+    frame that was dropped because its chain had no room).
+
+    A chain is taken when there is a frame for it, and answered with one packet: header and frame. One without
+    room is finished with ``written`` 0, and its frame dropped. A chain that has device-readable bytes is
+    finished with ``written`` 0 once they have come, and while ``halt`` is up every chain is; frames stay for
+    later chains. While ``flushing`` is up frames are dropped and chains wait. A beat a cycle, and one (two at
+    64 bits) a frame beside, which is more than the header takes in the answer only when that fits the rest of
+    the frame's last beat. Latency: 6 cycles from a length to the first beat of the answer.
+    Ref: virtio 1.4, 5.1.6.3 and 5.1.6.4.
+    """
+
+    def __init__(self, data_width: int):
+        self._width = data_width
+        super().__init__(
+            {
+                "chain": In(ChainPort(data_width)),
+                "lengths": In(stream_of(LENGTH_BITS)),
+                "data": In(stream_of(data_width)),
+                "flushing": In(1),
+                "undersized": Out(1),
+            }
+        )
+        self.chain: Any
+        self.lengths: Any
+        self.data: Any
+        self.flushing: Any
+        self.undersized: Any
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.jobs = jobs = StreamFifo(NetJob, _JOBS)
+        m.submodules.answers = answers = StreamFifo(NetReplyHeader, _ANSWERS)
+        m.submodules.packer = packer = BytePacker(self._width)
+        self._join(m, jobs)
+        self._work(m, jobs.o, packer.i, answers.i)
+        self._reply(m, packer.o, answers.o)
+        self._count_chains(m)
+        return m
+
+    def _join(self, m: Any, jobs: StreamFifo) -> None:
+        """Make jobs. What is to be done may change until there is room for it; the FIFO does not mind."""
+        chains, readable, lengths = self.chain.chains, self.chain.readable, self.lengths
+        job, free = jobs.i.p, jobs.i.ready
+        fits, spoiled = Signal(), Signal()
+        m.d.comb += [
+            fits.eq(chains.p.writable >= lengths.p + HEADER_BYTES),
+            spoiled.eq(chains.valid & (chains.p.readable != 0)),
+            job.length.eq(lengths.p),
+            job.answer.eq(chains.ready),
+            job.frame.eq(lengths.ready),
+            job.deliver.eq(lengths.ready & chains.ready & fits),
+            jobs.i.valid.eq((chains.valid & chains.ready) | (lengths.valid & lengths.ready)),
+            self.undersized.eq(lengths.ready & chains.ready & ~fits),
+        ]
+        with m.If(spoiled):
+            m.d.comb += [
+                readable.ready.eq(free),
+                chains.ready.eq(free & readable.valid & readable.p.last),
+            ]
+        with m.Elif(self.chain.halt & chains.valid):
+            m.d.comb += chains.ready.eq(free)
+        with m.Elif(self.flushing):
+            m.d.comb += lengths.ready.eq(free & lengths.valid)
+        with m.Else():
+            m.d.comb += [
+                chains.ready.eq(free & chains.valid & lengths.valid),
+                lengths.ready.eq(free & chains.valid & lengths.valid),
+            ]
+
+    def _work(self, m: Any, jobs: Any, pieces: Any, answers: Any) -> None:
+        """Header and data of frames to the packer; for each chain what its answer is going to be."""
+        beat_bytes = self._width // 8
+        header = NetHeader.const({"num_buffers": 1}).as_value()
+        whole, rest = divmod(HEADER_BYTES, beat_bytes)
+        # The short part first: while it fills no beat of the answer, the rest of the frame before can leave.
+        parts = [rest] * (rest > 0) + [beat_bytes] * whole
+        left, part = Signal(LENGTH_BITS), Signal(range(max(len(parts), 2)))
+        last = left <= beat_bytes
+        job = jobs.p
+        m.d.comb += answers.p.length.eq(Mux(job.deliver, job.length + HEADER_BYTES, 0))
+        with m.FSM():
+            with m.State("WAIT_JOB"):
+                m.d.sync += left.eq(job.length)
+                ready = answers.ready | ~job.answer
+                with m.If(jobs.valid & job.deliver):
+                    with m.Switch(part):
+                        for number, count in enumerate(parts):
+                            with m.Case(number):
+                                start = 8 * sum(parts[:number])
+                                m.d.comb += [
+                                    pieces.p.data.eq(header[start : start + 8 * count]),
+                                    pieces.p.count.eq(count),
+                                ]
+                    final = part == len(parts) - 1
+                    m.d.comb += [
+                        pieces.valid.eq(~final | answers.ready),
+                        answers.valid.eq(final & pieces.ready),
+                    ]
+                    with m.If(pieces.valid & pieces.ready):
+                        m.d.sync += part.eq(Mux(final, 0, part + 1))
+                        with m.If(final):
+                            m.next = "PASS_FRAME"
+                with m.Elif(jobs.valid):
+                    m.d.comb += answers.valid.eq(job.answer)
+                    with m.If(ready & job.frame):
+                        m.next = "DROP_FRAME"
+                    with m.Elif(ready):
+                        m.d.comb += jobs.ready.eq(1)
+            with m.State("PASS_FRAME"):
+                m.d.comb += [
+                    pieces.p.data.eq(self.data.p),
+                    pieces.p.count.eq(Mux(last, left, beat_bytes)),
+                    pieces.p.last.eq(last),
+                    pieces.valid.eq(self.data.valid),
+                    self.data.ready.eq(pieces.ready),
+                ]
+                self._next_beat(m, left, last, jobs)
+            with m.State("DROP_FRAME"):
+                m.d.comb += self.data.ready.eq(1)
+                self._next_beat(m, left, last, jobs)
+
+    def _next_beat(self, m: Any, left: Any, last: Any, jobs: Any) -> None:
+        with m.If(self.data.valid & self.data.ready):
+            m.d.sync += left.eq(left - self._width // 8)
+            with m.If(last):
+                m.d.comb += jobs.ready.eq(1)
+                m.next = "WAIT_JOB"
+
+    def _reply(self, m: Any, frames: Any, answers: Any) -> None:
+        replies, length = self.chain.replies, answers.p.length
+        m.d.comb += [replies.p.length.eq(length), replies.p.written.eq(length), replies.p.done.eq(1)]
+        with m.If(length == 0):
+            m.d.comb += [
+                replies.p.first.eq(1),
+                replies.p.last.eq(1),
+                replies.valid.eq(answers.valid),
+                answers.ready.eq(replies.ready),
+            ]
+        with m.Else():
+            m.d.comb += [
+                *(replies.p[name].eq(frames.p[name]) for name in ("data", "count", "first", "last")),
+                replies.valid.eq(answers.valid & frames.valid),
+                frames.ready.eq(answers.valid & replies.ready),
+                answers.ready.eq(frames.valid & replies.ready & frames.p.last),
+            ]
+
+    def _count_chains(self, m: Any) -> None:
+        """``idle``: every chain that was taken is finished."""
+        chains, replies = self.chain.chains, self.chain.replies
+        held = Signal(range(_JOBS + _ANSWERS + 2))
+        taken = chains.valid & chains.ready
+        done = replies.valid & replies.ready & replies.p.last
+        m.d.sync += held.eq(held + taken - done)
+        m.d.comb += self.chain.idle.eq(held == 0)

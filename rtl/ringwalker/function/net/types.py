@@ -1,0 +1,51 @@
+"""What runs between the parts of the network function."""
+
+from typing import Any
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data
+
+from ...spec.net import NetHeader
+from ...streams import byte_beat
+
+__all__ = [
+    "HEADER_BYTES",
+    "LENGTH_BITS",
+    "SHORTEST_FRAME",
+    "NetJob",
+    "NetReplyHeader",
+    "transmit_beat",
+]
+
+_HEADER: Any = data.Layout.cast(NetHeader)
+HEADER_BYTES = _HEADER.size // 8
+
+SHORTEST_FRAME = 14
+"""Bytes of a frame that has nothing but its two addresses and its type."""
+
+LENGTH_BITS = 14
+"""Enough for the bytes of the longest frame and its header."""
+
+
+class NetJob(data.Struct):
+    """What to do next in receiving: pass a frame of ``length`` bytes on, drop one, or give a chain back.
+
+    ``frame``: the oldest frame is taken out of the buffer. ``deliver``: it goes to the chain. ``answer``: a
+    chain was taken, and is finished.
+    """
+
+    length: unsigned(LENGTH_BITS)
+    frame: unsigned(1)
+    deliver: unsigned(1)
+    answer: unsigned(1)
+
+
+class NetReplyHeader(data.Struct):
+    """An answer on its way: a packet of ``length`` bytes, or with 0 none, and the end of the chain."""
+
+    length: unsigned(LENGTH_BITS)
+
+
+def transmit_beat(data_width: int) -> data.StructLayout:
+    """A beat of a packet of a transmit chain; ``discard``, the same in all of them: it must not be sent."""
+    return data.StructLayout({"beat": byte_beat(data_width), "discard": 1})

@@ -1,0 +1,1 @@
+"""Descriptor chains as lists of segments, whatever ring their heads came from."""

@@ -1,0 +1,167 @@
+"""What one descriptor does to its chain.
+
+Ref: virtio 1.4, 2.7.5.3 (Indirect Descriptors), 2.7.5.3.1 (requirements on chains), 2.7.4.2 (readable before
+writable).
+"""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, Descriptor
+from ...streams import SEGMENT_BITS
+
+__all__ = ["TABLE_BITS", "ChainProgress", "DescriptorStep", "DescriptorTable", "FoundDescriptor"]
+
+TABLE_BITS = 17
+"""Width of the number of descriptors in a table, of which ``next`` reaches 2^16."""
+
+_REACHABLE = 1 << (TABLE_BITS - 1)
+
+
+class DescriptorTable(data.Struct):
+    """A table of ``size`` descriptors at ``address``: that of a queue, or an indirect one."""
+
+    address: unsigned(64)
+    size: unsigned(TABLE_BITS)
+
+
+class FoundDescriptor(data.Struct):
+    """A descriptor as it was read, or ``error``.
+
+    ``size`` is the number of descriptors in the table that it comes from, ``nested`` says that this is an
+    indirect one, ``limit`` is the size of the queue.
+    """
+
+    descriptor: Descriptor
+    error: unsigned(1)
+    size: unsigned(TABLE_BITS)
+    nested: unsigned(1)
+    limit: unsigned(16)
+
+
+class ChainProgress(data.Struct):
+    """What is known of a chain so far, named as in :class:`~ringwalker.streams.Chain`. ``tail`` is its last
+    segment."""
+
+    readable: unsigned(32)
+    writable: unsigned(32)
+    readable_segments: unsigned(SEGMENT_BITS)
+    writable_segments: unsigned(SEGMENT_BITS)
+    first_readable: unsigned(SEGMENT_BITS)
+    first_writable: unsigned(SEGMENT_BITS)
+    tail: unsigned(SEGMENT_BITS)
+
+
+class DescriptorStep(wiring.Component):
+    """Checks a descriptor, and adds it to the sums of its chain.
+
+    Latency: 1 cycle; ``segment`` counts at once.
+
+    Parameters: ``most``, the most buffers that ``limit`` allows a chain.
+
+    Members: ``found``, the descriptor; ``before`` and ``after``, the chain; ``segment``, where the
+    descriptor is to be stored; ``indirect``: the driver may use indirect tables; ``stores``: the descriptor
+    is a buffer of the chain; ``joins``: it is not the first of its kind, so ``before.tail`` must be linked
+    to it; ``follow``: the chain goes on at ``next``; ``descends``: it goes on at the start of ``table``;
+    ``bad``: the chain is malformed or the read failed. ``after`` is ``before`` unless ``stores``.
+
+    Bad are: a read that failed, ``next`` beyond the table, more buffers than the queue has descriptors
+    (which a loop always comes to), a readable buffer after a writable one, and totals of 2^32 bytes
+    and more. A buffer of length 0 is as good as any other. Of the descriptors of indirect tables those
+    are bad that ``indirect`` does not allow, that stand in an indirect table, that also have NEXT, and whose
+    length is 0 or no multiple of a descriptor's. Their WRITE flag is ignored; they do not count as buffers.
+    """
+
+    found: Any
+    before: Any
+    segment: Any
+    indirect: Any
+    after: Any
+    stores: Any
+    joins: Any
+    follow: Any
+    descends: Any
+    table: Any
+    bad: Any
+
+    def __init__(self, most: int):
+        self._count_bits = most.bit_length()
+        super().__init__(
+            {
+                "found": In(FoundDescriptor),
+                "before": In(ChainProgress),
+                "segment": In(SEGMENT_BITS),
+                "indirect": In(1),
+                "after": Out(ChainProgress),
+                "stores": Out(1),
+                "joins": Out(1),
+                "follow": Out(1),
+                "descends": Out(1),
+                "table": Out(DescriptorTable),
+                "bad": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        found, descriptor, before = self.found, self.found.descriptor, self.before
+        following = (descriptor.flags & DESC_F_NEXT) != 0
+        points = (descriptor.flags & DESC_F_INDIRECT) != 0
+        writable = (descriptor.flags & DESC_F_WRITE) != 0
+        shift = (DESC_BYTES - 1).bit_length()
+        entries = descriptor.len[shift:]
+        sum_, total, walked = Signal(33), Signal(33), Signal(SEGMENT_BITS + 1)
+        bad_buffer, bad_pointer, bad = Signal(), Signal(), Signal()
+        m.d.comb += [
+            sum_.eq(Mux(writable, before.writable, before.readable) + descriptor.len),
+            walked.eq(before.readable_segments + before.writable_segments + 1),
+            bad_buffer.eq(
+                (following & (descriptor.next >= found.size))
+                | (following & (walked >= found.limit))
+                | (~writable & (before.writable_segments != 0))
+                | sum_[32]
+            ),
+            bad_pointer.eq(
+                ~self.indirect
+                | found.nested
+                | following
+                | (descriptor.len[:shift] != 0)
+                | (descriptor.len == 0)
+            ),
+            bad.eq(found.error | Mux(points, bad_pointer, bad_buffer)),
+            self.table.address.eq(descriptor.addr),
+        ]
+        m.d.sync += [
+            total.eq(sum_),
+            self.bad.eq(bad),
+            self.stores.eq(~points & ~bad),
+            self.follow.eq(following & ~points & ~bad),
+            self.descends.eq(points & ~bad),
+            self.table.size.eq(Mux(entries > _REACHABLE, _REACHABLE, entries)),
+            self.joins.eq(
+                Mux(writable, before.writable_segments != 0, before.readable_segments != 0) & ~points & ~bad
+            ),
+        ]
+        self._sum(m, writable, total)
+        return m
+
+    def _sum(self, m: Any, writable: Any, total: Signal) -> None:
+        before, after = self.before, self.after
+        m.d.comb += after.eq(before)
+        with m.If(self.stores):
+            m.d.comb += after.tail.eq(self.segment)
+            with m.If(writable):
+                m.d.comb += [
+                    after.writable.eq(total),
+                    after.writable_segments.eq((before.writable_segments + 1)[: self._count_bits]),
+                    after.first_writable.eq(Mux(self.joins, before.first_writable, self.segment)),
+                ]
+            with m.Else():
+                m.d.comb += [
+                    after.readable.eq(total),
+                    after.readable_segments.eq((before.readable_segments + 1)[: self._count_bits]),
+                    after.first_readable.eq(Mux(self.joins, before.first_readable, self.segment)),
+                ]

@@ -1,0 +1,62 @@
+"""One walked chain, told to everyone who works on it."""
+
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ...buffers import StreamFifo
+from ...streams import Chain, ChainInfo
+
+__all__ = ["ChainDispatch"]
+
+
+class ChainDispatch(wiring.Component):
+    """Gives every chain to the gather, the scatter and the function, each through a buffer of its own.
+
+    Parameters: ``depth``, the chains that each of the three may be behind the others.
+
+    Members: ``chains`` In; ``gather`` and ``scatter`` Out, streams of Chain; ``function`` Out, stream of
+    ChainInfo; ``idle`` Out 1, all buffers are empty. One chain a cycle, one cycle later on every output.
+    """
+
+    chains: Any
+    gather: Any
+    scatter: Any
+    function: Any
+    idle: Any
+
+    def __init__(self, depth: int):
+        self._depth = depth
+        super().__init__(
+            {
+                "chains": In(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "gather": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "scatter": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "function": Out(stream.Signature(ChainInfo)),  # pyright: ignore[reportArgumentType]
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.gather = gather = StreamFifo(Chain, self._depth)
+        m.submodules.scatter = scatter = StreamFifo(Chain, self._depth)
+        m.submodules.function = function = StreamFifo(ChainInfo, self._depth)
+        fifos = (gather, scatter, function)
+        chain = self.chains.payload
+        take = self.chains.valid & self.chains.ready
+        m.d.comb += [
+            self.chains.ready.eq(gather.i.ready & scatter.i.ready & function.i.ready),
+            gather.i.payload.eq(chain),
+            scatter.i.payload.eq(chain),
+            function.i.payload.queue.eq(chain.queue),
+            function.i.payload.readable.eq(chain.readable),
+            function.i.payload.writable.eq(chain.writable),
+            self.idle.eq(gather.idle & scatter.idle & function.idle),
+            *(fifo.i.valid.eq(take) for fifo in fifos),
+        ]
+        for fifo, output in zip(fifos, (self.gather, self.scatter, self.function), strict=True):
+            connect(m, fifo.o, flipped(output))
+        return m

@@ -1,0 +1,209 @@
+"""Where descriptors come from: whole cache lines of a table, held until every chain took its own."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ...buffers import StreamFifo
+from ...dma.run_reader import RunReader
+from ...interfaces import DmaReadPort
+from ...spec.ring import DESC_BYTES, Descriptor
+from ...streams import stream_of
+from ..split.avail_entries import LINE_BYTES
+from .check import TABLE_BITS, DescriptorTable
+
+__all__ = ["RANGE_BYTES", "SLOT_BITS", "DescriptorRange", "DescriptorRequest", "DescriptorSource", "line_of"]
+
+SLOT_BITS = 7
+"""Width of the number of a chain that is being walked: up to 128."""
+
+_LINE = LINE_BYTES // DESC_BYTES
+_MOST = 4 * _LINE
+_BANKS = 2
+
+RANGE_BYTES = _MOST * DESC_BYTES
+"""The most bytes that are read at once."""
+
+
+def line_of(table_address: Any, index: Any) -> Any:
+    """The number of the cache line that descriptor ``index`` of a queue's table is in, up to a constant."""
+    return (table_address[4 : (LINE_BYTES - 1).bit_length()] + index)[(_LINE - 1).bit_length() :]
+
+
+class DescriptorRequest(data.Struct):
+    """Asks for descriptor ``index`` of ``table``, which must be in it, and for some around it.
+
+    ``nested``: it is an indirect table. ``slot``, ``lap`` and ``group`` come back with the answer.
+    """
+
+    slot: unsigned(SLOT_BITS)
+    lap: unsigned(1)
+    group: unsigned(1)
+    nested: unsigned(1)
+    index: unsigned(16)
+    table: DescriptorTable
+
+
+class DescriptorRange(data.Struct):
+    """``count`` descriptors of a table, from number ``first`` on, which were asked for because of ``index``.
+
+    ``error``: they could not be read. The rest is as in the request.
+    """
+
+    slot: unsigned(SLOT_BITS)
+    lap: unsigned(1)
+    group: unsigned(1)
+    index: unsigned(16)
+    first: unsigned(16)
+    count: unsigned((_MOST).bit_length())
+    error: unsigned(1)
+
+
+class _Choice(data.Struct):
+    """Descriptor ``index`` of the table at ``address``, ``before`` in front of it, and from it on as many as
+    there are ``left`` and as there is ``room`` for."""
+
+    slot: unsigned(SLOT_BITS)
+    lap: unsigned(1)
+    group: unsigned(1)
+    index: unsigned(16)
+    address: unsigned(64)
+    before: range(_LINE)
+    left: unsigned(TABLE_BITS)
+    room: range(_MOST + 1)
+
+
+_TAGS = ("slot", "lap", "group", "index")
+"""What goes with a request from beginning to end."""
+
+
+class DescriptorSource(wiring.Component):
+    """Fetches descriptors, several at a time. Ref: virtio 1.4, 2.7.5.
+
+    Of a queue's table it reads the 64-byte line that the descriptor is in, as far as that belongs to the
+    table; of an indirect table, which may be anywhere, up to 16 descriptors from the wanted one on.
+
+    Parameters: ``data_width`` in bits; ``reads``, how many requests are under way at most.
+
+    Members: ``requests`` In stream of DescriptorRequest; ``ranges`` Out stream of DescriptorRange, in the
+    order of the requests: while one is offered, ``descriptor`` is number ``position`` (from ``first``) of
+    it, combinationally; ``read`` Out(DmaReadPort(W)), reads of up to 256 bytes, cut at multiples of
+    ``max_read_request`` In 13, if that is less; ``idle`` Out 1: no request is under way.
+
+    The read is requested 4 cycles after the request was taken, and a range is offered 4 cycles after its last
+    data. One request a cycle, a beat a cycle.
+    """
+
+    requests: Any
+    ranges: Any
+    position: Any
+    descriptor: Any
+    read: Any
+    max_read_request: Any
+    idle: Any
+
+    def __init__(self, data_width: int, reads: int):
+        self._width = data_width
+        self._reads = reads
+        super().__init__(
+            {
+                "requests": In(stream_of(DescriptorRequest)),
+                "ranges": Out(stream_of(DescriptorRange)),
+                "position": In(range(_MOST)),
+                "descriptor": Out(Descriptor),
+                "read": Out(DmaReadPort(data_width)),
+                "max_read_request": In(13),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.reader = reader = RunReader(self._width, self._reads + 1, RANGE_BYTES)
+        m.submodules.under_way = under_way = StreamFifo(DescriptorRange, self._reads)
+        connect(m, reader.read, flipped(self.read))
+        entry, run = under_way.i.payload, reader.runs.payload
+        chosen: Any = Signal(_Choice)
+        context: Any = Signal(DescriptorRange)
+        taken, asked, moves = Signal(), Signal(), Signal()
+        first, count = Signal(16), Signal.like(chosen.room)
+        m.d.comb += [
+            first.eq(chosen.index - chosen.before),
+            count.eq(Mux(chosen.left < chosen.room, chosen.left, chosen.room) + chosen.before),
+            reader.runs.valid.eq(asked & under_way.i.ready),
+            under_way.i.valid.eq(asked & reader.runs.ready),
+            entry.eq(context),
+            moves.eq(~asked | (reader.runs.ready & under_way.i.ready)),
+            self.requests.ready.eq(~taken | moves),
+            run.last.eq(1),
+        ]
+        m.d.sync += reader.limit.eq(
+            Mux(self.max_read_request < RANGE_BYTES, self.max_read_request, RANGE_BYTES)
+        )
+        with m.If(self.requests.ready):
+            m.d.sync += taken.eq(self.requests.valid)
+            self._choose(m, chosen)
+        with m.If(moves):
+            m.d.sync += [
+                asked.eq(taken),
+                run.address.eq(chosen.address + (first << (DESC_BYTES - 1).bit_length())),
+                run.length.eq(count << (DESC_BYTES - 1).bit_length()),
+                *(context[key].eq(chosen[key]) for key in _TAGS),
+                context.first.eq(first),
+                context.count.eq(count),
+            ]
+        held = self._hold(m, reader, under_way)
+        m.d.comb += self.idle.eq(~taken & ~asked & reader.idle & under_way.idle & ~held)
+        return m
+
+    def _choose(self, m: Any, chosen: Any) -> None:
+        """How many descriptors to read in front of the wanted one, and how many from it on."""
+        request, bits = self.requests.payload, (_LINE - 1).bit_length()
+        in_line = (request.table.address[4 : 4 + bits] + request.index)[:bits]
+        m.d.sync += [
+            *(chosen[key].eq(request[key]) for key in _TAGS),
+            chosen.address.eq(request.table.address),
+            chosen.before.eq(Mux(request.nested, 0, Mux(request.index < in_line, request.index, in_line))),
+            chosen.left.eq(request.table.size - request.index),
+            chosen.room.eq(Mux(request.nested, _MOST, _LINE - in_line)),
+        ]
+
+    def _hold(self, m: Any, reader: RunReader, under_way: StreamFifo) -> Any:
+        """Two banks of descriptors: one is filled while the other is shown. Gives whether any is in use."""
+        bits = 8 * DESC_BYTES
+        width = max(bits, self._width)
+        parts, lanes = width // self._width, width // bits
+        rows = _MOST // lanes
+        memory: Any = Memory(shape=unsigned(width), depth=_BANKS * rows, init=[])
+        m.submodules.held = memory
+        write, look = memory.write_port(granularity=self._width), memory.read_port(domain="comb")
+        filling, showing, full = Signal(), Signal(), Signal(range(_BANKS + 1))
+        beat = Signal(range(rows * parts))
+        failed: Any = Signal(_BANKS)
+        beats, put, taken = reader.o, Signal(), Signal()
+        part_bits, lane_bits = (parts - 1).bit_length(), (lanes - 1).bit_length()
+        m.d.comb += [
+            beats.ready.eq(full != _BANKS),
+            put.eq(beats.valid & beats.ready & beats.payload.last),
+            taken.eq(self.ranges.valid & self.ranges.ready),
+            write.addr.eq(Cat(beat[part_bits:], filling)),
+            write.data.eq(beats.payload.data.replicate(parts)),
+            write.en.eq(Mux(beats.valid & beats.ready, Const(1, parts) << beat[:part_bits], 0)),
+            look.addr.eq(Cat(self.position[lane_bits:], showing)),
+            self.descriptor.as_value().eq(look.data.word_select(self.position[:lane_bits], bits)),
+            self.ranges.valid.eq(full != 0),
+            self.ranges.payload.eq(under_way.o.payload),
+            self.ranges.payload.error.eq(failed.bit_select(showing, 1)),
+            under_way.o.ready.eq(taken),
+        ]
+        m.d.sync += full.eq(full + put - taken)
+        with m.If(beats.valid & beats.ready):
+            m.d.sync += beat.eq(Mux(beats.payload.last, 0, beat + 1))
+        with m.If(put):
+            m.d.sync += [filling.eq(~filling), failed.bit_select(filling, 1).eq(beats.payload.error)]
+        with m.If(taken):
+            m.d.sync += showing.eq(~showing)
+        return full != 0

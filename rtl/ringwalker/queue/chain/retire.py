@@ -1,0 +1,79 @@
+"""Where walked chains leave: to those who work on them, or, if they are bad, back to the segment store."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...streams import QUEUE_BITS, Chain, stream_of
+from .check import ChainProgress
+from .store import SegmentList
+
+__all__ = ["ChainExit", "ChainOwner"]
+
+_PROGRESS: Any = data.Layout.cast(ChainProgress)
+_TOTALS = tuple(key for key, _field in _PROGRESS if key != "tail")
+
+
+class ChainOwner(data.Struct):
+    """Whose chain it is, and how many buffers it may have."""
+
+    queue: unsigned(QUEUE_BITS)
+    head: unsigned(16)
+    limit: unsigned(16)
+
+
+class ChainExit(wiring.Component):
+    """Passes on the oldest chain when it is ``done``, or drops its segments if it has ``failed``.
+
+    Members: ``owner`` In ChainOwner, ``totals`` In ChainProgress, of the oldest chain; ``chains`` Out stream
+    of Chain; ``drops`` Out stream of SegmentList; ``release`` Out 1: the chain is gone after this cycle.
+    """
+
+    done: Any
+    failed: Any
+    owner: Any
+    totals: Any
+    chains: Any
+    drops: Any
+    release: Any
+
+    def __init__(self):
+        super().__init__(
+            {
+                "done": In(1),
+                "failed": In(1),
+                "owner": In(ChainOwner),
+                "totals": In(ChainProgress),
+                "chains": Out(stream_of(Chain)),
+                "drops": Out(stream_of(SegmentList)),
+                "release": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        totals, dropped = self.totals, self.drops.payload
+        drop_writable, good, counted, some = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += good.eq(self.done & ~self.failed)
+        with m.If(~self.chains.valid | self.chains.ready):
+            chain = self.chains.payload
+            m.d.sync += [
+                self.chains.valid.eq(good),
+                chain.queue.eq(self.owner.queue),
+                chain.head.eq(self.owner.head),
+                *(chain[key].eq(totals[key]) for key in _TOTALS),
+            ]
+            m.d.comb += self.release.eq(good)
+        with m.If(self.done & self.failed):
+            m.d.comb += [
+                dropped.first.eq(Mux(drop_writable, totals.first_writable, totals.first_readable)),
+                dropped.count.eq(Mux(drop_writable, totals.writable_segments, totals.readable_segments)),
+                self.drops.valid.eq(counted & some),
+            ]
+            m.d.sync += [counted.eq(1), some.eq(dropped.count != 0)]
+            with m.If(counted & (self.drops.ready | ~some)):
+                m.d.sync += [counted.eq(0), drop_writable.eq(~drop_writable)]
+                m.d.comb += self.release.eq(drop_writable)
+        return m

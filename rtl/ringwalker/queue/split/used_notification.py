@@ -1,0 +1,208 @@
+"""Whether the driver wants to hear of used buffers.
+
+Ref: virtio 1.4, 2.7.7 (Used Buffer Notification Suppression), 2.7.7.1 (with and without
+VIRTIO_F_EVENT_IDX), 4.1.5.3 (Used Buffer Notifications).
+"""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ...buffers import StreamFifo
+from ...interfaces import DmaReadPort, QueueClear, QueueRead
+from ...spec.modern import NO_VECTOR
+from ...spec.ring import AVAIL_F_NO_INTERRUPT, AVAIL_FLAGS_OFFSET, AVAIL_IDX_OFFSET, used_event_offset
+from ...streams import QUEUE_BITS, DmaReadRequest, UsedIndex, Visit, stream_of
+
+__all__ = ["InterruptStage", "UsedQueues"]
+
+_FLAGS_BYTES = AVAIL_IDX_OFFSET - AVAIL_FLAGS_OFFSET
+
+
+class UsedQueues(wiring.Component):
+    """Queues that wait for their turn, each at most once, first come first served.
+
+    Members: ``i``, taken at once, without effect if the queue waits already; ``o``, one cycle later at the
+    earliest; ``idle``: none waits. Whoever takes a queue acts for all that came on ``i`` up to that cycle.
+    """
+
+    i: Any
+    o: Any
+    idle: Any
+
+    def __init__(self, queues: int):
+        if not 1 <= queues <= 1 << QUEUE_BITS:
+            raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
+        self._queues = queues
+        visit: Any = Visit
+        super().__init__(
+            {"i": In(stream.Signature(visit)), "o": Out(stream.Signature(visit)), "idle": Out(1, init=1)}
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.order = order = StreamFifo(Visit, self._queues)
+        waits = Signal(self._queues)
+        entering, leaving = Signal.like(waits), Signal.like(waits)
+        again = (waits >> self.i.payload.queue)[0]
+        m.d.comb += [
+            self.i.ready.eq(1),
+            order.i.valid.eq(self.i.valid & ~again),
+            order.i.payload.eq(self.i.payload),
+            self.o.valid.eq(order.o.valid),
+            self.o.payload.eq(order.o.payload),
+            order.o.ready.eq(self.o.ready),
+            entering.eq(order.i.valid << self.i.payload.queue),
+            leaving.eq((order.o.valid & order.o.ready) << order.o.payload.queue),
+            self.idle.eq(order.idle),
+        ]
+        m.d.sync += waits.eq((waits & ~leaving) | entering)
+        return m
+
+
+class InterruptStage(wiring.Component):
+    """Looks, after a used index was written, whether the driver wants to hear of that, and notifies it if so.
+
+    Without VIRTIO_F_EVENT_IDX it reads ``avail.flags``; with it, ``used_event``, the entry of the used ring
+    that the driver waits for: it is notified if that is among those written since the last look.
+
+    Parameters: ``data_width`` in bits; ``queues``, how many there are; ``depth``, how many reads are under
+    way at most.
+
+    Members:
+
+    - ``used``: queues whose used index was written; always ready. What comes while the same queue waits
+      for its read is served by that one read.
+    - ``table``: the queue table; ``read``: reads of 2 bytes. They must not pass the writes of the used index.
+    - ``msix_enable``: without it a queue has no vector of its own, and is always asked about.
+    - ``interrupts``: the vector of the queue. In MSI-X mode a queue with NO_VECTOR is skipped, unread.
+    - ``event_idx``: VIRTIO_F_EVENT_IDX was negotiated. ``clear``: forget the last look at a queue.
+    - ``fail``: a pulse for a read that failed; there is no notification then.
+    - ``idle``: nothing is under way.
+
+    The read is requested three cycles after ``used``, the vector is out one cycle after its answer.
+    """
+
+    used: Any
+    table: Any
+    read: Any
+    msix_enable: Any
+    event_idx: Any
+    clear: Any
+    interrupts: Any
+    fail: Any
+    idle: Any
+
+    def __init__(self, data_width: int, queues: int, depth: int = 4):
+        self._queues = queues
+        self._depth = depth
+        super().__init__(
+            {
+                "used": In(stream_of(UsedIndex)),
+                "table": Out(QueueRead()),
+                "read": Out(DmaReadPort(data_width)),
+                "msix_enable": In(1),
+                "event_idx": In(1),
+                "clear": In(QueueClear()),
+                "interrupts": Out(stream.Signature(unsigned(16))),  # pyright: ignore[reportArgumentType]
+                "fail": Out(1),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        context = data.StructLayout({"vector": 16, "odd": 1, "old": 16, "new": 16})
+        m.submodules.waiting = waiting = UsedQueues(self._queues)
+        m.submodules.under_way = under_way = StreamFifo(context, self._depth)
+        m.d.comb += [
+            waiting.i.valid.eq(self.used.valid),
+            waiting.i.payload.queue.eq(self.used.payload.queue),
+            self.used.ready.eq(waiting.i.ready),
+        ]
+
+        # Two steps: the row is looked up, then a read is asked for.
+        looked, asking = Signal(), Signal()
+        request: Any = Signal(DmaReadRequest)
+        vector = Signal(16)
+        row = self.table.row
+        old, new, old_looked, new_looked = Signal(16), Signal(16), Signal(16), Signal(16)
+        step = Signal()
+        m.d.comb += [
+            step.eq(~asking | (self.read.requests.valid & self.read.requests.ready)),
+            waiting.o.ready.eq(step),
+            self.table.en.eq(waiting.o.valid & step),
+            self.table.index.eq(waiting.o.payload.queue),
+            self.read.requests.valid.eq(asking & under_way.i.ready),
+            self.read.requests.payload.eq(request),
+            under_way.i.valid.eq(asking & self.read.requests.ready),
+            under_way.i.payload.vector.eq(vector),
+            under_way.i.payload.odd.eq(request.address[1]),
+            under_way.i.payload.old.eq(old),
+            under_way.i.payload.new.eq(new),
+        ]
+        self._indices(m, waiting.o.payload.queue, looked & step, old_looked, new_looked)
+        offset = Mux(self.event_idx, used_event_offset(row.size), AVAIL_FLAGS_OFFSET)
+        with m.If(step):
+            m.d.sync += [
+                looked.eq(waiting.o.valid),
+                asking.eq(looked & ~(self.msix_enable & (row.vector == NO_VECTOR))),
+                request.address.eq(Cat(Const(0, 1), (row.driver + offset)[1:64])),
+                request.length.eq(_FLAGS_BYTES),
+                vector.eq(row.vector),
+                old.eq(old_looked),
+                new.eq(new_looked),
+            ]
+
+        answer = self.read.data
+        bits = 8 * _FLAGS_BYTES
+        asked, flags, wants = under_way.o.payload, Signal(16), Signal()
+        m.d.comb += [
+            flags.eq(Mux(asked.odd, answer.payload.data[bits : 2 * bits], answer.payload.data[:bits])),
+            wants.eq(
+                Mux(
+                    self.event_idx,
+                    # Entry ``flags`` is one of those from ``old`` to before ``new``.
+                    (flags - asked.old)[:16] < (asked.new - asked.old)[:16],
+                    (flags & AVAIL_F_NO_INTERRUPT) == 0,
+                )
+            ),
+        ]
+        room = ~self.interrupts.valid | self.interrupts.ready
+        m.d.comb += [answer.ready.eq(room), under_way.o.ready.eq(answer.valid & room)]
+        m.d.sync += self.fail.eq(answer.valid & room & answer.payload.error)
+        with m.If(room):
+            m.d.sync += [
+                self.interrupts.valid.eq(answer.valid & ~answer.payload.error & wants),
+                self.interrupts.payload.eq(under_way.o.payload.vector),
+            ]
+        m.d.comb += self.idle.eq(waiting.idle & ~looked & ~asking & under_way.idle & ~self.interrupts.valid)
+        return m
+
+    def _indices(self, m: Any, queue: Any, asks: Any, old: Signal, new: Signal) -> None:
+        """The used index of the queue that is looked up: what it was at the last look, and now."""
+        m.submodules.latest = latest = Memory(shape=16, depth=self._queues, init=[])
+        m.submodules.asked = asked = Memory(shape=16, depth=self._queues, init=[])
+        write: Any = latest.write_port()
+        move: Any = asked.write_port()
+        # What is written in the cycle of the look-up counts.
+        look_new: Any = latest.read_port(transparent_for=(write,))
+        look_old: Any = asked.read_port(transparent_for=(move,))
+        looked = Signal(QUEUE_BITS)
+        with m.If(self.table.en):
+            m.d.sync += looked.eq(queue)
+        m.d.comb += [
+            write.addr.eq(self.used.payload.queue),
+            write.data.eq(self.used.payload.idx),
+            write.en.eq(self.used.valid),
+            *(port.addr.eq(queue) for port in (look_new, look_old)),
+            *(port.en.eq(self.table.en) for port in (look_new, look_old)),
+            new.eq(look_new.data),
+            old.eq(look_old.data),
+            move.addr.eq(Mux(self.clear.en, self.clear.index, looked)),
+            move.data.eq(Mux(self.clear.en, 0, new)),
+            move.en.eq(self.clear.en | asks),
+        ]

@@ -1,0 +1,336 @@
+"""The common configuration structure: the device status, features, and a window on the queue table."""
+
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from ..config import DeviceConfig
+from ..interfaces import QueueRead, QueueRow, QueueWrite, RegisterPort
+from ..spec.features import Feature
+from ..spec.modern import COMMON, NO_VECTOR, PAGE
+from ..spec.ring import DESC_ALIGN, DEVICE_ALIGN, DRIVER_ALIGN
+from ..streams import QUEUE_BITS, RegisterRequest
+from .device_status import DeviceStatusMachine
+
+__all__ = ["CommonConfig"]
+
+_DWORDS = -(-COMMON.size // 4)
+_ROW: Any = data.Layout.cast(QueueRow)
+
+
+class _Written:
+    """What a register write does to each register: its byte enables, bytes, and value after the write."""
+
+    def __init__(self, m: Any, request: Any, active: Value):
+        self._enables: Any = Signal(4 * _DWORDS)
+        self._data = request.data
+        for dword in range(_DWORDS):
+            with m.If(active & (_dword(request) == dword)):
+                m.d.comb += self._enables[4 * dword : 4 * dword + 4].eq(request.strobe)
+
+    def enables(self, name: str) -> Any:
+        register = COMMON[name]
+        return self._enables[register.offset : register.offset + register.size]
+
+    def any(self, name: str) -> Any:
+        return self.enables(name).any()
+
+    def data(self, name: str) -> Any:
+        register = COMMON[name]
+        lanes = [(register.offset + n) % 4 for n in range(register.size)]
+        return Cat(self._data.word_select(lane, 8) for lane in lanes)
+
+    def merged(self, name: str, old: Any) -> Any:
+        register, new, enables = COMMON[name], self.data(name), self.enables(name)
+        before = Value.cast(old)
+        return Cat(
+            Mux(enables[n], new[8 * n : 8 * n + 8], before[8 * n : 8 * n + 8]) for n in range(register.size)
+        )
+
+
+def _dword(request: Any) -> Value:
+    """The dword in the page that ``request`` addresses."""
+    return request.offset[2 : PAGE.bit_length() - 1]
+
+
+def _aligned(value: Value, alignment: int) -> Value:
+    """``value`` with the low bits below ``alignment``, a power of two, zero."""
+    return value & ~(alignment - 1)
+
+
+class CommonConfig(wiring.Component):
+    """The registers of ``spec.common.COMMON``.
+
+    Parameters: ``device_features``, the 64 feature bits that are offered.
+
+    Members: ``registers`` (:class:`RegisterPort`; of the offset only the place in the page counts; outside
+    the table reads give 0 and writes have no effect), ``hold`` (no request is taken while it is up; the table
+    is not written from the third cycle of it on), ``table_read`` and ``table_write`` (:class:`QueueRead`,
+    :class:`QueueWrite`), ``status`` (8 bits, what the driver reads), ``driver_ok``, ``driver_features``,
+    ``config_vector``, ``config_generation``, ``needs_reset``, ``config_change`` (pulse: tell the driver that
+    DEVICE_NEEDS_RESET is set; to be joined with the function's own), ``reset_request`` and ``reset_done``:
+    see :class:`~ringwalker.transport.device_status.DeviceStatusMachine`; ``queue_reset_request`` with
+    ``queue_reset_index`` (levels until ``queue_reset_done``; another may follow in the next cycle).
+
+    A write is done three cycles after it was taken and then the next request is; a read is
+    answered two cycles after it was taken.
+
+    - While ``reset_request`` is up all writes are ignored; in the cycle after ``reset_done`` every register
+      has its reset value. The rows of the queues are the reset sequencer's work.
+    - ``driver_feature`` keeps all bits below 64, also those not offered, and is fixed once FEATURES_OK is
+      set; FEATURES_OK sticks when the bits are a subset of ``device_features`` and contain
+      VIRTIO_F_VERSION_1.
+    - With ``queue_select`` out of range all ``queue_*`` registers read 0 and ignore writes.
+    - ``queue_size`` takes powers of two up to ``config.queue_size``. The areas lose the low bits that
+      their alignment forbids. All of these ignore writes once the queue is enabled.
+    - ``queue_enable`` takes only 1. ``queue_reset`` takes 1 if the queue is enabled and VIRTIO_F_RING_RESET
+      was negotiated. It then reads 1 until the row is rewritten; any number of queues may be waiting. The
+      mark is bit 0 of the row's ``reserved``.
+    - A vector that does not exist reads back as NO_VECTOR.
+    - A byte that is not enabled keeps its value; registers with conditions judge the result, so
+      they are to be written whole, as virtio 1.4, 4.1.3.1 asks of drivers.
+    - ``queue_notify_off`` is the number of the queue; ``queue_notif_config_data`` and the administration
+      registers read 0.
+
+    Errors: ``ValueError`` when ``device_features`` is not of 64 bits, lacks VIRTIO_F_VERSION_1, or has a
+    feature that these registers cannot serve.
+
+    Ref: virtio 1.4, 4.1.4.3 (structure), 2.6.1 (virtqueue reset), 4.1.5.1.2 (vectors).
+    """
+
+    def __init__(self, config: DeviceConfig, device_features: int):
+        if not 0 <= device_features < 1 << 64:
+            raise ValueError(f"device_features is {device_features:#x}; it must have at most 64 bits")
+        if not device_features >> Feature.VERSION_1 & 1:
+            raise ValueError(f"device_features is {device_features:#x}; it must have VERSION_1")
+        for feature in (Feature.NOTIF_CONFIG_DATA, Feature.ADMIN_VQ):
+            if device_features >> feature & 1:
+                raise ValueError(f"device_features is {device_features:#x}; {feature.name} is not supported")
+        self.config = config
+        self.device_features = device_features
+        super().__init__(
+            {
+                "registers": In(RegisterPort()),
+                "hold": In(1),
+                "table_read": Out(QueueRead()),
+                "table_write": Out(QueueWrite()),
+                "status": Out(8),
+                "driver_ok": Out(1),
+                "driver_features": Out(64),
+                "config_vector": Out(16, init=NO_VECTOR),
+                "config_generation": In(8),
+                "needs_reset": In(1),
+                "config_change": Out(1),
+                "reset_request": Out(1),
+                "reset_done": In(1),
+                "queue_reset_request": Out(1),
+                "queue_reset_index": Out(QUEUE_BITS),
+                "queue_reset_done": In(1),
+            }
+        )
+        self.registers: Any
+        self.hold: Any
+        self.table_read: Any
+        self.table_write: Any
+        self.status: Any
+        self.driver_ok: Any
+        self.driver_features: Any
+        self.config_vector: Any
+        self.config_generation: Any
+        self.needs_reset: Any
+        self.config_change: Any
+        self.reset_request: Any
+        self.reset_done: Any
+        self.queue_reset_request: Any
+        self.queue_reset_index: Any
+        self.queue_reset_done: Any
+        self._device_feature_select = Signal(32)
+        self._driver_feature_select = Signal(32)
+        self._queue_select = Signal(16)
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        request: Any = Signal(RegisterRequest)
+        requests, responses = self.registers.requests, self.registers.responses
+        m.submodules.status = status = DeviceStatusMachine()
+        with m.FSM(init="WAIT_REQUEST") as fsm:
+            with m.State("WAIT_REQUEST"):
+                m.d.comb += requests.ready.eq(~self.hold)
+                m.d.sync += request.eq(requests.payload)
+                with m.If(requests.valid & ~self.hold):
+                    m.next = "WAIT_ROW"
+            with m.State("WAIT_ROW"):
+                with m.If(request.write):
+                    m.next = "WAIT_TABLE"
+                with m.Else():
+                    m.next = "WAIT_RESPONSE"
+            with m.State("WAIT_TABLE"):
+                m.next = "WAIT_REQUEST"
+            with m.State("WAIT_RESPONSE"):
+                m.d.comb += responses.valid.eq(1)
+                with m.If(responses.ready):
+                    m.next = "WAIT_REQUEST"
+            asking, deciding = fsm.ongoing("WAIT_REQUEST"), fsm.ongoing("WAIT_ROW")
+
+        queue_exists = self._queue_select < self.config.queues
+        row = Signal(QueueRow)  # of the selected queue, or 0
+        m.d.comb += [
+            self.table_read.en.eq(asking),
+            self.table_read.index.eq(self._queue_select),
+        ]
+        with m.If(queue_exists):
+            m.d.comb += row.eq(self.table_read.row)
+        written = _Written(m, request, deciding & request.write & ~self.reset_request)
+        self._connect_status(m, status, written)
+        self._write_device_registers(m, written)
+        resets = self._queue_resets(m, status, written, row)
+        self._write_row(m, written, row, queue_exists, resets)
+        words = self._words(m, row, queue_exists)
+        with m.If(deciding):
+            m.d.sync += responses.payload.data.eq(0)
+            with m.Switch(_dword(request)):
+                for dword, word in enumerate(words):
+                    with m.Case(dword):
+                        m.d.sync += responses.payload.data.eq(word)
+        return m
+
+    def _connect_status(self, m: Any, status: DeviceStatusMachine, written: _Written) -> None:
+        features = self.driver_features
+        m.d.comb += [
+            status.write.eq(written.any("device_status")),
+            status.value.eq(written.data("device_status")),
+            status.features_acceptable.eq(
+                ((features & ~self.device_features & ((1 << 64) - 1)) == 0) & features[Feature.VERSION_1]
+            ),
+            status.needs_reset.eq(self.needs_reset),
+            status.reset_done.eq(self.reset_done),
+            self.status.eq(status.status),
+            self.driver_ok.eq(status.driver_ok),
+            self.reset_request.eq(status.reset_request),
+            self.config_change.eq(status.config_change),
+        ]
+        for half in range(2):
+            part = features[32 * half : 32 * half + 32]
+            with m.If((self._driver_feature_select == half) & ~status.features_ok):
+                m.d.sync += part.eq(written.merged("driver_feature", part))
+
+    def _write_device_registers(self, m: Any, written: _Written) -> None:
+        """Registers that stand here and not in the queue table, and the reset of all of them."""
+        for name, register in (
+            ("device_feature_select", self._device_feature_select),
+            ("driver_feature_select", self._driver_feature_select),
+            ("queue_select", self._queue_select),
+        ):
+            m.d.sync += register.eq(written.merged(name, register))
+        with m.If(written.any("config_msix_vector")):
+            m.d.sync += self.config_vector.eq(
+                self._vector(written.merged("config_msix_vector", self.config_vector))
+            )
+        with m.If(self.reset_done):
+            for register in (
+                self._device_feature_select,
+                self._driver_feature_select,
+                self._queue_select,
+                self.config_vector,
+                self.driver_features,
+            ):
+                m.d.sync += register.eq(register.init)
+
+    def _vector(self, value: Value) -> Value:
+        return Mux(value < self.config.vectors, value, NO_VECTOR)
+
+    def _queue_resets(self, m: Any, status: DeviceStatusMachine, written: _Written, row: Any) -> Value:
+        """Queues waiting for their reset stand in a FIFO; the result says that the selected one joins it."""
+        joins = Signal()
+        if not self.device_features >> Feature.RING_RESET & 1:
+            return joins
+        # A queue cannot be in it twice, so it never overflows.
+        waiting = SyncFIFOBuffered(width=QUEUE_BITS, depth=self.config.queues)
+        m.submodules.waiting = ResetInserter(self.reset_done)(waiting)
+        m.d.comb += [
+            joins.eq(
+                written.any("queue_reset")
+                & (written.merged("queue_reset", row.reserved) == 1)
+                & self.driver_features[Feature.RING_RESET]
+                & status.features_ok
+                & row.enable[0]
+                & ~row.reserved[0]
+            ),
+            waiting.w_data.eq(self._queue_select),
+            waiting.w_en.eq(joins),
+            self.queue_reset_request.eq(waiting.r_rdy),
+            self.queue_reset_index.eq(waiting.r_data),
+            waiting.r_en.eq(self.queue_reset_done),
+        ]
+        return joins
+
+    def _write_row(self, m: Any, written: _Written, row: Any, exists: Value, resets: Value) -> None:
+        """The table is written in the cycle after the decision, from registers."""
+        size = written.merged("queue_size", row.size)
+        sizes = [1 << n for n in range(self.config.queue_size.bit_length())]
+        size_fits = reduce(or_, (size == fits for fits in sizes)) & written.any("queue_size")
+        enables = written.any("queue_enable") & (written.merged("queue_enable", row.enable) == 1)
+        configurable = exists & ~row.enable[0]
+        fields = {
+            "desc": (_aligned(written.data("queue_desc"), DESC_ALIGN), written.enables("queue_desc")),
+            "driver": (_aligned(written.data("queue_driver"), DRIVER_ALIGN), written.enables("queue_driver")),
+            "device": (_aligned(written.data("queue_device"), DEVICE_ALIGN), written.enables("queue_device")),
+            "size": (size, size_fits.replicate(2)),
+            "vector": (
+                self._vector(written.merged("queue_msix_vector", row.vector)),
+                (exists & written.any("queue_msix_vector")).replicate(2),
+            ),
+            "enable": (1, enables.replicate(2)),
+            "reserved": (1, resets.replicate(2)),
+        }
+        mask: Any = Signal(_ROW.size // 8)
+        m.d.sync += [
+            self.table_write.en.eq(mask.any()),
+            self.table_write.index.eq(self._queue_select),
+            self.table_write.mask.eq(mask),
+        ]
+        for name, field in _ROW:
+            value, mask_bytes = fields[name]
+            allowed = 1 if name in ("vector", "reserved") else configurable
+            m.d.sync += self.table_write.row[name].eq(value)
+            place = mask[field.offset // 8 : (field.offset + field.width) // 8]
+            m.d.comb += place.eq(Mux(allowed, mask_bytes, 0))
+
+    def _words(self, m: Any, row: Any, exists: Value) -> list[Any]:
+        """What each dword of the structure reads as."""
+
+        def selected(select: Value, features: Any) -> Value:
+            return Mux(select == 0, features[:32], Mux(select == 1, features[32:], 0))
+
+        offered = Const(self.device_features, 64)
+        values = {
+            "device_feature_select": self._device_feature_select,
+            "device_feature": selected(self._device_feature_select, offered),
+            "driver_feature_select": self._driver_feature_select,
+            "driver_feature": selected(self._driver_feature_select, self.driver_features),
+            "config_msix_vector": self.config_vector,
+            "num_queues": self.config.queues,
+            "device_status": self.status,
+            "config_generation": self.config_generation,
+            "queue_select": self._queue_select,
+            "queue_size": row.size,
+            "queue_msix_vector": row.vector,
+            "queue_enable": row.enable,
+            "queue_notify_off": Mux(exists, self._queue_select, 0),
+            "queue_desc": row.desc,
+            "queue_driver": row.driver,
+            "queue_device": row.device,
+            "queue_reset": row.reserved,
+        }
+        image = []
+        for register in COMMON:
+            assert len(image) == register.offset, "the table has no gaps"
+            value = Signal(register.width, name=f"read_{register.name}")
+            m.d.comb += value.eq(values.get(register.name, 0))
+            image += [value[8 * n : 8 * n + 8] for n in range(register.size)]
+        return [Cat(image[4 * n : 4 * n + 4]) for n in range(_DWORDS)]

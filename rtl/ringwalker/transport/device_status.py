@@ -1,0 +1,105 @@
+"""The device status field: which bits the driver may set, failure, and the request for a device reset."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..spec.modern import DeviceStatus
+
+__all__ = ["DeviceStatusMachine"]
+
+
+class DeviceStatusMachine(wiring.Component):
+    """The status byte of :class:`~ringwalker.transport.common_config.CommonConfig`.
+
+    Members: ``write`` (for one cycle) with ``value``, what the driver writes; ``features_acceptable``;
+    ``needs_reset`` (level or pulse, an error that only a reset cures); ``reset_done`` (pulse); ``status``,
+    what the driver reads; ``features_ok``; ``driver_ok`` (DRIVER_OK is set, no reset is under way or needed);
+    ``reset_request`` (from a write of 0 until ``reset_done``); ``config_change`` (pulse: the driver must be
+    told that DEVICE_NEEDS_RESET was set, which ``status`` shows by then). All outputs but ``status`` and
+    ``driver_ok`` come from registers directly. A write shows in the cycle after it.
+
+    - Bits are only ever added, since a driver must not clear any: a write is ORed into the byte.
+    - ACKNOWLEDGE, DRIVER and FAILED can always be set; none of them has a further effect.
+    - FEATURES_OK sticks only while ``features_acceptable``, otherwise the bit stays 0 and can be tried again.
+    - DRIVER_OK sticks only with FEATURES_OK, set before or by the same write.
+    - DEVICE_NEEDS_RESET is set by ``needs_reset`` once DRIVER, FEATURES_OK or DRIVER_OK is, never by a write.
+      With DRIVER_OK the driver is told.
+    - Other bits stay 0.
+    - While a reset is under way writes are ignored and the old value is read. Should that be 0,
+      DEVICE_NEEDS_RESET is read instead: 0 would say that the reset is over.
+
+    Ref: virtio 1.4, 2.1 (status), 2.2.2 (FEATURES_OK), 2.4 (reset), 4.1.4.3.1.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "write": In(1),
+                "value": In(8),
+                "features_acceptable": In(1),
+                "needs_reset": In(1),
+                "reset_done": In(1),
+                "status": Out(8),
+                "features_ok": Out(1),
+                "driver_ok": Out(1),
+                "reset_request": Out(1),
+                "config_change": Out(1),
+            }
+        )
+        self.write: Any
+        self.value: Any
+        self.features_acceptable: Any
+        self.needs_reset: Any
+        self.reset_done: Any
+        self.status: Any
+        self.features_ok: Any
+        self.driver_ok: Any
+        self.reset_request: Any
+        self.config_change: Any
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        bits = Signal(8)
+        free = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FAILED
+        started = DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
+
+        def asks(flag: DeviceStatus) -> Any:
+            return (self.value & int(flag)) != 0
+
+        def has(flag: DeviceStatus) -> Any:
+            return (bits & int(flag)) != 0
+
+        features_ok = has(DeviceStatus.FEATURES_OK) | (
+            asks(DeviceStatus.FEATURES_OK) & self.features_acceptable
+        )
+        gained = Signal(8)
+        m.d.comb += gained.eq(
+            (self.value & int(free))
+            | Mux(features_ok, int(DeviceStatus.FEATURES_OK), 0)
+            | Mux(features_ok & asks(DeviceStatus.DRIVER_OK), int(DeviceStatus.DRIVER_OK), 0)
+        )
+        fails = Signal()
+        m.d.comb += fails.eq(self.needs_reset & has(started) & ~has(DeviceStatus.DEVICE_NEEDS_RESET))
+
+        with m.If(self.write & ~self.reset_request & (self.value == 0)):
+            m.d.sync += self.reset_request.eq(1)
+        m.d.sync += bits.eq(
+            bits
+            | Mux(self.write & ~self.reset_request & (self.value != 0), gained, 0)
+            | Mux(fails, int(DeviceStatus.DEVICE_NEEDS_RESET), 0)
+        )
+        m.d.sync += self.config_change.eq(fails & self.driver_ok)
+        with m.If(self.reset_done):
+            m.d.sync += [self.reset_request.eq(0), bits.eq(0), self.config_change.eq(0)]
+
+        m.d.comb += [
+            self.status.eq(Mux(self.reset_request & (bits == 0), int(DeviceStatus.DEVICE_NEEDS_RESET), bits)),
+            self.features_ok.eq(has(DeviceStatus.FEATURES_OK)),
+            self.driver_ok.eq(
+                has(DeviceStatus.DRIVER_OK) & ~has(DeviceStatus.DEVICE_NEEDS_RESET) & ~self.reset_request
+            ),
+        ]
+        return m

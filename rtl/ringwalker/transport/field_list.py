@@ -1,0 +1,316 @@
+"""The field list of 2007 of a given configuration: plain data, no logic.
+
+The RTL, the register reference, and models in Python all take it from here.
+
+Ref: "virtio with config abstraction and ring implementation", 20 September 2007.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from ..config import DeviceConfig
+from ..spec.blk import BLK_CONFIG
+from ..spec.console import CONSOLE_CONFIG
+from ..spec.fields import (
+    FIELD_QUEUE_BYTES,
+    FIELD_QUEUE_STRIDE,
+    QUEUE_FIELD,
+    BlkField,
+    CommonField,
+    ConsoleField,
+    FieldFlag,
+    FieldHeader,
+    NetField,
+)
+from ..spec.modern import COMMON, COMMON_BASE, DEVICE_BASE, NOTIFY_BASE, NOTIFY_MULTIPLIER
+from ..spec.net import NET_CONFIG
+from ..spec.registers import Access, Register, RegisterTable
+
+__all__ = ["Field", "FieldDword", "FieldList", "FieldSelect", "field_list", "image", "queue_field"]
+
+HEADER_BYTES = 4
+"""In front of every value."""
+
+_NONE, _WRITABLE, _VOLATILE = FieldFlag(0), FieldFlag.WRITABLE, FieldFlag.VOLATILE
+
+
+@dataclass(frozen=True)
+class FieldSelect:
+    """What has to stand in the bytes ``strobe`` of the dword at ``register`` for a view to show its value."""
+
+    register: int
+    strobe: int
+    value: int
+
+
+@dataclass(frozen=True)
+class FieldDword:
+    """Four bytes of the list, at ``offset``.
+
+    Without ``register`` they are constant: ``value``. Otherwise they are a view of the dword at ``register``
+    of the register BAR: byte ``n`` here is byte ``(n + rotate) % 4`` there. ``readable`` and ``writable``
+    are masks of bytes here; others read 0 and ignore writes.
+    """
+
+    offset: int
+    value: int = 0
+    register: int | None = None
+    rotate: int = 0
+    readable: int = 0
+    writable: int = 0
+    select: FieldSelect | None = None
+
+    def shown(self, dword: int) -> int:
+        """What the list shows when the register holds ``dword``."""
+        turned = (dword | dword << 32) >> 8 * self.rotate
+        return sum(turned & 0xFF << 8 * n for n in range(4) if self.readable >> n & 1)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: ``offset`` and ``length`` of the value, in bytes; ``queue`` is for QUEUE fields."""
+
+    type: int
+    name: str
+    doc: str
+    offset: int
+    length: int
+    flags: FieldFlag = _NONE
+    dwords: tuple[FieldDword, ...] = ()
+    queue: int | None = None
+
+    @property
+    def end(self) -> int:
+        """Where the next header stands."""
+        return self.offset + (self.length + 3 & ~3)
+
+    @property
+    def header(self) -> FieldDword:
+        """The dword in front of the value."""
+        content = {"type": self.type, "flags": int(self.flags), "length": self.length}
+        return FieldDword(self.offset - HEADER_BYTES, FieldHeader.const(content).as_bits())
+
+
+@dataclass(frozen=True)
+class FieldList:
+    """All fields in order, the first one's header at 0.
+
+    ``first_queue`` is where the value of queue 0 stands, a multiple of FIELD_QUEUE_STRIDE; ``size`` is in
+    bytes, a multiple of it too.
+    """
+
+    fields: tuple[Field, ...]
+    first_queue: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the list with the header of END."""
+        return self.fields[-1].end
+
+    @property
+    def dwords(self) -> tuple[FieldDword, ...]:
+        """Every dword of the list; the one at offset 4 * n is the n-th."""
+        return tuple(dword for item in self.fields for dword in (item.header, *item.dwords))
+
+    def find(self, kind: int, queue: int | None = None) -> Field:
+        """The field of type ``kind``, of QUEUE that of ``queue``. Errors: ``KeyError`` naming both."""
+        for item in self.fields:
+            if item.type == kind and item.queue == queue:
+                return item
+        raise KeyError(f"the list has no field of type {kind:#x}, queue {queue}")
+
+
+def _view(offset: int, base: int, row: Register, writable: bool, select: FieldSelect | None = None):
+    """The dwords at ``offset`` that show the register ``row`` of the structure at ``base``."""
+    for start in range(0, row.size, 4):
+        place = base + row.offset + start
+        mask = (1 << min(4, row.size - start)) - 1
+        rotate = place % 4
+        if rotate and row.size > 4 - rotate:
+            raise ValueError(f"{row.name} crosses a dword at {place:#x}; a view cannot show that")
+        yield FieldDword(offset + start, 0, place - rotate, rotate, mask, mask if writable else 0, select)
+
+
+def _select(name: str, value: int) -> FieldSelect:
+    """``value`` in the select register ``name`` of the common configuration."""
+    row = COMMON[name]
+    lane = row.offset % 4
+    return FieldSelect(COMMON_BASE + row.offset - lane, (1 << row.size) - 1 << lane, value << 8 * lane)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A field that views one register, or several neighbouring ones; ``length`` cuts it short.
+
+    ``halves`` names the register that selects which 32 of 64 bits the viewed one shows.
+    """
+
+    type: CommonField | BlkField | NetField | ConsoleField
+    base: int
+    rows: tuple[Register, ...]
+    flags: FieldFlag = _NONE
+    length: int = 0
+    halves: str = ""
+
+    def field(self, offset: int) -> Field:
+        length = self.length or sum(row.size for row in self.rows) << bool(self.halves)
+        doc = " ".join(row.doc for row in self.rows)
+        if self.halves:
+            dwords = self._halves(offset)
+        else:
+            row = Register(self.type.name, self.rows[0].offset, 8 * length, Access.RO, "")
+            dwords = tuple(_view(offset, self.base, row, bool(self.flags & _WRITABLE)))
+        return Field(int(self.type), self.type.name, doc, offset, length, self.flags, dwords)
+
+    def _halves(self, offset: int) -> tuple[FieldDword, ...]:
+        """64 bits behind a register that shows one half, as the register ``halves`` says."""
+        (row,), writable = self.rows, bool(self.flags & _WRITABLE)
+        return tuple(
+            dword
+            for n in range(2)
+            for dword in _view(offset + 4 * n, self.base, row, writable, _select(self.halves, n))
+        )
+
+
+_COMMON_KINDS = (
+    _Kind(CommonField.STATUS, COMMON_BASE, (COMMON.device_status,), _WRITABLE | _VOLATILE),
+    _Kind(CommonField.DEVICE_FEATURES, COMMON_BASE, (COMMON.device_feature,), halves="device_feature_select"),
+    _Kind(
+        CommonField.DRIVER_FEATURES,
+        COMMON_BASE,
+        (COMMON.driver_feature,),
+        _WRITABLE,
+        halves="driver_feature_select",
+    ),
+    _Kind(CommonField.GENERATION, COMMON_BASE, (COMMON.config_generation,), _VOLATILE),
+    _Kind(CommonField.CONFIG_VECTOR, COMMON_BASE, (COMMON.config_msix_vector,), _WRITABLE),
+)
+
+_DEVICE_KINDS: Mapping[str, tuple[_Kind, ...]] = {
+    "blk": (
+        _Kind(BlkField.CAPACITY, DEVICE_BASE, (BLK_CONFIG.capacity,), _VOLATILE),
+        _Kind(BlkField.SEGMENTS, DEVICE_BASE, (BLK_CONFIG.seg_max,)),
+        _Kind(BlkField.BLOCK_SIZE, DEVICE_BASE, (BLK_CONFIG.blk_size,)),
+        # The device configuration has the number only if there are several.
+        _Kind(BlkField.QUEUES, COMMON_BASE, (COMMON.num_queues,)),
+    ),
+    "net": (
+        _Kind(NetField.MAC, DEVICE_BASE, (NET_CONFIG.mac,), _WRITABLE),
+        _Kind(NetField.MEDIA, DEVICE_BASE, (NET_CONFIG.status,), _VOLATILE),
+        _Kind(NetField.MTU, DEVICE_BASE, (NET_CONFIG.mtu,)),
+        _Kind(NetField.MODE, DEVICE_BASE, (NET_CONFIG.rx_mode,), _WRITABLE),
+    ),
+    "console": (
+        _Kind(ConsoleField.SIZE, DEVICE_BASE, (CONSOLE_CONFIG.cols, CONSOLE_CONFIG.rows), _VOLATILE),
+        _Kind(ConsoleField.EMERGENCY_WRITE, DEVICE_BASE, (CONSOLE_CONFIG.emerg_wr,), _WRITABLE, length=1),
+    ),
+}
+
+
+def _queue_dwords(offset: int, queue: int) -> Iterator[FieldDword]:
+    """A queue's value, dword by dword: neighbouring registers of QUEUE_FIELD share one."""
+    select = _select("queue_select", queue)
+    for start in range(0, FIELD_QUEUE_BYTES, 4):
+        rows = [row for row in QUEUE_FIELD if row.offset < start + 4 and start < row.offset + row.size]
+        bytes_of = {row.name: _byte_mask(row, start) for row in rows}
+        mask = sum(bytes_of.values())
+        writable = sum(bytes_of[row.name] for row in rows if row.access is not Access.RO)
+        names = [row.name for row in rows]
+        if names == ["index"]:
+            yield FieldDword(offset + start, queue)
+        elif names == ["doorbell"]:
+            place = NOTIFY_BASE + queue * NOTIFY_MULTIPLIER
+            yield FieldDword(offset + start, 0, place, 0, mask, writable)
+        elif rows:
+            place = COMMON_BASE + COMMON.queue_size.offset + start
+            yield FieldDword(offset + start, 0, place, 0, mask, writable, select)
+        else:
+            yield FieldDword(offset + start)
+
+
+def _byte_mask(row: Register, start: int) -> int:
+    """The bytes of ``row`` in the dword at ``start``."""
+    return sum(1 << n for n in range(4) if row.offset <= start + n < row.offset + row.size)
+
+
+def queue_field(first_queue: int, queue: int) -> Field:
+    """The QUEUE field of ``queue``, if that of queue 0 has its value at ``first_queue``."""
+    offset = first_queue + queue * FIELD_QUEUE_STRIDE
+    return Field(
+        int(CommonField.QUEUE),
+        CommonField.QUEUE.name,
+        "Registers of one queue.",
+        offset,
+        FIELD_QUEUE_BYTES,
+        _WRITABLE | _VOLATILE,
+        tuple(_queue_dwords(offset, queue)),
+        queue,
+    )
+
+
+@cache
+def field_list(config: DeviceConfig) -> FieldList:
+    """The list of ``config``, whether or not its device shows it."""
+    fields: list[Field] = []
+    offset = HEADER_BYTES
+    for kind in (*_COMMON_KINDS, *_DEVICE_KINDS[config.function]):
+        fields.append(kind.field(offset))
+        offset = fields[-1].end + HEADER_BYTES
+    # Queue 0's value, not its header, is to stand at a multiple of the stride.
+    if offset % FIELD_QUEUE_STRIDE:
+        aligned = -(-(offset + HEADER_BYTES) // FIELD_QUEUE_STRIDE) * FIELD_QUEUE_STRIDE
+        length = aligned - HEADER_BYTES - offset
+        empty = tuple(FieldDword(offset + n) for n in range(0, length, 4))
+        filler = CommonField.FILLER
+        fields.append(Field(int(filler), filler.name, "Nothing.", offset, length, dwords=empty))
+        offset = aligned
+    fields += [queue_field(offset, queue) for queue in range(config.queues)]
+    end = fields[-1].end + HEADER_BYTES
+    fields.append(Field(int(CommonField.END), CommonField.END.name, "The end of the list.", end, 0))
+    return FieldList(tuple(fields), offset)
+
+
+def image(config: DeviceConfig, features: int = 0, device_config: bytes = b"") -> bytes:
+    """The list as it reads after reset.
+
+    ``features`` is the mask that the device offers and ``device_config`` the content of its device
+    configuration structure (what is missing reads 0): only the function knows these.
+    """
+    content = bytearray()
+    for dword in field_list(config).dwords:
+        value = (
+            dword.value
+            if dword.register is None
+            else dword.shown(_reset(config, dword, features, device_config))
+        )
+        content += value.to_bytes(4, "little")
+    return bytes(content)
+
+
+def _reset(config: DeviceConfig, dword: FieldDword, features: int, device_config: bytes) -> int:
+    """What the register behind a view reads as after reset."""
+    place = dword.register or 0
+    if place >= NOTIFY_BASE:
+        return 0
+    if place >= DEVICE_BASE:
+        piece = device_config[place - DEVICE_BASE :][:4]
+        return int.from_bytes(piece, "little")
+    selected = dword.select.value if dword.select else 0
+    known = {
+        "device_feature": features >> 32 * selected,
+        "num_queues": config.queues,
+        "queue_size": config.queue_size,
+        "queue_notify_off": selected >> 8 * (COMMON.queue_select.offset % 4),
+    }
+    return _piece(COMMON, known, place - COMMON_BASE)
+
+
+def _piece(table: RegisterTable, values: Mapping[str, int], start: int) -> int:
+    """The dword at ``start`` of ``table``; registers without a value have that of reset."""
+    result = 0
+    for row in table:
+        if row.offset < start + 4 and start < row.offset + row.size:
+            value = values.get(row.name, row.reset) << 8 * row.offset >> 8 * start
+            result |= value & 0xFFFF_FFFF
+    return result

@@ -1,0 +1,88 @@
+"""Where notifications of the device go: to a message-signalled vector or to the ISR."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..spec.modern import NO_VECTOR
+
+__all__ = ["InterruptRouter"]
+
+
+class InterruptRouter(wiring.Component):
+    """Routes used buffer notifications and configuration changes.
+
+    Members: ``interrupts`` (stream of 16-bit vectors of used buffer notifications), ``config_change``
+    (pulse), ``config_vector`` (16 bits), ``msix_enable``, ``vectors`` (stream of 16-bit vectors to the MSI-X
+    table), ``set_queue`` and ``set_config`` (pulses to the ISR, from registers), ``idle``.
+
+    With MSI-X enabled a vector other than NO_VECTOR goes out one cycle after it was taken, NO_VECTOR is
+    dropped, and the ISR's queue bit is left alone. Otherwise that bit is set and no vector goes out. The
+    ISR's configuration bit is set for every change in both modes. Configuration
+    changes are remembered until they are sent, several as one, with the vector of that moment; one that
+    arrives while an earlier is being sent is sent too. They go first, but never twice in a row while a used
+    buffer notification waits.
+
+    Ref: virtio 1.4, 4.1.5.3 (used buffer notifications), 4.1.5.4 (configuration changes), 4.1.4.5.1
+    (the ISR's configuration bit), 4.1.5.1.2 (vectors).
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "interrupts": In(stream.Signature(16)),  # pyright: ignore[reportArgumentType]
+                "config_change": In(1),
+                "config_vector": In(16),
+                "msix_enable": In(1),
+                "vectors": Out(stream.Signature(16)),  # pyright: ignore[reportArgumentType]
+                "set_queue": Out(1),
+                "set_config": Out(1),
+                "idle": Out(1),
+            }
+        )
+        self.interrupts: Any
+        self.config_change: Any
+        self.config_vector: Any
+        self.msix_enable: Any
+        self.vectors: Any
+        self.set_queue: Any
+        self.set_config: Any
+        self.idle: Any
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        interrupts, vectors = self.interrupts, self.vectors
+        changed = Signal()  # a configuration change is to be sent
+        yields = Signal()  # the last one sent was a configuration change
+        free, send_change, send_used = Signal(), Signal(), Signal()
+        m.d.comb += [
+            free.eq(~vectors.valid | vectors.ready),
+            interrupts.ready.eq(free & (~changed | yields)),
+            send_used.eq(interrupts.valid & interrupts.ready),
+            send_change.eq(free & changed & ~send_used),
+            self.idle.eq(~vectors.valid & ~changed & ~self.set_queue & ~self.set_config),
+        ]
+        m.d.sync += [
+            self.set_queue.eq(send_used & ~self.msix_enable),
+            self.set_config.eq(send_change),
+        ]
+        with m.If(free):
+            m.d.sync += vectors.valid.eq(0)
+        with m.If(send_used):
+            m.d.sync += [
+                yields.eq(0),
+                vectors.valid.eq(self.msix_enable & (interrupts.payload != NO_VECTOR)),
+                vectors.payload.eq(interrupts.payload),
+            ]
+        with m.If(send_change):
+            m.d.sync += [
+                yields.eq(1),
+                changed.eq(0),
+                vectors.valid.eq(self.msix_enable & (self.config_vector != NO_VECTOR)),
+                vectors.payload.eq(self.config_vector),
+            ]
+        with m.If(self.config_change):
+            m.d.sync += changed.eq(1)
+        return m

@@ -1,0 +1,130 @@
+"""Carries out device and queue resets: halt, wait until everything is idle, rewrite rows, report."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import DeviceConfig
+from ..interfaces import QueueClear, QueueWrite
+from ..spec.modern import NO_VECTOR
+from ..streams import QUEUE_BITS
+
+__all__ = ["CLOSE_CYCLES", "QUIET_CYCLES", "ResetSequencer"]
+
+QUIET_CYCLES = 8
+"""Consecutive cycles of ``idle`` that count as idle: more than it takes an item to show up in ``idle`` of the
+block that took it."""
+
+CLOSE_CYCLES = 4
+"""Cycles from the fall of ``ready`` to the first write: more than a register write that was already taken by
+CommonConfig needs to reach the queue table."""
+
+
+class ResetSequencer(wiring.Component):
+    """Resets all queues after power-up and on ``device_request``, one queue on ``queue_request``.
+
+    Members: ``device_request`` and ``queue_request`` with ``queue_index`` (levels; each must fall, or name
+    the next queue, in the cycle after its ``device_done`` or ``queue_done``), ``idle`` (all blocks are idle),
+    ``halt`` (from the cycle after a request until done, and during power-up: nothing new is to begin),
+    ``whole`` (what ``halt`` and ``idle`` are about: 1 for the device, 0 for the queue ``queue_index`` alone),
+    ``table_write`` (:class:`QueueWrite`) and ``clear`` (:class:`QueueClear`), ``clearing`` (pulse at a device
+    reset once all is idle: forget everything else), ``device_done`` and ``queue_done`` (pulses), ``ready``
+    (low while rows are being rewritten: CommonConfig must be held; whoever shares the table's write
+    port has it to itself while ``ready`` is up, except that ``table_write.en`` always wins).
+
+    Waiting for ``idle`` takes as long as it takes; register accesses must go on meanwhile, since the answers
+    of the host to reads may stand behind its writes. Then a row a cycle: ``ready`` is low for
+    ``CLOSE_CYCLES`` + rows cycles. A device request goes before a queue request, and makes it superfluous if
+    that was not idle yet: then only ``device_done`` is given.
+
+    Ref: virtio 1.4, 2.4 (device reset), 2.6.1 (virtqueue reset), 4.1.4.3.1.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self.config = config
+        super().__init__(
+            {
+                "device_request": In(1),
+                "queue_request": In(1),
+                "queue_index": In(QUEUE_BITS),
+                "idle": In(1),
+                "halt": Out(1),
+                "whole": Out(1, init=1),
+                "table_write": Out(QueueWrite()),
+                "clear": Out(QueueClear()),
+                "clearing": Out(1),
+                "device_done": Out(1),
+                "queue_done": Out(1),
+                "ready": Out(1),
+            }
+        )
+        self.device_request: Any
+        self.queue_request: Any
+        self.queue_index: Any
+        self.idle: Any
+        self.halt: Any
+        self.whole: Any
+        self.table_write: Any
+        self.clear: Any
+        self.clearing: Any
+        self.device_done: Any
+        self.queue_done: Any
+        self.ready: Any
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        last_queue = self.config.queues - 1
+        index, last = Signal(QUEUE_BITS), Signal(QUEUE_BITS, init=last_queue)
+        count = Signal(range(max(QUIET_CYCLES, CLOSE_CYCLES)))
+        for_device, for_queue = Signal(), Signal()
+
+        with m.FSM(init="REWRITE_ROWS") as fsm:
+            with m.State("WAIT_REQUEST"):
+                m.d.sync += count.eq(0)
+                with m.If(self.device_request | self.queue_request):
+                    m.d.sync += self.whole.eq(self.device_request)
+                    m.next = "WAIT_IDLE"
+            with m.State("WAIT_IDLE"):
+                m.d.sync += count.eq(Mux(self.idle, count + 1, 0))
+                with m.If(self.device_request & ~self.whole):
+                    # More has to become idle than was waited for so far.
+                    m.d.sync += [self.whole.eq(1), count.eq(0)]
+                with m.Elif(self.idle & (count == QUIET_CYCLES - 1)):
+                    m.d.sync += count.eq(0)
+                    m.next = "WAIT_REGISTERS"
+            with m.State("WAIT_REGISTERS"):
+                m.d.sync += count.eq(count + 1)
+                with m.If(count == CLOSE_CYCLES - 1):
+                    m.d.sync += [
+                        for_device.eq(self.whole),
+                        for_queue.eq(~self.whole),
+                        index.eq(Mux(self.whole, 0, self.queue_index)),
+                        last.eq(Mux(self.whole, last_queue, self.queue_index)),
+                        self.clearing.eq(self.whole),
+                    ]
+                    m.next = "REWRITE_ROWS"
+            with m.State("REWRITE_ROWS"):
+                m.d.sync += [index.eq(index + 1), self.clearing.eq(0)]
+                with m.If(index == last):
+                    m.next = "REPORT"
+            with m.State("REPORT"):
+                m.d.comb += [self.device_done.eq(for_device), self.queue_done.eq(for_queue)]
+                m.next = "WAIT_REQUEST"
+            rewriting = fsm.ongoing("REWRITE_ROWS")
+            m.d.comb += [
+                self.halt.eq(~fsm.ongoing("WAIT_REQUEST")),
+                self.ready.eq(~rewriting & ~fsm.ongoing("WAIT_REGISTERS")),
+            ]
+
+        m.d.comb += [
+            self.table_write.en.eq(rewriting),
+            self.table_write.index.eq(index),
+            self.table_write.mask.eq(-1),
+            self.table_write.row.size.eq(self.config.queue_size),
+            self.table_write.row.vector.eq(NO_VECTOR),
+            self.clear.en.eq(rewriting),
+            self.clear.index.eq(index),
+        ]
+        return m

@@ -1,0 +1,146 @@
+"""Register routing: each access reaches its owner, and each response the one who asked."""
+
+import random
+
+import cocotb
+import pytest
+from cocotb.triggers import RisingEdge
+
+from ringwalker.transport.register_router import RegisterArbiter, RegisterRouter, check_windows
+from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.bench.register_target import RegisterTarget
+
+WINDOWS = [
+    ("common", 4, 0x0000, 0x40),
+    ("isr", 4, 0x1000, 1),
+    ("device", 4, 0x2004, 0x24),
+    ("table", 1, 0x0000, 0x1000),
+]
+
+
+def owner(bar: int, offset: int):
+    """Name and base of the window of an offset, or None."""
+    for name, window_bar, base, size in WINDOWS:
+        if bar == window_bar and base <= offset < base + size:
+            return name, base
+    return None
+
+
+def random_access() -> dict[str, int]:
+    _name, bar, base, size = random.choice(WINDOWS)
+    inside = base + random.randrange(0, size, 4)
+    edges = [base, base + ((size - 1) & ~3), (base - 4) % 0x1000000, base + ((size + 3) & ~3)]
+    return {
+        "bar": random.choice([bar, bar, bar, bar, 0, 1, 4]),
+        "offset": random.choice([inside, inside, *edges]),
+        "write": random.getrandbits(1),
+        "strobe": random.randrange(16),
+        "data": random.getrandbits(32),
+    }
+
+
+def answer(name: str):
+    """What a read of a window gives: its name and the offset."""
+    return lambda request: (len(name) << 24) + request["offset"]
+
+
+@cocotb.test()
+async def router_passes_each_access_to_its_owner(dut):
+    stalls = parameters()["stalls"]
+    expected: dict[str, list] = {name: [] for name, *_ in WINDOWS}
+    requests = StreamSource(dut, "i_requests", random_stalls(stalls))
+    responses = StreamSink(dut, "i_responses", random_stalls(stalls))
+    targets = {name: RegisterTarget(dut, name, answer(name), random_stalls(stalls)) for name in expected}
+    await start(dut)
+    replies = []
+    for _ in range(1000):
+        access = random_access()
+        requests.queue(access)
+        found = owner(access["bar"], access["offset"])
+        reply = 0
+        if found:
+            name, base = found
+            local = {**access, "offset": access["offset"] - base}
+            expected[name].append(local)
+            reply = answer(name)(local)
+        if not access["write"]:
+            replies.append(reply)
+    for n, reply in enumerate(replies):
+        got = await responses.receive()
+        assert got["data"] == reply, f"response {n}: {got['data']:#x}, not {reply:#x}"
+    await requests.drained()
+    for _ in range(20):
+        await RisingEdge(dut.clk)
+    assert {name: target.log for name, target in targets.items()} == expected
+    assert int(dut.idle.value)
+
+
+@cocotb.test()
+async def arbiter_returns_responses_to_the_asker(dut):
+    stalls = parameters()["stalls"]
+    requests = {n: StreamSource(dut, f"{n}_requests", random_stalls(stalls)) for n in "ab"}
+    responses = {n: StreamSink(dut, f"{n}_responses", random_stalls(stalls)) for n in "ab"}
+    target = RegisterTarget(dut, "o", lambda request: request["offset"] ^ 0x5A5A5A, random_stalls(stalls))
+    await start(dut)
+    sent: dict[str, list] = {"a": [], "b": []}
+    for name in "ab":
+        for n in range(400):
+            # The top bit of the offset says who sent it.
+            access = {
+                "offset": ((name == "b") << 23) | n << 2,
+                "write": random.getrandbits(1),
+                "strobe": random.randrange(16),
+                "data": random.getrandbits(32),
+                "bar": random.randrange(6),
+            }
+            sent[name].append(access)
+            requests[name].queue(access)
+    for name in "ab":
+        for access in sent[name]:
+            if not access["write"]:
+                assert (await responses[name].receive())["data"] == access["offset"] ^ 0x5A5A5A
+        await requests[name].drained()
+    for _ in range(20):
+        await RisingEdge(dut.clk)
+    for name in "ab":
+        mine = [access for access in target.log if access["offset"] >> 23 == (name == "b")]
+        assert mine == sent[name]
+    half = [access["offset"] >> 23 for access in target.log[:400]]
+    assert 100 < sum(half) < 300, "both initiators make progress"
+    assert int(dut.idle.value)
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.5])
+def test_router(stalls):
+    run_bench(
+        RegisterRouter(WINDOWS),
+        "tb.transport.test_register_router",
+        parameters={"stalls": stalls},
+        tests="router_",
+    )
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.5])
+def test_arbiter(stalls):
+    run_bench(
+        RegisterArbiter(),
+        "tb.transport.test_register_router",
+        parameters={"stalls": stalls},
+        tests="arbiter_",
+    )
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        [("a", 0, 0, 8), ("a", 1, 0, 8)],
+        [("a", 0, 0, 8), ("b", 0, 4, 8)],
+        [("i", 0, 0, 8)],
+        [("a", 6, 0, 8)],
+        [("a", 0, 2, 8)],
+        [("a", 0, 0, 0)],
+    ],
+)
+def test_bad_windows_are_refused(windows):
+    with pytest.raises(ValueError, match="windows"):
+        check_windows(windows)
