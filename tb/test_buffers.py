@@ -7,7 +7,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from ringwalker.buffers import HalfBuffer
-from ringwalker_sim.bench import StreamSink, StreamSource, random_stalls, run_bench, start
+from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

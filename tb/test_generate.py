@@ -15,9 +15,9 @@ import yaml
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from ringwalker.function.blk.function.function import BlkFunction
 
 from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.function.blk.function import BlkFunction
 from ringwalker.generate import c_header, generate, register_reference, verilog_and_signals
 from ringwalker.generate.__main__ import main
 from ringwalker.spec.blk import BLK_CONFIG, BlkFeature

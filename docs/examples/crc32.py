@@ -3,7 +3,7 @@
 import zlib
 
 from ringwalker_sim.guest.bus import TypeId, VirtioDevice, VirtioDriver
-from ringwalker_sim.guest.interface import INTERFACES, adapt
+from ringwalker_sim.guest.history import INTERFACES, adapt
 from ringwalker_sim.guest.machine import Machine, identity_of
 from ringwalker_sim.guest.models.function import FunctionModel, Request
 from ringwalker_sim.guest.software_port import SoftwarePort

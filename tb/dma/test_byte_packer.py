@@ -8,8 +8,8 @@ from cocotb.triggers import ClockCycles
 from cocotb.utils import get_sim_time
 
 from ringwalker.dma.byte_packer import BytePacker
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import bytes_of
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import bytes_of
 
 
 def irregular(data: bytes, error: bool, size: int, lengths=None) -> list[dict[str, int]]:

@@ -15,8 +15,8 @@ from cocotb.utils import get_sim_time
 from ringwalker.dma.gather import Gather
 from ringwalker.dma.reader import DmaReader
 from ringwalker.dma.tags import TagRange
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import HostMemoryModel, SegmentStoreModel, bytes_of
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import HostMemoryModel, SegmentStoreModel, bytes_of
 
 SLOT = 512
 

@@ -14,8 +14,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from ringwalker.dma.posted import PacketBuffer, PostedGate, PostedMux
 from ringwalker.spec.tlp import RequestKind
 from ringwalker.streams import request_beat
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import packet_beats
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import packet_beats
 
 INPUTS = 3
 DEPTH = 32

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ringwalker.function.blk.function.function import BlkFunction
 
 from ringwalker.dma.reader import DmaReader
+from ringwalker.function.blk.function import BlkFunction
 from ringwalker.pci.msix import MsixTable
-from ringwalker_sim.bench import run_bench
-from ringwalker_sim.bench.descriptor_bench import FetchAndStore
-from ringwalker_sim.bench.spoiling import SpoilingMemory
+from ringwalker_sim.testing import run_bench
+from ringwalker_sim.testing.descriptor_bench import FetchAndStore
+from ringwalker_sim.testing.spoiling import SpoilingMemory
 
 
 def reader(tests: Any) -> tuple[Any, dict[str, int]]:

@@ -11,8 +11,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from ringwalker.dma.reader import DmaReader
 from ringwalker.dma.tags import TagRange
 from ringwalker.spec.tlp import CompletionStatus
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import HostMemoryModel
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import HostMemoryModel
 
 TAGS = TagRange(low=5, low_count=8, high=40, high_count=24)
 SLOT = 512

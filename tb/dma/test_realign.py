@@ -8,8 +8,8 @@ from cocotb.triggers import ClockCycles
 from cocotb.utils import get_sim_time
 
 from ringwalker.dma.realign import ByteSlicer
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import packet_beats
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import packet_beats
 
 
 def random_packet(size: int) -> tuple[bytes, list[tuple[int, int, bool]]]:

@@ -7,8 +7,8 @@ import pytest
 from cocotb.triggers import ClockCycles
 
 from ringwalker.dma.shared_reads import SharedReads
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.walker import DmaReadModel, until
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.walker import DmaReadModel, until
 
 MODULE = "tb.dma.test_shared_reads"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker_sim.guest.interface import INTERFACES
+from ringwalker_sim.guest.history import INTERFACES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 

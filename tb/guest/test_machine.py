@@ -8,7 +8,7 @@ import pytest
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.blk import BlkRequestType
-from ringwalker_sim.engines import open_engine
+from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.blk import BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import (
     ANY,
@@ -19,7 +19,7 @@ from ringwalker_sim.guest.bus import (
     VirtioDriver,
 )
 from ringwalker_sim.guest.errors import BindError, RequestError
-from ringwalker_sim.guest.interface import INTERFACES, adapt
+from ringwalker_sim.guest.history import INTERFACES, adapt
 from ringwalker_sim.guest.machine import Machine, identity_of
 from ringwalker_sim.guest.memory_port import MemoryPort
 from ringwalker_sim.guest.models.blk import BlkModel

@@ -12,12 +12,12 @@ import pytest
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.net import NetRxMode
-from ringwalker_sim.engines import open_engine
+from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.blk import BlkDevice
 from ringwalker_sim.guest.console import ConsoleDevice
 from ringwalker_sim.guest.errors import BindError, RequestError
-from ringwalker_sim.guest.interface import INTERFACES, draft3_glue
-from ringwalker_sim.guest.interface.draft3_handlers import (
+from ringwalker_sim.guest.history import INTERFACES, draft3_glue
+from ringwalker_sim.guest.history.draft3_handlers import (
     virtbus_fields,
     virtbus_memory,
     virtbus_pci,

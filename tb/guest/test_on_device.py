@@ -10,7 +10,7 @@ from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
-from ringwalker_sim.engines import open_engine
+from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.errors import DeviceError, RequestError
@@ -18,7 +18,7 @@ from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport_pci import VirtioPciTransport
 from ringwalker_sim.guest.virtqueue import Virtqueue
 from ringwalker_sim.memory import DiskImage, GuestMemory
-from ringwalker_sim.workload import run_job
+from ringwalker_sim.workload.blk import run_job
 
 CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)
 SECTORS = 256

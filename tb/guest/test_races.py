@@ -14,7 +14,7 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType, BlkStatus
 from ringwalker.spec.features import Feature
-from ringwalker_sim.engines import open_engine
+from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.errors import BindError, DeviceError
 from ringwalker_sim.guest.machine import Machine
 from ringwalker_sim.guest.models.blk import BlkModel

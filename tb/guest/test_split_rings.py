@@ -23,11 +23,11 @@ from ringwalker.spec.ring import (
     avail_event_offset,
     used_event_offset,
 )
-from ringwalker_sim.engines import open_engine
+from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.errors import DeviceError
 from ringwalker_sim.guest.split_queue import BufferSet, QueueControl, SplitVirtqueue
 from ringwalker_sim.memory import GuestMemory
-from ringwalker_sim.workload import run_job
+from ringwalker_sim.workload.blk import run_job
 
 INDIRECT, EVENTS = 1 << Feature.INDIRECT_DESC, 1 << Feature.EVENT_IDX
 

@@ -14,7 +14,7 @@ from ringwalker.spec.net import NET_CONFIG, NetRxMode
 from ringwalker.transport.field_list import image
 from ringwalker_sim.guest.blk import blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, virtio_ids
-from ringwalker_sim.guest.interface import (
+from ringwalker_sim.guest.history import (
     adapt,
     draft3,
     draft3_glue,

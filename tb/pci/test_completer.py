@@ -12,8 +12,8 @@ from ringwalker.pci.capabilities import Bar, bars
 from ringwalker.pci.completer import Completer
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
 from ringwalker.spec.tlp import CompletionStatus, RequestKind
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.register_target import RegisterTarget
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.register_target import RegisterTarget
 
 CONFIG = DeviceConfig()
 BASES = {MSIX_BAR: 0xE000_0000, FACE_BAR: 0x1_2340_0000}

@@ -22,8 +22,8 @@ from ringwalker.spec.pci import (
     PowerState,
     Status,
 )
-from ringwalker_sim.bench import StreamSink, StreamSource, random_stalls, run_bench, start
-from ringwalker_sim.bench.register_target import RegisterTarget
+from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
+from ringwalker_sim.testing.register_target import RegisterTarget
 
 CONFIG = DeviceConfig(queues=3, max_payload=256, max_read_request=1024)
 SPACE = layout(CONFIG)

@@ -11,8 +11,8 @@ from ringwalker.pci.capabilities import msix_pba_offset
 from ringwalker.pci.msix import MsixTable
 from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
 from ringwalker.spec.tlp import RequestKind
-from ringwalker_sim.bench import StreamSink, StreamSource, random_stalls, run_bench, start
-from ringwalker_sim.bench.registers import RegisterInitiator
+from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
+from ringwalker_sim.testing.registers import RegisterInitiator
 
 CONFIG = DeviceConfig(queues=36)
 COUNT = CONFIG.vectors

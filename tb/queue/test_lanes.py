@@ -19,10 +19,10 @@ from ringwalker.queue.table import QueueTable
 from ringwalker.queue.walker import PAYLOAD_READER
 from ringwalker.streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ringwalker.tlp.arbiter import TlpArbiter
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import HostMemoryModel
-from ringwalker_sim.bench.rings import EchoFunction, Ring, inverted
-from ringwalker_sim.bench.walker import pulses, until
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import HostMemoryModel
+from ringwalker_sim.testing.rings import EchoFunction, Ring, inverted
+from ringwalker_sim.testing.walker import pulses, until
 
 MEMORY = 1 << 18
 RINGS = 0x8000

@@ -10,7 +10,7 @@ import pytest
 from cocotb.triggers import RisingEdge
 
 from ringwalker.queue.scheduler import Scheduler
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 
 
 class Observer:

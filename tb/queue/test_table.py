@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge
 from ringwalker.config import DeviceConfig
 from ringwalker.interfaces import QueueRow
 from ringwalker.queue.table import QueueTable
-from ringwalker_sim.bench import parameters, run_bench, start
+from ringwalker_sim.testing import parameters, run_bench, start
 
 _LAYOUT: Any = data.Layout.cast(QueueRow)
 FIELDS = {name: (field.offset // 8, field.width // 8) for name, field in _LAYOUT}

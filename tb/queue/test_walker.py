@@ -26,10 +26,10 @@ from ringwalker.spec.ring import (
 )
 from ringwalker.streams import Doorbell, completion_beat, request_beat
 from ringwalker.tlp.arbiter import TlpArbiter
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import HostMemoryModel
-from ringwalker_sim.bench.rings import EchoFunction, Ring, inverted
-from ringwalker_sim.bench.walker import pulses, until
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import HostMemoryModel
+from ringwalker_sim.testing.rings import EchoFunction, Ring, inverted
+from ringwalker_sim.testing.walker import pulses, until
 
 MODULE = "tb.queue.test_walker"
 MEMORY = 1 << 20

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ringwalker.spec.pci import HEADER
-from ringwalker_sim.bench.traffic import DEVICE_ID, VENDOR_ID, CopyRegisters
 from ringwalker_sim.guest.port import make_bdf
 from ringwalker_sim.memory import dtype_of
+from ringwalker_sim.testing.traffic import DEVICE_ID, VENDOR_ID, CopyRegisters
 
 __all__ = ["copy_disk", "copy_memory", "fail", "hang"]
 

@@ -11,8 +11,8 @@ import pytest
 
 from ringwalker.config import DeviceConfig
 from ringwalker.verilog import to_verilog
-from ringwalker_sim.bench.traffic import DiskCopier, MemoryCopier
-from ringwalker_sim.cocotb import CocotbError, run_simulation
+from ringwalker_sim.engine.cocotb.run import CocotbError, run_simulation
+from ringwalker_sim.testing.traffic import DiskCopier, MemoryCopier
 
 JOBS = "tb.system.bridge_jobs"
 ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ def test_interrupt_leaves_readable_waves(tmp_path: Path) -> None:
     waves = tmp_path / "out.fst"
     script = (
         "import sys\nfrom ringwalker.config import DeviceConfig\n"
-        "from ringwalker_sim.cocotb import run_simulation\n"
+        "from ringwalker_sim.engine.cocotb.run import run_simulation\n"
         "try: run_simulation(open(sys.argv[1]).read(), 'memory_copier', DeviceConfig(), "
         f"{{'coroutine': '{JOBS}:hang'}}, waves=sys.argv[2])\n"
         "except KeyboardInterrupt: sys.exit(130)\n"

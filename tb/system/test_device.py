@@ -9,8 +9,8 @@ import pytest
 
 from ringwalker.config import BlkConfig, DeviceConfig
 from ringwalker.spec.features import Feature
-from ringwalker_sim.cocotb import run_cocotb
-from ringwalker_sim.engines import open_engine, run_on_engine
+from ringwalker_sim.engine.cocotb.run import run_cocotb
+from ringwalker_sim.engine.engines import open_engine, run_on_engine
 from ringwalker_sim.memory import DiskImage, GuestMemory
 
 JOBS = "tb.system.device_jobs"

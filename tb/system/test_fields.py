@@ -12,7 +12,7 @@ from ringwalker.spec.fields import FIELDS_BASE, QUEUE_FIELD, BlkField, CommonFie
 from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, NO_VECTOR, DeviceStatus
 from ringwalker.spec.pci import VIRTIO_VENDOR_CAPABILITY, CapabilityId
 from ringwalker.transport.field_list import Field, FieldDword, field_list
-from ringwalker_sim.engines import open_engine
+from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
 from ringwalker_sim.guest.split_queue import QueueControl, SplitVirtqueue
 from ringwalker_sim.memory import DiskImage, GuestMemory

@@ -8,8 +8,8 @@ import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.tlp.arbiter import TlpArbiter
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import packet_beats
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import packet_beats
 
 INPUTS = 4
 

@@ -9,8 +9,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.dma.tags import TagRange, allocate_tags
 from ringwalker.tlp.completion_router import CompletionRouter
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import packet_beats
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import packet_beats
 
 RANGES = allocate_tags([4, 64, 16])
 

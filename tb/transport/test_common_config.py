@@ -13,8 +13,8 @@ from ringwalker.spec.modern import COMMON, NO_VECTOR
 from ringwalker.spec.modern import DeviceStatus as S
 from ringwalker.spec.registers import Access
 from ringwalker.transport.common_config import CommonConfig
-from ringwalker_sim.bench import run_bench
-from ringwalker_sim.bench.common_bench import CONFIG_GENERATION, QUEUE_SIZE, CommonBench, begin
+from ringwalker_sim.testing import run_bench
+from ringwalker_sim.testing.common_bench import CONFIG_GENERATION, QUEUE_SIZE, CommonBench, begin
 
 VERSION_1 = 1 << Feature.VERSION_1
 RING_RESET = 1 << Feature.RING_RESET

@@ -20,8 +20,8 @@ from ringwalker.transport.common_config import CommonConfig
 from ringwalker.transport.isr import Isr
 from ringwalker.transport.notify import Notify
 from ringwalker.transport.reset_sequencer import ResetSequencer
-from ringwalker_sim.bench import StreamSink, random_stalls, run_bench, start
-from ringwalker_sim.bench.registers import RegisterInitiator
+from ringwalker_sim.testing import StreamSink, random_stalls, run_bench, start
+from ringwalker_sim.testing.registers import RegisterInitiator
 
 QUEUES = 5
 QUEUE_SIZE = 128

@@ -11,8 +11,8 @@ from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import COMMON
 from ringwalker.spec.modern import DeviceStatus as S
 from ringwalker.spec.registers import Access
-from ringwalker_sim.bench import run_bench
-from ringwalker_sim.bench.common_bench import QUEUE_SIZE, CommonBench, begin
+from ringwalker_sim.testing import run_bench
+from ringwalker_sim.testing.common_bench import QUEUE_SIZE, CommonBench, begin
 
 VERSION_1 = 1 << Feature.VERSION_1
 RING_RESET = 1 << Feature.RING_RESET

@@ -12,8 +12,8 @@ from ringwalker.spec.fields import FIELDS_BASE, CommonField, NetField
 from ringwalker.spec.modern import COMMON, DEVICE_BASE, FACE_BAR, MSIX_BAR, NOTIFY_BASE
 from ringwalker.transport.field_face import FieldFace
 from ringwalker.transport.field_list import FieldDword, field_list
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.register_target import RegisterTarget
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.register_target import RegisterTarget
 
 QUEUE_REGISTERS = range(COMMON.queue_size.offset, COMMON.admin_queue_index.offset)
 FEATURE_REGISTERS = {

@@ -8,7 +8,7 @@ from cocotb.triggers import RisingEdge
 
 from ringwalker.spec.modern import NO_VECTOR
 from ringwalker.transport.interrupt_router import InterruptRouter
-from ringwalker_sim.bench import StreamSink, StreamSource, random_stalls, run_bench, start
+from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
 
 CONFIG_VECTOR = 0x7FF
 

@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge
 
 from ringwalker.spec.modern import ISR, ISR_BASE, IsrBit
 from ringwalker.transport.isr import Isr
-from ringwalker_sim.bench import StreamSink, StreamSource, random_stalls, run_bench, start
+from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
 
 
 @cocotb.test()

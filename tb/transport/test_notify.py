@@ -12,7 +12,7 @@ import ringwalker.transport.notify as notify_module
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.modern import NOTIFY_BASE, NOTIFY_MULTIPLIER
 from ringwalker.transport.notify import Notify
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 
 
 def _streams(dut: Any, stall: float) -> tuple[StreamSource, StreamSink, StreamSink]:

@@ -7,8 +7,8 @@ import pytest
 from cocotb.triggers import RisingEdge
 
 from ringwalker.transport.register_router import RegisterArbiter, RegisterRouter, check_windows
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.register_target import RegisterTarget
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.register_target import RegisterTarget
 
 WINDOWS = [
     ("common", 4, 0x0000, 0x40),

@@ -10,7 +10,7 @@ from ringwalker.config import DeviceConfig
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import NO_VECTOR
 from ringwalker.transport.reset_sequencer import CLOSE_CYCLES, QUIET_CYCLES, ResetSequencer
-from ringwalker_sim.bench import run_bench, start
+from ringwalker_sim.testing import run_bench, start
 
 QUEUES = 5
 QUEUE_SIZE = 128

@@ -11,7 +11,6 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.modern import FACE_BAR, NOTIFY_BASE
 from ringwalker.spec.ring import RingHeader
-from ringwalker_sim.fst import read_fst_signals
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
@@ -22,7 +21,8 @@ from ringwalker_sim.vfio_user.protocol import Region
 from ringwalker_sim.vfio_user.recorder import Waves
 from ringwalker_sim.vfio_user.server import PeerGone, SocketInUse
 from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
-from ringwalker_sim.workload import run_job
+from ringwalker_sim.waves.fst import read_fst_signals
+from ringwalker_sim.workload.blk import run_job
 
 SECTOR = 512
 JOB = {

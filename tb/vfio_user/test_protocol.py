@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker_sim.bench.vfio_recording import Exchange, read_recording
+from ringwalker_sim.testing.vfio_recording import Exchange, read_recording
 from ringwalker_sim.vfio_user import protocol
 from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Header, ProtocolError
 

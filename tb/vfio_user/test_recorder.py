@@ -8,12 +8,12 @@ import pytest
 
 from ringwalker.config import BlkConfig, DeviceConfig
 from ringwalker.verilog import to_verilog
-from ringwalker_sim.bench.traffic import DiskCopier
-from ringwalker_sim.fst import FstError, read_fst_end, read_fst_signals
-from ringwalker_sim.fst_join import join_fst
-from ringwalker_sim.native.build import TOP
-from ringwalker_sim.native.served import ServedEngine
+from ringwalker_sim.engine.native.build import TOP
+from ringwalker_sim.engine.native.served import ServedEngine
+from ringwalker_sim.testing.traffic import DiskCopier
 from ringwalker_sim.vfio_user.recorder import WaveRecorder, Waves
+from ringwalker_sim.waves.fst import FstError, read_fst_end, read_fst_signals
+from ringwalker_sim.waves.fst_join import join_fst
 
 PERIOD_PS = 4000
 LAST = 1000

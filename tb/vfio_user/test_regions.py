@@ -13,7 +13,7 @@ from ringwalker.device import TRANSPORT_FEATURES
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, ISR_BASE, MSIX_BAR
 from ringwalker.spec.pci import HEADER, MSIX_CAPABILITY, Command, MsixControl
-from ringwalker_sim.native.served import ServedEngine
+from ringwalker_sim.engine.native.served import ServedEngine
 from ringwalker_sim.vfio_user.bridge import EngineBridge
 from ringwalker_sim.vfio_user.protocol import (
     DmaMap,

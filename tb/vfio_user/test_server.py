@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker_sim.bench.vfio_recording import read_recording
+from ringwalker_sim.testing.vfio_recording import read_recording
 from ringwalker_sim.vfio_user import protocol
 from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Header
 from ringwalker_sim.vfio_user.server import Peer, Server, SocketInUse

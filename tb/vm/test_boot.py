@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker_sim import cli
-from ringwalker_sim.images import make_file_system
+from ringwalker_sim.cli.main import main as cli
 from ringwalker_sim.memory import DiskImage
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.vm.boot import GuestError, GuestJob, GuestTimeout, boot
 from ringwalker_sim.vm.channels import Channels
 from ringwalker_sim.vm.machine import VfioUserDevice
 from ringwalker_sim.vm.setup import GuestSetup, guest_setup, kernel_version
+from ringwalker_sim.workload.images import make_file_system
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_guest_that_is_told_to_stop_takes_qemu_with_it(setup: GuestSetup, imag
     command = [
         sys.executable,
         "-m",
-        "ringwalker_sim.cli",
+        "ringwalker_sim.cli.main",
         "guest",
         "--image",
         str(image),

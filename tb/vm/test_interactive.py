@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker_sim.images import make_file_system
 from ringwalker_sim.vm.setup import GuestSetup
+from ringwalker_sim.workload.images import make_file_system
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ class Terminal:
         command = [
             sys.executable,
             "-m",
-            "ringwalker_sim.cli",
+            "ringwalker_sim.cli.main",
             "guest",
             "--interactive",
             "--image",

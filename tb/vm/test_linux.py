@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker_sim import cli
-from ringwalker_sim.images import find_program, make_file_system
+from ringwalker_sim.cli.main import main as cli
 from ringwalker_sim.vfio_user.serving import ServedDevice, serve_devices
 from ringwalker_sim.vm.boot import GuestError, GuestJob
 from ringwalker_sim.vm.machine import VfioUserDevice
 from ringwalker_sim.vm.session import LINUX_CONFIG, Disk, Session, linux_config, run_guest
 from ringwalker_sim.vm.setup import GuestSetup
+from ringwalker_sim.workload.images import find_program, make_file_system
 
 ROOT_BYTES = 24 << 20
 SECOND_BYTES = 32 << 20

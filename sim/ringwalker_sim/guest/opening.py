@@ -11,7 +11,7 @@ from .blk import blk_driver
 from .bus import VirtioDevice, VirtioDriver
 from .console import console_driver
 from .errors import BindError, VirtioError
-from .interface import INTERFACES, adapt
+from .history import INTERFACES, adapt
 from .machine import Machine
 from .models.function import FunctionModel
 from .net import net_driver

@@ -8,9 +8,9 @@ from typing import Any
 from ringwalker.spec.modern import MSIX_BAR
 from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
 
-from ..native.abi import STATS, EventKind
-from ..native.engine import NativeEvent
-from ..native.served import ServedEngine
+from ..engine.native.abi import STATS, EventKind
+from ..engine.native.engine import NativeEvent
+from ..engine.native.served import ServedEngine
 from . import protocol
 from .interrupts import Interrupts, Intx, Msix
 from .mappings import Mappings

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from ..native.served import ServedEngine
+from ..engine.native.served import ServedEngine
 from .protocol import DmaMap, MapFlag
 
 __all__ = ["Mappings"]

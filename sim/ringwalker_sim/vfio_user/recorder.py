@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fst_join import join_fst
-from ..native.served import ServedEngine
+from ..engine.native.served import ServedEngine
+from ..waves.fst_join import join_fst
 
 __all__ = ["WaveRecorder", "Waves"]
 

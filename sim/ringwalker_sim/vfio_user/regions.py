@@ -8,7 +8,7 @@ from ringwalker.pci.capabilities import Bar, layout
 from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command
 from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
 
-from ..native.served import ServedEngine
+from ..engine.native.served import ServedEngine
 from .protocol import Region, RegionAccess
 
 __all__ = ["Regions"]

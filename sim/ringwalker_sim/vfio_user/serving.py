@@ -11,9 +11,9 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
+from ..engine.native.served import ServedEngine
 from ..host import HostParameters
 from ..memory import DiskError, DiskImage
-from ..native.served import ServedEngine
 from .bridge import EngineBridge
 from .recorder import WaveRecorder, Waves
 from .server import Server

@@ -13,7 +13,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig, Identity
 
-from ..engines import open_engine
+from ..engine.engines import open_engine
 from ..memory import DiskImage, GuestMemory
 from .machine import OwnDisk
 from .observation import disk_content, observe

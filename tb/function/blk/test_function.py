@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
-from ringwalker.function.blk.function.device_config import blk_features
-from ringwalker.function.blk.function.function import BlkFunction
 
 from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.function.blk.device_config import blk_features
+from ringwalker.function.blk.function import BlkFunction
 from ringwalker.spec.blk import BLK_CONFIG, ID_BYTES, SECTOR_BYTES, BlkFeature, BlkRequestType, BlkStatus
 from ringwalker.spec.modern import DEVICE_BASE, FACE_BAR
 from ringwalker.streams import StorageOp
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.storage import FAILED_READ_BYTE, StorageModel
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.storage import FAILED_READ_BYTE, StorageModel
 
 SECTORS = 2048
 HEADER_BYTES = 16

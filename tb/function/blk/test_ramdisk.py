@@ -6,11 +6,11 @@ import random
 import cocotb
 import pytest
 from cocotb.triggers import RisingEdge
-from ringwalker.function.blk.function.ramdisk import RamDisk
 
+from ringwalker.function.blk.ramdisk import RamDisk
 from ringwalker.spec.blk import SECTOR_BYTES
 from ringwalker.streams import StorageOp
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 
 SECTORS = 40
 IMAGE = random.Random(7).randbytes(3 * SECTOR_BYTES + 5)

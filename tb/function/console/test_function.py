@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
-from ringwalker.function.console.function.function import EMERGENCY_BYTES, RECEIVE_BYTES, ConsoleFunction
 
 from ringwalker.config import ConsoleConfig, DeviceConfig
+from ringwalker.function.console.function import EMERGENCY_BYTES, RECEIVE_BYTES, ConsoleFunction
 from ringwalker.function.registry import FUNCTIONS
 from ringwalker.spec.console import CONSOLE_CONFIG, ConsoleFeature
 from ringwalker.spec.modern import DEVICE_BASE
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.registers import RegisterInitiator
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.registers import RegisterInitiator
 
 COLS, ROWS, IDLE_CYCLES = 100, 40, 24
 

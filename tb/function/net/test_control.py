@@ -6,10 +6,10 @@ import random
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles
-from ringwalker.function.net.function.device_config import net_features
-from ringwalker.function.net.function.function import NetFunction
 
 from ringwalker.config import DeviceConfig, NetConfig
+from ringwalker.function.net.device_config import net_features
+from ringwalker.function.net.function import NetFunction
 from ringwalker.spec.net import (
     NET_CONFIG,
     NetClass,
@@ -19,8 +19,8 @@ from ringwalker.spec.net import (
     NetRxCommand,
     NetStatus,
 )
-from ringwalker_sim.bench import run_bench
-from ringwalker_sim.bench.net import HEADER, NetBench
+from ringwalker_sim.testing import run_bench
+from ringwalker_sim.testing.net import HEADER, NetBench
 
 MAC = bytes([0x52, 0x57, 0, 0, 0, 1])
 MTU = 400

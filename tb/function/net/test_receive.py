@@ -6,12 +6,12 @@ import random
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
-from ringwalker.function.net.function.function import NetFunction
 
 from ringwalker.config import DeviceConfig, NetConfig
+from ringwalker.function.net.function import NetFunction
 from ringwalker.spec.net import NetRxMode
-from ringwalker_sim.bench import parameters, run_bench
-from ringwalker_sim.bench.net import RECEIVED_HEADER, NetBench
+from ringwalker_sim.testing import parameters, run_bench
+from ringwalker_sim.testing.net import RECEIVED_HEADER, NetBench
 
 SHORTEST, LONGEST = 14, 400 + 18
 BUFFER_BYTES = 2048

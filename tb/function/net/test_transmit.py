@@ -6,11 +6,11 @@ import random
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
-from ringwalker.function.net.function.function import NetFunction
 
 from ringwalker.config import DeviceConfig, NetConfig
-from ringwalker_sim.bench import parameters, random_stalls, run_bench
-from ringwalker_sim.bench.net import HEADER, NetBench, ReceivedFrame
+from ringwalker.function.net.function import NetFunction
+from ringwalker_sim.testing import parameters, random_stalls, run_bench
+from ringwalker_sim.testing.net import HEADER, NetBench, ReceivedFrame
 
 SHORTEST, LONGEST = 14, 400 + 18
 

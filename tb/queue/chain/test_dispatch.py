@@ -6,8 +6,8 @@ import cocotb
 from cocotb.triggers import ClockCycles
 
 from ringwalker.queue.chain.dispatch import ChainDispatch
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.walker import until
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.walker import until
 
 OUTPUTS = ("gather", "scatter", "function")
 

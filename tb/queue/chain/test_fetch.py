@@ -9,10 +9,10 @@ from cocotb.triggers import RisingEdge
 
 from ringwalker.queue.split.avail_entries import LINE_BYTES
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
-from ringwalker_sim.bench import parameters, run_bench
-from ringwalker_sim.bench.descriptor_bench import INDIRECT, QUEUES, FetchAndStore
-from ringwalker_sim.bench.descriptor_bench import DescriptorBench as Bench
-from ringwalker_sim.bench.walker import until
+from ringwalker_sim.testing import parameters, run_bench
+from ringwalker_sim.testing.descriptor_bench import INDIRECT, QUEUES, FetchAndStore
+from ringwalker_sim.testing.descriptor_bench import DescriptorBench as Bench
+from ringwalker_sim.testing.walker import until
 
 MODULE = "tb.queue.chain.test_fetch"
 

@@ -8,8 +8,8 @@ import pytest
 from cocotb.triggers import RisingEdge
 
 from ringwalker.queue.chain.store import SegmentStore
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.walker import until
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.walker import until
 
 
 async def pulse(dut, port, **values):

@@ -8,9 +8,9 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.queue.split.avail_event import AvailEvent
 from ringwalker.spec.ring import AVAIL_IDX_OFFSET, avail_event_offset
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import HostMemoryModel
-from ringwalker_sim.bench.walker import DmaReadModel, QueueTableModel, pulses, until
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import HostMemoryModel
+from ringwalker_sim.testing.walker import DmaReadModel, QueueTableModel, pulses, until
 
 QUEUES = 6
 MODULE = "tb.queue.split.test_avail_event"

@@ -10,8 +10,8 @@ from ringwalker.queue.split.avail_entries import LINE_BYTES
 from ringwalker.queue.split.avail_index import AvailIndexFetch
 from ringwalker.queue.split.avail_ring import AvailRingFetch
 from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.walker import DmaReadModel, QueueTableModel, pulses, until
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.walker import DmaReadModel, QueueTableModel, pulses, until
 
 QUEUES = 4
 MODULE = "tb.queue.split.test_avail_ring"

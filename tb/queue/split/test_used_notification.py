@@ -9,8 +9,8 @@ from cocotb.triggers import ClockCycles
 from ringwalker.queue.split.used_notification import InterruptStage
 from ringwalker.spec.modern import NO_VECTOR
 from ringwalker.spec.ring import AVAIL_F_NO_INTERRUPT, used_event_offset
-from ringwalker_sim.bench import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
-from ringwalker_sim.bench.walker import DmaReadModel, QueueTableModel, pulses, until
+from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.walker import DmaReadModel, QueueTableModel, pulses, until
 
 QUEUES = 20
 QUIET = {3, 6}  # NO_INTERRUPT

@@ -8,9 +8,9 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.queue.split.used_writer import HOLD_CYCLES, UsedWriter
 from ringwalker.spec.ring import USED_ENTRY_BYTES, USED_IDX_OFFSET, USED_RING_OFFSET
-from ringwalker_sim.bench import StreamSink, StreamSource, random_stalls, run_bench, start
-from ringwalker_sim.bench.dma import HostMemoryModel
-from ringwalker_sim.bench.walker import QueueTableModel, until
+from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
+from ringwalker_sim.testing.dma import HostMemoryModel
+from ringwalker_sim.testing.walker import QueueTableModel, until
 
 QUEUES = 4
 MODULE = "tb.queue.split.test_used_writer"

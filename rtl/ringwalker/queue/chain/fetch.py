@@ -38,8 +38,8 @@ class DescriptorFetch(wiring.Component):
     - ``table``: the queue table; ``read``: reads of descriptors, of at most ``max_read_request`` bytes.
     - ``indirect``: indirect tables were negotiated.
     - ``allocate``, ``write``, ``link``, ``drops``, ``available``: to the segment store.
-    - ``fail``: a pulse for each chain that is bad (see :class:`~ringwalker.queue.chain.check.DescriptorStep`). It is
-      dropped, and its segments go back to the store. All else goes on.
+    - ``fail``: a pulse for each chain that is bad (see :class:`~.check.DescriptorStep`). It is dropped,
+      and its segments go back to the store. All else goes on.
     - ``idle``: no chain is under way.
 
     A head is a read request six cycles after it was taken. A chain comes out nine cycles after the last

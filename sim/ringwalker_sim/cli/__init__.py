@@ -1,0 +1,1 @@
+"""The ``ringwalker`` command, one module a command."""

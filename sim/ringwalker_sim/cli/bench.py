@@ -1,0 +1,155 @@
+"""The command ``bench``: what the device reaches of what its link allows."""
+
+import argparse
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from .options import UsageError, byte_count, check_output, positive
+
+__all__ = ["add_parser", "run_bench"]
+
+_EXAMPLES = """\
+examples:
+  ringwalker bench --quick
+      eight rows in less than two minutes
+  ringwalker bench --json figures.json --plot figures.svg
+      all rows, and charts of them
+  ringwalker bench --direction write --size 4k --depth 32 --latency-ns 1200
+      one row; what is not given is as in the first row of all
+  ringwalker bench --function net --direction tx --size 64
+      frames instead of block requests
+  ringwalker bench --docs docs
+      all rows, into docs/performance.json and docs/performance.md
+  ringwalker bench --from docs/performance.json --plot figures.png
+      charts of figures that were measured before
+"""
+
+_TEXTS = {
+    "function": "what the device is for",
+    "direction": "read or write; of net: tx or rx",
+    "size": "bytes a request",
+    "queues": "queues in use",
+    "depth": "requests in flight",
+    "indirect": "block requests as indirect tables",
+    "notification_data": "a notification says what the available index is",
+    "link": "the link",
+    "data_width": "bits a beat",
+    "clock_mhz": "the device's clock",
+    "latency_ns": "ns that the host takes to answer a read",
+    "requests": "how many requests",
+    "device_queues": "queues that the device has",
+    "queue_size": "entries of a queue",
+    "read_tags": "reads of payload that the device can have under way",
+    "ring_tags": "reads of descriptors",
+    "chains": "chains that are walked at once",
+}
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``bench`` to the commands of the command line."""
+    from ringwalker.config import USUAL
+
+    from ..performance.cases import Case
+    from ..performance.report import FIGURES
+
+    text = "measure what the device reaches of what its link allows"
+    parser = commands.add_parser(
+        "bench",
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=run_bench)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--quick", action="store_true", help="a few rows only")
+    which.add_argument("--from", metavar="FILE", dest="source", help="show figures that --json has written")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
+    output.add_argument("--plot", metavar="FILE", help="draw rate against size and latency (.svg or .png)")
+    output.add_argument("--docs", metavar="FOLDER", help=f"write {FIGURES} and the page made of it")
+    row = parser.add_argument_group("one row instead of all")
+    for item in fields(Case):
+        if isinstance(item.default, bool):
+            name = item.name.replace("_", "-")
+            row.add_argument(f"--{name}", action="store_true", default=None, help=_TEXTS[item.name])
+            continue
+        kind = {"size": byte_count}.get(item.name, str if isinstance(item.default, str) else positive)
+        name = item.name.replace("_", "-")
+        default = "by function" if item.default == USUAL else item.default
+        help_text = f"{_TEXTS[item.name]} (default {default})"
+        row.add_argument(f"--{name}", metavar="N" if kind is not str else "NAME", type=kind, help=help_text)
+
+
+def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
+    from ..performance.plot import FORMATS
+
+    if chosen and (options.quick or options.source or options.docs):
+        name = next(iter(chosen)).replace("_", "-")
+        raise UsageError(f"--{name} measures one row; --quick, --from and --docs are about many")
+    if options.docs and options.quick:
+        raise UsageError("--docs: the page has all rows, --quick measures a few")
+    for option in ("json", "plot"):
+        check_output(f"--{option}", getattr(options, option))
+    if options.plot and Path(options.plot).suffix not in FORMATS:
+        raise UsageError(f"--plot {options.plot}: the name must end with {' or '.join(FORMATS)}")
+    if options.docs and not Path(options.docs).is_dir():
+        raise UsageError(f"--docs {options.docs}: is not a folder")
+
+
+def _read(name: str) -> list[dict[str, Any]]:
+    from ..performance.report import case_of
+
+    try:
+        rows = json.loads(Path(name).read_text())["rows"]
+        for row in rows:
+            case_of(row)
+        return rows
+    except OSError as error:
+        raise UsageError(f"--from {name}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"--from {name}: is not what --json or --docs has written") from None
+
+
+def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    from ..performance.cases import CHECK, FULL, QUICK, Case
+    from ..performance.measure import measure
+    from .report import status_line
+
+    if chosen:
+        try:
+            cases: tuple[Case, ...] = (Case(**chosen),)
+            assert cases[0].config
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    else:
+        cases = QUICK if options.quick else (*FULL, *CHECK)
+    rows = []
+    with status_line("starting") as status:
+        for number, case in enumerate(cases, 1):
+            place = f"{number} of {len(cases)}: {' '.join(case.arguments)}"
+            status(place)
+            rows.append(measure(case, lambda text, place=place: status(f"{place}: {text}")))
+    return rows
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    """``ringwalker bench``."""
+    from ..performance.plot import plot
+    from ..performance.report import FIGURES, print_rows, write_page
+    from .report import write_json
+
+    chosen = {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
+    _check(options, chosen)
+    rows = _read(options.source) if options.source else _measure(options, chosen)
+    if options.json:
+        write_json(options.json, {"rows": rows})
+    if options.plot:
+        plot(rows, options.plot)
+    if options.docs:
+        write_json(str(Path(options.docs) / FIGURES), {"rows": rows})
+        write_page(Path(options.docs))
+    print_rows(rows, on_stderr=options.json == "-")
+    return 0

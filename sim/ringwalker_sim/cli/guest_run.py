@@ -1,0 +1,219 @@
+"""What the command ``guest`` does."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rich.console import Console
+from rich.table import Table
+
+from ringwalker.config import DeviceConfig
+
+from ..vm.benchmark import compare_disks
+from ..vm.boot import GuestJob, GuestTimeout
+from ..vm.machine import VfioUserDevice
+from ..vm.qemu import VFIO_USER_MINIMUM
+from ..vm.session import LINUX_DRIVERS, Disk, linux_config, run_guest
+from ..vm.setup import GuestSetup, guest_setup
+from ..workload.images import default_image, make_file_system
+from .devices import check_no_window, modern_config, parse_device, waves_window
+from .options import UsageError, check_output
+from .report import status_line, write_json
+from .run import RUN_FOLDER
+from .waves import note_config
+
+__all__ = ["EXIT_TIMEOUT", "guest_command"]
+
+EXIT_TIMEOUT = 124
+"""The guest was stopped when its time was up."""
+
+_TIMEOUT_S = 600.0
+_DEVICE_KEYS = ("image", "waves", "read-only")
+_LEAST_MEMORY = 128 << 20
+"""Less, and the kernel does not start."""
+
+
+def guest_command(options: argparse.Namespace) -> int:
+    """``ringwalker guest``: the exit code."""
+    for name in ("waves", "console", "json"):
+        check_output(f"--{name}", getattr(options, name))
+    if options.own_device and (options.waves or options.device):
+        raise UsageError("--own-device: QEMU's own device has no signals and no other settings")
+    if options.compare and (options.interactive or options.own_device or options.socket or options.device):
+        raise UsageError("--compare goes with --image and --run only")
+    if not (options.run or options.interactive or options.compare or options.fetch):
+        raise UsageError("nothing to do: give --run CMD, --interactive, --compare or --fetch")
+    _specs(options)
+    try:
+        if not (options.run or options.interactive or options.compare):
+            setup = _setup(options)
+            print(f"QEMU {setup.qemu.name} from {setup.qemu.origin}; kernel {setup.files.kernel}")
+            return 0
+        return _compare(options) if options.compare else _run(options)
+    except GuestTimeout as error:
+        print(f"ringwalker: {error}", file=sys.stderr)
+        return EXIT_TIMEOUT
+
+
+def _setup(options: argparse.Namespace) -> GuestSetup:
+    def say(text: str) -> None:
+        print(f"ringwalker: {text}", file=sys.stderr, flush=True)
+
+    return guest_setup(
+        fetch=options.fetch,
+        qemu=options.qemu,
+        kernel=options.kernel,
+        minimum=(0,) if options.own_device else VFIO_USER_MINIMUM,
+        status=say,
+    )
+
+
+def _config(options: argparse.Namespace, function: str | None = None) -> DeviceConfig:
+    """The device that was asked for, with an identity that Linux can be brought to take."""
+    config = modern_config(options, function)
+    taken = linux_config(config)
+    if taken != config:
+        old, new = config.resolved_identity, taken.resolved_identity
+        print(
+            f"ringwalker: Linux never takes device id {old.device:#06x}; it is {new.device:#06x} here. Bind "
+            f"it with: echo {new.vendor:x} {new.device:x} > /sys/bus/pci/drivers/virtio-pci/new_id",
+            file=sys.stderr,
+        )
+    return taken
+
+
+def _specs(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+    """The devices that ``--device`` asks for, when all that is said about devices and waves can be done."""
+    specs = [parse_device(text, _DEVICE_KEYS) for text in options.device]
+    for function, settings in specs:
+        if function not in LINUX_DRIVERS:
+            raise UsageError(f"--device {function}: there is {', '.join(LINUX_DRIVERS)}")
+        if (function == "blk") != ("image" in settings):
+            raise UsageError(f"--device {function}: a block device has image=FILE, and no other one has")
+    names = [options.waves, *(settings.get("waves") for _, settings in specs)]
+    if not any(waves_window(options, name) for name in names):
+        check_no_window(options)
+    return specs
+
+
+def _root_image(options: argparse.Namespace, setup: GuestSetup) -> Path:
+    path = Path(options.make_root)
+    if path.exists():
+        raise UsageError(f"--make-root {path}: it exists; boot from it with --root --image {path}")
+    if not path.parent.is_dir():
+        raise UsageError(f"--make-root {path}: there is no folder {path.parent}")
+    return make_file_system(path, options.root_size, setup.files.userland, "root")
+
+
+def _disks(options: argparse.Namespace, setup: GuestSetup) -> list[Disk]:
+    specs = _specs(options)
+    images = [Path(name) for name in options.image]
+    if options.make_root:
+        images.insert(0, _root_image(options, setup))
+    if not (images or specs or options.socket):
+        images.append(default_image(RUN_FOLDER / "disk.img"))
+        print(f"made {images[0]}, a small ext4 image", file=sys.stderr)
+    config = None if options.own_device else _config(options)
+    if images and config is not None and config.function != "blk":
+        raise UsageError(f"--config {options.config}: function {config.function} has no image")
+    disks = [Disk(image, config, options.read_only) for image in images]
+    for function, settings in specs:
+        read_only = options.read_only or "read-only" in settings
+        image = Path(settings["image"]) if "image" in settings else None
+        waves = waves_window(options, settings.get("waves"))
+        disks.append(Disk(image, _config(options, function), read_only, waves))
+    if options.waves and disks:
+        disks[0] = replace(disks[0], waves=waves_window(options, options.waves))
+    for disk in disks:
+        if disk.waves is not None and disk.config is not None:
+            note_config(disk.waves.path, disk.config)
+    return disks
+
+
+def _job(options: argparse.Namespace) -> GuestJob:
+    limit = options.timeout or (None if options.interactive else _TIMEOUT_S)
+    if options.memory % (1 << 20) or options.memory < _LEAST_MEMORY:
+        raise UsageError(
+            f"--memory is {options.memory}; it must be whole MiB, at least {_LEAST_MEMORY >> 20}M"
+        )
+    return GuestJob(
+        command=options.run or "true",
+        interactive=options.interactive,
+        root=bool(options.root or options.make_root),
+        root_mode="ro,noload" if options.read_only else "rw",
+        interrupt=options.interrupt,
+        reboot=options.reboot,
+        append=options.append,
+        memory_mib=options.memory >> 20,
+        timeout_s=limit,
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    job = _job(options)
+    setup = _setup(options)
+    disks = _disks(options, setup)
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as spinner:
+        status = spinner.enter_context(status_line("building the device"))
+        streams: dict[str, BinaryIO] = {"out": sys.stdout.buffer, "err": sys.stderr.buffer}
+        if options.console == "-":
+            streams["console"] = sys.stderr.buffer
+        elif options.console:
+            streams["console"] = stack.enter_context(open(options.console, "wb"))
+        session = run_guest(
+            setup,
+            disks,
+            job,
+            forward={name: _writer(stream, spinner.close) for name, stream in streams.items()},
+            progress=status,
+            others=[VfioUserDevice(Path(name)) for name in options.socket],
+            begin=spinner.close if options.interactive else lambda: status("booting"),
+        )
+    if options.json:
+        write_json(
+            options.json, {"qemu": setup.qemu.name, "kernel": setup.files.kernel.name, **session.figures()}
+        )
+    return session.result.status
+
+
+def _compare(options: argparse.Namespace) -> int:
+    job = _job(options)
+    setup = _setup(options)
+    with status_line("starting") as status:
+        result = compare_disks(setup, _disks(options, setup), job, status)
+    if options.json:
+        write_json(options.json, {"qemu_version": setup.qemu.name, **result})
+    _print_comparison(result, options.json)
+    return 0
+
+
+def _print_comparison(result: Mapping[str, Any], json_name: str | None) -> None:
+    table = Table(title="the same guest on two disks")
+    table.add_column("")
+    for title in ("QEMU", "ringwalker", "ratio"):
+        table.add_column(title, justify="right")
+    theirs, ours = result["qemu"], result["ringwalker"]
+    for title, key, form in (
+        ("boot to the last line, s", "boot_s", ".2f"),
+        ("from start to end, s", "total_s", ".2f"),
+        ("sequential read, MB/s", "read_mb_s", ".1f"),
+    ):
+        ratio = ours[key] / theirs[key]
+        table.add_row(title, f"{theirs[key]:{form}}", f"{ours[key]:{form}}", f"{ratio:.2f}")
+    table.add_row("sequential read, cycles a byte", "", f"{ours['cycles_per_byte']:.4f}", "")
+    Console(stderr=json_name == "-", highlight=False).print(table)
+
+
+def _writer(stream: BinaryIO, before: Callable[[], None]) -> Callable[[bytes], None]:
+    """Writes bytes at once, after ``before()``, which clears the terminal of what else is there."""
+
+    def write(data: bytes) -> None:
+        before()
+        stream.write(data)
+        stream.flush()
+
+    return write

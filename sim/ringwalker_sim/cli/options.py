@@ -1,0 +1,159 @@
+"""Options that several commands have, and what they come to."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from ringwalker.config import USUAL, DeviceConfig
+
+__all__ = [
+    "UsageError",
+    "add_device_options",
+    "add_engine_option",
+    "add_interface_options",
+    "add_link_options",
+    "byte_count",
+    "check_output",
+    "device_config",
+    "link_job",
+    "positive",
+]
+
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+class UsageError(ValueError):
+    """Something that the person asked for cannot be; the message says what."""
+
+
+def byte_count(text: str) -> int:
+    """A number of bytes: ``4096``, ``4k``, ``1M``."""
+    scale = _UNITS.get(text[-1:].lower(), 1)
+    digits = text[:-1] if scale > 1 else text
+    if not digits.isdecimal() or int(digits) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes like 4096, 4k or 1M")
+    return int(digits) * scale
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 up; ``10k`` is 10000."""
+    scale = {"k": 1000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+    digits = text[:-1] if scale > 1 else text
+    if not digits.isdecimal() or int(digits) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(digits) * scale
+
+
+def add_engine_option(parser: Any, default: str | None = "native") -> None:
+    """``--engine``; ``default`` None leaves the choice to the command."""
+    from ..engine.engines import ENGINES
+
+    text = "what simulates the device (default native; memory: a model in Python, without the hardware)"
+    parser.add_argument("--engine", choices=ENGINES, default=default, help=text)
+
+
+def add_device_options(parser: Any, function: bool = False) -> None:
+    """``--config`` and options that change single settings of it; ``--function`` only with ``function``."""
+    group = parser.add_argument_group("device")
+    if function:
+        from ringwalker.function.registry import FUNCTIONS
+
+        text = "what the device is for (default blk)"
+        group.add_argument("--function", choices=tuple(FUNCTIONS), help=text)
+    group.add_argument("--config", metavar="FILE.toml", help="configuration of the device")
+    group.add_argument("--data-width", type=int, choices=(64, 128, 256, 512), help="bits a beat")
+    group.add_argument("--queues", metavar="N", type=int, help="how many queues the device has")
+    text = "who the device says it is: vendor 0x5000 (2007) or 0x1af4 (oasis)"
+    group.add_argument("--preset", choices=("2007", "oasis"), help=text)
+
+
+def add_interface_options(parser: Any) -> None:
+    """``--interface`` and ``--transport``."""
+    from ..guest.opening import INTERFACES, TRANSPORTS
+
+    group = parser.add_argument_group("interface")
+    text = "stage of the virtio interface that the driver works by (default modern); see docs/history.md"
+    group.add_argument("--interface", choices=INTERFACES, default="modern", help=text)
+    text = (
+        "how driver and device meet (default pci, the real device); memory: rings, with a device in Python; "
+        "pipe: a stream of bytes"
+    )
+    group.add_argument("--transport", choices=TRANSPORTS, default="pci", help=text)
+
+
+def device_config(options: argparse.Namespace, function: str | None = None) -> DeviceConfig:
+    """The configuration that the options of :func:`add_device_options` describe, for ``function``.
+
+    Errors: ``ConfigError``; :class:`UsageError` for a configuration file of another function.
+    """
+    config = DeviceConfig.from_toml(options.config) if options.config else DeviceConfig()
+    changes: dict[str, Any] = {}
+    if function is None:
+        function = getattr(options, "function", None)
+    elif config.function not in (function, DeviceConfig().function):
+        raise UsageError(f"--config {options.config}: its function is {config.function}, not {function}")
+    if function is not None and function != config.function:
+        changes |= {"function": function, "queues": USUAL}
+    if getattr(options, "clock_mhz", None) is not None:
+        changes["clock_mhz"] = options.clock_mhz
+    if options.data_width is not None:
+        changes["data_width"] = options.data_width
+    if options.queues is not None:
+        changes["queues"] = options.queues
+    if options.preset is not None:
+        changes["identity"] = dataclasses.replace(config.identity, preset=options.preset)
+    return dataclasses.replace(config, **changes)
+
+
+_LATENCY = 125
+
+
+def add_link_options(parser: Any) -> None:
+    """``--link``, the device's clock, and how long the host takes to answer a read."""
+    from ..host.link import LINKS
+
+    parser.add_argument("--link", choices=tuple(LINKS), help="the link's rate counts (default: no limit)")
+    text = "the device's clock (default 250), which times in ns and the link's rate refer to"
+    parser.add_argument("--clock-mhz", metavar="N", type=positive, help=text)
+    latency = parser.add_mutually_exclusive_group()
+    text = f"cycles from a read request of the device to its completion (default {_LATENCY})"
+    latency.add_argument("--latency", metavar="N", type=positive, help=text)
+    latency.add_argument("--latency-ns", metavar="N", type=positive, help="the same in ns")
+    text = "mean of what a read takes beyond that, exponentially distributed (default 0)"
+    parser.add_argument("--latency-tail-ns", metavar="N", type=positive, help=text)
+
+
+def link_job(options: argparse.Namespace, config: DeviceConfig) -> dict[str, Any]:
+    """What the options of :func:`add_link_options` come to as keys of a job for ``run_on_engine``.
+
+    Errors: :class:`UsageError` for an engine without a link.
+    """
+    from ..host.link import LINKS
+    from ..host.parameters import LatencyShape
+
+    for option in ("link", "latency_tail_ns"):
+        if getattr(options, option) is not None and options.engine != "native":
+            name = option.replace("_", "-")
+            raise UsageError(f"--{name}: the {options.engine} engine has no model of the link")
+    latency = options.latency or _LATENCY
+    if options.latency_ns is not None:
+        latency = max(1, round(options.latency_ns * config.clock_mhz / 1000))
+    job: dict[str, Any] = {"latency": latency}
+    if options.link is not None:
+        job["link_bytes_per_cycle"] = LINKS[options.link].bytes_per_cycle(config.clock_mhz)
+    if options.latency_tail_ns is not None:
+        job["latency_jitter"] = round(options.latency_tail_ns * config.clock_mhz / 1000)
+        job["latency_shape"] = int(LatencyShape.LONG_TAIL)
+    return job
+
+
+def check_output(option: str, name: str | None) -> None:
+    """See that a file can be written, before the work that fills it. ``-`` is standard output."""
+    if name is None or name == "-":
+        return
+    path = Path(name)
+    if path.is_dir():
+        raise UsageError(f"{option} {name}: is a folder")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {name}: there is no folder {path.parent}")

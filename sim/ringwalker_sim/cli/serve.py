@@ -1,0 +1,206 @@
+"""The command ``serve``: devices for a virtual machine, over vfio-user."""
+
+import argparse
+import contextlib
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..host import HostParameters
+from ..workload.images import default_image
+from .devices import add_waves_options, check_no_window, modern_config, parse_device, waves_window
+from .options import UsageError, add_device_options, check_output, positive
+from .report import status_line, write_json
+
+__all__ = ["add_parser", "serve"]
+
+_SOCKET = "ringwalker.sock"
+_FOLDER = Path("ringwalker-run")
+_KEYS = ("image", "socket", "waves", "read-only")
+_REFRESH_S = 0.25
+
+_EXAMPLES = """\
+examples:
+  ringwalker serve --socket blk.sock --image disk.img
+      one disk, until Ctrl-C; QEMU 10.1 or later connects with
+      -object memory-backend-memfd,id=ram,size=512M,share=on -M q35,memory-backend=ram
+      -device '{"driver":"vfio-user-pci","x-msg-timeout":3600000,
+                "socket":{"type":"unix","path":"blk.sock"}}'
+  ringwalker serve --device blk,image=a.img,socket=a.sock --device blk,image=b.img,socket=b.sock
+      two disks; without socket=... they are at S.0 and S.1, where S is --socket
+  ringwalker serve --image disk.img --waves run.fst --waves-last 200k
+      waves of the last 200,000 cycles, however long it runs
+
+The device's identity is the one of today's drivers (preset oasis) unless --preset or --config says
+otherwise. The cycles of a window of waves count from the start of the simulation.
+Exit codes: 0 ended when told to, 1 a device failed or broke a rule, 2 a bad option, an image or
+a socket that is in use.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``serve`` to the commands of the ``ringwalker`` command."""
+    parser = commands.add_parser(
+        "serve",
+        help="serve devices to a virtual machine over vfio-user",
+        description="Serve devices to a virtual machine over vfio-user.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=serve)
+    what = parser.add_argument_group("what is served")
+    text = (
+        f"unix socket to listen on (default {_SOCKET}); with several devices they are at S.0, S.1 and so on"
+    )
+    what.add_argument("--socket", metavar="S", default=_SOCKET, help=text)
+    what.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
+    what.add_argument(
+        "--read-only", action="store_true", help="never write the images: writes of the guest fail"
+    )
+    text = "a device, such as blk,image=FILE,socket=S,waves=FILE.fst,read-only; can be given several times"
+    what.add_argument("--device", metavar="SPEC", action="append", default=[], help=text)
+    what.add_argument("--once", action="store_true", help="end when the first virtual machine has gone")
+    add_device_options(parser)
+    machine = parser.add_argument_group("machine")
+    text = "cycles from a read request of the device to its completion (default 125)"
+    machine.add_argument("--latency", metavar="N", type=positive, default=125, help=text)
+    text = "chooses what the simulated host does at random (default 1)"
+    machine.add_argument("--seed", metavar="N", type=int, default=1, help=text)
+    output = parser.add_argument_group("output")
+    output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
+    add_waves_options(output)
+    text = "write the figures at the end as JSON ('-': standard output)"
+    output.add_argument("--stats-json", metavar="FILE", help=text)
+    output.add_argument("-v", "--verbose", action="store_true", help="log more")
+
+
+def _devices(options: argparse.Namespace) -> list[Any]:
+    """The :class:`~.vfio_user.serving.ServedDevice` that the options describe."""
+    from ..vfio_user.serving import ServedDevice
+
+    specs = [parse_device(text, _KEYS) for text in options.device] or [(None, {})]
+    several = len(specs) > 1
+    if several and (options.image or options.waves):
+        raise UsageError(
+            "--image and --waves are for one device; with several, use --device ...,image=...,waves=..."
+        )
+    devices = []
+    for number, (function, settings) in enumerate(specs):
+        config = modern_config(options, function)
+        image = settings.get("image", options.image)
+        if image is None and config.function == "blk":
+            image = default_image(_FOLDER / (f"disk{number}.img" if several else "disk.img"))
+            print(f"made {image}, a small ext4 image", file=sys.stderr)
+        waves = waves_window(options, settings.get("waves", options.waves))
+        socket = settings.get("socket", f"{options.socket}.{number}" if several else options.socket)
+        check_output("--socket", socket)
+        devices.append(
+            ServedDevice(
+                config,
+                image,
+                socket,
+                read_only=options.read_only or "read-only" in settings,
+                waves=waves,
+                host=HostParameters(
+                    latency=options.latency,
+                    max_payload=config.max_payload,
+                    max_read_request=config.max_read_request,
+                ),
+                seed=options.seed + number,
+            )
+        )
+    if not any(device.waves for device in devices):
+        check_no_window(options)
+    _check_apart(devices)
+    return devices
+
+
+def _check_apart(devices: Sequence[Any]) -> None:
+    """No two devices may have the same socket, or write the same file."""
+    for what in ("socket", "image", "waves"):
+        seen: dict[Path, Any] = {}
+        for device in devices:
+            value = getattr(device, what)
+            name = value.path if what == "waves" and value else value
+            if name is None:
+                continue
+            other = seen.setdefault(Path(name).resolve(), device)
+            if other is not device and not (what == "image" and device.read_only and other.read_only):
+                raise UsageError(f"{what} {name} is given to two devices")
+
+
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    event = threading.Event()
+    before = {}
+    with contextlib.suppress(ValueError):  # signals are for the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda *_arguments: event.set())
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _figures(handles: Sequence[Any]) -> dict[str, Any]:
+    devices = []
+    for handle in handles:
+        device = handle.device
+        devices.append(
+            {
+                "function": device.config.function,
+                "socket": str(handle.socket),
+                "image": None if device.image is None else str(device.image),
+                "data_width": device.config.data_width,
+                "error": None if handle.error is None else str(handle.error),
+                **handle.stats(),
+            }
+        )
+    return {"devices": devices}
+
+
+def serve(options: argparse.Namespace) -> int:
+    """``ringwalker serve``."""
+    from ..vfio_user.server import SocketInUse
+    from ..vfio_user.serving import serve_devices
+    from .serve_report import live_table, logging_to, print_figures
+    from .waves import note_config
+
+    check_output("--stats-json", options.stats_json)
+    devices = _devices(options)
+    for device in devices:
+        if device.waves:
+            note_config(device.waves.path, device.config)
+    begin = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        console = stack.enter_context(logging_to(logging.DEBUG if options.verbose else logging.INFO))
+        try:
+            with status_line("starting") as status:
+                handles = stack.enter_context(serve_devices(devices, once=options.once, progress=status))
+        except (SocketInUse, OSError) as error:
+            raise UsageError(str(error)) from None
+        stopped = stack.enter_context(_told_to_stop())
+        with live_table(console, handles) as refresh:
+            while not stopped.is_set() and any(handle.running for handle in handles):
+                stopped.wait(_REFRESH_S)
+                refresh()
+        for handle in handles:
+            handle.stop()
+        for handle in handles:
+            handle.join()
+        figures = {**_figures(handles), "seconds": time.monotonic() - begin}
+    if options.stats_json:
+        write_json(options.stats_json, figures)
+    print_figures(console, figures)
+    bad = [item for item in figures["devices"] if item["error"] is not None or item["violations"]]
+    for item in bad:
+        reason = item["error"] or f"broke {item['violations']} rule(s)"
+        print(f"ringwalker: {item['socket']}: the device failed: {reason}", file=sys.stderr)
+    return 1 if bad else 0

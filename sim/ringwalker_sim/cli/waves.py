@@ -1,0 +1,59 @@
+"""The command ``waves``, and what a run leaves beside its waves for it."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ringwalker.config import DeviceConfig
+
+from ..toolchain import build_once, content_hash
+from ..waves.fst import FstError, read_fst_signals
+from ..waves.layout import open_waves, write_layout
+from .options import UsageError
+from .report import status_line
+
+__all__ = ["note_config", "show_waves", "signal_map"]
+
+
+def _note(fst: Path) -> Path:
+    return fst.with_suffix(".toml")
+
+
+def note_config(fst: str | Path, config: DeviceConfig) -> None:
+    """Leave beside the waves which device they show."""
+    _note(Path(fst)).write_text(f"# the device whose waves are in {Path(fst).name}\n{config.to_toml()}")
+
+
+def signal_map(config: DeviceConfig) -> dict[str, Any]:
+    """The generator's map of the device's signals, made once for each device."""
+    from ..engine.native.verilog_cache import device_verilog
+
+    text, _ports = device_verilog(config)
+    with build_once("signals", content_hash([text])) as (folder, missing):
+        path = folder / "signals.json"
+        if missing:
+            from ringwalker.device import VirtioPciDevice
+            from ringwalker.generate import verilog_and_signals
+
+            path.write_text(json.dumps(verilog_and_signals(VirtioPciDevice(config))[1]))
+        return json.loads(path.read_text())
+
+
+def show_waves(options: argparse.Namespace) -> int:
+    """``ringwalker waves``."""
+    fst = Path(options.fst)
+    if not fst.is_file():
+        raise UsageError(f"{fst}: no such file")
+    try:
+        read_fst_signals(fst)
+    except (OSError, FstError) as error:
+        raise UsageError(f"{fst}: {error}") from None
+    note = Path(options.config) if options.config else _note(fst)
+    config = DeviceConfig.from_toml(note) if options.config or note.exists() else DeviceConfig()
+    with status_line("laying out the signals"):
+        written = write_layout(fst, signal_map(config))
+    for path in written:
+        print(path)
+    print(open_waves(fst))
+    return 0

@@ -1,0 +1,1 @@
+"""What carries out a job: the device in hardware, two ways, and a model of it in Python."""

@@ -1,0 +1,154 @@
+"""The cocotb engine from outside: builds the simulator, runs a job in it, and brings back the result."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from ringwalker.config import DeviceConfig
+
+from ...toolchain import verilator_environment
+from .build import build_simulator
+
+__all__ = ["CocotbError", "run_cocotb", "run_simulation"]
+
+OnProgress = Callable[[str, int, int], None]
+
+_GRACE_S = 20.0
+"""How long a simulation that was asked to stop may take to close its files."""
+
+
+class CocotbError(RuntimeError):
+    """A simulation that failed. The message ends with the traceback from inside; ``kind`` names its type."""
+
+    def __init__(self, message: str, kind: str = ""):
+        super().__init__(message)
+        self.kind = kind
+
+
+def run_cocotb(
+    config: DeviceConfig,
+    job: dict[str, Any],
+    *,
+    waves: str | Path | None = None,
+    timeout_s: float | None = None,
+    progress: Callable[[str], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Carry out ``job`` on the device that ``config`` describes, under cocotb with cocotbext-pcie.
+
+    ``job`` (JSON values) is passed to :func:`~ringwalker_sim.workload.blk.run_job` inside the simulator, or
+    to the coroutine that its key ``coroutine`` names (``module:function``); what that returns comes back,
+    with counts of the engine added. Keys that the engine itself reads: ``image`` (disk image) and
+    ``read_only``, or ``blank_sectors``; ``memory_bytes``, ``seed``, ``latency`` and ``storage_latency``
+    (cycles), ``max_payload`` and ``max_read_request`` (bytes), ``stalls`` (probability a cycle).
+
+    ``waves``: an FST file to write, whole even after Ctrl-C. ``progress`` is called with a line of text while
+    the simulator is built, ``on_progress`` as ``run_job`` calls it, a few times a second. Errors:
+    :class:`CocotbError`; ``TimeoutError`` after ``timeout_s``; ``KeyboardInterrupt``, once the simulation has
+    ended.
+    """
+    from ..native.verilog_cache import TOP, device_verilog
+
+    text, _ports = device_verilog(config, progress)
+    return run_simulation(
+        text, TOP, config, job, waves=waves, timeout_s=timeout_s, progress=progress, on_progress=on_progress
+    )
+
+
+def run_simulation(
+    verilog: str,
+    top: str,
+    config: DeviceConfig,
+    job: dict[str, Any],
+    *,
+    waves: str | Path | None = None,
+    timeout_s: float | None = None,
+    progress: Callable[[str], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Like :func:`run_cocotb`, for any Verilog whose module ``top`` has the ports of the device."""
+    build_dir = build_simulator(verilog, top, waves=waves is not None, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="ringwalker-") as name:
+        folder = Path(name)
+        if job.get("image"):
+            job = {**job, "image": str(Path(job["image"]).absolute())}
+        order = {"job": job, "config": dataclasses.asdict(config), "parent": os.getpid()}
+        (folder / "job.json").write_text(json.dumps(order))
+        waves_file = str(Path(waves).absolute()) if waves else ""
+        command = [sys.executable, "-m", "ringwalker_sim.engine.cocotb.launcher"]
+        arguments = [top, str(build_dir), name, waves_file, str(job.get("seed", 1))]
+        process = _start([*command, *arguments])
+        try:
+            _wait(process, folder, timeout_s, on_progress)
+        except BaseException:
+            _end(process, folder)
+            raise
+        return _result(folder)
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    environment = verilator_environment()
+    # The launcher finds what this process finds; it must not take itself for a pytest test.
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    # A session of its own: Ctrl-C reaches only this process, which then asks the simulation to stop.
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _wait(
+    process: subprocess.Popen[bytes], folder: Path, timeout_s: float | None, on_progress: OnProgress | None
+) -> None:
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.25)
+            return
+        if on_progress is not None:
+            with contextlib.suppress(OSError):
+                on_progress(*json.loads((folder / "progress.json").read_text()))
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError(f"the cocotb simulation did not end within {timeout_s:g} s")
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Ask the simulation to stop, so that it closes its waves; after a while end its processes."""
+    (folder / "stop").touch()
+    deadline = time.monotonic() + _GRACE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+            process.wait(0.2)
+    if process.poll() is None:
+        # Its process group is its own, and has its number.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    path = folder / "result.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    with contextlib.suppress(OSError, ElementTree.ParseError):
+        # The exception that ended the test, wherever in the simulation it was raised.
+        failure = ElementTree.parse(folder / "results.xml").find(".//failure")
+        if failure is not None:
+            raise CocotbError(f"{failure.get('message')}\n{failure.text}", failure.get("type", ""))
+    log = folder / "simulator.log"
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else "no log"
+    raise CocotbError(f"the simulator ended without a result\n{tail}")

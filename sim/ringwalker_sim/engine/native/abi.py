@@ -1,0 +1,213 @@
+"""What Python and the C++ host agree on, written once: from here come the ctypes and a C++ header."""
+
+import ctypes
+import enum
+
+from ringwalker.spec.blk import SECTOR_BYTES
+from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, CompletionStatus, RequestKind
+from ringwalker.streams import StorageOp
+from ringwalker.verilog import PortInfo
+
+from ...host.link import COMPLETION_BYTES, REQUEST_32_BYTES, REQUEST_64_BYTES
+from ...host.parameters import CREDIT_BYTES, STREAMS, Fault, LatencyShape, Split
+
+__all__ = [
+    "EVENT_FORMAT",
+    "PARAMETERS",
+    "STATS",
+    "CEvent",
+    "CParameters",
+    "CStats",
+    "EventKind",
+    "Outcome",
+    "generated_header",
+]
+
+
+class EventKind(enum.IntEnum):
+    """Why the clock stopped."""
+
+    COMPLETION = 1
+    """A request of the CPU was answered: ``status`` is an :class:`Outcome`, ``a`` the ticket, ``b`` data."""
+    MESSAGE = 2
+    """A message signalled interrupt: ``a`` its address, ``b`` its data."""
+    INTX = 3
+    """The INTx level changed to ``b``."""
+    WATCH = 4
+    """A watched range was accessed: ``status`` is 1 for a write plus twice the watch's number."""
+    FAULT = 5
+    """The device accessed ``b`` bytes at ``a`` in vain; ``status`` 1 for a write. The clock goes on."""
+    ERROR = 6
+    """The device broke a rule; the text is fetched apart."""
+    EXTERNAL_READ = 7
+    """The device reads ``b`` bytes at ``a`` of external memory; ``status`` names the read in the answer."""
+    EXTERNAL_WRITE = 8
+    """The device wrote ``b`` bytes at ``a`` of external memory; the data is fetched apart, in order."""
+    FRAME = 9
+    """The device sent a frame of ``a`` bytes, which is fetched apart."""
+    BYTES = 10
+    """The device sent ``a`` bytes to its terminal, which are fetched apart."""
+
+
+class Outcome(enum.IntEnum):
+    """How a request of the CPU ended; the first four are the completion status on the wire."""
+
+    SUCCESS = CompletionStatus.SUCCESS.value
+    UNSUPPORTED_REQUEST = CompletionStatus.UNSUPPORTED_REQUEST.value
+    CONFIGURATION_RETRY = CompletionStatus.CONFIGURATION_RETRY.value
+    COMPLETER_ABORT = CompletionStatus.COMPLETER_ABORT.value
+    TIMEOUT = 8
+    POISONED = 9
+    RESET = 10
+
+
+PARAMETERS = (
+    "seed",
+    "latency",
+    "latency_jitter",
+    "latency_shape",
+    "max_payload",
+    "max_read_request",
+    "read_completion_boundary",
+    "reorder",
+    "split",
+    "completion_timeout",
+    "skip_idle",
+    "root_id",
+    "storage_latency",
+    "link_rate",
+    "tags",
+    "posted_header_credits",
+    "posted_data_credits",
+    "nonposted_header_credits",
+    "credit_return",
+    "msi_first",
+    "msi_last",
+    "period_ps",
+    *(f"stall_{name}" for name in STREAMS),
+)
+
+STATS = (
+    "cycles",
+    "skipped_cycles",
+    "up_memory_read",
+    "up_memory_write",
+    "up_message",
+    "up_completion",
+    "up_completion_data",
+    "up_other",
+    "down_memory_read",
+    "down_memory_write",
+    "down_io_read",
+    "down_io_write",
+    "down_config_read",
+    "down_config_write",
+    "down_completion",
+    "down_completion_data",
+    "up_bytes",
+    "down_bytes",
+    "up_payload",
+    "down_payload",
+    "request_beats",
+    "answer_beats",
+    "read_faults",
+    "write_faults",
+    "injected_faults",
+    "dma_read_bytes",
+    "dma_write_bytes",
+    "most_reads_in_flight",
+    "completion_stalls",
+    "storage_reads",
+    "storage_writes",
+    "storage_flushes",
+    "mac_tx_frames",
+    "mac_tx_bytes",
+    "mac_tx_errors",
+    "mac_tx_different",
+    "mac_rx_frames",
+    "mac_rx_bytes",
+    "mac_lost",
+    "uart_tx_bytes",
+    "uart_rx_bytes",
+    "uart_lost",
+    "violations",
+)
+
+EVENT_FORMAT = "<IIQQQ"
+_EVENT = (("kind", 32), ("status", 32), ("time", 64), ("a", 64), ("b", 64))
+_C_TYPES = {32: ctypes.c_uint32, 64: ctypes.c_uint64}
+
+
+class CParameters(ctypes.Structure):
+    """``struct Parameters``: 64-bit integers. Stalls are in 2**-32, ``link_rate`` in 2**-16 bytes a cycle."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in PARAMETERS]
+
+
+class CStats(ctypes.Structure):
+    """``struct Stats``: 64-bit counters. ``*_bytes`` count the wire, ``*_payload`` data alone.
+
+    ``skipped_cycles`` of ``cycles`` were not simulated.
+    """
+
+    _fields_ = [(name, ctypes.c_uint64) for name in STATS]
+
+
+class CEvent(ctypes.Structure):
+    """``struct Event``."""
+
+    _fields_ = [(name, _C_TYPES[width]) for name, width in _EVENT]
+
+
+def _enum(name: str, members: type[enum.Enum]) -> list[str]:
+    rows = [f"  {member.name} = {int(member.value)}," for member in members]
+    return [f"enum class {name} : std::uint32_t {{", *rows, "};", ""]
+
+
+def _struct(name: str, fields: list[tuple[str, int]], size: int) -> list[str]:
+    rows = [f"  std::uint{width}_t {field} = 0;" for field, width in fields]
+    return [f"struct {name} {{", *rows, "};", f"static_assert(sizeof({name}) == {size});", ""]
+
+
+def generated_header(ports: list[PortInfo]) -> str:
+    """``generated.h``: codes of the specification, the shared structs, and which ports the model has."""
+    names = {port.name: port for port in ports}
+    if "requester_request_data" not in names:
+        raise ValueError("the component has no stream requester_request; it is not a PCIe device")
+    constants = {
+        "beat_dwords": names["requester_request_data"].width // 32,
+        "max_length_dwords": MAX_LENGTH_DWORDS,
+        "sector_bytes": SECTOR_BYTES,
+        "request_64_bytes": REQUEST_64_BYTES,
+        "request_32_bytes": REQUEST_32_BYTES,
+        "completion_bytes": COMPLETION_BYTES,
+        "credit_bytes": CREDIT_BYTES,
+    }
+    lines = ["// Generated; do not edit.", "#pragma once", "", "#include <cstdint>", ""]
+    for macro, port in (
+        ("STORAGE", "storage_commands_valid"),
+        ("CAPACITY", "capacity"),
+        ("INTX", "intx"),
+        ("IDLE", "idle"),
+        ("MAC", "mac_tx_valid"),
+        ("UART", "uart_tx_valid"),
+    ):
+        lines.append(f"#define RW_HAS_{macro} {int(port in names)}")
+    lines += ["", "namespace rw {", ""]
+    lines += [f"inline constexpr unsigned {name} = {value};" for name, value in constants.items()]
+    lines.append("")
+    for name, members in (
+        ("RequestKind", RequestKind),
+        ("CompletionStatus", CompletionStatus),
+        ("StorageOp", StorageOp),
+        ("EventKind", EventKind),
+        ("Outcome", Outcome),
+        ("FaultKind", Fault),
+        ("Split", Split),
+        ("LatencyShape", LatencyShape),
+    ):
+        lines += _enum(name, members)
+    lines += _struct("Parameters", [(name, 64) for name in PARAMETERS], ctypes.sizeof(CParameters))
+    lines += _struct("Stats", [(name, 64) for name in STATS], ctypes.sizeof(CStats))
+    lines += _struct("Event", list(_EVENT), ctypes.sizeof(CEvent))
+    return "\n".join([*lines, "}  // namespace rw", ""])

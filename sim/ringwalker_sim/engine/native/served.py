@@ -1,0 +1,126 @@
+"""A native engine for somebody else's host: memory comes and goes, and time passes only when needed."""
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from amaranth.lib import wiring
+
+from ringwalker.config import DeviceConfig
+from ringwalker.verilog import PortInfo
+
+from ...host import HostParameters
+from ...memory import PAGE, DiskImage, GuestMemory
+from .abi import CStats, Outcome
+from .engine import EngineError, NativeEngine, NativeEvent, all_ones
+
+__all__ = ["ServedEngine"]
+
+
+class ServedEngine(NativeEngine):
+    """A :class:`NativeEngine` without RAM of its own, which never raises for what the device does.
+
+    Memory is mapped as the host gives it (:meth:`map`), or is external (:meth:`map_external`): then the
+    device's accesses are events, which the owner answers. Parameters and errors are those of
+    :class:`NativeEngine`.
+    """
+
+    def __init__(
+        self,
+        config: DeviceConfig,
+        *,
+        disk: DiskImage | None = None,
+        host: HostParameters | None = None,
+        waves: str | Path | None = None,
+        seed: int = 1,
+        component: wiring.Component | tuple[str, list[PortInfo]] | None = None,
+        sanitize: bool = False,
+        progress: Callable[[str], None] | None = None,
+    ):
+        memory = GuestMemory(PAGE)
+        super().__init__(
+            config,
+            memory,
+            disk=disk,
+            host=host,
+            waves=waves,
+            seed=seed,
+            component=component,
+            strict=False,
+            sanitize=sanitize,
+            progress=progress,
+        )
+        self.unmap(memory.base)
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def run_until_quiet(self, max_cycles: int) -> list[NativeEvent]:
+        """Like :meth:`run`, but ends early when the device and its host have nothing left to do."""
+        if self._backlog:
+            return self.run(0)
+        return self._run_chunk(max_cycles, self._library.rw_run_until_quiet)
+
+    def drain(self) -> list[NativeEvent]:
+        """What has happened so far, in order, without letting any time pass."""
+        events, self._backlog = self._backlog, []
+        while more := self._run_chunk(0):
+            events += more
+        return events
+
+    def quiet(self) -> bool:
+        """Whether nothing is under way, as :meth:`run_until_quiet` found it; a request makes it False."""
+        return not self._backlog and bool(self._library.rw_quiet(self._open()))
+
+    # --- requests -----------------------------------------------------------------------------------------
+
+    def read_bytes(self, ticket: int, length: int) -> bytes:
+        """The data of the read that was submitted as ``ticket``; all ones when it was refused."""
+        outcome, value = self.wait(ticket)
+        if outcome is not Outcome.SUCCESS:
+            value = all_ones(length)
+        elif length > 8:
+            out = ctypes.create_string_buffer(length)
+            if self._library.rw_fetch(self._open(), ticket, out, length):
+                return out.raw
+            raise EngineError(f"the answer to request {ticket} is gone")
+        return value.to_bytes(length, "little")
+
+    # --- what the device can reach ------------------------------------------------------------------------
+
+    def map_external(self, address: int, size: int, writable: bool = True) -> None:
+        """Make ``size`` bytes external: accesses become EXTERNAL_READ and EXTERNAL_WRITE events.
+
+        Errors: ``ValueError`` on overlap.
+        """
+        if not self._library.rw_map_external(self._open(), address, size, int(writable)):
+            raise ValueError(f"{size} bytes at {address:#x} overlap what is mapped")
+        self._kept[address] = np.empty(0, dtype=np.uint8)
+
+    def answer_external(self, event: NativeEvent, data: bytes | None) -> None:
+        """Answer an EXTERNAL_READ; None refuses it. Errors: ``ValueError`` when it does not wait any more."""
+        length = 0 if data is None else len(data)
+        if not self._library.rw_external_answer(self._open(), event.status, data, length):
+            raise ValueError(f"no read of {length} bytes waits at {event.a:#x}")
+
+    def external_data(self, event: NativeEvent) -> bytes:
+        """The data of an EXTERNAL_WRITE. Every one must be asked for, in the order of the events."""
+        out = ctypes.create_string_buffer(event.b)
+        if not self._library.rw_external_write(self._open(), out, event.b):
+            raise EngineError(f"the data of the write at {event.a:#x} is gone")
+        return out.raw
+
+    # --- counters -----------------------------------------------------------------------------------------
+
+    def raw_stats(self) -> CStats:
+        """All counters as they are now, in a structure of its own: cheaper than :meth:`stats`."""
+        values = CStats()
+        self._library.rw_stats(self._open(), ctypes.byref(values))
+        return values
+
+    # --- waves --------------------------------------------------------------------------------------------
+
+    def next_waves(self, path: str | Path) -> None:
+        """Complete the waves written so far and go on in another file. Errors: :class:`EngineError`."""
+        if not self._library.rw_trace_next(self._open(), str(path).encode()):
+            raise EngineError(f"{path}: cannot be written")

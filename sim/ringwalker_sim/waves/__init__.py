@@ -1,0 +1,1 @@
+"""Waveforms: layouts for viewers, and FST files."""

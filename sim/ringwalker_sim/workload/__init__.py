@@ -1,0 +1,1 @@
+"""What commands and tests give to an engine: jobs, runs and traffic, always verified."""

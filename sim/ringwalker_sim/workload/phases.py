@@ -1,0 +1,309 @@
+"""The things that can be done to a whole disk: which operations, with which data, and what must come out."""
+
+import os
+import random
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+
+from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType
+
+from ..guest.blk import BlkDevice
+
+__all__ = ["Operation", "Phase", "ReadAll", "Synthetic", "WorkloadError", "WriteAll", "difference"]
+
+SNAPSHOT_BYTES = 256 << 20
+"""Disks up to this size are copied before a workload writes to them, so that every sector can be checked."""
+
+_PATTERN_BYTES = 1 << 20
+_COMPARE_BYTES = 1 << 24
+_COPIED_BYTES = 1 << 13
+
+
+class WorkloadError(ValueError):
+    """A workload that cannot be done; the message names the parameter and the value."""
+
+
+class Operation:
+    """One request: ``kind`` (IN or OUT), ``sector``, ``length`` in bytes; ``stamp`` belongs to the phase."""
+
+    __slots__ = ("kind", "length", "sector", "stamp")
+
+    def __init__(self, kind: int, sector: int, length: int, stamp: int = 0):
+        self.kind = kind
+        self.sector = sector
+        self.length = length
+        self.stamp = stamp
+
+
+def _same(got: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether bytes are equal. Copies of few bytes are compared faster than arrays."""
+    if len(got) <= _COPIED_BYTES:
+        return got.tobytes() == wanted.tobytes()
+    return np.array_equal(got, wanted)
+
+
+def difference(got: np.ndarray, wanted: np.ndarray, sector: int) -> str | None:
+    """None when equal, else where and what the first difference is."""
+    if _same(got, wanted):
+        return None
+    wrong = np.flatnonzero(got != wanted)
+    at = int(wrong[0])
+    place = f"sector {sector + at // SECTOR_BYTES} byte {at % SECTOR_BYTES}"
+    return f"{place} is {int(got[at]):#04x}, it must be {int(wanted[at]):#04x} ({len(wrong)} bytes differ)"
+
+
+def compare_all(got: np.ndarray, wanted: np.ndarray) -> str | None:
+    """Like :func:`difference`, for arrays that need not fit in memory."""
+    for start in range(0, len(wanted), _COMPARE_BYTES):
+        end = start + _COMPARE_BYTES
+        message = difference(got[start:end], wanted[start:end], start // SECTOR_BYTES)
+        if message is not None:
+            return message
+    return None
+
+
+class Phase(ABC):
+    """A run of operations. ``total`` operations of at most ``largest`` bytes.
+
+    ``content`` is what lies behind the device, where that can be seen.
+    """
+
+    name: str
+    total: int
+    largest: int
+
+    @abstractmethod
+    def next(self) -> Operation | None:
+        """The next operation; None when there is none, or none before another has ended."""
+
+    def fill(self, operation: Operation, view: np.ndarray) -> None:
+        """Put the data to write into ``view``."""
+        raise NotImplementedError
+
+    def check(self, operation: Operation, view: np.ndarray) -> str | None:
+        """What is wrong with the data that was read, or None."""
+        raise NotImplementedError
+
+    def ended(self, operation: Operation, good: bool) -> None:
+        """``operation`` is over."""
+        return
+
+    def final_check(self) -> str | None:
+        """What is wrong with the disk in the end, or None."""
+        return None
+
+    def close(self) -> None:
+        """Let go of files."""
+        return
+
+
+class _Sweep(Phase):
+    """From the first sector to the last in steps of ``largest``."""
+
+    kind: int
+
+    def __init__(self, size: int, largest: int, block_size: int):
+        if largest % block_size:
+            raise WorkloadError(f"block size is {largest}; it must be a multiple of the disk's, {block_size}")
+        self._size = size
+        self._position = 0
+        self.largest = largest
+        self.total = -(-size // largest)
+
+    def next(self) -> Operation | None:
+        start = self._position
+        if start >= self._size:
+            return None
+        length = min(self.largest, self._size - start)
+        self._position += length
+        return Operation(self.kind, start // SECTOR_BYTES, length)
+
+
+class ReadAll(_Sweep):
+    """Every sector into the file ``path``. Zeros become holes."""
+
+    name = "read all"
+    kind = BlkRequestType.IN
+
+    def __init__(self, disk: BlkDevice, content: np.ndarray | None, path: str | Path, largest: int):
+        size = disk.capacity * SECTOR_BYTES
+        super().__init__(size, largest, disk.block_size)
+        self._content = content
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+            os.truncate(self._file, size)
+        except OSError as error:
+            raise WorkloadError(f"{path}: {error.strerror}") from None
+
+    def check(self, operation: Operation, view: np.ndarray) -> str | None:
+        start = operation.sector * SECTOR_BYTES
+        if view.any():
+            os.pwrite(self._file, view.data, start)
+        if self._content is None:
+            return None
+        return difference(view, self._content[start : start + operation.length], operation.sector)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class WriteAll(_Sweep):
+    """The file ``path`` onto the disk from sector 0 on."""
+
+    name = "write all"
+    kind = BlkRequestType.OUT
+
+    def __init__(self, disk: BlkDevice, content: np.ndarray | None, path: str | Path, largest: int):
+        try:
+            size = os.stat(path).st_size
+            self._data = np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8)
+        except OSError as error:
+            raise WorkloadError(f"{path}: {error.strerror}") from None
+        room = disk.capacity * SECTOR_BYTES
+        if size == 0 or size % disk.block_size:
+            raise WorkloadError(f"{path}: {size} bytes; it must be a multiple of {disk.block_size}, not 0")
+        if size > room:
+            raise WorkloadError(f"{path}: {size} bytes do not fit on the disk, which has {room}")
+        super().__init__(size, largest, disk.block_size)
+        self._content = content
+
+    def fill(self, operation: Operation, view: np.ndarray) -> None:
+        start = operation.sector * SECTOR_BYTES
+        view[:] = self._data[start : start + operation.length]
+
+    def final_check(self) -> str | None:
+        if self._content is None:
+            return None
+        message = compare_all(self._content[: self._size], self._data)
+        return None if message is None else f"on the disk, {message}"
+
+
+class Synthetic(Phase):
+    """Random or sequential reads and writes of ``largest`` bytes, with data that names its place and turn.
+
+    Reads are compared with a shadow of what was written, and else with what was on the disk before. No read
+    or write overlaps a write in flight, so every read has one right answer. In the end the disk itself is
+    compared: all of it, or above :data:`SNAPSHOT_BYTES` the blocks that were written.
+    """
+
+    def __init__(
+        self,
+        disk: BlkDevice,
+        content: np.ndarray | None,
+        kind: str,
+        block_size: int,
+        requests: int,
+        seed: int,
+    ):
+        if block_size % disk.block_size:
+            raise WorkloadError(
+                f"block size is {block_size}; it must be a multiple of the disk's, {disk.block_size}"
+            )
+        self._blocks = disk.capacity * SECTOR_BYTES // block_size
+        if self._blocks == 0:
+            raise WorkloadError(f"block size is {block_size}; the disk has {disk.capacity} sectors only")
+        self.name = kind
+        self.total = requests
+        self.largest = block_size
+        self._sequential = kind.startswith("seq")
+        self._reads = 1.0 if kind.endswith("read") else 0.0 if kind.endswith("write") else 0.5
+        self._random = random.Random(seed)
+        generator = np.random.default_rng(seed)
+        self._pattern = generator.integers(0, 256, _PATTERN_BYTES + block_size, np.uint8)
+        self._content = content
+        self._before = content
+        if content is not None and self._reads < 1.0 and len(content) <= SNAPSHOT_BYTES:
+            self._before = content.copy()
+        self._shadow: dict[int, int] = {}
+        self._unknown: set[int] = set()
+        self._busy: dict[int, int] = {}
+        self._issued = 0
+
+    def next(self) -> Operation | None:
+        if self._issued == self.total:
+            return None
+        if self._sequential:
+            block = self._issued % self._blocks
+            if self._reads < 1.0 and block in self._busy:
+                return None
+        else:
+            found = self._free_block()
+            if found is None:
+                return None
+            block = found
+        self._issued += 1
+        read = self._reads == 1.0 or (self._reads > 0.0 and self._random.random() < self._reads)
+        kind = BlkRequestType.IN if read else BlkRequestType.OUT
+        if self._reads < 1.0:
+            self._busy[block] = self._busy.get(block, 0) + 1
+        return Operation(kind, block * (self.largest // SECTOR_BYTES), self.largest, self._issued)
+
+    def _free_block(self) -> int | None:
+        block = self._random.randrange(self._blocks)
+        if self._reads == 1.0:
+            return block
+        for _ in range(self._blocks):
+            if block not in self._busy:
+                return block
+            block = (block + 1) % self._blocks
+        return None
+
+    def _data(self, stamp: int, block: int) -> tuple[np.ndarray, bytes]:
+        """The pattern of a write: a piece of noise, and the words that go over its first bytes."""
+        start = (stamp * 2654435761 + block * 40503) % _PATTERN_BYTES
+        return self._pattern[start : start + self.largest], b"%16x%16x" % (block, stamp)
+
+    def _block(self, operation: Operation) -> int:
+        return operation.sector // (self.largest // SECTOR_BYTES)
+
+    def fill(self, operation: Operation, view: np.ndarray) -> None:
+        noise, words = self._data(operation.stamp, self._block(operation))
+        view[:] = noise
+        view[: len(words)] = np.frombuffer(words, np.uint8)
+
+    def check(self, operation: Operation, view: np.ndarray) -> str | None:
+        block = self._block(operation)
+        return self._compare(view, block) if block not in self._unknown else None
+
+    def _compare(self, view: np.ndarray, block: int) -> str | None:
+        sector = block * (self.largest // SECTOR_BYTES)
+        stamp = self._shadow.get(block)
+        if stamp is None:
+            if self._before is None:
+                return None
+            start = block * self.largest
+            return difference(view, self._before[start : start + self.largest], sector)
+        noise, words = self._data(stamp, block)
+        if view[: len(words)].tobytes() == words and _same(view[len(words) :], noise[len(words) :]):
+            return None
+        wanted = noise.copy()
+        wanted[: len(words)] = np.frombuffer(words, np.uint8)
+        return difference(view, wanted, sector)
+
+    def ended(self, operation: Operation, good: bool) -> None:
+        if self._reads == 1.0:
+            return
+        block = self._block(operation)
+        if operation.kind == BlkRequestType.OUT:
+            if good:
+                self._shadow[block] = operation.stamp
+                self._unknown.discard(block)
+            else:
+                self._unknown.add(block)
+        self._busy[block] -= 1
+        if not self._busy[block]:
+            del self._busy[block]
+
+    def final_check(self) -> str | None:
+        if self._content is None or self._reads == 1.0:
+            return None
+        untouched = self._before is not self._content
+        for block in range(self._blocks) if untouched else sorted(self._shadow):
+            start = block * self.largest
+            if block not in self._unknown:
+                message = self._compare(self._content[start : start + self.largest], block)
+                if message is not None:
+                    return f"on the disk, {message}"
+        return None

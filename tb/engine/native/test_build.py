@@ -1,0 +1,212 @@
+"""Building the native engine: once, safely at the same time, with clear errors; and under sanitizers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ringwalker.verilog import to_verilog
+from ringwalker_sim.engine.native import build
+from ringwalker_sim.engine.native.abi import generated_header
+from ringwalker_sim.engine.native.build import TOP, build_library
+from ringwalker_sim.testing.offender import Offender
+from ringwalker_sim.testing.traffic import DiskCopier
+from ringwalker_sim.toolchain import ToolError
+
+TRAFFIC = """
+import sys
+from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker_sim.testing.mac_echo import MacEcho
+from ringwalker_sim.testing.traffic import CopyRegisters, DiskCopier, MemoryCopier
+from ringwalker_sim.testing.uart_echo import UartEcho
+from ringwalker_sim.host import Fault, HostParameters, Split
+from ringwalker_sim.memory import GuestMemory
+from ringwalker_sim.engine.native.engine import NativeEngine
+
+at = {name: field.offset // 8 for name, field in CopyRegisters}
+config = DeviceConfig(data_width=64, blk=BlkConfig(capacity=16))
+host = HostParameters(latency=10, latency_jitter=300, split=Split.RANDOM, stalls=0.3)
+
+def start(engine, source, destination, chunks):
+    engine.config_write(0x10, 4, 0)
+    for name, size, value in (("source", 8, source), ("destination", 8, destination),
+                              ("message_address", 8, 0xFEE00000), ("chunks", 4, chunks), ("control", 4, 1)):
+        engine.memory_write(at[name], value, size)
+
+def settle(engine):
+    end = engine.now + 30_000
+    while engine.now < end:
+        engine.run(end - engine.now)
+
+if "--copier" in sys.argv:
+    memory = GuestMemory(1 << 20)
+    with NativeEngine(config, memory, component=MemoryCopier(64, 128), host=host, sanitize=True) as e:
+        e.memory.array[:1 << 16] = 7
+        watch = e.memory.watch(0, 4096)
+        # The last chunk ends where memory ends; then beyond it, and with every fault.
+        for source, destination, chunks in ((0, (1 << 20) - (1 << 16), 512), ((1 << 20) - 256, 1 << 16, 4),
+                                            (0, (1 << 20) - 256, 4)):
+            start(e, source, destination, chunks)
+            settle(e)
+        for fault in Fault:
+            e.inject(fault, nth=3, delay=500)
+            start(e, 0, 1 << 17, 16)
+            settle(e)
+            e.reset()
+        assert e.memory.array[(1 << 20) - (1 << 16):].all() and watch.hits and e.faults
+        e.memory_write_bytes(1, bytes(200))
+        assert [e.memory_read(n, 4) for n in range(5)]
+        start(e, 0, 1 << 17, 64)
+        e.run(20)
+elif "--mac" in sys.argv:
+    with NativeEngine(config, GuestMemory(1 << 12), component=MacEcho(64), host=host, sanitize=True) as e:
+        for length in range(1, 200):
+            e.mac_send(bytes(length), at=20 * length, error=length % 7 == 0)
+        while e.now < 20_000:
+            e.run(1000)
+        e.reset()
+        assert len(e.mac_receive()) == 199 - 28
+        e.mac_send(bytes(9000))
+        e.run(100)
+elif "--uart" in sys.argv:
+    with NativeEngine(config, GuestMemory(1 << 12), component=UartEcho(64), host=host, sanitize=True) as e:
+        e.uart_send(bytes(5000))
+        while e.now < 20_000:
+            e.run(1000)
+        e.set_terminal(132, 50)
+        assert e.uart_receive() == bytes(5000) and e.uart_receive() == b""
+        e.uart_send(bytes(300))
+        e.run(100)
+        e.reset()
+        e.run(100)
+else:
+    with NativeEngine(config, GuestMemory(1 << 16), component=DiskCopier(64), host=host, sanitize=True) as e:
+        for sectors in (16, 32):
+            e.set_capacity(sectors)
+            e.memory_write(at["control"], 1, 4)
+            settle(e)
+        assert e.stats()["storage_writes"] == 8 + 16
+"""
+
+
+def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    command = [sys.executable, "-c", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=900)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["--copier", "--disk", "--mac", "--uart"])
+def test_no_sanitizer_complains(device):
+    runtime = subprocess.run(
+        ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    done = run_python(TRAFFIC, device, LD_PRELOAD=runtime, ASAN_OPTIONS="detect_leaks=0")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "runtime error" not in done.stderr
+
+
+@pytest.mark.slow
+def test_two_builds_at_once_share_one(tmp_path):
+    script = (
+        "from ringwalker_sim.engine.native.build import *; from ringwalker.verilog import to_verilog;"
+        "from ringwalker_sim.testing.offender import Offender;"
+        "print(build_library(*to_verilog(Offender(64), TOP), progress=print))"
+    )
+    environment = {**os.environ, "RINGWALKER_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [process.communicate(timeout=900)[0].splitlines() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert printed[0][-1] == printed[1][-1]
+    assert Path(printed[0][-1]).exists()
+    assert sorted(len(lines) > 1 for lines in printed) == [False, True], "one of them built"
+
+
+def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("RINGWALKER_CACHE", str(tmp_path))
+    build._compiler.cache_clear()
+    with pytest.raises(ToolError, match=r"no-such-compiler.*apt-get install g\+\+"):
+        build_library(*to_verilog(Offender(64), TOP))
+    monkeypatch.undo()
+    build._compiler.cache_clear()
+
+
+def test_verilog_that_does_not_translate_is_reported(monkeypatch, tmp_path):
+    monkeypatch.setenv("RINGWALKER_CACHE", str(tmp_path))
+    _text, ports = to_verilog(Offender(64), TOP)
+    with pytest.raises(ToolError, match=r"Verilator failed, see .*failed.log"):
+        build_library("module ringwalker(; endmodule", ports)
+
+
+def test_header_says_what_the_model_has():
+    _text, ports = to_verilog(Offender(128), TOP)
+    header = generated_header(ports)
+    assert "#define RW_HAS_STORAGE 0" in header
+    assert "#define RW_HAS_INTX 1" in header
+    assert "beat_dwords = 4;" in header
+    with pytest.raises(ValueError, match="not a PCIe device"):
+        generated_header([port for port in ports if not port.name.startswith("requester_request")])
+
+
+def test_inputs_that_belong_to_streams_have_registers():
+    text, ports = to_verilog(DiskCopier(64), TOP)
+    before, after = (one[one.index(f"module {TOP}(") :] for one in (text, build._register_inputs(text)))
+    top = after[: after.index("endmodule")]
+    for port in ports:
+        plain = port.direction == "output" or port.name in ("clk", "capacity")
+        assert (f"  always @(posedge clk) {port.name} <= {port.name}_next;" in top) != plain, port.name
+        assert (f"{port.name}_next" in top) != plain, port.name
+    rest = before[before.index("endmodule") :]
+    assert after[len(top) :] == rest, "other modules stay as they are"
+
+
+_TRIGGERS = """\
+void Vringwalker___024root___eval_triggers_vec__act(Vringwalker___024root* vlSelf) {
+    // Body
+    vlSelfRef.__VactTriggered[0U] = (QData)((IData)(
+        ((IData)(vlSelfRef.clk)
+        & (~ (IData)(vlSelfRef.__Vtrigprevexpr___TOP__clk__0)))));
+    vlSelfRef.__Vtrigprevexpr___TOP__clk__0 = vlSelfRef.clk;
+}
+"""
+_ON_TRIGGER = """\
+void Vringwalker___024root___eval_nba(Vringwalker___024root* vlSelf) {
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        (_TRIGGERS + _ON_TRIGGER, True),
+        (_TRIGGERS, False),
+        (_ON_TRIGGER, False),
+        (_TRIGGERS.replace("& (~", "| (~") + _ON_TRIGGER, False),
+        (
+            _TRIGGERS.replace("clk;\n}", "clk;\n    vlSelfRef.__Vother = vlSelfRef.rst;\n}") + _ON_TRIGGER,
+            False,
+        ),
+    ],
+)
+def test_the_clock_is_left_to_verilator_unless_it_is_the_only_trigger(tmp_path, text, known):
+    source = tmp_path / "model.cpp"
+    source.write_text(text)
+    assert build._offer_edge(tmp_path) == known
+    assert ("void rising_edge(" in source.read_text()) == known
+    assert source.read_text().startswith(text)
+
+
+def test_verilators_code_is_understood(tmp_path, monkeypatch):
+    """What Verilator writes today has the places that the builder looks for."""
+    seen = []
+    monkeypatch.setenv("RINGWALKER_CACHE", str(tmp_path))
+    monkeypatch.setattr(build, "_compile", lambda folder, *_: seen.append(folder))
+    build_library(*to_verilog(DiskCopier(64), TOP))
+    (folder,) = seen
+    assert "#define RW_EDGE 1" in (folder / "generated.h").read_text()
+    sources = [path.read_text() for path in (folder / "model").glob("*.cpp")]
+    assert sum("__VicoFirstIteration = rw::inputs_changed;" in text for text in sources) == 1

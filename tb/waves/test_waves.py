@@ -1,0 +1,276 @@
+# amaranth: UnusedElaboratable=no
+"""Layouts for viewers: signals that they name are in a trace that Verilator wrote, and states have names."""
+
+import json
+import os
+import subprocess
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+
+from ringwalker.function.blk.commander import BlkCommander
+from ringwalker.generate import verilog_and_signals
+from ringwalker_sim.toolchain import build_once, content_hash, verilator_environment
+from ringwalker_sim.waves.fst import FstError, FstSignal, read_fst_end, read_fst_signals
+from ringwalker_sim.waves.layout import layout, open_waves, trace_prefix, write_layout
+from ringwalker_sim.waves.layout import layout as waves
+
+MAIN = """
+#include "Vringwalker.h"
+#include "verilated_fst_c.h"
+
+int main(int, char** arguments) {
+    VerilatedContext context;
+    context.traceEverOn(true);
+    Vringwalker top{&context};
+    VerilatedFstC trace;
+    top.trace(&trace, 99);
+    trace.open(arguments[1]);
+    top.requests_valid = 1;
+    top.records_ready = 1;
+    for (int time = 0; time < 40; ++time) {
+        top.rst = time < 4;
+        top.clk = time & 1;
+        top.eval();
+        trace.dump(time);
+    }
+    trace.close();
+}
+"""
+
+
+class Block(wiring.Component):
+    """A commander one level down, as blocks of the device are."""
+
+    def __init__(self):
+        super().__init__(BlkCommander(1).signature)
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.commander = commander = BlkCommander(1)
+        connect(m, flipped(self), commander)
+        return m
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory) -> tuple[Path, dict]:
+    """A trace of a small component by Verilator, and the map of its signals."""
+    text, signals = verilog_and_signals(Block())
+    flags = ["--cc", "--exe", "--build", "--trace-fst", "--no-timing", "-Wno-fatal", "-CFLAGS", "-O0"]
+    with build_once("waves", content_hash([text, MAIN, *flags])) as (folder, missing):
+        if missing:
+            (folder / "ringwalker.v").write_text(text)
+            (folder / "main.cpp").write_text(MAIN)
+            command = ["verilator", *flags, "--top-module", "ringwalker", "-Mdir", "build", "-o", "trace"]
+            subprocess.run(
+                [*command, "ringwalker.v", "main.cpp"],
+                cwd=folder,
+                env=verilator_environment(),
+                check=True,
+                capture_output=True,
+            )
+        path = tmp_path_factory.mktemp("waves") / "run.fst"
+        subprocess.run([folder / "build" / "trace", path], check=True)
+    return path, signals
+
+
+def traced_names(path: Path) -> set[str]:
+    return {signal.path + signal.bits for signal in read_fst_signals(path)}
+
+
+def test_trace_is_found_under_the_usual_prefix(traced):
+    path, signals = traced
+    assert trace_prefix(read_fst_signals(path), signals["top"]) == waves.DEFAULT_PREFIX
+    assert trace_prefix([], "ringwalker") is None
+
+
+def test_widths_in_the_trace_are_those_of_the_map(traced):
+    path, signals = traced
+    widths = {signal.path: signal.width for signal in read_fst_signals(path)}
+    rows = [row for group in layout(signals) for row in group.rows]
+    assert len(rows) > 15
+    for row in rows:
+        assert widths[f"{waves.DEFAULT_PREFIX}.{row.path}"] == row.width
+
+
+def test_gtkwave_file_names_signals_of_the_trace(traced):
+    path, signals = traced
+    (layout_file,) = write_layout(path, signals, "gtkwave")
+    lines = layout_file.read_text().splitlines()
+    names = [line for line in lines if line[0] not in "@-^[*"]
+    assert set(names) <= traced_names(path)
+    assert len(names) == sum(len(group.rows) for group in layout(signals))
+    assert lines.count("@800200") == lines.count("@1000200") == len(layout(signals))
+    state = names.index("TOP.ringwalker.core.commander.fsm_state[2:0]")
+    assert state > 0
+    at = lines.index("TOP.ringwalker.core.commander.fsm_state[2:0]")
+    assert lines[at - 2] == "@2022"
+    table = Path(lines[at - 1].removeprefix("^1 "))
+    assert table.read_text().splitlines()[:2] == ["0 WAIT_REQUEST", "1 SEND_RECORD"]
+
+
+def test_gtkwave_shows_the_whole_run(traced):
+    path, signals = traced
+    lines = write_layout(path, signals, "gtkwave")[0].read_text().splitlines()
+    (zoom,) = [float(line.split()[0].removeprefix("*")) for line in lines if line[0] == "*"]
+    assert 500 < read_fst_end(path) / 2**-zoom * 200 < 1000
+
+
+def test_surfer_file_names_signals_of_the_trace(traced):
+    path, signals = traced
+    (layout_file,) = write_layout(path, signals, "surfer")
+    lines = layout_file.read_text().splitlines()
+    shown = [line.split(" ", 1)[1] for line in lines if line.startswith(("divider_add", "variable_add"))]
+    names = {name for line in lines if line.startswith("variable_add") for name in [line.split(" ")[1]]}
+    assert names <= {signal.path for signal in read_fst_signals(path)}
+    at = lines.index(f"item_focus {hex_letters(shown.index('TOP.ringwalker.core.commander.fsm_state'))}_")
+    table = lines[at + 1].removeprefix("item_set_format ")
+    mapping = (path.parent / ".surfer" / "mappings" / table).read_text().splitlines()
+    assert mapping[:3] == [f"Name = {table}", "Bits = 3", "0 WAIT_REQUEST"]
+    first_focus = next(n for n, line in enumerate(lines) if line.startswith("item_focus"))
+    assert not any(line.startswith("variable_add") for line in lines[first_focus:])
+
+
+def hex_letters(number: int) -> str:
+    return f"{number:x}".translate(str.maketrans("0123456789abcdef", "abcdefghijklmnop"))
+
+
+def test_signals_that_are_not_traced_are_left_out(traced):
+    path, signals = traced
+    more = json.loads(json.dumps(signals))
+    more["signals"].append({"scope": ["core"], "name": "idle", "signal": "core.nowhere", "width": 1})
+    (layout_file,) = write_layout(path, more, "gtkwave")
+    assert "nowhere" not in layout_file.read_text()
+
+
+def test_unreadable_trace_gets_a_layout_for_the_usual_prefix(traced, tmp_path):
+    _path, signals = traced
+    broken = tmp_path / "broken.fst"
+    broken.write_bytes(b"")
+    files = write_layout(broken, signals)
+    assert [file.name for file in files] == ["broken.gtkw", "broken.sucl"]
+    assert "TOP.ringwalker.core.commander.fsm_state[2:0]" in files[0].read_text()
+    (other,) = write_layout(broken, signals, "gtkwave", prefix="bench.dut")
+    assert "bench.dut.core.commander.fsm_state[2:0]" in other.read_text()
+    with pytest.raises(ValueError, match="viewer is 'x'"):
+        write_layout(broken, signals, "x")
+
+
+def test_rings_and_doorbell_come_first_then_tlps_then_blocks():
+    def stream(scope: str, name: str) -> dict:
+        place = f"{scope}.{name}"
+        fields = {"queue": {"signal": f"{place}__payload__queue", "width": 10}}
+        return {
+            "scope": scope.split("."),
+            "name": name,
+            "direction": "output",
+            "valid": f"{place}__valid",
+            "ready": f"{place}__ready",
+            "payload": f"{place}__payload",
+            "width": 10,
+            "fields": fields,
+        }
+
+    port = {"name": "requester_request_valid", "width": 1, "path": "requester_request.valid"}
+    streams = [
+        stream("core.dma", "o"),
+        stream("core.walker.inner", "chains"),
+        stream("core.walker", "chains"),
+        stream("core.notify", "doorbells"),
+    ]
+    signals = {"top": "ringwalker", "ports": [port], "streams": streams, "fsms": [], "signals": []}
+    titles = [group.title for group in layout(signals)]
+    assert titles[:5] == [
+        "clock",
+        "rings: notify.doorbells",
+        "rings: walker.chains",
+        "TLP: requester_request",
+        "dma.o",
+    ]
+
+
+def test_viewer_is_started_only_with_a_display(traced, tmp_path, monkeypatch):
+    path, signals = traced
+    write_layout(path, signals)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    said = open_waves(path)
+    assert f"gtkwave {path} {path.with_suffix('.gtkw')}" in said
+    assert "surfer --command-file run.sucl run.fst" in said
+    viewer = tmp_path / "gtkwave"
+    viewer.write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/called.tmp; mv {tmp_path}/called.tmp {tmp_path}/called\n'
+    )
+    viewer.chmod(0o755)
+    monkeypatch.setenv("DISPLAY", ":99")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])
+    assert open_waves(path) == f"gtkwave shows {path}"
+    assert started[0].wait(10) == 0
+    assert (tmp_path / "called").read_text().split() == [str(path), str(path.with_suffix(".gtkw"))]
+    with pytest.raises(FileNotFoundError, match=r"no\.fst: no such file"):
+        open_waves(tmp_path / "no.fst")
+
+
+def block(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + (len(body) + 8).to_bytes(8, "big") + body
+
+
+HIERARCHY = (
+    b"\xfe\x00TOP\0\0\xfe\x00ringwalker\0\0\xfc\x00\x00attribute\0\x05\xfd"
+    b"\x10\x01clk\0\x01\x00\x10\x01wide [299:0]\0\xac\x02\x00\xff\xff"
+)
+SIGNALS = [
+    FstSignal(("TOP", "ringwalker"), "clk", 1),
+    FstSignal(("TOP", "ringwalker"), "wide", 300, "[299:0]"),
+]
+
+
+def test_hierarchy_is_read_from_every_kind_of_block(tmp_path):
+    compressor = zlib.compressobj(wbits=31)
+    packed = compressor.compress(HIERARCHY) + compressor.flush()
+    # LZ4 that holds only literals: a token with 15, more length bytes, the bytes.
+    size = len(HIERARCHY).to_bytes(8, "big")
+    stored = bytes([0xF0, len(HIERARCHY) - 15]) + HIERARCHY
+    twice = bytes([0xF0, len(stored) - 15]) + stored
+    path = tmp_path / "a.fst"
+    for kind, body in (
+        (4, size + packed),
+        (6, size + stored),
+        (7, size + len(stored).to_bytes(8, "big") + twice),
+    ):
+        path.write_bytes(block(0, bytes(321)) + block(1, b"values") + block(kind, body))
+        assert read_fst_signals(path) == SIGNALS
+
+
+def test_lz4_copies_overlapping_matches(tmp_path):
+    # Five literals and five bytes from 3 back, two literals and five bytes from 2 back, eight literals.
+    packed = b"\x51\xfe\0abc\x03\0" + b"\x21bc\x02\0" + b"\x80\0\0\x10\x01x\0\x01\0"
+    path = tmp_path / "a.fst"
+    path.write_bytes(block(0, bytes(321)) + block(6, (25).to_bytes(8, "big") + packed))
+    assert read_fst_signals(path) == [FstSignal(("abcabcabbcbcbcb",), "x", 1)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "does not start with an FST header"),
+        (b"$date today $end", "does not start with an FST header"),
+        (block(0, bytes(321)), "has no hierarchy"),
+        (block(0, bytes(321)) + block(6, (9).to_bytes(8, "big") + b"\x10a"), "has 1 bytes instead of 9"),
+        (block(0, bytes(321)) + block(4, bytes(8) + b"junk"), "header"),
+        (block(0, bytes(321)) + b"\x01", "says it has 0 bytes"),
+    ],
+)
+def test_files_that_are_no_complete_fst_are_refused(tmp_path, content, message):
+    path = tmp_path / "bad.fst"
+    path.write_bytes(content)
+    with pytest.raises(FstError, match=message):
+        read_fst_signals(path)
