@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 import yaml
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ringwalker.component import Component
 from ringwalker.config import BlkConfig, DeviceConfig
 from ringwalker.function.blk.function import BlkFunction
 from ringwalker.generate import c_header, generate, register_reference, verilog_and_signals
 from ringwalker.generate.__main__ import main
 from ringwalker.spec.blk import BLK_CONFIG, BlkFeature
 from ringwalker.spec.modern import COMMON
+from ringwalker.streams import stream_of
 from ringwalker.verilog import to_verilog
 from ringwalker.verilog_names import plain_names, without_empty_wires
 from ringwalker_sim.toolchain import verilator_environment
@@ -170,16 +172,14 @@ class Kind(enum.Enum, shape=2):
     SECOND = 1
 
 
-class Inner(wiring.Component):
+class Inner(Component):
     """A stream with a struct in a struct, in an instance whose name is a Verilog keyword."""
 
     def __init__(self):
         header: Any = data.StructLayout({"kind": Kind, "size": 3})
         payload: Any = data.StructLayout({"header": header, "data": 8})
-        shape = stream.Signature(payload)
+        shape = stream_of(payload)
         super().__init__({"i": In(shape), "o": Out(shape)})
-        self.i: Any
-        self.o: Any
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -188,13 +188,11 @@ class Inner(wiring.Component):
         return m
 
 
-class Outer(wiring.Component):
+class Outer(Component):
     """Holds one :class:`Inner`."""
 
     def __init__(self):
         super().__init__(Inner().signature)
-        self.i: Any
-        self.o: Any
 
     def elaborate(self, platform):
         m: Any = Module()

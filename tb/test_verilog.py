@@ -4,20 +4,20 @@ import re
 from typing import Any
 
 from amaranth.hdl import Module
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ringwalker.component import Component
+from ringwalker.streams import stream_of
 from ringwalker.verilog import to_verilog
 
 
-class HalfConstant(wiring.Component):
+class HalfConstant(Component):
     """A payload with one constant and one computed field."""
 
     def __init__(self):
         layout: Any = data.StructLayout({"computed": 4, "constant": 4})
-        self.o: Any
-        self.go: Any
-        super().__init__({"o": Out(stream.Signature(layout)), "go": In(1)})
+        super().__init__({"o": Out(stream_of(layout)), "go": In(1)})
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -3,25 +3,21 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Shape, Signal
-from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from .component import Component
 from .streams import stream_of
 
 __all__ = ["ElasticBuffer", "HalfBuffer", "StreamFifo"]
 
 
-class ElasticBuffer(wiring.Component):
+class ElasticBuffer(Component):
     """Two places for items of ``shape``, so that neither ``valid`` nor ``ready`` passes combinationally.
 
     Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle, one item a
     cycle.
     """
-
-    i: Any
-    o: Any
-    idle: Any
 
     def __init__(self, shape: Any):
         self._shape = shape
@@ -43,16 +39,12 @@ class ElasticBuffer(wiring.Component):
         return m
 
 
-class HalfBuffer(wiring.Component):
+class HalfBuffer(Component):
     """One place for an item of ``shape``, so that neither ``valid`` nor ``ready`` passes combinationally.
 
     Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle, an item every
     two cycles, at less than half the cost of an :class:`ElasticBuffer`.
     """
-
-    i: Any
-    o: Any
-    idle: Any
 
     def __init__(self, shape: Any):
         super().__init__({"i": In(stream_of(shape)), "o": Out(stream_of(shape)), "idle": Out(1, init=1)})
@@ -67,17 +59,13 @@ class HalfBuffer(wiring.Component):
         return m
 
 
-class StreamFifo(wiring.Component):
+class StreamFifo(Component):
     """A FIFO of ``depth`` items of ``shape``, in order, one a cycle.
 
     Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle. ``i.ready`` and
     ``o.valid`` are from registers, and once ``i.ready`` is up only an item taken can lower it.
     Errors: ``ValueError`` for a depth below 1.
     """
-
-    i: Any
-    o: Any
-    idle: Any
 
     def __init__(self, shape: Any, depth: int):
         if depth < 1:

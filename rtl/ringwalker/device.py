@@ -5,10 +5,10 @@ from operator import and_
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .buffers import HalfBuffer
+from .component import Component
 from .config import DeviceConfig
 from .function.registry import FUNCTIONS
 from .pci.capabilities import bars, device_config_bytes
@@ -51,7 +51,7 @@ TRANSPORT_FEATURES = (
 """Feature bits that every function is offered with."""
 
 
-class VirtioPciDevice(wiring.Component):
+class VirtioPciDevice(Component):
     """A virtio PCI function behind four TLP streams.
 
     Members (W is ``config.data_width``): ``completer_request`` In and ``completer_completion`` Out, the
@@ -68,12 +68,6 @@ class VirtioPciDevice(wiring.Component):
     def __init__(self, config: DeviceConfig):
         self.config = config
         width = config.data_width
-        self.completer_request: Any
-        self.completer_completion: Any
-        self.requester_request: Any
-        self.requester_completion: Any
-        self.intx: Any
-        self.idle: Any
         self._kind = FUNCTIONS[config.function]
         super().__init__(
             {

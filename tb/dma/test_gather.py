@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
 
+from ringwalker.component import Component
 from ringwalker.dma.gather import Gather
 from ringwalker.dma.reader import DmaReader
 from ringwalker.dma.tags import TagRange
@@ -21,13 +22,8 @@ from ringwalker_sim.testing.dma import HostMemoryModel, SegmentStoreModel, bytes
 SLOT = 512
 
 
-class GatherBench(wiring.Component):
+class GatherBench(Component):
     """A gather with its reader."""
-
-    max_read_request: Any
-    idle: Any
-    reader_idle: Any
-    abort: Any
 
     def __init__(self, width: int):
         self.gather = Gather(width, slot_bytes=SLOT)

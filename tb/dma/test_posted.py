@@ -7,13 +7,14 @@ from typing import Any
 import cocotb
 import pytest
 from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import ClockCycles, RisingEdge
 
+from ringwalker.component import Component
 from ringwalker.dma.posted import PacketBuffer, PostedGate, PostedMux
 from ringwalker.spec.tlp import RequestKind
-from ringwalker.streams import request_beat
+from ringwalker.streams import request_beat, stream_of
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.testing.dma import packet_beats
 
@@ -21,28 +22,19 @@ INPUTS = 3
 DEPTH = 32
 
 
-class PostedBench(wiring.Component):
+class PostedBench(Component):
     """The three in a row: ``i0`` to ``i2`` into the mux, the buffer and the gate.
 
     ``entered`` and ``left`` are transfers into and out of the buffer, ``offers`` is valid at its output.
     """
-
-    o: Any
-    abort: Any
-    idle: Any
-    entered: Any
-    entered_last: Any
-    left: Any
-    left_last: Any
-    offers: Any
 
     def __init__(self, width: int):
         self.width = width
         beat = request_beat(width)
         super().__init__(
             {
-                **{f"i{k}": In(stream.Signature(beat)) for k in range(INPUTS)},  # pyright: ignore[reportArgumentType]
-                "o": Out(stream.Signature(beat)),  # pyright: ignore[reportArgumentType]
+                **{f"i{k}": In(stream_of(beat)) for k in range(INPUTS)},
+                "o": Out(stream_of(beat)),
                 "abort": In(1),
                 "idle": Out(1),
                 "entered": Out(1),

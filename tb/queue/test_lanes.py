@@ -7,10 +7,10 @@ from typing import Any
 import cocotb
 import pytest
 from amaranth.hdl import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import ClockCycles, RisingEdge
 
+from ringwalker.component import Component
 from ringwalker.config import DeviceConfig
 from ringwalker.dma.tags import TAGS
 from ringwalker.interfaces import ChainPort, QueueClear, QueueWrite
@@ -34,14 +34,8 @@ INPUTS = ("halt", "halt_all", "active", "abort", "msix_enable", "extended_tags")
 OUTPUTS = ("halted", "fail", "idle", "still", "waiting")
 
 
-class LanesAndTable(wiring.Component):
+class LanesAndTable(Component):
     """Lanes, the queue table that they read, and their two request streams merged."""
-
-    write: Any
-    requests: Any
-    halt_queue: Any
-    max_payload: Any
-    max_read_request: Any
 
     def __init__(self, config: DeviceConfig):
         self.config = config

@@ -6,10 +6,10 @@ from typing import Any
 import cocotb
 import pytest
 from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import ClockCycles, RisingEdge
 
+from ringwalker.component import Component
 from ringwalker.config import DeviceConfig
 from ringwalker.interfaces import ChainPort, QueueClear, QueueWrite
 from ringwalker.queue.table import QueueTable
@@ -24,7 +24,7 @@ from ringwalker.spec.ring import (
     USED_ENTRY_BYTES,
     USED_RING_OFFSET,
 )
-from ringwalker.streams import Doorbell, completion_beat, request_beat
+from ringwalker.streams import Doorbell, completion_beat, request_beat, stream_of
 from ringwalker.tlp.arbiter import TlpArbiter
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.testing.dma import HostMemoryModel
@@ -39,12 +39,8 @@ SIZES = [256, 32, 2]
 QUIET = 2
 
 
-class WalkerAndTable(wiring.Component):
+class WalkerAndTable(Component):
     """RingWalker, the queue table that it reads, and its two request streams merged."""
-
-    write: Any
-    requests: Any
-    idle: Any
 
     def __init__(self, config):
         self.config = config
@@ -56,11 +52,11 @@ class WalkerAndTable(wiring.Component):
             {
                 "write": In(QueueWrite()),
                 "clear": In(QueueClear()),
-                "doorbells": In(stream.Signature(Doorbell)),  # pyright: ignore[reportArgumentType]
-                "requests": Out(stream.Signature(request_beat(width))),  # pyright: ignore[reportArgumentType]
-                "completions": In(stream.Signature(completion_beat(width))),  # pyright: ignore[reportArgumentType]
+                "doorbells": In(stream_of(Doorbell)),
+                "requests": Out(stream_of(request_beat(width))),
+                "completions": In(stream_of(completion_beat(width))),
                 "function": Out(ChainPort(width)),
-                "interrupts": Out(stream.Signature(16)),  # pyright: ignore[reportArgumentType]
+                "interrupts": Out(stream_of(16)),
                 **{name: In(size) for name, size in self._inputs.items()},
                 **{name: Out(1) for name in self._outputs},
             }

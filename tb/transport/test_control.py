@@ -5,17 +5,17 @@ from typing import Any
 
 import cocotb
 from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import RisingEdge
 
+from ringwalker.component import Component
 from ringwalker.config import DeviceConfig
 from ringwalker.interfaces import QueueRead, RegisterPort
 from ringwalker.queue.scheduler import Scheduler
 from ringwalker.queue.table import QueueTable
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import COMMON, ISR, NO_VECTOR, NOTIFY_MULTIPLIER, DeviceStatus
-from ringwalker.streams import Visit
+from ringwalker.streams import Visit, stream_of
 from ringwalker.transport.common_config import CommonConfig
 from ringwalker.transport.isr import Isr
 from ringwalker.transport.notify import Notify
@@ -35,7 +35,7 @@ async def _cycles(dut: Any, count: int) -> None:
         await RisingEdge(dut.clk)
 
 
-class ControlSide(wiring.Component):
+class ControlSide(Component):
     """The control side without the router: what the device's top wires in the same way."""
 
     def __init__(self, config: DeviceConfig):
@@ -45,7 +45,7 @@ class ControlSide(wiring.Component):
                 "registers": In(RegisterPort()),
                 "doorbell_registers": In(RegisterPort()),
                 "isr_registers": In(RegisterPort()),
-                "visits": Out(stream.Signature(Visit)),  # pyright: ignore[reportArgumentType]
+                "visits": Out(stream_of(Visit)),
                 "probe": In(QueueRead()),
                 "busy": In(1),
                 "set_queue": In(1),

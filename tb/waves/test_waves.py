@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
+from ringwalker.component import Component
 from ringwalker.function.blk.commander import BlkCommander
 from ringwalker.generate import verilog_and_signals
 from ringwalker_sim.toolchain import build_once, content_hash, verilator_environment
@@ -44,7 +44,7 @@ int main(int, char** arguments) {
 """
 
 
-class Block(wiring.Component):
+class Block(Component):
     """A commander one level down, as blocks of the device are."""
 
     def __init__(self):

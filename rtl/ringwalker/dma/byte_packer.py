@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..buffers import ElasticBuffer
-from ..streams import byte_beat
+from ..component import Component
+from ..streams import byte_beat, stream_of
 from .rotate import rotate
 
 __all__ = ["BytePacker", "irregular_beat"]
@@ -29,7 +30,7 @@ def irregular_beat(data_width: int) -> data.StructLayout:
     )
 
 
-class BytePacker(wiring.Component):
+class BytePacker(Component):
     """Joins irregular beats into dense packets of bytes; an error is on all beats that come after it.
 
     So beats without ``error`` are good even if the packet turns bad later.
@@ -40,16 +41,12 @@ class BytePacker(wiring.Component):
     unless the beat after it fills none.
     """
 
-    i: Any
-    o: Any
-    idle: Any
-
     def __init__(self, data_width: int):
         self.data_width = data_width
         super().__init__(
             {
-                "i": In(stream.Signature(irregular_beat(data_width))),  # pyright: ignore[reportArgumentType]
-                "o": Out(stream.Signature(byte_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "i": In(stream_of(irregular_beat(data_width))),
+                "o": Out(stream_of(byte_beat(data_width))),
                 "idle": Out(1, init=1),
             }
         )

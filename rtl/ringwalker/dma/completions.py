@@ -3,12 +3,13 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..spec.tlp import CompletionStatus
-from ..streams import completion_beat
+from ..streams import completion_beat, stream_of
 from .tags import TagRange
 
 __all__ = ["CompletionIntake", "Expected"]
@@ -23,7 +24,7 @@ class Expected(data.Struct):
     tail: unsigned(2)
 
 
-class CompletionIntake(wiring.Component):
+class CompletionIntake(Component):
     """Takes a completion beat every cycle, finds the slot of its tag, checks it and says where its data goes.
 
     A completion is good when its slot is outstanding, its status is success, it has data, its byte count
@@ -45,28 +46,6 @@ class CompletionIntake(wiring.Component):
     Ref: PCI Express Base Specification 3.1, 2.2.9 and 2.3.2.
     """
 
-    completions: Any
-    outstanding: Any
-    fresh: Any
-    open_en: Any
-    open_slot: Any
-    open: Any
-    active: Any
-    slot: Any
-    begin: Any
-    finish: Any
-    fail: Any
-    malformed: Any
-    settled: Any
-    unexpected: Any
-    unsupported: Any
-    aborted: Any
-    write_en: Any
-    write_slot: Any
-    write_position: Any
-    write_data: Any
-    write_mask: Any
-
     def __init__(self, data_width: int, tags: TagRange, slot_bytes: int):
         self.data_width = data_width
         self.tags = tags
@@ -76,7 +55,7 @@ class CompletionIntake(wiring.Component):
         self._slot, self._begin, self._finish = Signal(slot), Signal(), Signal()
         super().__init__(
             {
-                "completions": In(stream.Signature(completion_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "completions": In(stream_of(completion_beat(data_width))),
                 "outstanding": In(tags.slots),
                 "fresh": In(tags.slots),
                 "open_en": In(1),

@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..interfaces import DmaReadPort, SegmentRead
-from ..streams import SEGMENT_BITS, Chain, byte_beat
+from ..streams import SEGMENT_BITS, Chain, byte_beat, stream_of
 from .run_reader import RunReader
 from .segment_lists import SegmentWalker
 
@@ -16,7 +17,7 @@ __all__ = ["Gather"]
 _SMALLEST_LIMIT = 128
 
 
-class Gather(wiring.Component):
+class Gather(Component):
     """For each chain reads all device-readable segments, and packs their bytes into one packet.
 
     A segment that the smaller of ``max_read_request`` and ``slot_bytes`` does not cover, or that crosses 4
@@ -36,14 +37,6 @@ class Gather(wiring.Component):
     Ref: PCI Express Base Specification 3.1, 2.2.7 (no request crosses 4 KiB); virtio 1.4, 2.7.4.
     """
 
-    chains: Any
-    segments: Any
-    frees: Any
-    read: Any
-    readable: Any
-    max_read_request: Any
-    idle: Any
-
     def __init__(self, data_width: int, slot_bytes: int = 512, reads: int = 64):
         if slot_bytes & (slot_bytes - 1) or not 4 <= slot_bytes <= 4096:
             raise ValueError(f"slot_bytes must be a power of two from 4 to 4096, not {slot_bytes!r}")
@@ -52,11 +45,11 @@ class Gather(wiring.Component):
         self.reads = reads
         super().__init__(
             {
-                "chains": In(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "chains": In(stream_of(Chain)),
                 "segments": Out(SegmentRead()),
-                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
+                "frees": Out(stream_of(unsigned(SEGMENT_BITS))),
                 "read": Out(DmaReadPort(data_width)),
-                "readable": Out(stream.Signature(byte_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "readable": Out(stream_of(byte_beat(data_width))),
                 "max_read_request": In(13),
                 "idle": Out(1, init=1),
             }

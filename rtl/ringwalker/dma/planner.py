@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..buffers import HalfBuffer
-from ..streams import QUEUE_BITS, Completed
+from ..component import Component
+from ..streams import QUEUE_BITS, Completed, stream_of
 from .segment_lists import Run
 
 __all__ = ["Owner", "ReplyHeader", "WritePlanner"]
@@ -29,7 +30,7 @@ class ReplyHeader(data.Struct):
     done: unsigned(1)
 
 
-class WritePlanner(wiring.Component):
+class WritePlanner(Component):
     """Turns replies into runs of guest memory, over the segments of their chain.
 
     Each reply gives one or more runs, one for each segment that it touches, the last of them with ``last``;
@@ -44,22 +45,14 @@ class WritePlanner(wiring.Component):
     further segment that it touches, skips or drops.
     """
 
-    owners: Any
-    segments: Any
-    replies: Any
-    runs: Any
-    completed: Any
-    overrun: Any
-    idle: Any
-
     def __init__(self):
         super().__init__(
             {
-                "owners": In(stream.Signature(Owner)),  # pyright: ignore[reportArgumentType]
-                "segments": In(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
-                "replies": In(stream.Signature(ReplyHeader)),  # pyright: ignore[reportArgumentType]
-                "runs": Out(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
-                "completed": Out(stream.Signature(Completed)),  # pyright: ignore[reportArgumentType]
+                "owners": In(stream_of(Owner)),
+                "segments": In(stream_of(Run)),
+                "replies": In(stream_of(ReplyHeader)),
+                "runs": Out(stream_of(Run)),
+                "completed": Out(stream_of(Completed)),
                 "overrun": Out(1),
                 "idle": Out(1, init=1),
             }

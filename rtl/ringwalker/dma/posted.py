@@ -3,13 +3,13 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..memories import READ_APART
 from ..spec.tlp import RequestKind
-from ..streams import request_beat
+from ..streams import request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
 
 __all__ = ["PacketBuffer", "PostedGate", "PostedMux"]
@@ -26,7 +26,7 @@ class PostedMux(PacketArbiter):
         super().__init__(request_beat(data_width), inputs)
 
 
-class PacketBuffer(wiring.Component):
+class PacketBuffer(Component):
     """Stores and forwards: no beat of a packet comes out before all of it is in.
 
     ``depth_beats`` is a power of two, at least the beats of the longest packet (a longer one would stop the
@@ -37,10 +37,6 @@ class PacketBuffer(wiring.Component):
     its first. A packet that has begun to come out is never without a valid beat.
     """
 
-    i: Any
-    o: Any
-    idle: Any
-
     def __init__(self, data_width: int, depth_beats: int):
         if depth_beats < 2 or depth_beats & (depth_beats - 1):
             raise ValueError(f"depth_beats must be a power of two, at least 2, not {depth_beats!r}")
@@ -48,8 +44,8 @@ class PacketBuffer(wiring.Component):
         self._beat = request_beat(data_width)
         super().__init__(
             {
-                "i": In(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
-                "o": Out(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
+                "i": In(stream_of(self._beat)),
+                "o": Out(stream_of(self._beat)),
                 "idle": Out(1, init=1),
             }
         )
@@ -88,7 +84,7 @@ class PacketBuffer(wiring.Component):
         return m
 
 
-class PostedGate(wiring.Component):
+class PostedGate(Component):
     """Swallows whole memory writes while ``abort`` is up; all other requests pass.
 
     Each packet's fate is decided at its first beat. Reads pass, since a reader that waits for an answer
@@ -99,17 +95,12 @@ class PostedGate(wiring.Component):
     cycle.
     """
 
-    i: Any
-    o: Any
-    abort: Any
-    idle: Any
-
     def __init__(self, data_width: int):
         self._beat = request_beat(data_width)
         super().__init__(
             {
-                "i": In(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
-                "o": Out(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
+                "i": In(stream_of(self._beat)),
+                "o": Out(stream_of(self._beat)),
                 "abort": In(1),
                 "idle": Out(1, init=1),
             }

@@ -3,13 +3,14 @@
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..interfaces import DmaReadPort
 from ..spec.tlp import RequestKind
-from ..streams import completion_beat, request_beat
+from ..streams import completion_beat, request_beat, stream_of
 from .byte_enables import DwordSpan, dword_span
 from .completions import CompletionIntake
 from .slots import SlotMemory, check_slot_bytes
@@ -18,7 +19,7 @@ from .tags import TagRange
 __all__ = ["DmaReader"]
 
 
-class DmaReader(wiring.Component):
+class DmaReader(Component):
     """Serves a client's reads in order, with as many in flight as ``tags`` has tags.
 
     Each read gets the next slot of ``slot_bytes`` of buffer, in a circle, before it is asked for, so
@@ -54,17 +55,6 @@ class DmaReader(wiring.Component):
     Ref: PCI Express Base Specification 3.1, 2.2.9, 2.3.2, 2.8 (completion timeout).
     """
 
-    port: Any
-    requests: Any
-    completions: Any
-    abort: Any
-    extended_tags: Any
-    idle: Any
-    failed: Any
-    unexpected: Any
-    unsupported: Any
-    aborted: Any
-
     def __init__(self, data_width: int, tags: TagRange, slot_bytes: int, timeout_cycles: int):
         if timeout_cycles < 1:
             raise ValueError(f"timeout_cycles must be at least 1, not {timeout_cycles!r}")
@@ -89,8 +79,8 @@ class DmaReader(wiring.Component):
         super().__init__(
             {
                 "port": In(DmaReadPort(data_width)),
-                "requests": Out(stream.Signature(request_beat(data_width))),  # pyright: ignore[reportArgumentType]
-                "completions": In(stream.Signature(completion_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "requests": Out(stream_of(request_beat(data_width))),
+                "completions": In(stream_of(completion_beat(data_width))),
                 "abort": In(1),
                 "extended_tags": In(1),
                 "idle": Out(1, init=1),

@@ -3,10 +3,11 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from ..streams import byte_beat
+from ..component import Component
+from ..streams import byte_beat, stream_of
 from .rotate import rotate
 
 __all__ = ["ByteSlicer", "Slice", "payload_beat"]
@@ -32,7 +33,7 @@ def payload_beat(data_width: int) -> data.StructLayout:
     )
 
 
-class ByteSlicer(wiring.Component):
+class ByteSlicer(Component):
     """Gives one packet of payload beats for each slice that is not empty.
 
     The slices of a packet must not ask for more bytes than it has, and the last must be ``final``.
@@ -44,18 +45,13 @@ class ByteSlicer(wiring.Component):
     cycle, without a gap between slices except after an empty one, or to drop the rest of a packet.
     """
 
-    i: Any
-    slices: Any
-    o: Any
-    idle: Any
-
     def __init__(self, data_width: int):
         self.data_width = data_width
         super().__init__(
             {
-                "i": In(stream.Signature(byte_beat(data_width))),  # pyright: ignore[reportArgumentType]
-                "slices": In(stream.Signature(Slice)),  # pyright: ignore[reportArgumentType]
-                "o": Out(stream.Signature(payload_beat(data_width))),  # pyright: ignore[reportArgumentType]
+                "i": In(stream_of(byte_beat(data_width))),
+                "slices": In(stream_of(Slice)),
+                "o": Out(stream_of(payload_beat(data_width))),
                 "idle": Out(1, init=1),
             }
         )

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..buffers import StreamFifo
+from ..component import Component
 from ..interfaces import DmaReadPort
 from ..streams import byte_beat, stream_of
 from .byte_packer import BytePacker
@@ -15,7 +16,7 @@ from .segment_lists import LONGEST_RUN, Cutter, Run
 __all__ = ["RunReader"]
 
 
-class RunReader(wiring.Component):
+class RunReader(Component):
     """Reads runs, and packs the bytes of each, up to one with ``last``, into one packet.
 
     Reads are cut as :class:`~.segments.Cutter` does it with ``limit``, and run ahead of the data over runs
@@ -32,12 +33,6 @@ class RunReader(wiring.Component):
     Throughput: a read request a cycle, a beat a cycle.
     Ref: PCI Express Base Specification 3.1, 2.2.7 (no request crosses 4 KiB).
     """
-
-    runs: Any
-    limit: Any
-    read: Any
-    o: Any
-    idle: Any
 
     def __init__(self, data_width: int, reads: int, longest: int = LONGEST_RUN):
         self.data_width = data_width

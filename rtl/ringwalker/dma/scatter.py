@@ -5,13 +5,14 @@ import operator
 from typing import Any
 
 from amaranth.hdl import Const, Module, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..buffers import StreamFifo
+from ..component import Component
 from ..interfaces import SegmentRead
 from ..spec.tlp import RequestKind
-from ..streams import SEGMENT_BITS, Chain, Completed, byte_beat, reply_beat, request_beat
+from ..streams import SEGMENT_BITS, Chain, Completed, byte_beat, reply_beat, request_beat, stream_of
 from .byte_enables import dword_span
 from .planner import Owner, ReplyHeader, WritePlanner
 from .realign import ByteSlicer, Slice
@@ -42,7 +43,7 @@ class _Write(data.Struct):
     done: unsigned(1)
 
 
-class Scatter(wiring.Component):
+class Scatter(Component):
     """Writes replies to where the oldest chain's device-writable segments say, and passes on ``completed``.
 
     A reply's bytes go to its ``offset`` in the chain's writable bytes, cut at segments, and within one as
@@ -63,27 +64,17 @@ class Scatter(wiring.Component):
     Ref: PCI Express Base Specification 3.1, 2.2.5, 2.2.7; virtio 1.4, 2.7.4, 2.7.8.
     """
 
-    chains: Any
-    segments: Any
-    frees: Any
-    replies: Any
-    writes: Any
-    completed: Any
-    max_payload: Any
-    overrun: Any
-    idle: Any
-
     def __init__(self, data_width: int, chains_ahead: int = 16):
         self.data_width = data_width
         self.chains_ahead = chains_ahead
         super().__init__(
             {
-                "chains": In(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "chains": In(stream_of(Chain)),
                 "segments": Out(SegmentRead()),
-                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
-                "replies": In(stream.Signature(reply_beat(data_width))),  # pyright: ignore[reportArgumentType]
-                "writes": Out(stream.Signature(request_beat(data_width))),  # pyright: ignore[reportArgumentType]
-                "completed": Out(stream.Signature(Completed)),  # pyright: ignore[reportArgumentType]
+                "frees": Out(stream_of(unsigned(SEGMENT_BITS))),
+                "replies": In(stream_of(reply_beat(data_width))),
+                "writes": Out(stream_of(request_beat(data_width))),
+                "completed": Out(stream_of(Completed)),
                 "max_payload": In(13),
                 "overrun": Out(1),
                 "idle": Out(1, init=1),

@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..interfaces import SegmentRead
-from ..streams import SEGMENT_BITS
+from ..streams import SEGMENT_BITS, stream_of
 
 __all__ = ["LONGEST_RUN", "Cutter", "Piece", "Run", "SegmentList", "SegmentWalker"]
 
@@ -45,7 +46,7 @@ class Piece(data.Struct):
     done: unsigned(1)
 
 
-class SegmentWalker(wiring.Component):
+class SegmentWalker(Component):
     """Reads lists of segments from the segment store, one segment a cycle, and frees each as it is read.
 
     Segments of length 0 are left out. Each list gives at least one run and exactly one with ``last``, which
@@ -55,19 +56,13 @@ class SegmentWalker(wiring.Component):
     16-bit indices, ``o`` Out stream of Run (``done`` is 0), ``idle`` Out 1. Latency: 2 cycles.
     """
 
-    lists: Any
-    segments: Any
-    frees: Any
-    o: Any
-    idle: Any
-
     def __init__(self):
         super().__init__(
             {
-                "lists": In(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
+                "lists": In(stream_of(SegmentList)),
                 "segments": Out(SegmentRead()),
-                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
-                "o": Out(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
+                "frees": Out(stream_of(unsigned(SEGMENT_BITS))),
+                "o": Out(stream_of(Run)),
                 "idle": Out(1, init=1),
             }
         )
@@ -132,7 +127,7 @@ class SegmentWalker(wiring.Component):
         return holds
 
 
-class Cutter(wiring.Component):
+class Cutter(Component):
     """Cuts runs into pieces of at most ``limit`` bytes, a power of two up to 4096, none across 4 KiB.
 
     A run that is such a piece stays whole. Of others all pieces but the first start at a multiple of
@@ -145,20 +140,15 @@ class Cutter(wiring.Component):
     Latency: 2 cycles. Throughput: a piece a cycle.
     """
 
-    i: Any
-    limit: Any
-    o: Any
-    idle: Any
-
     def __init__(self, longest: int = LONGEST_RUN):
         if not 0 < longest <= LONGEST_RUN:
             raise ValueError(f"longest must be from 1 to {LONGEST_RUN}, not {longest!r}")
         self._length_bits = longest.bit_length()
         super().__init__(
             {
-                "i": In(stream.Signature(Run)),  # pyright: ignore[reportArgumentType]
+                "i": In(stream_of(Run)),
                 "limit": In(13),
-                "o": Out(stream.Signature(Piece)),  # pyright: ignore[reportArgumentType]
+                "o": Out(stream_of(Piece)),
                 "idle": Out(1, init=1),
             }
         )

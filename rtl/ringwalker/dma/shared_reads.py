@@ -3,16 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..buffers import StreamFifo
+from ..component import Component
 from ..interfaces import DmaReadPort
 
 __all__ = ["SharedReads"]
 
 
-class SharedReads(wiring.Component):
+class SharedReads(Component):
     """Passes on the reads of two clients in the order in which they were taken, and gives each its answers.
 
     A client that does not take its answers holds up the other.
@@ -22,11 +22,6 @@ class SharedReads(wiring.Component):
     Members (W is ``data_width``): ``port0``, ``port1`` In(DmaReadPort(W)), of which ``port0`` goes first;
     ``read`` Out(DmaReadPort(W)); ``idle`` Out 1: no read is under way. No latency.
     """
-
-    port0: Any
-    port1: Any
-    read: Any
-    idle: Any
 
     def __init__(self, data_width: int, depth: int):
         self._depth = depth

@@ -3,10 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..memories import READ_APART
 from .rotate import rotate
 
@@ -19,7 +19,7 @@ def check_slot_bytes(data_width: int, slot_bytes: int) -> None:
         raise ValueError(f"slot_bytes must be a power of two from one beat to 4096, not {slot_bytes!r}")
 
 
-class SlotMemory(wiring.Component):
+class SlotMemory(Component):
     """``slots`` slots of ``slot_bytes`` each, in one bank of memory for each dword of ``data_width``.
 
     A write puts the low dwords of ``write_data`` (``write_mask`` has a bit for each) at dword
@@ -32,16 +32,6 @@ class SlotMemory(wiring.Component):
     ``read_data`` Out W.
     Errors: ``ValueError`` unless ``slot_bytes`` is a power of two from one row to 4096.
     """
-
-    write_en: Any
-    write_slot: Any
-    write_position: Any
-    write_data: Any
-    write_mask: Any
-    read_en: Any
-    read_slot: Any
-    read_row: Any
-    read_data: Any
 
     def __init__(self, data_width: int, slots: int, slot_bytes: int):
         check_slot_bytes(data_width, slot_bytes)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Const, Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..interfaces import FunctionState
 from ..spec.pci import BarType
 from ..spec.tlp import MAX_LENGTH_DWORDS
@@ -51,7 +51,7 @@ class Bar:
         return ~(self.size - 1) & 0xFFFFFFFF
 
 
-class BarDecode(wiring.Component):
+class BarDecode(Component):
     """Says which BAR an access hits. Combinational.
 
     Parameters: ``bars``, the BARs there are.
@@ -69,13 +69,6 @@ class BarDecode(wiring.Component):
         if len(set(taken)) != len(taken):
             raise ValueError(f"bars overlap: {list(bars)}")
         self._bars = tuple(bars)
-        self.state: Any
-        self.address: Any
-        self.length: Any
-        self.io: Any
-        self.hit: Any
-        self.bar: Any
-        self.offset: Any
         super().__init__(
             {
                 "state": In(FunctionState()),

@@ -3,15 +3,15 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..spec.tlp import MAX_LENGTH_DWORDS
 
 __all__ = ["ByteSpan"]
 
 
-class ByteSpan(wiring.Component):
+class ByteSpan(Component):
     """The bytes that a memory read asks for. Combinational.
 
     Members: ``length`` in dwords, ``first_be``, ``last_be`` as in the request; ``skip``, the bytes before the
@@ -22,11 +22,6 @@ class ByteSpan(wiring.Component):
     """
 
     def __init__(self):
-        self.length: Any
-        self.first_be: Any
-        self.last_be: Any
-        self.skip: Any
-        self.count: Any
         super().__init__(
             {
                 "length": In(range(MAX_LENGTH_DWORDS + 1)),

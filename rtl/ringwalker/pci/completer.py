@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import ConfigPort, FunctionState, RegisterPort
 from ..spec.tlp import (
@@ -17,6 +17,7 @@ from ..spec.tlp import (
     completion_beat,
     request_beat,
 )
+from ..streams import stream_of
 from .bar import Bar, BarDecode
 from .byte_span import ByteSpan
 from .capabilities import bars
@@ -30,7 +31,7 @@ _FUNCTION = slice(0, 3)
 """The function number in a ``target_id``."""
 
 
-class Completer(wiring.Component):
+class Completer(Component):
     """Takes request TLPs, one after the other, and answers those that want an answer.
 
     Memory and I/O requests that hit an enabled BAR become dword accesses on ``registers``, in ascending
@@ -59,19 +60,10 @@ class Completer(wiring.Component):
         completion: Any = completion_beat(config.data_width)
         self._bars = bars(config) if bar_list is None else tuple(bar_list)
         self._slots = config.data_width // 32
-        self.requests: Any
-        self.completions: Any
-        self.config: Any
-        self.registers: Any
-        self.state: Any
-        self.unsupported: Any
-        self.unsupported_posted: Any
-        self.poisoned: Any
-        self.idle: Any
         super().__init__(
             {
-                "requests": In(stream.Signature(request)),
-                "completions": Out(stream.Signature(completion)),
+                "requests": In(stream_of(request)),
+                "completions": Out(stream_of(completion)),
                 "config": Out(ConfigPort()),
                 "registers": Out(RegisterPort()),
                 "state": In(FunctionState()),

@@ -3,9 +3,9 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import ConfigPort, ConfigRequest, FunctionState, RegisterPort
 from ..spec.pci import (
@@ -39,7 +39,7 @@ def _bits(value: Any, flag: int) -> Any:
     return value[low : int(flag).bit_length()]
 
 
-class ConfigSpace(wiring.Component):
+class ConfigSpace(Component):
     """Answers configuration requests and keeps the state of the function.
 
     Registers beyond 256 bytes read 0 (no extended capabilities). The bus, device and function of each write
@@ -67,18 +67,6 @@ class ConfigSpace(wiring.Component):
         self._device = config
         self._layout = layout(config)
         self._registers: dict[int, Any] = {}
-        self.config: Any
-        self.window: Any
-        self.state: Any
-        self.intx_asserted: Any
-        self.transactions_pending: Any
-        self.completion_unsupported: Any
-        self.completion_aborted: Any
-        self.unsupported_request: Any
-        self.unsupported_posted: Any
-        self.poisoned: Any
-        self.poisoned_request: Any
-        self.idle: Any
         super().__init__(
             {
                 "config": In(ConfigPort()),

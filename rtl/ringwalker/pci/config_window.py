@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..interfaces import RegisterPort
-from ..streams import RegisterResponse
+from ..streams import RegisterResponse, stream_of
 from .bar import Bar
 
 __all__ = ["ConfigWindow", "WindowAccess"]
@@ -20,7 +21,7 @@ WindowAccess: Any = data.StructLayout(
 """An access to ``pci_cfg_data``: fields of the capability, and of the configuration request."""
 
 
-class ConfigWindow(wiring.Component):
+class ConfigWindow(Component):
     """Performs the BAR access that an access to ``pci_cfg_data`` stands for.
 
     The access is made if ``size`` is 1, 2 or 4, ``offset`` is a multiple of it, the bytes lie in one of
@@ -38,14 +39,10 @@ class ConfigWindow(wiring.Component):
 
     def __init__(self, bars: Sequence[Bar]):
         self._bars = tuple(bars)
-        self.accesses: Any
-        self.results: Any
-        self.registers: Any
-        self.idle: Any
         super().__init__(
             {
-                "accesses": In(stream.Signature(WindowAccess)),
-                "results": Out(stream.Signature(RegisterResponse)),  # pyright: ignore[reportArgumentType]
+                "accesses": In(stream_of(WindowAccess)),
+                "results": Out(stream_of(RegisterResponse)),
                 "registers": Out(RegisterPort()),
                 "idle": Out(1),
             }

@@ -3,16 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..memories import READ_APART
 from ..spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
 from ..spec.tlp import RequestKind, request_beat
-from ..streams import RegisterRequest
+from ..streams import RegisterRequest, stream_of
 from .capabilities import msix_pba_offset
 
 __all__ = ["MsixTable"]
@@ -34,7 +34,7 @@ _RESET_ROW = sum(row.reset << 8 * row.offset for row in MSIX_TABLE_ENTRY)
 _KEPT = (1 << _CONTROL.start) - 1 & ~0b11 | 1 << _MASK_BIT
 
 
-class MsixTable(wiring.Component):
+class MsixTable(Component):
     """Turns vectors into messages, or remembers them while they are masked.
 
     A vector is masked by its own mask bit, by ``function_mask``, or by MSI-X being off. A masked vector
@@ -60,17 +60,11 @@ class MsixTable(wiring.Component):
         self._pba = msix_pba_offset(config)
         beat: Any = request_beat(config.data_width)
         vector: Any = unsigned(16)
-        self.registers: Any
-        self.vectors: Any
-        self.messages: Any
-        self.enable: Any
-        self.function_mask: Any
-        self.idle: Any
         super().__init__(
             {
                 "registers": In(RegisterPort()),
-                "vectors": In(stream.Signature(vector)),
-                "messages": Out(stream.Signature(beat)),
+                "vectors": In(stream_of(vector)),
+                "messages": Out(stream_of(beat)),
                 "enable": In(1),
                 "function_mask": In(1),
                 "idle": Out(1),

@@ -6,9 +6,10 @@ from operator import and_, or_
 from typing import Any
 
 from amaranth.hdl import Const, Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..dma.tags import TAGS, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
@@ -45,7 +46,7 @@ def _fitting(config: DeviceConfig, lanes: int, write_only: Collection[int]) -> l
     ]
 
 
-class Lanes(wiring.Component):
+class Lanes(Component):
     """One :class:`RingWalker` for each set of queues in ``lanes``, which together have every queue once.
 
     Lanes whose number is in ``write_only`` get few tags for payload, so that the others can have more.
@@ -64,21 +65,6 @@ class Lanes(wiring.Component):
 
     Errors: ``ValueError`` when a queue is in no lane or in two, or when there are not tags enough.
     """
-
-    doorbells: Any
-    clear: Any
-    halt: Any
-    halt_all: Any
-    halt_queue: Any
-    active: Any
-    halted: Any
-    reads: Any
-    posted: Any
-    completions: Any
-    interrupts: Any
-    idle: Any
-    still: Any
-    waiting: Any
 
     def __init__(
         self, config: DeviceConfig, lanes: Sequence[Sequence[int]], write_only: Collection[int] = ()

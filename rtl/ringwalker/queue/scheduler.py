@@ -3,12 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..interfaces import QueueClear
-from ..streams import QUEUE_BITS, Doorbell, Visit
+from ..streams import QUEUE_BITS, Doorbell, Visit, stream_of
 
 __all__ = ["GROUP", "Scheduler"]
 
@@ -16,7 +16,7 @@ GROUP = 16
 """Queues whose pending bits are looked at in one cycle."""
 
 
-class Scheduler(wiring.Component):
+class Scheduler(Component):
     """Turns doorbells into visits: at least one visit begins after every doorbell.
 
     Members: ``doorbells`` (stream of :class:`Doorbell`, always ready; a queue that does not exist is
@@ -45,8 +45,8 @@ class Scheduler(wiring.Component):
         self.queues = queues
         super().__init__(
             {
-                "doorbells": In(stream.Signature(Doorbell)),  # pyright: ignore[reportArgumentType]
-                "visits": Out(stream.Signature(Visit)),  # pyright: ignore[reportArgumentType]
+                "doorbells": In(stream_of(Doorbell)),
+                "visits": Out(stream_of(Visit)),
                 "told": Out(1),
                 "idx": Out(16),
                 "halt": In(1),
@@ -55,14 +55,6 @@ class Scheduler(wiring.Component):
                 "waiting": Out(1),
             }
         )
-        self.doorbells: Any
-        self.visits: Any
-        self.told: Any
-        self.idx: Any
-        self.halt: Any
-        self.clear: Any
-        self.idle: Any
-        self.waiting: Any
 
     def elaborate(self, platform):
         m: Any = Module()

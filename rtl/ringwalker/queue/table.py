@@ -3,10 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Module, Value, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import QueueRead, QueueRow, QueueWrite
 
@@ -15,7 +15,7 @@ __all__ = ["QueueTable"]
 _ROW_BITS = QueueRow.as_shape().size
 
 
-class QueueTable(wiring.Component):
+class QueueTable(Component):
     """``config.queues`` rows with one write port and ``readers`` independent read ports.
 
     Members: ``write`` (:class:`QueueWrite`) writes the bytes of its row whose mask bit is set; ``read0``,
@@ -35,7 +35,6 @@ class QueueTable(wiring.Component):
         self.config = config
         self.readers = readers
         super().__init__({"write": In(QueueWrite()), **{f"read{n}": In(QueueRead()) for n in range(readers)}})
-        self.write: Any
 
     @property
     def reads(self) -> list:

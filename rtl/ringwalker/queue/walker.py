@@ -6,10 +6,10 @@ from operator import and_, or_
 from typing import Any
 
 from amaranth.hdl import Const, Module
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import ElasticBuffer
+from ..component import Component
 from ..config import DeviceConfig
 from ..dma.gather import Gather
 from ..dma.posted import PacketBuffer, PostedGate, PostedMux
@@ -20,7 +20,7 @@ from ..dma.tags import TagRange, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..spec.features import Feature
 from ..spec.ring import DESC_BYTES
-from ..streams import Doorbell, completion_beat, request_beat
+from ..streams import Doorbell, completion_beat, request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.completion_router import CompletionRouter
 from .chain.dispatch import ChainDispatch
@@ -56,7 +56,7 @@ def reader_tags(config: DeviceConfig) -> tuple[int, ...]:
     return visits, visits, config.ring_tags, config.read_tags, visits
 
 
-class RingWalker(wiring.Component):
+class RingWalker(Component):
     """Walks the rings of all queues that it gets doorbells of, for one function.
 
     ``ranges`` are the tags of its readers, in the order of :func:`reader_tags`; by default all there are.
@@ -74,29 +74,6 @@ class RingWalker(wiring.Component):
     ``waiting`` Out 1: a queue waits for a visit.
     """
 
-    doorbells: Any
-    clear: Any
-    halt: Any
-    abort: Any
-    features: Any
-    reads: Any
-    posted: Any
-    completions: Any
-    function: Any
-    interrupts: Any
-    msix_enable: Any
-    max_payload: Any
-    max_read_request: Any
-    extended_tags: Any
-    fail: Any
-    unexpected: Any
-    unsupported: Any
-    aborted: Any
-    idle: Any
-    reading: Any
-    moves: Any
-    waiting: Any
-
     TABLE_READS = 6
 
     def __init__(self, config: DeviceConfig, ranges: Sequence[TagRange] | None = None):
@@ -105,17 +82,17 @@ class RingWalker(wiring.Component):
         width = config.data_width
         super().__init__(
             {
-                "doorbells": In(stream.Signature(Doorbell)),  # pyright: ignore[reportArgumentType]
+                "doorbells": In(stream_of(Doorbell)),
                 **{f"table{n}": Out(QueueRead()) for n in range(self.TABLE_READS)},
                 "clear": In(QueueClear()),
                 "halt": In(1),
                 "abort": In(1),
                 "features": In(64),
-                "reads": Out(stream.Signature(request_beat(width))),  # pyright: ignore[reportArgumentType]
-                "posted": Out(stream.Signature(request_beat(width))),  # pyright: ignore[reportArgumentType]
-                "completions": In(stream.Signature(completion_beat(width))),  # pyright: ignore[reportArgumentType]
+                "reads": Out(stream_of(request_beat(width))),
+                "posted": Out(stream_of(request_beat(width))),
+                "completions": In(stream_of(completion_beat(width))),
                 "function": Out(ChainPort(width)),
-                "interrupts": Out(stream.Signature(16)),  # pyright: ignore[reportArgumentType]
+                "interrupts": Out(stream_of(16)),
                 "msix_enable": In(1),
                 "max_payload": In(13),
                 "max_read_request": In(13),

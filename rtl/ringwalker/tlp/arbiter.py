@@ -5,10 +5,11 @@ from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..streams import request_beat
+from ..component import Component
+from ..streams import request_beat, stream_of
 
 __all__ = ["PacketArbiter", "TlpArbiter"]
 
@@ -17,8 +18,8 @@ def _members(shape: Any, inputs: int) -> dict[str, Any]:
     if inputs < 1:
         raise ValueError(f"inputs must be at least 1, not {inputs!r}")
     return {
-        **{f"i{k}": In(stream.Signature(shape)) for k in range(inputs)},
-        "o": Out(stream.Signature(shape)),
+        **{f"i{k}": In(stream_of(shape)) for k in range(inputs)},
+        "o": Out(stream_of(shape)),
         "idle": Out(1, init=1),
     }
 
@@ -32,7 +33,7 @@ def _choose(items: list[Any], number: Any) -> Any:
     return Mux(number[bit], _choose(items[half:], number), _choose(items[:half], number))
 
 
-class PacketArbiter(wiring.Component):
+class PacketArbiter(Component):
     """Takes whole packets, ``first`` to ``last``, from ``inputs`` streams of ``shape`` in turn (round robin).
 
     Whose turn it is stands in a register, so ``ready`` of an input depends on no ``valid``. The turn passes
@@ -47,10 +48,6 @@ class PacketArbiter(wiring.Component):
     cycle, without a gap between packets that wait.
     Errors: ``ValueError`` for less than one input.
     """
-
-    o: Any
-    idle: Any
-    between: Any
 
     def __init__(self, shape: Any, inputs: int):
         self._shape = shape
@@ -101,7 +98,7 @@ class PacketArbiter(wiring.Component):
         return following
 
 
-class TlpArbiter(wiring.Component):
+class TlpArbiter(Component):
     """All requesters of the device on one stream, with the device's requester ID in every header.
 
     Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W); ``o`` Out stream of
@@ -109,10 +106,6 @@ class TlpArbiter(wiring.Component):
     :class:`PacketArbiter`. A change of ``requester_id`` takes effect with the next packet that begins a cycle
     later or more.
     """
-
-    o: Any
-    requester_id: Any
-    idle: Any
 
     def __init__(self, data_width: int, inputs: int):
         self.data_width = data_width

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..dma.tags import TagRange
-from ..streams import completion_beat
+from ..streams import completion_beat, stream_of
 
 __all__ = ["CompletionRouter"]
 
 
-class CompletionRouter(wiring.Component):
+class CompletionRouter(Component):
     """Routes completions by tag: those of ``ranges[k]`` come out on ``o{k}``, others are dropped.
 
     Members (W is ``data_width``): ``i`` In stream of completion_beat(W), ready always 1; ``o0``, ``o1``,
@@ -22,9 +22,6 @@ class CompletionRouter(wiring.Component):
     all outputs share one register of payload.
     Errors: ``ValueError`` for no ranges, or ranges that overlap.
     """
-
-    i: Any
-    unexpected: Any
 
     def __init__(self, data_width: int, ranges: Sequence[TagRange]):
         if not ranges:
@@ -37,8 +34,8 @@ class CompletionRouter(wiring.Component):
         self._beat = completion_beat(data_width)
         super().__init__(
             {
-                "i": In(stream.Signature(self._beat)),  # pyright: ignore[reportArgumentType]
-                **{f"o{k}": Out(stream.Signature(self._beat)) for k in range(len(ranges))},  # pyright: ignore[reportArgumentType]
+                "i": In(stream_of(self._beat)),
+                **{f"o{k}": Out(stream_of(self._beat)) for k in range(len(ranges))},
                 "unexpected": Out(1),
             }
         )

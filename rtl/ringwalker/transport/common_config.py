@@ -5,10 +5,11 @@ from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import QueueRead, QueueRow, QueueWrite, RegisterPort
 from ..spec.features import Feature
@@ -63,7 +64,7 @@ def _aligned(value: Value, alignment: int) -> Value:
     return value & ~(alignment - 1)
 
 
-class CommonConfig(wiring.Component):
+class CommonConfig(Component):
     """The registers of ``spec.common.COMMON``.
 
     Parameters: ``device_features``, the 64 feature bits that are offered.
@@ -133,22 +134,6 @@ class CommonConfig(wiring.Component):
                 "queue_reset_done": In(1),
             }
         )
-        self.registers: Any
-        self.hold: Any
-        self.table_read: Any
-        self.table_write: Any
-        self.status: Any
-        self.driver_ok: Any
-        self.driver_features: Any
-        self.config_vector: Any
-        self.config_generation: Any
-        self.needs_reset: Any
-        self.config_change: Any
-        self.reset_request: Any
-        self.reset_done: Any
-        self.queue_reset_request: Any
-        self.queue_reset_index: Any
-        self.queue_reset_done: Any
         self._device_feature_select = Signal(32)
         self._driver_feature_select = Signal(32)
         self._queue_select = Signal(16)

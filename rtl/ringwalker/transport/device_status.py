@@ -3,15 +3,15 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..spec.modern import DeviceStatus
 
 __all__ = ["DeviceStatusMachine"]
 
 
-class DeviceStatusMachine(wiring.Component):
+class DeviceStatusMachine(Component):
     """The status byte of :class:`~ringwalker.transport.common_config.CommonConfig`.
 
     Members: ``write`` (for one cycle) with ``value``, what the driver writes; ``features_acceptable``;
@@ -49,16 +49,6 @@ class DeviceStatusMachine(wiring.Component):
                 "config_change": Out(1),
             }
         )
-        self.write: Any
-        self.value: Any
-        self.features_acceptable: Any
-        self.needs_reset: Any
-        self.reset_done: Any
-        self.status: Any
-        self.features_ok: Any
-        self.driver_ok: Any
-        self.reset_request: Any
-        self.config_change: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -3,9 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..spec.fields import FIELD_QUEUE_STRIDE, FIELDS_BASE, CommonField
@@ -62,7 +63,7 @@ def _to_list(dword: Any, place: Any) -> Any:
     return (Cat(dword, dword) >> place.rotate * 8)[:32] & mask
 
 
-class FieldFace(wiring.Component):
+class FieldFace(Component):
     """Shows the list at FIELDS_BASE of the register BAR, and passes on all other accesses.
 
     Members: ``i`` from the initiator and ``o`` to the registers (:class:`RegisterPort`), ``idle``.
@@ -80,10 +81,6 @@ class FieldFace(wiring.Component):
     Ref: "virtio with config abstraction and ring implementation", 20 September 2007.
     """
 
-    i: Any
-    o: Any
-    idle: Any
-
     def __init__(self, config: DeviceConfig):
         self._config = config
         self._list = field_list(config)
@@ -96,7 +93,7 @@ class FieldFace(wiring.Component):
         answer, saved, passing = Signal(32), Signal(32), Signal()
         taken, answers = self.o.requests.ready, self.o.responses
         found = self._look_up(m, asked)
-        place: Any = Signal(_Place)  # pyright: ignore[reportArgumentType]
+        place: Any = Signal(_Place)
         with m.FSM() as fsm:
             m.d.comb += [
                 self.o.requests.p.eq(Mux(fsm.ongoing("WAIT_REQUEST"), self.i.requests.p, self._own)),
@@ -205,7 +202,7 @@ class FieldFace(wiring.Component):
     def _look_up(self, m: Any, request: Any) -> Any:
         """What stands at the place of ``request``: in front of the queues by dword, then queue for queue."""
         first, last_queue = self._list.first_queue, self._config.queues - 1
-        place: Any = Signal(_Place)  # pyright: ignore[reportArgumentType]
+        place: Any = Signal(_Place)
         offset, queue = Signal(range(self._list.size)), Signal(range(last_queue + 1))
         m.d.comb += [
             offset.eq(within(request.offset, FIELDS_BASE, self._list.size)[1]),

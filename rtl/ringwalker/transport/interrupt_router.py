@@ -3,15 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..spec.modern import NO_VECTOR
+from ..streams import stream_of
 
 __all__ = ["InterruptRouter"]
 
 
-class InterruptRouter(wiring.Component):
+class InterruptRouter(Component):
     """Routes used buffer notifications and configuration changes.
 
     Members: ``interrupts`` (stream of 16-bit vectors of used buffer notifications), ``config_change``
@@ -32,24 +33,16 @@ class InterruptRouter(wiring.Component):
     def __init__(self):
         super().__init__(
             {
-                "interrupts": In(stream.Signature(16)),  # pyright: ignore[reportArgumentType]
+                "interrupts": In(stream_of(16)),
                 "config_change": In(1),
                 "config_vector": In(16),
                 "msix_enable": In(1),
-                "vectors": Out(stream.Signature(16)),  # pyright: ignore[reportArgumentType]
+                "vectors": Out(stream_of(16)),
                 "set_queue": Out(1),
                 "set_config": Out(1),
                 "idle": Out(1),
             }
         )
-        self.interrupts: Any
-        self.config_change: Any
-        self.config_vector: Any
-        self.msix_enable: Any
-        self.vectors: Any
-        self.set_queue: Any
-        self.set_config: Any
-        self.idle: Any
 
     def elaborate(self, platform):
         m: Any = Module()

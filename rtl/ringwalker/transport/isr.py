@@ -3,9 +3,9 @@
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..interfaces import RegisterPort
 from ..spec.modern import ISR, PAGE, IsrBit
 
@@ -16,7 +16,7 @@ _QUEUE = IsrBit.QUEUE.bit_length() - 1
 _CONFIG = IsrBit.CONFIG.bit_length() - 1
 
 
-class Isr(wiring.Component):
+class Isr(Component):
     """Reading the byte gives the bits and clears them.
 
     Members: ``registers`` (:class:`RegisterPort`; of the offset only the place in the page counts),
@@ -41,11 +41,6 @@ class Isr(wiring.Component):
                 "asserted": Out(1),
             }
         )
-        self.registers: Any
-        self.set_queue: Any
-        self.set_config: Any
-        self.clear: Any
-        self.asserted: Any
 
     def elaborate(self, platform):
         m: Any = Module()

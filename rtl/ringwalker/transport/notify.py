@@ -3,19 +3,20 @@
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..spec.modern import NOTIFY_MULTIPLIER, PAGE
 from ..spec.ring import NotificationData
-from ..streams import Doorbell
+from ..streams import Doorbell, stream_of
 
 __all__ = ["Notify"]
 
 
-class Notify(wiring.Component):
+class Notify(Component):
     """A write at ``n * NOTIFY_MULTIPLIER`` in the page rings the doorbell of queue ``n``.
 
     Members: ``registers`` (:class:`RegisterPort`; of the offset only the place in the page counts),
@@ -39,17 +40,12 @@ class Notify(wiring.Component):
         super().__init__(
             {
                 "registers": In(RegisterPort()),
-                "doorbells": Out(stream.Signature(Doorbell)),  # pyright: ignore[reportArgumentType]
+                "doorbells": Out(stream_of(Doorbell)),
                 "with_data": In(1),
                 "enable": In(1),
                 "idle": Out(1),
             }
         )
-        self.registers: Any
-        self.doorbells: Any
-        self.with_data: Any
-        self.enable: Any
-        self.idle: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import HalfBuffer
+from ..component import Component
 from ..interfaces import RegisterPort
 from ..streams import RegisterRequest
 
@@ -45,7 +45,7 @@ def within(offset: Any, base: int, size: int) -> tuple[Any, Any]:
     return (offset[bits:] == base >> bits) & (low < size), low
 
 
-class RegisterRouter(wiring.Component):
+class RegisterRouter(Component):
     """Passes each access to the window that its BAR and offset lie in.
 
     Parameters: ``windows``, a list of :data:`Window`; ``base`` is a multiple of 4 and ``size`` is rounded up
@@ -61,8 +61,6 @@ class RegisterRouter(wiring.Component):
     def __init__(self, windows: Sequence[Window]):
         check_windows(windows)
         self._windows = tuple(windows)
-        self.i: Any
-        self.idle: Any
         super().__init__(
             {
                 "i": In(RegisterPort()),
@@ -109,7 +107,7 @@ class RegisterRouter(wiring.Component):
         return m
 
 
-class RegisterArbiter(wiring.Component):
+class RegisterArbiter(Component):
     """Lets two initiators share one register port.
 
     Members: ``a`` and ``b`` from the initiators, ``o`` to the registers; ``idle``. Each initiator gets the
@@ -121,10 +119,6 @@ class RegisterArbiter(wiring.Component):
     """
 
     def __init__(self):
-        self.a: Any
-        self.b: Any
-        self.o: Any
-        self.idle: Any
         super().__init__(
             {"a": In(RegisterPort()), "b": In(RegisterPort()), "o": Out(RegisterPort()), "idle": Out(1)}
         )

@@ -3,9 +3,9 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import QueueClear, QueueWrite
 from ..spec.modern import NO_VECTOR
@@ -22,7 +22,7 @@ CLOSE_CYCLES = 4
 CommonConfig needs to reach the queue table."""
 
 
-class ResetSequencer(wiring.Component):
+class ResetSequencer(Component):
     """Resets all queues after power-up and on ``device_request``, one queue on ``queue_request``.
 
     Members: ``device_request`` and ``queue_request`` with ``queue_index`` (levels; each must fall, or name
@@ -60,18 +60,6 @@ class ResetSequencer(wiring.Component):
                 "ready": Out(1),
             }
         )
-        self.device_request: Any
-        self.queue_request: Any
-        self.queue_index: Any
-        self.idle: Any
-        self.halt: Any
-        self.whole: Any
-        self.table_write: Any
-        self.clear: Any
-        self.clearing: Any
-        self.device_done: Any
-        self.queue_done: Any
-        self.ready: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -4,10 +4,10 @@ from typing import Any
 
 import cocotb
 from amaranth.hdl import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import RisingEdge
 
+from ringwalker.component import Component
 from ringwalker.config import DeviceConfig
 from ringwalker.interfaces import QueueRead, QueueWrite, RegisterPort
 from ringwalker.queue.table import QueueTable
@@ -27,7 +27,7 @@ QUEUE_SIZE = 64
 CONFIG_GENERATION = 0x5C
 
 
-class CommonBench(wiring.Component):
+class CommonBench(Component):
     """CommonConfig and its table. ``rows`` writes the table in place of the reset sequencer."""
 
     def __init__(self, config: DeviceConfig, device_features: int):

@@ -4,16 +4,16 @@ import random
 from typing import Any
 
 from amaranth.hdl import Module, unsigned
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import RisingEdge
 
+from ringwalker.component import Component
 from ringwalker.interfaces import DmaReadPort, QueueRead, SegmentRead
 from ringwalker.queue.chain.fetch import DescriptorFetch
 from ringwalker.queue.chain.store import SegmentStore
 from ringwalker.queue.split.avail_entries import LINE_BYTES
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
-from ringwalker.streams import Chain, Head
+from ringwalker.streams import Chain, Head, stream_of
 
 from .runner import parameters
 from .streams import StreamSink, StreamSource, random_stalls, start
@@ -29,29 +29,20 @@ INDIRECT = 0x20000
 _PAGE = 4096
 
 
-class FetchAndStore(wiring.Component):
+class FetchAndStore(Component):
     """DescriptorFetch joined with a SegmentStore; what leaves them is the members' names."""
-
-    look: Any
-    free: Any
-    indirect: Any
-    doubt: Any
-    max_read_request: Any
-    fail: Any
-    idle: Any
-    empty: Any
 
     def __init__(self, data_width, queue_size, chains, segments):
         self.fetch = DescriptorFetch(data_width, queue_size, chains, segments)
         self.store = SegmentStore(segments)
         super().__init__(
             {
-                "heads": In(stream.Signature(Head)),  # pyright: ignore[reportArgumentType]
+                "heads": In(stream_of(Head)),
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
-                "chains": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "chains": Out(stream_of(Chain)),
                 "look": In(SegmentRead()),
-                "free": In(stream.Signature(unsigned(16))),  # pyright: ignore[reportArgumentType]
+                "free": In(stream_of(unsigned(16))),
                 "indirect": In(1),
                 "doubt": In(1),
                 "max_read_request": In(13),

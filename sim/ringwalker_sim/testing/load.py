@@ -5,6 +5,7 @@ from typing import Any
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 
+from ringwalker.component import Component
 from ringwalker.spec.tlp import CompletionStatus, RequestKind
 
 from .traffic import RegisterFace, tlp_ports
@@ -31,7 +32,7 @@ Writing ``control`` starts ``count`` requests of ``length`` bytes: writes if ``w
 """
 
 
-class MemoryLoad(wiring.Component):
+class MemoryLoad(Component):
     """Sends a request whenever it may, one after another over ``window`` bytes from ``address`` on.
 
     Lengths are powers of two from a beat to the limits of the host, ``address`` is a multiple of the length.
@@ -41,11 +42,6 @@ class MemoryLoad(wiring.Component):
     def __init__(self, data_width: int, window: int = 1 << 16):
         self.data_width, self.window = data_width, window
         super().__init__(tlp_ports(data_width))
-        self.completer_request: Any
-        self.completer_completion: Any
-        self.requester_request: Any
-        self.requester_completion: Any
-        self.intx: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -4,10 +4,10 @@ import enum
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
 from ringwalker.buffers import StreamFifo
+from ringwalker.component import Component
 from ringwalker.interfaces import MacPort
 from ringwalker.streams import byte_beat
 
@@ -30,15 +30,12 @@ class MacOffence(enum.IntEnum):
     """``valid`` falls every other cycle."""
 
 
-class MacEcho(wiring.Component):
+class MacEcho(Component):
     """``mac.rx`` to ``mac.tx`` through 16 beats of buffer. Register ``errors`` reads as ``link_up``."""
 
     def __init__(self, data_width: int):
         self.data_width = data_width
         super().__init__({**tlp_ports(data_width), "mac": Out(MacPort(data_width))})
-        self.completer_request: Any
-        self.completer_completion: Any
-        self.mac: Any
 
     def elaborate(self, platform):
         m: Any = Module()

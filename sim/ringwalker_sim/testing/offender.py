@@ -6,6 +6,7 @@ from typing import Any
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 
+from ringwalker.component import Component
 from ringwalker.spec.tlp import RequestKind
 
 from .traffic import RegisterFace, tlp_ports
@@ -40,7 +41,7 @@ RawRequest: Any = data.StructLayout(
 """What to send; lies where the copier's ``destination`` is. Its address is the copier's ``source``."""
 
 
-class Offender(wiring.Component):
+class Offender(Component):
     """Sends one request packet, exactly as told, when ``control`` is written; ``intx`` while it does.
 
     Completions for it are taken and forgotten. Payload dwords are 0 and up.
@@ -49,11 +50,6 @@ class Offender(wiring.Component):
     def __init__(self, data_width: int):
         self.data_width = data_width
         super().__init__(tlp_ports(data_width))
-        self.completer_request: Any
-        self.completer_completion: Any
-        self.requester_request: Any
-        self.requester_completion: Any
-        self.intx: Any
 
     def elaborate(self, platform):
         m: Any = Module()

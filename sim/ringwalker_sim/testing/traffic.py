@@ -10,11 +10,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ringwalker.component import Component
 from ringwalker.interfaces import StoragePort
 from ringwalker.spec.blk import SECTOR_BYTES
 from ringwalker.spec.pci import HEADER
 from ringwalker.spec.tlp import CompletionStatus, RequestKind
-from ringwalker.streams import StorageOp, completion_beat, request_beat
+from ringwalker.streams import StorageOp, completion_beat, request_beat, stream_of
 
 __all__ = [
     "DEVICE_ID",
@@ -52,7 +53,7 @@ written, ``errors`` (read only) counts chunks whose read failed; they are left o
 
 
 def _stream(payload: Any) -> stream.Signature:
-    return stream.Signature(payload)
+    return stream_of(payload)
 
 
 def tlp_ports(data_width: int) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def tlp_ports(data_width: int) -> dict[str, Any]:
     }
 
 
-class RegisterFace(wiring.Component):
+class RegisterFace(Component):
     """Answers the CPU, one request at a time: a vendor id in configuration space, registers in memory space.
 
     ``registers`` is the layout: whole dwords, among them ``control``, ``done`` and ``errors``.
@@ -88,13 +89,6 @@ class RegisterFace(wiring.Component):
                 "requester_id": Out(16),
             }
         )
-        self.i: Any
-        self.o: Any
-        self.registers: Any
-        self.started: Any
-        self.done: Any
-        self.errors: Any
-        self.requester_id: Any
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -155,7 +149,7 @@ class RegisterFace(wiring.Component):
         ]
 
 
-class MemoryCopier(wiring.Component):
+class MemoryCopier(Component):
     """Copies ``chunks`` times ``chunk`` bytes with up to ``slots`` reads in flight, then sends a message.
 
     ``source`` and ``destination`` must be multiples of ``chunk``, a power of two from 64 bytes to the
@@ -166,11 +160,6 @@ class MemoryCopier(wiring.Component):
         self.data_width, self.chunk, self.slots = data_width, chunk, slots
         self.beats = chunk * 8 // data_width
         super().__init__(tlp_ports(data_width))
-        self.completer_request: Any
-        self.completer_completion: Any
-        self.requester_request: Any
-        self.requester_completion: Any
-        self.intx: Any
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -267,7 +256,7 @@ class MemoryCopier(wiring.Component):
         ]
 
 
-class DiskCopier(wiring.Component):
+class DiskCopier(Component):
     """Copies the first half of a disk onto the second, a sector at a time, flushes, then raises ``intx``.
 
     It starts when ``control`` is written. Register ``errors`` counts results that were errors.
@@ -277,11 +266,6 @@ class DiskCopier(wiring.Component):
         self.data_width = data_width
         members = {**tlp_ports(data_width), "storage": Out(StoragePort(data_width)), "capacity": In(64)}
         super().__init__(members)
-        self.completer_request: Any
-        self.completer_completion: Any
-        self.storage: Any
-        self.intx: Any
-        self.capacity: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -4,10 +4,10 @@ import enum
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ringwalker.buffers import StreamFifo
+from ringwalker.component import Component
 from ringwalker.interfaces import UartPort
 
 from .traffic import RegisterFace, tlp_ports
@@ -25,18 +25,13 @@ class UartOffence(enum.IntEnum):
     """``valid`` falls every other cycle."""
 
 
-class UartEcho(wiring.Component):
+class UartEcho(Component):
     """``uart.rx`` to ``uart.tx`` through 16 bytes of buffer. Register ``errors``: ``cols`` + ``rows``."""
 
     def __init__(self, data_width: int):
         self.data_width = data_width
         ports = {"uart": Out(UartPort()), "cols": In(16), "rows": In(16)}
         super().__init__({**tlp_ports(data_width), **ports})
-        self.completer_request: Any
-        self.completer_completion: Any
-        self.uart: Any
-        self.cols: Any
-        self.rows: Any
 
     def elaborate(self, platform):
         m: Any = Module()

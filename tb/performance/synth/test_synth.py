@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ringwalker.component import Component
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.cli.main import main as cli
 from ringwalker_sim.performance.report import page as performance_page
@@ -20,7 +20,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 DEVICES = json.loads((DOCS / "synthesis.json").read_text())["devices"]
 
 
-class Parity(wiring.Component):
+class Parity(Component):
     """The parity of 16 bits in a register: two levels of LUTs of four inputs, or of six."""
 
     i: In(16)

@@ -3,16 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...streams import StorageCommand, StorageOp, stream_of
 from .types import BlkOp, BlkRecord, BlkRequest, BlkSource
 
 __all__ = ["BlkCommander"]
 
 
-class BlkCommander(wiring.Component):
+class BlkCommander(Component):
     """Issues each request's commands, of at most ``chunk_sectors`` each, in the order of the requests.
 
     Members: ``requests`` (In, ``BlkRequest``), ``chunks`` (In, stream of 1 bit: the next chunk of a write is
@@ -36,16 +36,10 @@ class BlkCommander(wiring.Component):
                 "expected": Out(stream_of(1)),
             }
         )
-        self.requests: Any
-        self.chunks: Any
-        self.grant: Any
-        self.commands: Any
-        self.records: Any
-        self.expected: Any
 
     def elaborate(self, platform):
         m: Any = Module()
-        request: Any = Signal(BlkRequest)  # pyright: ignore[reportArgumentType]
+        request: Any = Signal(BlkRequest)
         sectors = Signal(range(self._chunk + 1))
         is_write = Signal()
         m.d.comb += [

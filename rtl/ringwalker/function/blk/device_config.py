@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import RegisterPort
 from ...spec.blk import BLK_CONFIG, BlkFeature
@@ -26,7 +26,7 @@ def blk_features(config: DeviceConfig) -> int:
     return sum(1 << bit for bit in offered)
 
 
-class BlkConfigFace(wiring.Component):
+class BlkConfigFace(Component):
     """Answers reads of the device configuration; writes have no effect.
 
     Members: ``registers`` (In, ``RegisterPort``; of ``offset`` only the part inside a page counts),
@@ -46,11 +46,6 @@ class BlkConfigFace(wiring.Component):
                 "config_change": Out(1),
             }
         )
-        self.registers: Any
-        self.capacity: Any
-        self.sampled: Any
-        self.generation: Any
-        self.config_change: Any
 
     def elaborate(self, platform):
         m: Any = Module()

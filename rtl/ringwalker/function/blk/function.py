@@ -5,10 +5,10 @@ from operator import or_
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, RegisterPort, StoragePort
 from .commander import BlkCommander
@@ -39,7 +39,7 @@ def blk_ports(config: DeviceConfig) -> dict[str, Any]:
     }
 
 
-class BlkFunction(wiring.Component):
+class BlkFunction(Component):
     """A virtio block device over any storage.
 
     Members: ``chain`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device configuration),
@@ -73,14 +73,6 @@ class BlkFunction(wiring.Component):
                 "malformed": Out(1),
             }
         )
-        self.chain: Any
-        self.registers: Any
-        self.storage: Any
-        self.capacity: Any
-        self.active: Any
-        self.generation: Any
-        self.config_change: Any
-        self.malformed: Any
 
     @property
     def features(self) -> int:

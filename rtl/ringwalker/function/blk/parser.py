@@ -3,9 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...spec.blk import SECTOR_BYTES, BlkRequestHeader, BlkRequestType, BlkStatus
 from ...streams import ChainInfo, byte_beat, stream_of
 from .types import SECTORS_BITS, BlkOp, BlkRequest, write_beat
@@ -22,7 +23,7 @@ class _Request:
     """Registers with what is known of the chain at hand."""
 
     def __init__(self):
-        self.header: Any = Signal(BlkRequestHeader)  # pyright: ignore[reportArgumentType]
+        self.header: Any = Signal(BlkRequestHeader)
         self.readable = Signal(32)
         self.writable = Signal(32)
         self.failed = Signal()
@@ -99,7 +100,7 @@ class _Request:
             m.d.comb += request.sectors.eq(self.sectors)
 
 
-class BlkParser(wiring.Component):
+class BlkParser(Component):
     """Reads each chain's header and passes the request on, and the data of writes behind it.
 
     Members: ``chains`` and ``readable`` (In, as in ``ChainPort``), ``capacity`` (In, sectors), ``requests``
@@ -123,12 +124,6 @@ class BlkParser(wiring.Component):
                 "malformed": Out(1),
             }
         )
-        self.chains: Any
-        self.readable: Any
-        self.capacity: Any
-        self.requests: Any
-        self.data: Any
-        self.malformed: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -7,6 +7,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...interfaces import StoragePort
 from ...spec.blk import SECTOR_BYTES
 from ...streams import StorageOp
@@ -15,7 +16,7 @@ from .types import sector_beats
 __all__ = ["RamDisk"]
 
 
-class RamDisk(wiring.Component):
+class RamDisk(Component):
     """Storage of ``sectors`` sectors in block RAM, with the bytes of ``image`` at its start.
 
     Members: ``storage`` (In, ``StoragePort``). A command that is not wholly on the disk has result 1: a write
@@ -32,7 +33,6 @@ class RamDisk(wiring.Component):
         self._sectors = sectors
         self._image = image
         super().__init__({"storage": In(StoragePort(data_width))})
-        self.storage: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -3,9 +3,9 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...spec.blk import ID_BYTES, BlkStatus
 from ...streams import reply_beat, storage_beat, stream_of
 from .types import BlkRecord, BlkSource
@@ -13,7 +13,7 @@ from .types import BlkRecord, BlkSource
 __all__ = ["BlkReply", "BlkResults"]
 
 
-class BlkResults(wiring.Component):
+class BlkResults(Component):
     """Gathers the results of all commands of a request into one.
 
     Members: ``expected`` (In, stream of 1 bit: 0 for each command, 1 after a request's last), ``results``
@@ -28,9 +28,6 @@ class BlkResults(wiring.Component):
                 "statuses": Out(stream_of(1)),
             }
         )
-        self.expected: Any
-        self.results: Any
-        self.statuses: Any
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -53,7 +50,7 @@ class BlkResults(wiring.Component):
         return m
 
 
-class BlkReply(wiring.Component):
+class BlkReply(Component):
     """Writes the answers.
 
     Members: ``records`` (In, ``BlkRecord``), ``statuses`` (In, stream of 1 bit, one a record: storage
@@ -75,10 +72,6 @@ class BlkReply(wiring.Component):
                 "replies": Out(stream_of(reply_beat(data_width))),
             }
         )
-        self.records: Any
-        self.statuses: Any
-        self.read_data: Any
-        self.replies: Any
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -88,7 +81,7 @@ class BlkReply(wiring.Component):
         with m.If(free):
             m.d.sync += [self.replies.valid.eq(valid), self.replies.p.eq(beat)]
 
-        record: Any = Signal(BlkRecord)  # pyright: ignore[reportArgumentType]
+        record: Any = Signal(BlkRecord)
         supplied, left, first = Signal(32), Signal(32), Signal()
         with m.FSM():
             with m.State("WAIT_RECORD"):

@@ -7,6 +7,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...memories import READ_APART
 from ...streams import storage_beat, stream_of
 from .types import sector_beats, write_beat
@@ -14,7 +15,7 @@ from .types import sector_beats, write_beat
 __all__ = ["BlkWriteBuffer"]
 
 
-class BlkWriteBuffer(wiring.Component):
+class BlkWriteBuffer(Component):
     """Cuts the data of each write into chunks of ``chunk_sectors`` (the last may be shorter), and keeps each
     until it is granted; there is room for two whole ones.
 
@@ -34,10 +35,6 @@ class BlkWriteBuffer(wiring.Component):
                 "o": Out(stream_of(storage_beat(data_width))),
             }
         )
-        self.i: Any
-        self.chunks: Any
-        self.grant: Any
-        self.o: Any
 
     def elaborate(self, platform):
         m: Any = Module()

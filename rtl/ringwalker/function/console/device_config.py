@@ -3,9 +3,9 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import RegisterPort
 from ...spec.console import CONSOLE_CONFIG, ConsoleFeature
@@ -22,7 +22,7 @@ def console_features() -> int:
     return 1 << ConsoleFeature.SIZE | 1 << ConsoleFeature.EMERG_WRITE
 
 
-class ConsoleConfigFace(wiring.Component):
+class ConsoleConfigFace(Component):
     """Shows columns and rows, and passes on what is written to ``emerg_wr``; other writes have no effect.
 
     Members: ``registers`` (In, ``RegisterPort``; of ``offset`` only the part inside a page counts), ``cols``
@@ -45,13 +45,6 @@ class ConsoleConfigFace(wiring.Component):
                 "config_change": Out(1),
             }
         )
-        self.registers: Any
-        self.cols: Any
-        self.rows: Any
-        self.emergency: Any
-        self.byte: Any
-        self.generation: Any
-        self.config_change: Any
 
     def elaborate(self, platform):
         m: Any = Module()

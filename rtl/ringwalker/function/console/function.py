@@ -3,10 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, RegisterPort, UartPort
 from ...spec.console import CONSOLE_RECEIVE_QUEUE, CONSOLE_TRANSMIT_QUEUE
@@ -37,7 +37,7 @@ def console_ports(config: DeviceConfig) -> dict[str, Any]:
     }
 
 
-class ConsoleFunction(wiring.Component):
+class ConsoleFunction(Component):
     """A virtio console of one port over any terminal that takes and gives bytes.
 
     Members: ``receive`` and ``transmit`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device
@@ -65,15 +65,6 @@ class ConsoleFunction(wiring.Component):
                 "config_change": Out(1),
             }
         )
-        self.receive: Any
-        self.transmit: Any
-        self.registers: Any
-        self.uart: Any
-        self.cols: Any
-        self.rows: Any
-        self.active: Any
-        self.generation: Any
-        self.config_change: Any
 
     @property
     def features(self) -> int:

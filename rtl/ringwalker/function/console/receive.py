@@ -3,16 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...interfaces import ChainPort
 from ...streams import stream_of
 
 __all__ = ["ConsoleReceive"]
 
 
-class ConsoleReceive(wiring.Component):
+class ConsoleReceive(Component):
     """Writes bytes to the chain at the front, and finishes it when it is full or no more bytes come.
 
     Parameters: ``idle_cycles``, for so long no byte may come before a chain that has some is finished.
@@ -30,9 +30,6 @@ class ConsoleReceive(wiring.Component):
         self._width = data_width
         self._idle_cycles = idle_cycles
         super().__init__({"chain": In(ChainPort(data_width)), "i": In(stream_of(8)), "waiting": Out(1)})
-        self.chain: Any
-        self.i: Any
-        self.waiting: Any
 
     def elaborate(self, platform):
         m: Any = Module()

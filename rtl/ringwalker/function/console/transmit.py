@@ -3,16 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...interfaces import ChainPort
 from ...streams import stream_of
 
 __all__ = ["ConsoleTransmit"]
 
 
-class ConsoleTransmit(wiring.Component):
+class ConsoleTransmit(Component):
     """Sends the readable bytes of each chain, and then finishes it with ``written`` 0.
 
     Members: ``chain`` (In, ``ChainPort``), ``o`` (Out, stream of bytes).
@@ -25,8 +25,6 @@ class ConsoleTransmit(wiring.Component):
     def __init__(self, data_width: int):
         self._width = data_width
         super().__init__({"chain": In(ChainPort(data_width)), "o": Out(stream_of(8))})
-        self.chain: Any
-        self.o: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -3,9 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...spec.net import (
     MAC_BYTES,
     NET_CONFIG,
@@ -32,7 +33,7 @@ _MODES = {
 }
 
 
-class NetControl(wiring.Component):
+class NetControl(Component):
     """Carries out control commands, one at a time.
 
     Members (W is ``data_width``): ``chains``, ``readable`` (In) and ``replies`` (Out) as in ``ChainPort``,
@@ -60,14 +61,6 @@ class NetControl(wiring.Component):
                 "new_mode": Out(1),
             }
         )
-        self.chains: Any
-        self.readable: Any
-        self.replies: Any
-        self.image: Any
-        self.set_mac: Any
-        self.new_mac: Any
-        self.set_mode: Any
-        self.new_mode: Any
 
     def elaborate(self, platform):
         m: Any = Module()

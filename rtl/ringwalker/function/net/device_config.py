@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import RegisterPort
 from ...spec.modern import PAGE
@@ -31,7 +31,7 @@ def net_features(config: DeviceConfig) -> int:
     return sum(1 << bit for bit in offered)
 
 
-class NetConfigFace(wiring.Component):
+class NetConfigFace(Component):
     """Holds the address and the receive mode, and shows them with the rest of the device configuration.
 
     ``mac`` and ``rx_mode`` can be written, whatever features were negotiated, a byte at a time; all else
@@ -66,18 +66,6 @@ class NetConfigFace(wiring.Component):
                 "config_change": Out(1),
             }
         )
-        self.registers: Any
-        self.clear: Any
-        self.set_mac: Any
-        self.new_mac: Any
-        self.set_mode: Any
-        self.new_mode: Any
-        self.link_up: Any
-        self.mac: Any
-        self.rx_mode: Any
-        self.image: Any
-        self.generation: Any
-        self.config_change: Any
 
     def elaborate(self, platform):
         m: Any = Module()

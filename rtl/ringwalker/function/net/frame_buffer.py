@@ -3,10 +3,11 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...config import NetConfig
 from ...memories import READ_APART
 from ...spec.net import MAC_BYTES, NetRxMode
@@ -25,7 +26,7 @@ _USUAL_SHORTEST = 64
 _BROADCAST = (1 << 8 * MAC_BYTES) - 1
 
 
-class NetFrameBuffer(wiring.Component):
+class NetFrameBuffer(Component):
     """Takes frames from the MAC, and keeps those that are whole, good, and for this station.
 
     That is: to ``mac``, to all stations, to a group while ALL_MULTICAST is set, and to anyone while
@@ -59,14 +60,6 @@ class NetFrameBuffer(wiring.Component):
                 "flushing": Out(1),
             }
         )
-        self.rx: Any
-        self.mac: Any
-        self.rx_mode: Any
-        self.enable: Any
-        self.lengths: Any
-        self.o: Any
-        self.missed: Any
-        self.flushing: Any
 
     def elaborate(self, platform):
         m: Any = Module()

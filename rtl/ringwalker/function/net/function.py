@@ -5,9 +5,9 @@ from operator import or_
 from typing import Any
 
 from amaranth.hdl import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, MacPort, RegisterPort
 from ...spec.net import NET_CONTROL_QUEUE, NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE
@@ -29,7 +29,7 @@ def net_ports(config: DeviceConfig) -> dict[str, Any]:
     return {"mac": Out(MacPort(config.data_width))}
 
 
-class NetFunction(wiring.Component):
+class NetFunction(Component):
     """A virtio network device over any MAC.
 
     Members: ``incoming`` and ``outgoing`` (In, ``ChainPort``: of the receive queue, and of the transmit and
@@ -64,17 +64,6 @@ class NetFunction(wiring.Component):
                 "undersized": Out(1),
             }
         )
-        self.incoming: Any
-        self.outgoing: Any
-        self.registers: Any
-        self.mac: Any
-        self.driver_ok: Any
-        self.clear: Any
-        self.active: Any
-        self.generation: Any
-        self.config_change: Any
-        self.missed: Any
-        self.undersized: Any
 
     @property
     def features(self) -> int:

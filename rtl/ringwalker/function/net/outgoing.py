@@ -3,10 +3,11 @@
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort
 from ...spec.net import MAC_BYTES, NET_CONFIG, NET_CONTROL_QUEUE
@@ -31,7 +32,7 @@ class _Answer(enum.Enum, shape=2):
     COMMAND = 2
 
 
-class NetOutgoing(wiring.Component):
+class NetOutgoing(Component):
     """Transmit and control chains in, frames out.
 
     Members (W is the data width): ``chain`` (In, ``ChainPort``), ``tx`` (Out, ``byte_beat``), and those of
@@ -57,13 +58,6 @@ class NetOutgoing(wiring.Component):
                 "new_mode": Out(1),
             }
         )
-        self.chain: Any
-        self.tx: Any
-        self.image: Any
-        self.set_mac: Any
-        self.new_mac: Any
-        self.set_mode: Any
-        self.new_mode: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -3,10 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...dma.byte_packer import BytePacker
 from ...interfaces import ChainPort
 from ...spec.net import NetHeader
@@ -19,7 +19,7 @@ _JOBS = 4
 _ANSWERS = 8
 
 
-class NetReceive(wiring.Component):
+class NetReceive(Component):
     """Frames in, answers to receive chains out.
 
     Members (W is ``data_width``): ``chain`` (In, ``ChainPort``), ``lengths``, ``data`` (In) and
@@ -46,11 +46,6 @@ class NetReceive(wiring.Component):
                 "undersized": Out(1),
             }
         )
-        self.chain: Any
-        self.lengths: Any
-        self.data: Any
-        self.flushing: Any
-        self.undersized: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -3,9 +3,9 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...dma.byte_packer import BytePacker
 from ...streams import byte_beat, stream_of
 from .types import HEADER_BYTES, transmit_beat
@@ -13,7 +13,7 @@ from .types import HEADER_BYTES, transmit_beat
 __all__ = ["NetTransmit"]
 
 
-class NetTransmit(wiring.Component):
+class NetTransmit(Component):
     """Packets in, frames out: what follows the first ``HEADER_BYTES`` bytes of each packet.
 
     Members (W is ``data_width``): ``i`` (In, ``transmit_beat``: packets, those to send longer than a
@@ -37,10 +37,6 @@ class NetTransmit(wiring.Component):
                 "finished": Out(1),
             }
         )
-        self.i: Any
-        self.tx: Any
-        self.halt: Any
-        self.finished: Any
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -7,9 +7,10 @@ writable).
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, Descriptor
 from ...streams import SEGMENT_BITS
 
@@ -55,7 +56,7 @@ class ChainProgress(data.Struct):
     tail: unsigned(SEGMENT_BITS)
 
 
-class DescriptorStep(wiring.Component):
+class DescriptorStep(Component):
     """Checks a descriptor, and adds it to the sums of its chain.
 
     Latency: 1 cycle; ``segment`` counts at once.
@@ -74,18 +75,6 @@ class DescriptorStep(wiring.Component):
     are bad that ``indirect`` does not allow, that stand in an indirect table, that also have NEXT, and whose
     length is 0 or no multiple of a descriptor's. Their WRITE flag is ignored; they do not count as buffers.
     """
-
-    found: Any
-    before: Any
-    segment: Any
-    indirect: Any
-    after: Any
-    stores: Any
-    joins: Any
-    follow: Any
-    descends: Any
-    table: Any
-    bad: Any
 
     def __init__(self, most: int):
         self._count_bits = most.bit_length()

@@ -3,16 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
-from ...streams import Chain, ChainInfo
+from ...component import Component
+from ...streams import Chain, ChainInfo, stream_of
 
 __all__ = ["ChainDispatch"]
 
 
-class ChainDispatch(wiring.Component):
+class ChainDispatch(Component):
     """Gives every chain to the gather, the scatter and the function, each through a buffer of its own.
 
     Parameters: ``depth``, the chains that each of the three may be behind the others.
@@ -21,20 +21,14 @@ class ChainDispatch(wiring.Component):
     ChainInfo; ``idle`` Out 1, all buffers are empty. One chain a cycle, one cycle later on every output.
     """
 
-    chains: Any
-    gather: Any
-    scatter: Any
-    function: Any
-    idle: Any
-
     def __init__(self, depth: int):
         self._depth = depth
         super().__init__(
             {
-                "chains": In(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
-                "gather": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
-                "scatter": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
-                "function": Out(stream.Signature(ChainInfo)),  # pyright: ignore[reportArgumentType]
+                "chains": In(stream_of(Chain)),
+                "gather": Out(stream_of(Chain)),
+                "scatter": Out(stream_of(Chain)),
+                "function": Out(stream_of(ChainInfo)),
                 "idle": Out(1, init=1),
             }
         )

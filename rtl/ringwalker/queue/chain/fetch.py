@@ -6,13 +6,13 @@ Ref: virtio 1.4, 2.7.5 (The Virtqueue Descriptor Table), 2.7.5.3 (Indirect Descr
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ...component import Component
 from ...interfaces import DmaReadPort, QueueRead
 from ...spec.ring import DESC_F_NEXT
-from ...streams import SEGMENT_BITS, Chain, Head
+from ...streams import SEGMENT_BITS, Chain, Head, stream_of
 from ..split.speculation import Verdict
 from .check import ChainProgress, DescriptorStep, DescriptorTable
 from .lines import SLOT_BITS, DescriptorSource, line_of
@@ -23,7 +23,7 @@ from .store import SegmentLink, SegmentList, SegmentWrite
 __all__ = ["DescriptorFetch"]
 
 
-class DescriptorFetch(wiring.Component):
+class DescriptorFetch(Component):
     """Walks the chains of heads, several at a time, and passes them on in the order of the heads.
 
     Parameters: ``data_width`` in bits; ``queue_size``, the most descriptors that a chain can have;
@@ -59,21 +59,6 @@ class DescriptorFetch(wiring.Component):
     given theirs back. So the oldest has taken ``queue_size``, and needs no more.
     """
 
-    heads: Any
-    table: Any
-    read: Any
-    max_read_request: Any
-    indirect: Any
-    doubt: Any
-    allocate: Any
-    write: Any
-    link: Any
-    drops: Any
-    available: Any
-    chains: Any
-    fail: Any
-    idle: Any
-
     def __init__(self, data_width: int, queue_size: int, chains: int, segments: int, reads: int = 16):
         if chains not in (1 << n for n in range(SLOT_BITS + 1)):
             raise ValueError(f"chains is {chains!r}; it must be a power of two from 1 to {1 << SLOT_BITS}")
@@ -85,18 +70,18 @@ class DescriptorFetch(wiring.Component):
         self._reads = reads
         super().__init__(
             {
-                "heads": In(stream.Signature(Head)),  # pyright: ignore[reportArgumentType]
+                "heads": In(stream_of(Head)),
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
                 "max_read_request": In(13),
                 "indirect": In(1),
                 "doubt": In(1),
-                "allocate": In(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
+                "allocate": In(stream_of(unsigned(SEGMENT_BITS))),
                 "write": Out(SegmentWrite()),
                 "link": Out(SegmentLink()),
-                "drops": Out(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
+                "drops": Out(stream_of(SegmentList)),
                 "available": In(range(segments + 1)),
-                "chains": Out(stream.Signature(Chain)),  # pyright: ignore[reportArgumentType]
+                "chains": Out(stream_of(Chain)),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }

@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...dma.run_reader import RunReader
 from ...interfaces import DmaReadPort
 from ...spec.ring import DESC_BYTES, Descriptor
@@ -80,7 +81,7 @@ _TAGS = ("slot", "lap", "group", "index")
 """What goes with a request from beginning to end."""
 
 
-class DescriptorSource(wiring.Component):
+class DescriptorSource(Component):
     """Fetches descriptors, several at a time. Ref: virtio 1.4, 2.7.5.
 
     Of a queue's table it reads the 64-byte line that the descriptor is in, as far as that belongs to the
@@ -96,14 +97,6 @@ class DescriptorSource(wiring.Component):
     The read is requested 4 cycles after the request was taken, and a range is offered 4 cycles after its last
     data. One request a cycle, a beat a cycle.
     """
-
-    requests: Any
-    ranges: Any
-    position: Any
-    descriptor: Any
-    read: Any
-    max_read_request: Any
-    idle: Any
 
     def __init__(self, data_width: int, reads: int):
         self._width = data_width

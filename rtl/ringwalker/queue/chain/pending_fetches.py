@@ -3,10 +3,11 @@
 from typing import Any
 
 from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...streams import stream_of
 from .lines import SLOT_BITS
 
@@ -23,7 +24,7 @@ class Wanted(data.Struct):
     group: unsigned(1)
 
 
-class WantedQueue(wiring.Component):
+class WantedQueue(Component):
     """The next descriptor that each chain needs, in order; a chain is in here at most once.
 
     Parameters: ``chains``, how many there are at most.
@@ -34,15 +35,6 @@ class WantedQueue(wiring.Component):
     may not be asked for goes to the end of the queue, a cycle after that was seen. From ``adds`` to ``o``:
     1 cycle.
     """
-
-    adds: Any
-    added: Any
-    returns: Any
-    returned: Any
-    busy: Any
-    oldest: Any
-    roomy: Any
-    o: Any
 
     def __init__(self, chains: int):
         self._chains = chains
@@ -83,7 +75,7 @@ class WantedQueue(wiring.Component):
         return m
 
 
-class LineSharing(wiring.Component):
+class LineSharing(Component):
     """Says whether a head's descriptor comes with the line of the last head that did not join another.
 
     Members: ``line`` In 16: where the descriptor of the head is; ``first`` In 1: the head is the first of its
@@ -93,17 +85,6 @@ class LineSharing(wiring.Component):
 
     A line that is in hand is joined no more; what joins in its first cycle is still seen before it leaves.
     """
-
-    line: Any
-    first: Any
-    joins: Any
-    accept: Any
-    slot: Any
-    lap: Any
-    shown: Any
-    leader: Any
-    leader_lap: Any
-    refuted: Any
 
     def __init__(self):
         super().__init__(

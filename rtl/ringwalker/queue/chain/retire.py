@@ -3,9 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...streams import QUEUE_BITS, Chain, stream_of
 from .check import ChainProgress
 from .store import SegmentList
@@ -24,20 +25,12 @@ class ChainOwner(data.Struct):
     limit: unsigned(16)
 
 
-class ChainExit(wiring.Component):
+class ChainExit(Component):
     """Passes on the oldest chain when it is ``done``, or drops its segments if it has ``failed``.
 
     Members: ``owner`` In ChainOwner, ``totals`` In ChainProgress, of the oldest chain; ``chains`` Out stream
     of Chain; ``drops`` Out stream of SegmentList; ``release`` Out 1: the chain is gone after this cycle.
     """
-
-    done: Any
-    failed: Any
-    owner: Any
-    totals: Any
-    chains: Any
-    drops: Any
-    release: Any
 
     def __init__(self):
         super().__init__(

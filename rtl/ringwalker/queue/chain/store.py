@@ -3,14 +3,15 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
 
+from ...component import Component
 from ...interfaces import SegmentRead
 from ...memories import READ_APART
-from ...streams import SEGMENT_BITS
+from ...streams import SEGMENT_BITS, stream_of
 
 __all__ = ["SegmentLink", "SegmentList", "SegmentStore", "SegmentWrite"]
 
@@ -18,21 +19,12 @@ __all__ = ["SegmentLink", "SegmentList", "SegmentStore", "SegmentWrite"]
 class SegmentWrite(Signature):
     """Writes address and length (bytes) of segment ``index``."""
 
-    en: Any
-    index: Any
-    address: Any
-    length: Any
-
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(SEGMENT_BITS), "address": Out(64), "length": Out(32)})
 
 
 class SegmentLink(Signature):
     """Makes segment ``next`` the one that follows segment ``index``."""
-
-    en: Any
-    index: Any
-    next: Any
 
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(SEGMENT_BITS), "next": Out(SEGMENT_BITS)})
@@ -45,24 +37,17 @@ class SegmentList(data.Struct):
     count: unsigned(SEGMENT_BITS)
 
 
-class _ListWalker(wiring.Component):
+class _ListWalker(Component):
     """Takes linked lists of segments apart: ``frees`` gets every index of every list of ``drops``.
 
     Two cycles a segment. ``look``, ``index`` and ``next`` read the links, one cycle later.
     """
 
-    drops: Any
-    frees: Any
-    look: Any
-    index: Any
-    next: Any
-    idle: Any
-
     def __init__(self):
         super().__init__(
             {
-                "drops": In(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
-                "frees": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
+                "drops": In(stream_of(SegmentList)),
+                "frees": Out(stream_of(unsigned(SEGMENT_BITS))),
                 "look": Out(1),
                 "index": Out(SEGMENT_BITS),
                 "next": In(SEGMENT_BITS),
@@ -94,7 +79,7 @@ class _ListWalker(wiring.Component):
         return m
 
 
-class SegmentStore(wiring.Component):
+class SegmentStore(Component):
     """Addresses, lengths and links of ``depth`` segments, and the list of those that are free.
 
     Members:
@@ -112,32 +97,20 @@ class SegmentStore(wiring.Component):
     given back; ``free0`` and ``free1`` take turns.
     """
 
-    allocate: Any
-    write: Any
-    link: Any
-    read0: Any
-    read1: Any
-    free0: Any
-    free1: Any
-    drops: Any
-    available: Any
-    idle: Any
-    moves: Any
-
     def __init__(self, depth: int):
         if not 2 <= depth <= 1 << SEGMENT_BITS:
             raise ValueError(f"depth is {depth!r}; it must be from 2 to {1 << SEGMENT_BITS}")
         self._depth = depth
         super().__init__(
             {
-                "allocate": Out(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
+                "allocate": Out(stream_of(unsigned(SEGMENT_BITS))),
                 "write": In(SegmentWrite()),
                 "link": In(SegmentLink()),
                 "read0": In(SegmentRead()),
                 "read1": In(SegmentRead()),
-                "free0": In(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
-                "free1": In(stream.Signature(unsigned(SEGMENT_BITS))),  # pyright: ignore[reportArgumentType]
-                "drops": In(stream.Signature(SegmentList)),  # pyright: ignore[reportArgumentType]
+                "free0": In(stream_of(unsigned(SEGMENT_BITS))),
+                "free1": In(stream_of(unsigned(SEGMENT_BITS))),
+                "drops": In(stream_of(SegmentList)),
                 "available": Out(range(depth + 1)),
                 "idle": Out(1),
                 "moves": Out(1),

@@ -6,11 +6,12 @@ Ref: virtio 1.4, 2.7.6 (The Virtqueue Available Ring).
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import AVAIL_ENTRY_BYTES, AVAIL_RING_OFFSET
 from ...streams import (
@@ -63,7 +64,7 @@ class _Rest(data.Struct):
     remaining: unsigned(16)
 
 
-class EntryReader(wiring.Component):
+class EntryReader(Component):
     """Finds out which ring entries are new, and reads them.
 
     Parameters: ``queues``, how many there are; ``depth``, how many reads are under way at most.
@@ -75,19 +76,6 @@ class EntryReader(wiring.Component):
 
     A read is requested two cycles after its snapshot was taken, a further one every two cycles.
     """
-
-    snapshots: Any
-    table: Any
-    clear: Any
-    requests: Any
-    entries: Any
-    polls: Any
-    event_idx: Any
-    ahead: Any
-    decided: Any
-    again: Any
-    fail: Any
-    idle: Any
 
     def __init__(self, queues: int, depth: int = 8):
         if not 1 <= queues <= 1 << QUEUE_BITS:
@@ -102,11 +90,11 @@ class EntryReader(wiring.Component):
         self._first: Any = Signal(name="first")
         super().__init__(
             {
-                "snapshots": In(stream.Signature(IndexSnapshot)),  # pyright: ignore[reportArgumentType]
+                "snapshots": In(stream_of(IndexSnapshot)),
                 "table": Out(QueueRead()),
                 "clear": In(QueueClear()),
-                "requests": Out(stream.Signature(DmaReadRequest)),  # pyright: ignore[reportArgumentType]
-                "entries": Out(stream.Signature(EntryRead)),  # pyright: ignore[reportArgumentType]
+                "requests": Out(stream_of(DmaReadRequest)),
+                "entries": Out(stream_of(EntryRead)),
                 "polls": Out(stream_of(Poll)),
                 "event_idx": In(1),
                 "ahead": In(PositionRead()),
@@ -256,7 +244,7 @@ class EntryReader(wiring.Component):
         ]
 
 
-class HeadUnpacker(wiring.Component):
+class HeadUnpacker(Component):
     """Takes ring entries out of read data, one a cycle.
 
     Members: ``entries``, the reads under way; ``data``, their answers; ``heads``, the entries in order;
@@ -264,19 +252,13 @@ class HeadUnpacker(wiring.Component):
     are dropped); ``idle``: nothing waits in ``heads``. An entry comes out one cycle after its data.
     """
 
-    entries: Any
-    data: Any
-    heads: Any
-    fail: Any
-    idle: Any
-
     def __init__(self, data_width: int):
         self._lanes = data_width // _ENTRY_BITS
         super().__init__(
             {
-                "entries": In(stream.Signature(EntryRead)),  # pyright: ignore[reportArgumentType]
-                "data": In(stream.Signature(dma_read_beat(data_width))),  # pyright: ignore[reportArgumentType]
-                "heads": Out(stream.Signature(Head)),  # pyright: ignore[reportArgumentType]
+                "entries": In(stream_of(EntryRead)),
+                "data": In(stream_of(dma_read_beat(data_width))),
+                "heads": Out(stream_of(Head)),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }

@@ -6,10 +6,11 @@ Ref: virtio 1.4, 2.7.10 (Available Buffer Notification Suppression).
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...interfaces import DmaReadPort, QueueRead
 from ...spec.ring import AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET, DEVICE_ALIGN, avail_event_offset
 from ...spec.tlp import RequestKind
@@ -20,7 +21,7 @@ __all__ = ["AvailEvent"]
 _INDEX_BYTES = AVAIL_RING_OFFSET - AVAIL_IDX_OFFSET
 
 
-class AvailEvent(wiring.Component):
+class AvailEvent(Component):
     """Sees to it that nothing that becomes available stays unseen, though the driver notifies of little.
 
     With VIRTIO_F_EVENT_IDX a driver notifies only of the entry that ``avail_event`` in the used ring names.
@@ -41,14 +42,6 @@ class AvailEvent(wiring.Component):
 
     The queue of a poll that found something comes out in the next cycle, the write two cycles after its poll.
     """
-
-    polls: Any
-    table: Any
-    writes: Any
-    read: Any
-    again: Any
-    fail: Any
-    idle: Any
 
     def __init__(self, data_width: int, depth: int = 4):
         self._depth = depth

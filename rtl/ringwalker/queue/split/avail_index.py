@@ -6,9 +6,10 @@ Ref: virtio 1.4, 2.7.6 (The Virtqueue Available Ring), 2.9 (Driver Notifications
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
+from ...component import Component
 from ...interfaces import DmaReadPort, QueueRead
 from ...spec.ring import AVAIL_ENTRY_BYTES, AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET
 from ...streams import QUEUE_BITS, IndexSnapshot, Visit, stream_of
@@ -24,11 +25,6 @@ class PositionRead(Signature):
     Both follow ``en`` by one cycle, and hold. Of ``expected`` only the bits below the queue's size count.
     """
 
-    en: Any
-    index: Any
-    position: Any
-    expected: Any
-
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(QUEUE_BITS), "position": In(16), "expected": In(16)})
 
@@ -40,7 +36,7 @@ class EarlyHead(data.Struct):
     head: unsigned(16)
 
 
-class AvailIndexFetch(wiring.Component):
+class AvailIndexFetch(Component):
     """Finds out ``avail.idx`` of every queue that is visited.
 
     Parameters: ``data_width`` in bits; ``depth``, how many reads are under way at most.
@@ -63,19 +59,6 @@ class AvailIndexFetch(wiring.Component):
     may answer the second with older memory than the first; the second is then marked ``overlapped``.
     """
 
-    visits: Any
-    told: Any
-    idx: Any
-    table: Any
-    ahead: Any
-    read: Any
-    snapshots: Any
-    quiet: Any
-    eager: Any
-    eager_queue: Any
-    early: Any
-    idle: Any
-
     def __init__(self, data_width: int, depth: int = 4):
         if depth < 2:
             raise ValueError(f"depth is {depth!r}; it must be at least 2")
@@ -84,13 +67,13 @@ class AvailIndexFetch(wiring.Component):
         self._held: Any = Signal(name="held")
         super().__init__(
             {
-                "visits": In(stream.Signature(Visit)),  # pyright: ignore[reportArgumentType]
+                "visits": In(stream_of(Visit)),
                 "told": In(1),
                 "idx": In(16),
                 "table": Out(QueueRead()),
                 "ahead": Out(PositionRead()),
                 "read": Out(DmaReadPort(data_width)),
-                "snapshots": Out(stream.Signature(IndexSnapshot)),  # pyright: ignore[reportArgumentType]
+                "snapshots": Out(stream_of(IndexSnapshot)),
                 "quiet": In(1),
                 "eager": Out(1),
                 "eager_queue": Out(QUEUE_BITS),

@@ -6,9 +6,9 @@ Ref: virtio 1.4, 2.7.6 (The Virtqueue Available Ring), 2.7.13 (what the driver w
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ...component import Component
 from ...interfaces import DmaReadPort, QueueClear, QueueRead
 from ...streams import QUEUE_BITS, Doorbell, Head, IndexSnapshot, Poll, stream_of
 from .avail_entries import EntryReader, HeadUnpacker
@@ -18,7 +18,7 @@ from .speculation import Foresight
 __all__ = ["AvailRingFetch"]
 
 
-class AvailRingFetch(wiring.Component):
+class AvailRingFetch(Component):
     """Reads the entries of the available ring that a snapshot of the index covers.
 
     Parameters: ``data_width`` in bits; ``queues``, how many there are; ``depth``, how many reads are
@@ -47,32 +47,16 @@ class AvailRingFetch(wiring.Component):
     and a head is out one cycle after its data.
     """
 
-    ahead: Any
-    eager: Any
-    eager_queue: Any
-    early: Any
-    doubt: Any
-    again: Any
-    snapshots: Any
-    table: Any
-    read: Any
-    heads: Any
-    clear: Any
-    event_idx: Any
-    polls: Any
-    fail: Any
-    idle: Any
-
     def __init__(self, data_width: int, queues: int, depth: int = 8):
         self._width = data_width
         self._queues = queues
         self._depth = depth
         super().__init__(
             {
-                "snapshots": In(stream.Signature(IndexSnapshot)),  # pyright: ignore[reportArgumentType]
+                "snapshots": In(stream_of(IndexSnapshot)),
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
-                "heads": Out(stream.Signature(Head)),  # pyright: ignore[reportArgumentType]
+                "heads": Out(stream_of(Head)),
                 "clear": In(QueueClear()),
                 "ahead": In(PositionRead()),
                 "eager": In(1),

@@ -8,10 +8,11 @@ compared with the ring entry, which is read after the index as always.
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...streams import QUEUE_BITS, Head, stream_of
 from .avail_entries import Decision
 from .avail_index import EarlyHead
@@ -19,7 +20,7 @@ from .avail_index import EarlyHead
 __all__ = ["Foresight", "Verdict"]
 
 
-class Foresight(wiring.Component):
+class Foresight(Component):
     """Puts a guess in front of the heads of a visit that found the walker at rest.
 
     Members: ``eager`` In 1, a pulse: such a visit to ``eager_queue`` has begun; ``early`` In stream of
@@ -34,17 +35,6 @@ class Foresight(wiring.Component):
     A guess is out two cycles after the later of its early head and its decision. Heads pass in the same
     cycle.
     """
-
-    eager: Any
-    eager_queue: Any
-    early: Any
-    decided: Any
-    i: Any
-    o: Any
-    look: Any
-    look_queue: Any
-    expected: Any
-    idle: Any
 
     def __init__(self, queues: int):
         self._queues = queues
@@ -125,7 +115,7 @@ class Foresight(wiring.Component):
             m.d.sync += [queue.eq(head.queue), last.eq(head.head)]
 
 
-class Verdict(wiring.Component):
+class Verdict(Component):
     """Compares a guess with the head that follows it. There is one guess at a time.
 
     Members: ``guess`` In 1: ``head`` is a guess that something is begun for; ``shown`` In 1: ``head`` is the
@@ -134,15 +124,6 @@ class Verdict(wiring.Component):
     is decided in this cycle, and is right, so the head has been seen to; ``failed`` Out 1: it was wrong,
     until ``dropped``.
     """
-
-    guess: Any
-    shown: Any
-    head: Any
-    doubt: Any
-    dropped: Any
-    open: Any
-    holds: Any
-    failed: Any
 
     def __init__(self):
         pulses = ("guess", "shown", "doubt", "dropped")

@@ -6,10 +6,11 @@ Ref: virtio 1.4, 2.7.8 (The Virtqueue Used Ring).
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ...component import Component
 from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import DEVICE_ALIGN, USED_ENTRY_BYTES, USED_RING_OFFSET
 from ...streams import QUEUE_BITS, Completed, stream_of
@@ -50,7 +51,7 @@ class _Element(data.Struct):
     value: unsigned(8 * USED_ENTRY_BYTES)
 
 
-class UsedCollector(wiring.Component):
+class UsedCollector(Component):
     """Finds the place of each used element, and gathers those of one queue that follow each other in memory.
 
     Parameters: ``data_width`` in bits; ``queues``, how many there are.
@@ -67,17 +68,6 @@ class UsedCollector(wiring.Component):
 
     An element is in the batch three cycles after its chain was taken. One chain every two cycles.
     """
-
-    completed: Any
-    table: Any
-    clear: Any
-    batch: Any
-    waiting: Any
-    full: Any
-    take: Any
-    row: Any
-    elements: Any
-    idle: Any
 
     def __init__(self, data_width: int, queues: int):
         if not 1 <= queues <= 1 << QUEUE_BITS:

@@ -7,11 +7,12 @@ VIRTIO_F_EVENT_IDX), 4.1.5.3 (Used Buffer Notifications).
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ...buffers import StreamFifo
+from ...component import Component
 from ...interfaces import DmaReadPort, QueueClear, QueueRead
 from ...spec.modern import NO_VECTOR
 from ...spec.ring import AVAIL_F_NO_INTERRUPT, AVAIL_FLAGS_OFFSET, AVAIL_IDX_OFFSET, used_event_offset
@@ -22,25 +23,19 @@ __all__ = ["InterruptStage", "UsedQueues"]
 _FLAGS_BYTES = AVAIL_IDX_OFFSET - AVAIL_FLAGS_OFFSET
 
 
-class UsedQueues(wiring.Component):
+class UsedQueues(Component):
     """Queues that wait for their turn, each at most once, first come first served.
 
     Members: ``i``, taken at once, without effect if the queue waits already; ``o``, one cycle later at the
     earliest; ``idle``: none waits. Whoever takes a queue acts for all that came on ``i`` up to that cycle.
     """
 
-    i: Any
-    o: Any
-    idle: Any
-
     def __init__(self, queues: int):
         if not 1 <= queues <= 1 << QUEUE_BITS:
             raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
         self._queues = queues
         visit: Any = Visit
-        super().__init__(
-            {"i": In(stream.Signature(visit)), "o": Out(stream.Signature(visit)), "idle": Out(1, init=1)}
-        )
+        super().__init__({"i": In(stream_of(visit)), "o": Out(stream_of(visit)), "idle": Out(1, init=1)})
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -63,7 +58,7 @@ class UsedQueues(wiring.Component):
         return m
 
 
-class InterruptStage(wiring.Component):
+class InterruptStage(Component):
     """Looks, after a used index was written, whether the driver wants to hear of that, and notifies it if so.
 
     Without VIRTIO_F_EVENT_IDX it reads ``avail.flags``; with it, ``used_event``, the entry of the used ring
@@ -86,16 +81,6 @@ class InterruptStage(wiring.Component):
     The read is requested three cycles after ``used``, the vector is out one cycle after its answer.
     """
 
-    used: Any
-    table: Any
-    read: Any
-    msix_enable: Any
-    event_idx: Any
-    clear: Any
-    interrupts: Any
-    fail: Any
-    idle: Any
-
     def __init__(self, data_width: int, queues: int, depth: int = 4):
         self._queues = queues
         self._depth = depth
@@ -107,7 +92,7 @@ class InterruptStage(wiring.Component):
                 "msix_enable": In(1),
                 "event_idx": In(1),
                 "clear": In(QueueClear()),
-                "interrupts": Out(stream.Signature(unsigned(16))),  # pyright: ignore[reportArgumentType]
+                "interrupts": Out(stream_of(unsigned(16))),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }

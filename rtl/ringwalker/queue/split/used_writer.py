@@ -6,9 +6,9 @@ Ref: virtio 1.4, 2.7.8 (The Virtqueue Used Ring), 2.7.8.2 (the element before th
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ...component import Component
 from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import USED_ENTRY_BYTES, USED_FLAGS_OFFSET, USED_IDX_OFFSET
 from ...spec.tlp import RequestKind
@@ -21,7 +21,7 @@ HOLD_CYCLES = 256
 """How long a batch may wait for more elements under load."""
 
 
-class UsedWriter(wiring.Component):
+class UsedWriter(Component):
     """Writes used elements, those that wait as one batch, and then the used index.
 
     Members: ``completed`` In; ``table`` Out(QueueRead()); ``writes`` Out stream of request_beat, memory
@@ -34,14 +34,6 @@ class UsedWriter(wiring.Component):
     index write takes a cycle a batch. An element that crosses a 4 KiB boundary is written by itself,
     in two writes.
     """
-
-    completed: Any
-    table: Any
-    writes: Any
-    hold: Any
-    used: Any
-    clear: Any
-    idle: Any
 
     def __init__(self, data_width: int, queues: int):
         self._collector = UsedCollector(data_width, queues)
