@@ -14,10 +14,10 @@ from ringwalker_sim.guest import blk as blk_module
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, VirtioDeviceId
 from ringwalker_sim.guest.errors import BindError, DeviceError, RequestError, RequestTimeout
-from ringwalker_sim.guest.memory_port import MemoryPort
+from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport_memory import MemoryTransport
-from ringwalker_sim.guest.transport_pci import VirtioPciTransport
+from ringwalker_sim.guest.transport.memory import MemoryTransport
+from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.memory import GuestMemory
 
 SECTORS = 64
@@ -30,7 +30,7 @@ class Machine:
         self.config = config or DeviceConfig(queue_size=16)
         self.memory = GuestMemory(4 << 20)
         self.disk = np.random.default_rng(3).integers(0, 256, SECTORS * 512, np.uint8)
-        self.port = MemoryPort(self.config, self.memory, self.disk, **model)
+        self.port = ModelPort(self.config, self.memory, self.disk, **model)
         self.model = self.port.model
         self.kind = transport
         self.bus = VirtioBus()

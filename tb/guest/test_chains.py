@@ -13,7 +13,7 @@ from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestHeader, BlkRequestType, BlkStatus
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport_pci import VirtioPciTransport
+from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.memory import DiskImage, GuestMemory, dtype_of
 
 CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)

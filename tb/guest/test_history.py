@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ROOT / "sim" / "ringwalker_sim" / "guest" / "interface"
+STAGES = ROOT / "sim" / "ringwalker_sim" / "guest" / "history"
 
 NAMES = {
     "may2007": """

@@ -21,7 +21,7 @@ from ringwalker_sim.guest.bus import (
 from ringwalker_sim.guest.errors import BindError, RequestError
 from ringwalker_sim.guest.history import INTERFACES, adapt
 from ringwalker_sim.guest.machine import Machine, identity_of
-from ringwalker_sim.guest.memory_port import MemoryPort
+from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.guest.models.console import ConsoleModel
 from ringwalker_sim.guest.models.net import NetModel
@@ -67,7 +67,7 @@ class Bench:
 @pytest.fixture
 def bench() -> Bench:
     config = DeviceConfig(queue_size=16)
-    return Bench(MemoryPort(config, GuestMemory(4 << 20), np.full(32 * 512, 32, np.uint8)))
+    return Bench(ModelPort(config, GuestMemory(4 << 20), np.full(32 * 512, 32, np.uint8)))
 
 
 # --- matching ----------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_the_type_of_an_identity(identity: VirtioDeviceId, kind: int, name: str)
 def test_the_pci_driver_makes_a_child_of_every_virtio_function_and_of_no_other() -> None:
     async def children(identity: Identity, vendors: tuple[int, ...] = ()) -> int:
         config = DeviceConfig(identity=identity)
-        machine = Machine(MemoryPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8)))
+        machine = Machine(ModelPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8)))
         return len(await machine.probe_pci(vendors=vendors))
 
     port = SoftwarePort(GuestMemory(4096))
@@ -132,7 +132,7 @@ def test_the_pci_driver_makes_a_child_of_every_virtio_function_and_of_no_other()
         (Identity(vendor=0x1234), (0x1234,), 1),
     ):
         config = DeviceConfig(identity=identity)
-        port = MemoryPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8))
+        port = ModelPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8))
         machine = Machine(port)
         assert len(port.run(machine.probe_pci(vendors=vendors))) == count
 
@@ -344,7 +344,7 @@ def test_no_such_function(bench: Bench) -> None:
 
 def test_fields_are_needed_by_two_stages() -> None:
     config = DeviceConfig(identity=Identity("oasis"))
-    bench = Bench(MemoryPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8)))
+    bench = Bench(ModelPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8)))
     for interface in ("2007-09", "2.6.24"):
         with pytest.raises(BindError, match="the function has no field list; one with the identity of 2007"):
             bench.port.run(open_device(bench.machine, "blk", interface, "pci"))

@@ -24,7 +24,7 @@ from ringwalker_sim.guest.history.draft3_handlers import (
     virtbus_pipe,
 )
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.memory_port import MemoryPort
+from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.build import model_of
 from ringwalker_sim.guest.net import NetDevice
 from ringwalker_sim.guest.opening import DRIVERS, TRANSPORTS, open_device
@@ -88,7 +88,7 @@ def cell_of(function: str, transport: str) -> Iterator[Cell]:
             yield Cell(port, function, None, None if disk is None else disk.array)
         return
     if transport == "pci model":
-        machine = MemoryPort(CONFIGS[function], memory, content)
+        machine = ModelPort(CONFIGS[function], memory, content)
         yield Cell(machine, function, machine.model, content)
         return
     port = SoftwarePort(memory)

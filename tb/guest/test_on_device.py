@@ -15,7 +15,7 @@ from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.errors import DeviceError, RequestError
 from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport_pci import VirtioPciTransport
+from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.guest.virtqueue import Virtqueue
 from ringwalker_sim.memory import DiskImage, GuestMemory
 from ringwalker_sim.workload.blk import run_job

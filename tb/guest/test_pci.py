@@ -7,17 +7,17 @@ from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
 from ringwalker.spec.pci import HEADER, PCIE_CAPABILITY, CapabilityId, Command, DeviceControl
 from ringwalker_sim.guest.errors import BindError, DeviceError
-from ringwalker_sim.guest.memory_port import MemoryPort
+from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
 from ringwalker_sim.guest.port import make_bdf
 from ringwalker_sim.memory import GuestMemory
 
 
-def machine(config: DeviceConfig | None = None, **arguments) -> MemoryPort:
-    return MemoryPort(config or DeviceConfig(), GuestMemory(1 << 20), np.zeros(4096, np.uint8), **arguments)
+def machine(config: DeviceConfig | None = None, **arguments) -> ModelPort:
+    return ModelPort(config or DeviceConfig(), GuestMemory(1 << 20), np.zeros(4096, np.uint8), **arguments)
 
 
-def find(port: MemoryPort, assign: bool = True) -> PciDevice:
+def find(port: ModelPort, assign: bool = True) -> PciDevice:
     (device,) = port.run(enumerate_pci(port, assign))
     return device
 

@@ -14,9 +14,9 @@ from ringwalker_sim.guest.errors import DeviceError, RequestTimeout, VirtioError
 from ringwalker_sim.guest.machine import Machine, identity_of
 from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.guest.models.pipe_server import PipeServer
-from ringwalker_sim.guest.pipe import PipeEnd, PipeError, Record, RecordKind, make_pipe
 from ringwalker_sim.guest.software_port import SoftwarePort
-from ringwalker_sim.guest.transport_pipe import PipeTransport
+from ringwalker_sim.guest.transport.pipe import PipeTransport
+from ringwalker_sim.guest.transport.pipe_records import PipeEnd, PipeError, Record, RecordKind, make_pipe
 from ringwalker_sim.memory import GuestMemory
 
 SECTORS = 64
@@ -202,7 +202,7 @@ def test_random_garbage_at_random_times(seed: int) -> None:
 
 
 def test_a_device_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringwalker_sim.guest.transport_pipe._TIMEOUT_CYCLES", 1000)
+    monkeypatch.setattr("ringwalker_sim.guest.transport.pipe._TIMEOUT_CYCLES", 1000)
     guest = Guest()
     guest.far.handle = lambda _record: None
     with pytest.raises(RequestTimeout, match="no answer to READ in 1000 cycles"):

@@ -11,7 +11,7 @@ from ringwalker.spec.tlp import RequestKind
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport_pci import VirtioPciTransport
+from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 
 __all__ = ["cycles_to_first_read", "scripted_requests"]
 

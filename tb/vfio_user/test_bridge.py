@@ -14,7 +14,7 @@ from ringwalker.spec.ring import RingHeader
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport_pci import VirtioPciTransport
+from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.memory import DiskError
 from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
 from ringwalker_sim.vfio_user.protocol import Region

@@ -10,7 +10,7 @@ import pytest
 
 from ringwalker.config import BlkConfig, DeviceConfig, Identity
 from ringwalker_sim.guest.errors import BindError, RequestTimeout
-from ringwalker_sim.guest.memory_port import MemoryPort
+from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.memory import DiskImage, GuestMemory
 from ringwalker_sim.workload import pump as pump_module
@@ -20,15 +20,15 @@ from ringwalker_sim.workload.phases import Synthetic, difference
 SECTORS = 512
 
 
-def machine(config: DeviceConfig | None = None, sectors: int = SECTORS, **model: Any) -> MemoryPort:
+def machine(config: DeviceConfig | None = None, sectors: int = SECTORS, **model: Any) -> ModelPort:
     disk = DiskImage.blank(sectors)
     disk.array[:] = np.random.default_rng(5).integers(0, 256, len(disk.array), np.uint8)
-    port = MemoryPort(config or DeviceConfig(), GuestMemory(16 << 20), disk.array, **model)
+    port = ModelPort(config or DeviceConfig(), GuestMemory(16 << 20), disk.array, **model)
     port.disk = disk
     return port
 
 
-def run(port: MemoryPort, **job: Any) -> dict[str, Any]:
+def run(port: ModelPort, **job: Any) -> dict[str, Any]:
     result = port.run(run_job(port, job))
     assert port.memory.allocated == 0
     return result

@@ -53,12 +53,12 @@ def open_engine(
     engine that runs elsewhere or does not exist.
     """
     if name == "memory":
-        from ..guest.memory_port import MemoryPort
+        from ..guest.model_port import ModelPort
 
         if config.function == "blk":
             disk = disk or DiskImage.blank(config.blk.capacity)
         content = None if disk is None else disk.array
-        port = MemoryPort(config, memory, content, seed=seed, latency=(host or {}).get("latency", 100))
+        port = ModelPort(config, memory, content, seed=seed, latency=(host or {}).get("latency", 100))
         port.disk = disk
         yield port
     elif name == "software":

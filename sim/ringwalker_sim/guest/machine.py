@@ -10,10 +10,10 @@ from .models.function import FunctionModel
 from .models.pipe_server import PipeServer
 from .models.ring_server import RingServer
 from .pci import PciDevice, enumerate_pci
-from .pipe import make_pipe
-from .transport_memory import MemoryTransport
-from .transport_pci import VirtioPciTransport
-from .transport_pipe import PipeTransport
+from .transport.memory import MemoryTransport
+from .transport.pipe import PipeTransport
+from .transport.pipe_records import make_pipe
+from .transport.virtio_pci import VirtioPciTransport
 
 __all__ = ["Machine", "VirtioPciDriver", "identity_of"]
 
@@ -88,7 +88,7 @@ class Machine:
         latency: int = 20,
         seed: int = 0,
     ) -> VirtioDevice:
-        """A device in Python at the other end of a byte pipe (see :func:`~.pipe.make_pipe`)."""
+        """A device in Python at the other end of a byte pipe, by :func:`.make_pipe`."""
         near, far = make_pipe(model.schedule, capacity=capacity, latency=latency, seed=seed)
         PipeServer(model, far)
         transport = PipeTransport(self.port, near, identity or identity_of(model.device_type))

@@ -15,7 +15,7 @@ from .history import INTERFACES, adapt
 from .machine import Machine
 from .models.function import FunctionModel
 from .net import net_driver
-from .transport_pci import VirtioPciTransport
+from .transport.virtio_pci import VirtioPciTransport
 
 __all__ = ["DRIVERS", "INTERFACES", "TRANSPORTS", "OpenDevice", "open_device"]
 

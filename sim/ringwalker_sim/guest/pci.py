@@ -25,7 +25,7 @@ from ringwalker.spec.registers import Register
 
 from .bus import VirtioDeviceId
 from .errors import BindError, DeviceError
-from .pci_windows import Bar, BarWindows
+from .pci_bars import Bar, BarWindows
 from .port import Port, bdf_name, make_bdf
 
 __all__ = ["Bar", "Capability", "PciDevice", "enumerate_pci"]

@@ -1,6 +1,6 @@
 """What a queue of buffers to a device is, whatever carries it, with the operations of the 2007 interface.
 
-:mod:`.split_queue` has the ring in shared memory, :mod:`.transport_pipe` the one over a byte stream.
+:mod:`.split_queue` has the ring in shared memory, :mod:`.transport.pipe` the one over a byte stream.
 Ref: 2007: ``struct virtqueue`` and ``struct virtqueue_ops``.
 """
 

@@ -16,7 +16,7 @@ from ..guest.bus import VirtioBus, VirtioDriver
 from ..guest.errors import BindError
 from ..guest.pci import enumerate_pci
 from ..guest.split_queue import RING_FEATURES
-from ..guest.transport_pci import VirtioPciTransport
+from ..guest.transport.virtio_pci import VirtioPciTransport
 from ..memory import DiskImage, GuestMemory
 from ..workload.blk import percentiles
 from ..workload.phases import Synthetic

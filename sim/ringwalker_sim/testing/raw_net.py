@@ -13,7 +13,7 @@ from ringwalker.spec.net import (
 )
 
 from ..guest.pci import enumerate_pci
-from ..guest.transport_pci import VirtioPciTransport
+from ..guest.transport.virtio_pci import VirtioPciTransport
 from ..guest.virtqueue import Virtqueue
 
 __all__ = ["HEADER", "RECEIVED_HEADER", "RawNet"]

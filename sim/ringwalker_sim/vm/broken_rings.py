@@ -13,7 +13,7 @@ from ..guest.blk import NO_STATUS, BlkDevice
 from ..guest.pci import PciDevice
 from ..guest.port import Port
 from ..guest.split_queue import SplitVirtqueue
-from ..guest.transport_pci import VirtioPciTransport
+from ..guest.transport.virtio_pci import VirtioPciTransport
 from ..memory import Buffer, GuestMemory, dtype_of
 
 __all__ = ["SETTLE_CYCLES", "Chain", "make_chain", "observe_broken_rings"]

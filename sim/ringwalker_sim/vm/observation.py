@@ -21,7 +21,7 @@ from ..guest.errors import DeviceError
 from ..guest.pci import PciDevice, enumerate_pci
 from ..guest.port import Port
 from ..guest.split_queue import SplitVirtqueue
-from ..guest.transport_pci import VirtioPciTransport
+from ..guest.transport.virtio_pci import VirtioPciTransport
 from .broken_rings import SETTLE_CYCLES, Chain, make_chain, observe_broken_rings
 
 __all__ = ["DISK_SECTORS", "disk_content", "observe"]

@@ -21,7 +21,7 @@ from ringwalker.transport.field_list import field_list
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.engine.native.served import ServedEngine
 from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport_pci import VirtioPciTransport
+from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.guest.virtqueue import Virtqueue
 from ringwalker_sim.memory import GuestMemory
 

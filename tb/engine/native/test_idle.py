@@ -12,7 +12,7 @@ from ringwalker_sim.engine.native.port import NativePort
 from ringwalker_sim.guest.blk import blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport_pci import VirtioPciTransport
+from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.memory import DiskImage, GuestMemory
 

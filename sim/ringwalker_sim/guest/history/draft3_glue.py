@@ -30,7 +30,7 @@ from .draft3 import (
     virtqueue_ops,
 )
 from .draft3_handlers import Handler, handler_for
-from .queue_face import QueueFace
+from .queue_adapter import QueueAdapter
 
 __all__ = [
     "adapt",
@@ -176,15 +176,15 @@ class _Config:
     async def num_queues(self) -> int:
         return len(self._vdev.vqs)
 
-    async def find_vq(self, index: int, callback: Any = None) -> QueueFace:
+    async def find_vq(self, index: int, callback: Any = None) -> QueueAdapter:
         if index >= len(self._vdev.vqs):
             raise BindError(f"the device has no queue {index}")
         vq: virtqueue = self._vdev.vqs[index]
-        face = QueueFace(vq, self._vdev.ops, index, vq.priv.size, kick="sync")
+        face = QueueAdapter(vq, self._vdev.ops, index, vq.priv.size, kick="sync")
         vq.callback = None if callback is None else lambda _vq: callback(face)
         return face
 
-    async def del_vq(self, vq: QueueFace) -> None:
+    async def del_vq(self, vq: QueueAdapter) -> None:
         vq.vq.callback = None
 
     async def driver_ok(self) -> None:

@@ -12,11 +12,11 @@ from ringwalker.spec.net import NET_CONFIG, NET_CONTROL_QUEUE, NetFeature, NetRx
 from ringwalker.spec.registers import RegisterTable
 
 from ..bus import VirtioDevice
-from ..device_fields import device_fields, locate
 from ..errors import RequestError
 from ..net_control import NetControl
-from ..transport_pci import VirtioPciTransport
-from ..transport_pipe import PipeTransport
+from ..transport.device_fields import device_fields, locate
+from ..transport.pipe import PipeTransport
+from ..transport.virtio_pci import VirtioPciTransport
 from .device import device
 from .draft3 import CONFIG_HALF, ConfigSpaceHandler, virtio_config, virtio_device
 

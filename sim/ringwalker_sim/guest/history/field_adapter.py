@@ -11,9 +11,9 @@ from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.net import NetFeature
 from ringwalker.spec.registers import Register, RegisterTable
 
-from ..device_fields import DEVICE_FIELDS, locate
 from ..errors import BindError, DeviceError
-from ..transport_base import TRANSPORT_FEATURES
+from ..transport.device_fields import DEVICE_FIELDS, locate
+from ..transport.status_ops import TRANSPORT_FEATURES
 from .device import device
 
 __all__ = ["FieldAdapter"]

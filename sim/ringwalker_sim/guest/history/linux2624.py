@@ -22,7 +22,7 @@ from ringwalker.spec.modern import DeviceStatus
 
 from ..bus import VirtioDeviceId
 from ..errors import BindError, VirtioError
-from ..field_space import Field, FieldQueue, FieldSpace
+from ..transport.field_space import Field, FieldQueue, FieldSpace
 from .device import device
 
 __all__ = [

@@ -11,12 +11,12 @@ from ringwalker.spec.fields import CommonField
 
 from ..bus import VirtioBus, VirtioDevice, VirtioDriver
 from ..errors import BindError
-from ..field_space import Field
 from ..port import Port
+from ..transport.field_space import Field
 from .device import device
 from .field_adapter import FieldAdapter
 from .linux2624 import virtio_config_ops, virtio_device, virtio_driver, virtqueue_ops
-from .queue_face import QueueFace
+from .queue_adapter import QueueAdapter
 
 __all__ = ["VirtioBus2624", "adapt", "core_driver"]
 
@@ -127,19 +127,19 @@ class _Config(FieldAdapter):
     async def num_queues(self) -> int:
         return await self._vdev.dev.transport.num_queues()
 
-    async def find_vq(self, index: int, callback: Any = None) -> QueueFace:
+    async def find_vq(self, index: int, callback: Any = None) -> QueueAdapter:
         """Queues come one after the other, so they must be asked for in their order."""
         if index != len(self.queues):
             raise BindError(f"queue {index} is asked for; find_vq gives queue {len(self.queues)} next")
         vq = await self._ops.find_vq(self._vdev, None)
         if isinstance(vq, int):
             raise self._vdev.dev.error or BindError(f"the device has no queue {index}")
-        face = QueueFace(vq, vq.vq_ops, index, vq.priv.size)
+        face = QueueAdapter(vq, vq.vq_ops, index, vq.priv.size)
         vq.callback = None if callback is None else lambda _vq: callback(face)
         self.queues.append(face)
         return face
 
-    async def del_vq(self, vq: QueueFace) -> None:
+    async def del_vq(self, vq: QueueAdapter) -> None:
         await self._ops.del_vq(vq.vq)
 
 

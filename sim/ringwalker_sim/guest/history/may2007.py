@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DeviceError
-from ..transport_pipe import PipeVirtqueue
+from ..transport.pipe import PipeVirtqueue
 from ..virtqueue import Virtqueue
 from .device import device
 

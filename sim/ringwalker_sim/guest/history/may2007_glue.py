@@ -20,7 +20,7 @@ from ringwalker.spec.registers import Register, RegisterTable
 from ..bus import VirtioDevice, VirtioDriver
 from ..errors import BindError
 from ..port import Port
-from ..transport_pipe import PipeTransport
+from ..transport.pipe import PipeTransport
 from .device import device
 from .may2007 import UNUSED, DescriptorOps, ReadWriteOps, Used, virtio_device, virtio_sync
 

@@ -22,7 +22,7 @@ from ringwalker.spec.ids import VENDOR_2007
 
 from ..bus import ANY, VIRTIO_DEV_ID
 from ..errors import BindError, DeviceError
-from ..field_space import FieldQueue, FieldSpace
+from ..transport.field_space import FieldQueue, FieldSpace
 from .device import device
 
 __all__ = [

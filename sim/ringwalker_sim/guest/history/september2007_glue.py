@@ -14,7 +14,7 @@ from ..errors import BindError
 from ..port import Port
 from .device import device
 from .field_adapter import FieldAdapter
-from .queue_face import QueueFace
+from .queue_adapter import QueueAdapter
 from .september2007 import virtio_backend_ops, virtio_config_space, virtio_driver, virtqueue_ops
 
 __all__ = ["adapt", "backend", "core_driver"]
@@ -104,23 +104,23 @@ class _Config(FieldAdapter):
     async def num_queues(self) -> int:
         return sum(field.type == CommonField.QUEUE for field in await self._config.space.fields())
 
-    async def find_vq(self, index: int, callback: Any = None) -> QueueFace:
+    async def find_vq(self, index: int, callback: Any = None) -> QueueAdapter:
         place = await self._config.find(CommonField.QUEUE, index)
         if place is None:
             raise BindError(f"the device has no queue {index}")
 
-        def used(queues: list[QueueFace]) -> bool:
+        def used(queues: list[QueueAdapter]) -> bool:
             return True if callback is None else callback(queues[0])
 
-        queues: list[QueueFace] = []
+        queues: list[QueueAdapter] = []
         vq = await self._vqops.new_vq(self._dev, self._config, *place, used, queues)
         if isinstance(vq, int):
             raise self._dev.error or BindError(f"new_vq of queue {index} gives {errno.errorcode[-vq]}")
-        queues.append(QueueFace(vq, self._vqops, index, vq.core.size))
+        queues.append(QueueAdapter(vq, self._vqops, index, vq.core.size))
         self.queues.append(queues[0])
         return queues[0]
 
-    async def del_vq(self, vq: QueueFace) -> None:
+    async def del_vq(self, vq: QueueAdapter) -> None:
         self.queues.remove(vq)
         result = await self._vqops.free_vq(vq.vq)
         if result:

@@ -10,15 +10,15 @@ from ringwalker.spec.fields import CommonField
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
 
-from .bus import VirtioDevice, VirtioDeviceId
-from .errors import BindError
+from ..bus import VirtioDevice, VirtioDeviceId
+from ..errors import BindError
+from ..models.field_image import FieldImage
+from ..models.ring_server import RingServer
+from ..split_queue import SplitVirtqueue
+from ..virtqueue import Virtqueue
 from .field_space import BytesSpace, Field, FieldSpace
-from .models.field_image import FieldImage
-from .models.ring_server import RingServer
 from .queue_registers import QueueRegisters
-from .split_queue import SplitVirtqueue
-from .transport_rings import RingTransport
-from .virtqueue import Virtqueue
+from .ring_transport import RingTransport
 
 __all__ = ["MemoryTransport"]
 

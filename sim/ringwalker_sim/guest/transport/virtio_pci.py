@@ -9,17 +9,17 @@ from ringwalker.spec.fields import CommonField
 from ringwalker.spec.modern import COMMON, NO_VECTOR, CapabilityType, DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
 
-from .bus import VirtioDevice
-from .errors import BindError, DeviceError, RequestTimeout
+from ..bus import VirtioDevice
+from ..errors import BindError, DeviceError, RequestTimeout
+from ..pci import PciDevice
+from ..split_queue import SplitVirtqueue
+from ..virtqueue import Virtqueue
 from .field_space import Field, FieldSpace
-from .pci import PciDevice
-from .pci_fields import find_fields
-from .pci_interrupts import PciInterrupts
-from .pci_structures import CommonQueue, VirtioStructures
 from .queue_registers import QueueRegisters
-from .split_queue import SplitVirtqueue
-from .transport_rings import RingTransport
-from .virtqueue import Virtqueue
+from .ring_transport import RingTransport
+from .virtio_pci_field_list import find_fields
+from .virtio_pci_interrupts import PciInterrupts
+from .virtio_pci_structures import CommonQueue, VirtioStructures
 
 __all__ = ["VirtioPciTransport"]
 

@@ -42,7 +42,7 @@ from .models.ring_server import RingServer
 from .port import make_bdf
 from .software_port import SoftwarePort
 
-__all__ = ["MemoryPort"]
+__all__ = ["ModelPort"]
 
 _ACCESS_CYCLES = 20
 """What a read of configuration or memory space takes."""
@@ -108,7 +108,7 @@ class _Face:
     queue_select: int = 0
 
 
-class MemoryPort(SoftwarePort):
+class ModelPort(SoftwarePort):
     """A port whose device is a ``model`` behind the PCI function of ``config``, a block device on ``disk``.
 
     ``rings`` serves its queues. ``options`` go to the model: ``ring_reset``, ``latency``, ``jitter``,

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
 
-from .errors import BindError, DeviceError
+from ..errors import BindError, DeviceError
 
 __all__ = ["StatusOps"]
 

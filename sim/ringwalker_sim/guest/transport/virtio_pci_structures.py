@@ -8,8 +8,8 @@ from ringwalker.spec.pci import VIRTIO_CAPABILITY, VIRTIO_NOTIFY_CAPABILITY, Cap
 from ringwalker.spec.registers import Register
 from ringwalker.spec.ring import NotificationData
 
-from .errors import BindError, DeviceError
-from .pci import PciDevice
+from ..errors import BindError, DeviceError
+from ..pci import PciDevice
 from .queue_registers import QueueRegisters
 
 __all__ = ["CommonQueue", "Structure", "VirtioStructures"]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 from ringwalker.spec.modern import COMMON, ISR, NO_VECTOR, CapabilityType, IsrBit
 
-from .errors import BindError, DeviceError
-from .pci_structures import VirtioStructures
-from .port import Task
-from .virtqueue import Virtqueue
+from ..errors import BindError, DeviceError
+from ..port import Task
+from ..virtqueue import Virtqueue
+from .virtio_pci_structures import VirtioStructures
 
 __all__ = ["PciInterrupts"]
 

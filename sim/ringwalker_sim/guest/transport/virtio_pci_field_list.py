@@ -4,9 +4,9 @@ from ringwalker.spec.ids import VENDOR_2007
 from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import VIRTIO_CAPABILITY, VIRTIO_VENDOR_CAPABILITY, CapabilityId
 
-from .errors import BindError
+from ..errors import BindError
+from ..pci import PciDevice
 from .field_space import FieldSpace
-from .pci import PciDevice
 
 __all__ = ["PciFieldSpace", "find_fields"]
 

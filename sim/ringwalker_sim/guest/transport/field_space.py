@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ringwalker.spec.fields import QUEUE_FIELD, CommonField, FieldFlag, FieldHeader
 
-from ..memory import dtype_of
-from .errors import BindError, DeviceError
+from ...memory import dtype_of
+from ..errors import BindError, DeviceError
 from .queue_registers import QueueRegisters
 
 __all__ = ["BytesSpace", "Field", "FieldQueue", "FieldSpace"]

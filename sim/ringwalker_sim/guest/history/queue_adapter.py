@@ -5,10 +5,10 @@ from typing import Any
 
 from ..errors import BindError
 
-__all__ = ["QueueFace"]
+__all__ = ["QueueAdapter"]
 
 
-class QueueFace:
+class QueueAdapter:
     """What a driver needs of a queue, by nothing but the operations ``ops`` on the stage's ``vq``.
 
     ``kick`` names the operation that shows the device what was added; ``size`` is in descriptors.

@@ -4,11 +4,11 @@ from abc import abstractmethod
 
 from ringwalker.spec.features import Feature
 
-from .bus import VirtioDevice
+from ..bus import VirtioDevice
+from ..split_queue import QueueControl, SplitVirtqueue
+from ..virtqueue import Virtqueue
 from .queue_registers import QueueRegisters
-from .split_queue import QueueControl, SplitVirtqueue
-from .transport_base import StatusOps
-from .virtqueue import Virtqueue
+from .status_ops import StatusOps
 
 __all__ = ["RingTransport"]
 

@@ -1,7 +1,7 @@
 """A byte stream with bounded room, as a socket is, and records on it.
 
-Both ends use :class:`PipeEnd`: the transport of the driver (:mod:`.transport_pipe`) and the device
-(:mod:`.models.pipe_server`). Reads and writes take as many bytes as chance says, as those of a socket may.
+Both ends use :class:`PipeEnd`: the transport of the driver (:mod:`.pipe`) and the device
+(:mod:`..models.pipe_server`). Reads and writes take as many bytes as chance says, as those of a socket may.
 """
 
 import enum
@@ -15,7 +15,7 @@ from amaranth.lib import data
 
 from ringwalker.spec.registers import Access, Register, RegisterTable
 
-from ..memory import dtype_of
+from ...memory import dtype_of
 
 __all__ = [
     "PIPE_COMMON",

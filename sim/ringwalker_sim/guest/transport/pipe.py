@@ -12,15 +12,15 @@ from typing import Any
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
 
-from ..memory import Access
-from .bus import VirtioDevice, VirtioDeviceId
-from .errors import BindError, DeviceError, RequestTimeout
+from ...memory import Access
+from ..bus import VirtioDevice, VirtioDeviceId
+from ..errors import BindError, DeviceError, RequestTimeout
+from ..port import Event, Port
+from ..virtqueue import Chain, Virtqueue
 from .field_space import FieldSpace
-from .pipe import PIPE_COMMON, PipeEnd, PipeError, PipeSpace, Record, RecordKind
-from .port import Event, Port
+from .pipe_records import PIPE_COMMON, PipeEnd, PipeError, PipeSpace, Record, RecordKind
 from .queue_registers import QueueRegisters
-from .transport_base import StatusOps
-from .virtqueue import Chain, Virtqueue
+from .status_ops import StatusOps
 
 __all__ = ["PipeTransport", "PipeVirtqueue"]
 
