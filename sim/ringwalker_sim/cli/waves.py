@@ -27,7 +27,7 @@ def note_config(fst: str | Path, config: DeviceConfig) -> None:
 
 def signal_map(config: DeviceConfig) -> dict[str, Any]:
     """The generator's map of the device's signals, made once for each device."""
-    from ..engine.native.verilog_cache import device_verilog
+    from ..verilog_cache import device_verilog
 
     text, _ports = device_verilog(config)
     with build_once("signals", content_hash([text])) as (folder, missing):

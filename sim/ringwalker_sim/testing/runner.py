@@ -15,9 +15,8 @@ from amaranth.lib import wiring
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from ringwalker.verilog import to_verilog
-
 from ..toolchain import build_once, content_hash, verilator_environment
+from ..verilog_cache import component_verilog
 
 __all__ = ["parameters", "run_bench"]
 
@@ -50,7 +49,7 @@ def run_bench(
     """
     name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(component).__name__).lstrip("_")
     top = f"{name}_bench"
-    text, _ports = to_verilog(component, top)
+    text, _ports = component_verilog(component, top)
     root = root or Path.cwd()
     # The simulator's Python gets this one's path, and must find the tests.
     if str(root) not in sys.path:

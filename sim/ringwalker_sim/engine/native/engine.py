@@ -15,16 +15,16 @@ from amaranth.lib import wiring
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.tlp import RequestKind
-from ringwalker.verilog import PortInfo, to_verilog
+from ringwalker.verilog import PortInfo
 
 from ...host import Fault, HostParameters
 from ...memory import Access, DiskImage, GuestMemory, Watch
+from ...verilog_cache import component_verilog, device_verilog
 from .abi import EVENT_FORMAT, PARAMETERS, STATS, CEvent, CParameters, CStats, EventKind, Outcome
 from .build import TOP, build_library
 from .library import load
 from .mac import MacMethods
 from .uart import UartMethods
-from .verilog_cache import device_verilog
 
 __all__ = ["EngineError", "NativeEngine", "NativeEvent", "ProtocolError", "all_ones"]
 
@@ -111,7 +111,7 @@ class NativeEngine(MacMethods, UartMethods):
         if component is None:
             text, ports = device_verilog(config, progress)
         else:
-            text, ports = component if isinstance(component, tuple) else to_verilog(component, TOP)
+            text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
         path = build_library(text, ports, waves=waves is not None, sanitize=sanitize, progress=progress)
         self._library = load(path)
         parameters = self._parameters(seed)

