@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ringwalker.buffers import StreamFifo
+from ringwalker.component import Component
 from ringwalker.config import DeviceConfig
 from ringwalker.dma.tags import TagRange
 from ringwalker.queue.walker import RingWalker
@@ -17,7 +17,7 @@ from ringwalker_sim import verilog_cache
 from ringwalker_sim.verilog_cache import component_verilog, describe, source_closure
 
 
-class Adder(wiring.Component):
+class Adder(Component):
     """Adds ``step``; ``how`` is anything."""
 
     def __init__(self, width: int = 8, step: int = 1, how: Any = None):
