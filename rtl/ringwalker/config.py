@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .checks import ConfigError, check, check_power, check_range, is_integer
 from .spec.blk import ID_BYTES, SECTOR_BYTES
 from .spec.ids import CLASS_CODES, OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
 
@@ -40,28 +41,6 @@ USUAL = -1
 """As the number of queues: as many as the function usually has."""
 
 _DEFAULT_QUEUES = {"blk": 1, "net": 3, "console": 2}
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be built; the message names the key, the value and what would do."""
-
-
-def _check(condition: bool, key: str, value: object, wanted: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key} is {value!r}; it must be {wanted}")
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_range(key: str, value: object, low: int, high: int) -> None:
-    _check(_is_int(value) and low <= value <= high, key, value, f"an integer from {low} to {high}")  # type: ignore[operator]
-
-
-def _check_power(key: str, value: object, low: int, high: int) -> None:
-    ok = isinstance(value, int) and low <= value <= high and value & (value - 1) == 0
-    _check(_is_int(value) and ok, key, value, f"a power of two from {low} to {high}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +60,7 @@ class Identity:
     revision: int = 1
 
     def __post_init__(self):
-        _check(self.preset in ("2007", "oasis"), "identity.preset", self.preset, '"2007" or "oasis"')
+        check(self.preset in ("2007", "oasis"), "identity.preset", self.preset, '"2007" or "oasis"')
         for name, high in (
             ("vendor", 0xFFFE),
             ("device", 0xFFFF),
@@ -91,8 +70,8 @@ class Identity:
         ):
             value = getattr(self, name)
             if value is not None:
-                _check_range(f"identity.{name}", value, 0, high)
-        _check_range("identity.revision", self.revision, 0, 0xFF)
+                check_range(f"identity.{name}", value, 0, high)
+        check_range("identity.revision", self.revision, 0, 0xFF)
 
     def resolve(self, device_type: DeviceType) -> "Identity":
         """The same identity with every field filled in for a device of ``device_type``."""
@@ -124,18 +103,18 @@ class BlkConfig:
     chunk_sectors: int = 8
 
     def __post_init__(self):
-        _check_range("blk.capacity", self.capacity, 0, 2**55 - 1)
-        _check_power("blk.block_size", self.block_size, SECTOR_BYTES, 4096)
+        check_range("blk.capacity", self.capacity, 0, 2**55 - 1)
+        check_power("blk.block_size", self.block_size, SECTOR_BYTES, 4096)
         per_block = self.block_size // SECTOR_BYTES
-        _check(
+        check(
             self.capacity % per_block == 0,
             "blk.capacity",
             self.capacity,
             f"a multiple of {per_block} sectors, since blk.block_size is {self.block_size}",
         )
         ok = isinstance(self.serial, str) and self.serial.isascii() and len(self.serial) <= ID_BYTES
-        _check(ok, "blk.serial", self.serial, f"at most {ID_BYTES} ASCII characters")
-        _check_power("blk.chunk_sectors", self.chunk_sectors, 1, 64)
+        check(ok, "blk.serial", self.serial, f"at most {ID_BYTES} ASCII characters")
+        check_power("blk.chunk_sectors", self.chunk_sectors, 1, 64)
 
 
 @dataclass(frozen=True)
@@ -153,19 +132,19 @@ class NetConfig:
 
     def __post_init__(self):
         ok = isinstance(self.mac, str) and _MAC.fullmatch(self.mac) is not None
-        _check(ok, "net.mac", self.mac, "six hexadecimal bytes with colons between them")
-        _check(
+        check(ok, "net.mac", self.mac, "six hexadecimal bytes with colons between them")
+        check(
             not self.address[0] & 1, "net.mac", self.mac, "an address of one station (bit 0 of byte 0 clear)"
         )
-        _check_range("net.mtu", self.mtu, 68, 9216)
-        _check_power("net.buffer_bytes", self.buffer_bytes, 2048, 1 << 20)
-        _check(
+        check_range("net.mtu", self.mtu, 68, 9216)
+        check_power("net.buffer_bytes", self.buffer_bytes, 2048, 1 << 20)
+        check(
             self.buffer_bytes >= 2 * self.frame_bytes,
             "net.buffer_bytes",
             self.buffer_bytes,
             f"at least two frames of {self.frame_bytes} bytes, since net.mtu is {self.mtu}",
         )
-        _check(isinstance(self.pause, bool), "net.pause", self.pause, "true or false")
+        check(isinstance(self.pause, bool), "net.pause", self.pause, "true or false")
 
     @property
     def address(self) -> bytes:
@@ -190,9 +169,9 @@ class ConsoleConfig:
     idle_cycles: int = 64
 
     def __post_init__(self):
-        _check_range("console.cols", self.cols, 1, 0xFFFF)
-        _check_range("console.rows", self.rows, 1, 0xFFFF)
-        _check_range("console.idle_cycles", self.idle_cycles, 1, 1 << 20)
+        check_range("console.cols", self.cols, 1, 0xFFFF)
+        check_range("console.rows", self.rows, 1, 0xFFFF)
+        check_range("console.idle_cycles", self.idle_cycles, 1, 1 << 20)
 
 
 @dataclass(frozen=True)
@@ -226,23 +205,23 @@ class DeviceConfig:
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
 
     def __post_init__(self):
-        _check(self.function in _DEFAULT_QUEUES, "function", self.function, '"blk", "net" or "console"')
+        check(self.function in _DEFAULT_QUEUES, "function", self.function, '"blk", "net" or "console"')
         usual = _DEFAULT_QUEUES[self.function]
-        if _is_int(self.queues) and self.queues == USUAL:
+        if is_integer(self.queues) and self.queues == USUAL:
             object.__setattr__(self, "queues", usual)
         ok = self.function == "blk" or self.queues == usual
-        _check(ok, "queues", self.queues, f'{usual}, since function is "{self.function}"')
-        _check(self.fields in (None, True, False), "fields", self.fields, "true or false")
-        _check(self.data_width in (64, 128, 256, 512), "data_width", self.data_width, "64, 128, 256 or 512")
-        _check_range("queues", self.queues, 1, 256)
-        _check_power("queue_size", self.queue_size, 2, 1024)
-        _check_power("read_tags", self.read_tags, 2, 128)
-        _check_power("ring_tags", self.ring_tags, 2, 64)
-        _check_power("chains", self.chains, 1, 128)
-        _check_power("max_payload", self.max_payload, 128, 4096)
-        _check_power("max_read_request", self.max_read_request, 128, 4096)
-        _check_range("completion_timeout", self.completion_timeout, 64, 2**31)
-        _check_range("clock_mhz", self.clock_mhz, 1, 1000)
+        check(ok, "queues", self.queues, f'{usual}, since function is "{self.function}"')
+        check(self.fields in (None, True, False), "fields", self.fields, "true or false")
+        check(self.data_width in (64, 128, 256, 512), "data_width", self.data_width, "64, 128, 256 or 512")
+        check_range("queues", self.queues, 1, 256)
+        check_power("queue_size", self.queue_size, 2, 1024)
+        check_power("read_tags", self.read_tags, 2, 128)
+        check_power("ring_tags", self.ring_tags, 2, 64)
+        check_power("chains", self.chains, 1, 128)
+        check_power("max_payload", self.max_payload, 128, 4096)
+        check_power("max_read_request", self.max_read_request, 128, 4096)
+        check_range("completion_timeout", self.completion_timeout, 64, 2**31)
+        check_range("clock_mhz", self.clock_mhz, 1, 1000)
 
     @property
     def device_type(self) -> DeviceType:
@@ -291,7 +270,7 @@ _TABLES = {"identity": Identity, "blk": BlkConfig, "net": NetConfig, "console": 
 
 
 def _from_mapping(cls: Any, values: Mapping[str, Any], prefix: str) -> Any:
-    _check(isinstance(values, Mapping), prefix.rstrip(".") or "the file", values, "a table")
+    check(isinstance(values, Mapping), prefix.rstrip(".") or "the file", values, "a table")
     known = {item.name: item for item in dataclasses.fields(cls)}
     nested = _TABLES if cls is DeviceConfig else {}
     arguments = {}

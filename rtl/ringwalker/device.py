@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .buffers import HalfBuffer
 from .component import Component
 from .config import DeviceConfig
-from .function.registry import FUNCTIONS
+from .function.kind import function_kind
 from .pci.capabilities import bars, device_config_bytes
 from .pci.completer import Completer
 from .pci.config_space import ConfigSpace
@@ -59,8 +59,8 @@ class VirtioPciDevice(Component):
     requests and the host's answers (its ready is always 1); ``intx`` Out 1, the level of INTA, to be told to
     the host as a message or a pin; ``idle`` Out 1: nothing will happen before the next request or answer of
     the host or change of the function's ports. Those are, for the block device, ``storage``
-    Out(StoragePort(W)) and ``capacity`` In 64, its size in 512-byte sectors; see
-    :data:`~.function.registry.FUNCTIONS` for others.
+    Out(StoragePort(W)) and ``capacity`` In 64, its size in 512-byte sectors; for others see ``ports`` of the
+    function's :class:`~.function.kind.FunctionKind`.
 
     One clock, ``sync``; its reset is the fundamental reset of the function.
     """
@@ -68,7 +68,7 @@ class VirtioPciDevice(Component):
     def __init__(self, config: DeviceConfig):
         self.config = config
         width = config.data_width
-        self._kind = FUNCTIONS[config.function]
+        self._kind = function_kind(config.function)
         super().__init__(
             {
                 "completer_request": In(stream_of(request_beat(width))),
@@ -87,13 +87,15 @@ class VirtioPciDevice(Component):
         m.submodules.config_space = space = ConfigSpace(config)
         m.submodules.completer = completer = Completer(config)
         m.submodules.function = function = self._kind.component(config)
-        m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | function.features)
+        m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | self._kind.features(config))
         m.submodules.notify = notify = Notify(config)
         m.submodules.isr = isr = Isr()
         m.submodules.msix = msix = MsixTable(config)
         m.submodules.interrupts = interrupts = InterruptRouter()
         m.submodules.sequencer = sequencer = ResetSequencer(config)
-        m.submodules.walker = walker = Lanes(config, self._kind.lanes(config), self._kind.write_only)
+        lanes = self._kind.lanes(config)
+        write_only = [n for n, name in enumerate(lanes) if name in self._kind.write_only]
+        m.submodules.walker = walker = Lanes(config, tuple(lanes.values()), write_only)
         requester: Any = TlpArbiter(config.data_width, 3)
         m.submodules.requester = requester
         state = space.state
@@ -114,8 +116,8 @@ class VirtioPciDevice(Component):
 
         # Chains, and the notifications both ways.
         connect(m, notify.doorbells, walker.doorbells)
-        for n, chain in enumerate(function.chain_ports):
-            connect(m, getattr(walker, f"function{n}"), chain)
+        for n, name in enumerate(lanes):
+            connect(m, getattr(walker, f"function{n}"), getattr(function, name))
         # An access to the table, or a message that waits for the link, holds up the walker a cycle later.
         m.submodules.vectors = vectors = HalfBuffer(16)
         connect(m, walker.interrupts, interrupts.interrupts)

@@ -10,11 +10,12 @@ len, ...)``, configuration "extensible and can be backed by PCI, a string of byt
 """
 
 import enum
+from dataclasses import dataclass
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
-from .modern import NO_VECTOR
+from .modern import DEVICE_BASE, NO_VECTOR
 from .registers import Access, Register, RegisterTable
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ConsoleField",
     "FieldFlag",
     "FieldHeader",
+    "FieldView",
     "NetField",
 ]
 
@@ -59,6 +61,23 @@ class FieldFlag(enum.IntFlag):
     """Writing the value has an effect."""
     VOLATILE = 2
     """The device may change the value by itself."""
+
+
+@dataclass(frozen=True)
+class FieldView:
+    """A field whose value is a view of registers: of one, or of several neighbouring ones.
+
+    ``flags`` are of :class:`FieldFlag`. ``length`` in bytes cuts it short. ``halves`` names the register of
+    the common configuration that selects which 32 of 64 bits the viewed one shows. ``base`` is where the
+    structure of ``registers`` starts in the register BAR; usually it is the device configuration.
+    """
+
+    type: enum.IntEnum
+    registers: tuple[Register, ...]
+    flags: int = 0
+    length: int = 0
+    halves: str = ""
+    base: int = DEVICE_BASE
 
 
 class CommonField(enum.IntEnum):

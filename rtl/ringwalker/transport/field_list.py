@@ -10,21 +10,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from ..config import DeviceConfig
-from ..spec.blk import BLK_CONFIG
-from ..spec.console import CONSOLE_CONFIG
+from ..function.kind import function_kind
 from ..spec.fields import (
     FIELD_QUEUE_BYTES,
     FIELD_QUEUE_STRIDE,
     QUEUE_FIELD,
-    BlkField,
     CommonField,
-    ConsoleField,
     FieldFlag,
     FieldHeader,
-    NetField,
+    FieldView,
 )
 from ..spec.modern import COMMON, COMMON_BASE, DEVICE_BASE, NOTIFY_BASE, NOTIFY_MULTIPLIER
-from ..spec.net import NET_CONFIG
 from ..spec.registers import Access, Register, RegisterTable
 
 __all__ = ["Field", "FieldDword", "FieldList", "FieldSelect", "field_list", "image", "queue_field"]
@@ -139,73 +135,43 @@ def _select(name: str, value: int) -> FieldSelect:
     return FieldSelect(COMMON_BASE + row.offset - lane, (1 << row.size) - 1 << lane, value << 8 * lane)
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """A field that views one register, or several neighbouring ones; ``length`` cuts it short.
-
-    ``halves`` names the register that selects which 32 of 64 bits the viewed one shows.
-    """
-
-    type: CommonField | BlkField | NetField | ConsoleField
-    base: int
-    rows: tuple[Register, ...]
-    flags: FieldFlag = _NONE
-    length: int = 0
-    halves: str = ""
-
-    def field(self, offset: int) -> Field:
-        length = self.length or sum(row.size for row in self.rows) << bool(self.halves)
-        doc = " ".join(row.doc for row in self.rows)
-        if self.halves:
-            dwords = self._halves(offset)
-        else:
-            row = Register(self.type.name, self.rows[0].offset, 8 * length, Access.RO, "")
-            dwords = tuple(_view(offset, self.base, row, bool(self.flags & _WRITABLE)))
-        return Field(int(self.type), self.type.name, doc, offset, length, self.flags, dwords)
-
-    def _halves(self, offset: int) -> tuple[FieldDword, ...]:
-        """64 bits behind a register that shows one half, as the register ``halves`` says."""
-        (row,), writable = self.rows, bool(self.flags & _WRITABLE)
-        return tuple(
-            dword
-            for n in range(2)
-            for dword in _view(offset + 4 * n, self.base, row, writable, _select(self.halves, n))
-        )
+def _halves(view: FieldView, offset: int) -> Iterator[FieldDword]:
+    """64 bits behind a register that shows one half, as the register ``view.halves`` says."""
+    (row,), writable = view.registers, bool(view.flags & _WRITABLE)
+    for n in range(2):
+        yield from _view(offset + 4 * n, view.base, row, writable, _select(view.halves, n))
 
 
-_COMMON_KINDS = (
-    _Kind(CommonField.STATUS, COMMON_BASE, (COMMON.device_status,), _WRITABLE | _VOLATILE),
-    _Kind(CommonField.DEVICE_FEATURES, COMMON_BASE, (COMMON.device_feature,), halves="device_feature_select"),
-    _Kind(
+def _field(view: FieldView, offset: int) -> Field:
+    """The field of a view whose value stands at ``offset``."""
+    length = view.length or sum(row.size for row in view.registers) << bool(view.halves)
+    doc = " ".join(row.doc for row in view.registers)
+    if view.halves:
+        dwords = tuple(_halves(view, offset))
+    else:
+        row = Register(view.type.name, view.registers[0].offset, 8 * length, Access.RO, "")
+        dwords = tuple(_view(offset, view.base, row, bool(view.flags & _WRITABLE)))
+    return Field(int(view.type), view.type.name, doc, offset, length, FieldFlag(view.flags), dwords)
+
+
+_COMMON_VIEWS = (
+    FieldView(CommonField.STATUS, (COMMON.device_status,), _WRITABLE | _VOLATILE, base=COMMON_BASE),
+    FieldView(
+        CommonField.DEVICE_FEATURES,
+        (COMMON.device_feature,),
+        halves="device_feature_select",
+        base=COMMON_BASE,
+    ),
+    FieldView(
         CommonField.DRIVER_FEATURES,
-        COMMON_BASE,
         (COMMON.driver_feature,),
         _WRITABLE,
         halves="driver_feature_select",
+        base=COMMON_BASE,
     ),
-    _Kind(CommonField.GENERATION, COMMON_BASE, (COMMON.config_generation,), _VOLATILE),
-    _Kind(CommonField.CONFIG_VECTOR, COMMON_BASE, (COMMON.config_msix_vector,), _WRITABLE),
+    FieldView(CommonField.GENERATION, (COMMON.config_generation,), _VOLATILE, base=COMMON_BASE),
+    FieldView(CommonField.CONFIG_VECTOR, (COMMON.config_msix_vector,), _WRITABLE, base=COMMON_BASE),
 )
-
-_DEVICE_KINDS: Mapping[str, tuple[_Kind, ...]] = {
-    "blk": (
-        _Kind(BlkField.CAPACITY, DEVICE_BASE, (BLK_CONFIG.capacity,), _VOLATILE),
-        _Kind(BlkField.SEGMENTS, DEVICE_BASE, (BLK_CONFIG.seg_max,)),
-        _Kind(BlkField.BLOCK_SIZE, DEVICE_BASE, (BLK_CONFIG.blk_size,)),
-        # The device configuration has the number only if there are several.
-        _Kind(BlkField.QUEUES, COMMON_BASE, (COMMON.num_queues,)),
-    ),
-    "net": (
-        _Kind(NetField.MAC, DEVICE_BASE, (NET_CONFIG.mac,), _WRITABLE),
-        _Kind(NetField.MEDIA, DEVICE_BASE, (NET_CONFIG.status,), _VOLATILE),
-        _Kind(NetField.MTU, DEVICE_BASE, (NET_CONFIG.mtu,)),
-        _Kind(NetField.MODE, DEVICE_BASE, (NET_CONFIG.rx_mode,), _WRITABLE),
-    ),
-    "console": (
-        _Kind(ConsoleField.SIZE, DEVICE_BASE, (CONSOLE_CONFIG.cols, CONSOLE_CONFIG.rows), _VOLATILE),
-        _Kind(ConsoleField.EMERGENCY_WRITE, DEVICE_BASE, (CONSOLE_CONFIG.emerg_wr,), _WRITABLE, length=1),
-    ),
-}
 
 
 def _queue_dwords(offset: int, queue: int) -> Iterator[FieldDword]:
@@ -254,8 +220,8 @@ def field_list(config: DeviceConfig) -> FieldList:
     """The list of ``config``, whether or not its device shows it."""
     fields: list[Field] = []
     offset = HEADER_BYTES
-    for kind in (*_COMMON_KINDS, *_DEVICE_KINDS[config.function]):
-        fields.append(kind.field(offset))
+    for view in (*_COMMON_VIEWS, *function_kind(config.function).fields):
+        fields.append(_field(view, offset))
         offset = fields[-1].end + HEADER_BYTES
     # Queue 0's value, not its header, is to stand at a multiple of the stride.
     if offset % FIELD_QUEUE_STRIDE:

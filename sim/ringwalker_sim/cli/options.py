@@ -57,7 +57,7 @@ def add_device_options(parser: Any, function: bool = False) -> None:
     """``--config`` and options that change single settings of it; ``--function`` only with ``function``."""
     group = parser.add_argument_group("device")
     if function:
-        from ringwalker.function.registry import FUNCTIONS
+        from ringwalker.function.kind import FUNCTIONS
 
         text = "what the device is for (default blk)"
         group.add_argument("--function", choices=tuple(FUNCTIONS), help=text)

@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.config import ConsoleConfig, DeviceConfig
 from ringwalker.function.console.function import EMERGENCY_BYTES, RECEIVE_BYTES, ConsoleFunction
-from ringwalker.function.registry import FUNCTIONS
+from ringwalker.function.kind import function_kind
 from ringwalker.spec.console import CONSOLE_CONFIG, ConsoleFeature
 from ringwalker.spec.modern import DEVICE_BASE
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
@@ -335,6 +335,6 @@ def test_console(data_width, stall):
 
 
 def test_features_and_lanes():
-    config = DeviceConfig(function="console")
-    assert ConsoleFunction(config).features == 1 << ConsoleFeature.SIZE | 1 << ConsoleFeature.EMERG_WRITE
-    assert FUNCTIONS["console"].lanes(config) == ((0,), (1,))
+    config, kind = DeviceConfig(function="console"), function_kind("console")
+    assert kind.features(config) == 1 << ConsoleFeature.SIZE | 1 << ConsoleFeature.EMERG_WRITE
+    assert kind.lanes(config) == {"receive": (0,), "transmit": (1,)}

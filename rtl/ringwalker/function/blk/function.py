@@ -12,7 +12,7 @@ from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, RegisterPort, StoragePort
 from .commander import BlkCommander
-from .device_config import BlkConfigFace, blk_features
+from .device_config import BlkConfigFace
 from .parser import BlkParser
 from .reply import BlkReply, BlkResults
 from .types import BlkRecord, BlkRequest
@@ -26,9 +26,9 @@ _COMMANDS = 32
 """Requests ahead of the commander, answers that are due, and commands under way: at most so many wait."""
 
 
-def blk_lanes(config: DeviceConfig) -> tuple[tuple[int, ...], ...]:
+def blk_lanes(config: DeviceConfig) -> dict[str, tuple[int, ...]]:
     """Requests of all queues share one lane: storage answers each of them."""
-    return (tuple(range(config.queues)),)
+    return {"chain": tuple(range(config.queues))}
 
 
 def blk_ports(config: DeviceConfig) -> dict[str, Any]:
@@ -45,8 +45,7 @@ class BlkFunction(Component):
     Members: ``chain`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device configuration),
     ``storage`` (Out, ``StoragePort``), ``capacity`` (In, sectors), ``active`` (Out, something moves on the
     storage port), ``generation`` (Out, of the device configuration), ``config_change`` (Out, a pulse when it
-    changed), ``malformed`` (Out, a pulse for each chain without room for a header or a status). ``features``
-    is the mask of the block feature bits offered, ``chain_ports`` the chain port of each lane.
+    changed), ``malformed`` (Out, a pulse for each chain without room for a header or a status).
 
     IN, OUT, FLUSH and GET_ID are carried out; other types are answered UNSUPP. IN and OUT of a length that is
     not a multiple of 512, or beyond ``capacity`` as it was when the header came, are answered IOERR without
@@ -73,16 +72,6 @@ class BlkFunction(Component):
                 "malformed": Out(1),
             }
         )
-
-    @property
-    def features(self) -> int:
-        """The feature bits of the device type that are offered, as a mask."""
-        return blk_features(self._config)
-
-    @property
-    def chain_ports(self) -> list[Any]:
-        """The chain ports, one a lane."""
-        return [self.chain]
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -17,7 +17,7 @@ _SIZE_DWORD = CONSOLE_CONFIG.cols.offset // 4
 _EMERGENCY_DWORD = CONSOLE_CONFIG.emerg_wr.offset // 4
 
 
-def console_features() -> int:
+def console_features(config: DeviceConfig) -> int:
     """The feature bits that the console function offers, as a mask."""
     return 1 << ConsoleFeature.SIZE | 1 << ConsoleFeature.EMERG_WRITE
 

@@ -10,7 +10,7 @@ from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, RegisterPort, UartPort
 from ...spec.console import CONSOLE_RECEIVE_QUEUE, CONSOLE_TRANSMIT_QUEUE
-from .device_config import ConsoleConfigFace, console_features
+from .device_config import ConsoleConfigFace
 from .receive import ConsoleReceive
 from .transmit import ConsoleTransmit
 
@@ -23,9 +23,9 @@ EMERGENCY_BYTES = 16
 """Emergency writes that wait for the terminal; the driver cannot be made to wait, so others are lost."""
 
 
-def console_lanes(config: DeviceConfig) -> tuple[tuple[int, ...], ...]:
+def console_lanes(config: DeviceConfig) -> dict[str, tuple[int, ...]]:
     """Receive chains wait for the terminal, so each direction has a lane of its own."""
-    return (CONSOLE_RECEIVE_QUEUE,), (CONSOLE_TRANSMIT_QUEUE,)
+    return {"receive": (CONSOLE_RECEIVE_QUEUE,), "transmit": (CONSOLE_TRANSMIT_QUEUE,)}
 
 
 def console_ports(config: DeviceConfig) -> dict[str, Any]:
@@ -43,8 +43,7 @@ class ConsoleFunction(Component):
     Members: ``receive`` and ``transmit`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device
     configuration), ``uart`` (Out, ``UartPort``), ``cols`` and ``rows`` (In, size of the terminal), ``active``
     (Out, something moves on the UART port, or a receive buffer is about to be given back), ``generation``
-    (Out, of the device configuration), ``config_change`` (Out, a pulse when the size changed). ``features``
-    is the mask of the console feature bits offered, ``chain_ports`` the chain port of each lane.
+    (Out, of the device configuration), ``config_change`` (Out, a pulse when the size changed).
 
     Bytes from the terminal wait in a FIFO, also through a reset; when it is full the terminal waits, and none
     is lost. Emergency writes go out before bytes of the transmit queue, and need no queue. What halts do to
@@ -65,16 +64,6 @@ class ConsoleFunction(Component):
                 "config_change": Out(1),
             }
         )
-
-    @property
-    def features(self) -> int:
-        """The feature bits of the device type that are offered, as a mask."""
-        return console_features()
-
-    @property
-    def chain_ports(self) -> list[Any]:
-        """The chain ports, one a lane."""
-        return [self.receive, self.transmit]
 
     def elaborate(self, platform):
         m: Any = Module()

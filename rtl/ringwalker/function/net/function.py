@@ -11,7 +11,7 @@ from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, MacPort, RegisterPort
 from ...spec.net import NET_CONTROL_QUEUE, NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE
-from .device_config import NetConfigFace, net_features
+from .device_config import NetConfigFace
 from .frame_buffer import NetFrameBuffer
 from .outgoing import NetOutgoing
 from .receive import NetReceive
@@ -19,9 +19,9 @@ from .receive import NetReceive
 __all__ = ["NetFunction", "net_lanes", "net_ports"]
 
 
-def net_lanes(config: DeviceConfig) -> tuple[tuple[int, ...], ...]:
+def net_lanes(config: DeviceConfig) -> dict[str, tuple[int, ...]]:
     """Receive chains wait for frames, so they have a lane of their own; the MAC and commands share one."""
-    return (NET_RECEIVE_QUEUE,), (NET_TRANSMIT_QUEUE, NET_CONTROL_QUEUE)
+    return {"incoming": (NET_RECEIVE_QUEUE,), "outgoing": (NET_TRANSMIT_QUEUE, NET_CONTROL_QUEUE)}
 
 
 def net_ports(config: DeviceConfig) -> dict[str, Any]:
@@ -38,8 +38,7 @@ class NetFunction(Component):
     has set), ``active`` (Out, something moves on the MAC port), ``generation`` (Out, of the device
     configuration), ``config_change`` (Out, a pulse when the link went up or down), ``missed`` and
     ``undersized`` (Out: a pulse for each received frame dropped for want of room in the buffer, and in its
-    chain). ``features`` is the mask of the network feature bits offered, ``chain_ports`` the chain port of
-    each lane.
+    chain).
 
     What is received and what is dropped is said in :class:`~.frame_buffer.NetFrameBuffer`, how chains are
     answered in :class:`~.receive.NetReceive` and :class:`~.outgoing.NetOutgoing`, which commands
@@ -64,16 +63,6 @@ class NetFunction(Component):
                 "undersized": Out(1),
             }
         )
-
-    @property
-    def features(self) -> int:
-        """The feature bits of the device type that are offered, as a mask."""
-        return net_features(self._config)
-
-    @property
-    def chain_ports(self) -> list[Any]:
-        """The chain ports, one a lane."""
-        return [self.incoming, self.outgoing]
 
     def elaborate(self, platform):
         m: Any = Module()

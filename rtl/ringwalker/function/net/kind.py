@@ -1,0 +1,36 @@
+"""What the network function is."""
+
+from ...config import NetConfig
+from ...spec import net
+from ...spec.fields import FieldFlag, FieldView, NetField
+from ...spec.ids import DeviceType
+from ...spec.net import NET_CONFIG, NetFeature
+from ..kind import FunctionKind
+from .device_config import net_features
+from .function import NetFunction, net_lanes, net_ports
+
+__all__ = ["KIND"]
+
+KIND = FunctionKind(
+    name="net",
+    device_type=DeviceType.NET,
+    class_code=0x020000,
+    component=NetFunction,
+    queues=3,
+    lanes=net_lanes,
+    write_only=("incoming",),
+    ports=net_ports,
+    features=net_features,
+    feature_bits=NetFeature,
+    settings=NetConfig,
+    device_config=NET_CONFIG,
+    fields=(
+        FieldView(NetField.MAC, (NET_CONFIG.mac,), FieldFlag.WRITABLE),
+        FieldView(NetField.MEDIA, (NET_CONFIG.status,), FieldFlag.VOLATILE),
+        FieldView(NetField.MTU, (NET_CONFIG.mtu,)),
+        FieldView(NetField.MODE, (NET_CONFIG.rx_mode,), FieldFlag.WRITABLE),
+    ),
+    spec=net,
+    simulation="ringwalker_sim.function.net:SIMULATION",
+)
+"""A network card. The class code is that of Ethernet."""
