@@ -14,6 +14,7 @@ from .spec.tlp import completion_beat, request_beat
 __all__ = [
     "Chain",
     "ChainInfo",
+    "ChainOwner",
     "Completed",
     "DmaReadRequest",
     "Doorbell",
@@ -22,7 +23,7 @@ __all__ = [
     "Poll",
     "RegisterRequest",
     "RegisterResponse",
-    "Segment",
+    "SegmentList",
     "StorageCommand",
     "StorageOp",
     "UsedIndex",
@@ -154,12 +155,11 @@ class Head(data.Struct):
     guess: unsigned(1)
 
 
-class Segment(data.Struct):
-    """A piece of guest memory of a chain. ``next`` is where in the segment store the chain goes on."""
+class SegmentList(data.Struct):
+    """A linked list in the segment store: ``count`` segments from ``first`` on; no ``first`` if it is 0."""
 
-    address: unsigned(64)
-    length: unsigned(32)
-    next: unsigned(SEGMENT_BITS)
+    first: unsigned(SEGMENT_BITS)
+    count: unsigned(SEGMENT_BITS)
 
 
 class Chain(data.Struct):
@@ -178,6 +178,13 @@ class Chain(data.Struct):
     writable_segments: unsigned(SEGMENT_BITS)
     first_readable: unsigned(SEGMENT_BITS)
     first_writable: unsigned(SEGMENT_BITS)
+
+
+class ChainOwner(data.Struct):
+    """Whose chain it is: its queue, and the index of its first descriptor."""
+
+    queue: unsigned(QUEUE_BITS)
+    head: unsigned(16)
 
 
 class Poll(data.Struct):

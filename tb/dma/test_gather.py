@@ -15,7 +15,7 @@ from cocotb.utils import get_sim_time
 from ringwalker.component import Component
 from ringwalker.dma.gather import Gather
 from ringwalker.dma.reader import DmaReader
-from ringwalker.dma.tags import TagRange
+from ringwalker.tlp.tags import TagRange
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.testing.dma import HostMemoryModel, SegmentStoreModel, bytes_of
 

@@ -12,13 +12,13 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.component import Component
 from ringwalker.config import DeviceConfig
-from ringwalker.dma.tags import TAGS
 from ringwalker.interfaces import ChainPort, QueueClear, QueueWrite
 from ringwalker.queue.lanes import STILL_CYCLES, Lanes
 from ringwalker.queue.table import QueueTable
 from ringwalker.queue.walker import PAYLOAD_READER
 from ringwalker.streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ringwalker.tlp.arbiter import TlpArbiter
+from ringwalker.tlp.tags import TAGS
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.testing.dma import HostMemoryModel
 from ringwalker_sim.testing.rings import EchoFunction, Ring, inverted

@@ -7,8 +7,8 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.dma.tags import TagRange, allocate_tags
 from ringwalker.tlp.completion_router import CompletionRouter
+from ringwalker.tlp.tags import TagRange, allocate_tags
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.testing.dma import packet_beats
 

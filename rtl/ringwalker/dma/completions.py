@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ..component import Component
 from ..spec.tlp import CompletionStatus
 from ..streams import completion_beat, stream_of
-from .tags import TagRange
+from ..tlp.tags import TagRange
 
 __all__ = ["CompletionIntake", "Expected"]
 
@@ -76,7 +76,7 @@ class CompletionIntake(Component):
         m: Any = Module()
         taken: Any = Signal(completion_beat(self.data_width))
         beat: Any = Signal(completion_beat(self.data_width))
-        known, here, same_slot, arrived, told = (Signal() for _ in range(5))
+        here, same_slot, arrived, told = (Signal() for _ in range(4))
         looking = Signal.like(self.slot)
         tag = self.completions.p.header.tag
         slot = self.tags.slot_value(tag)[: len(looking)]
@@ -85,7 +85,6 @@ class CompletionIntake(Component):
             here.eq(self.completions.valid),
             taken.eq(self.completions.p),
             looking.eq(slot),
-            known.eq(self.tags.contains_value(tag)),
             same_slot.eq(slot == looking),
             arrived.eq(here),
             beat.eq(taken),
@@ -99,7 +98,7 @@ class CompletionIntake(Component):
         found, wanted = Signal(), Signal()
         m.d.comb += [
             told.eq(looking == self.slot),
-            found.eq(known & self.outstanding.bit_select(looking, 1) & ~(told & self.finish)),
+            found.eq(self.outstanding.bit_select(looking, 1) & ~(told & self.finish)),
             wanted.eq(outstanding & ~(follows & self.finish)),
             self.active.eq((here & found) | (arrived & wanted) | self.finish),
         ]

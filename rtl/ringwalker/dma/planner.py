@@ -8,17 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..buffers import HalfBuffer
 from ..component import Component
-from ..streams import QUEUE_BITS, Completed, stream_of
+from ..streams import ChainOwner, Completed, stream_of
 from .segment_lists import Run
 
-__all__ = ["Owner", "ReplyHeader", "WritePlanner"]
-
-
-class Owner(data.Struct):
-    """Whose chain it is."""
-
-    queue: unsigned(QUEUE_BITS)
-    head: unsigned(16)
+__all__ = ["ReplyHeader", "WritePlanner"]
 
 
 class ReplyHeader(data.Struct):
@@ -37,7 +30,7 @@ class WritePlanner(Component):
     a reply that writes nothing gives one run of length 0. ``done`` goes with the last run of a reply that
     has it. After that the chain's other segments are taken and dropped, and then ``completed`` is given.
 
-    Members: ``owners`` In stream of Owner, one a chain; ``segments`` In stream of Run, as SegmentWalker
+    Members: ``owners`` In stream of ChainOwner, one a chain; ``segments`` In stream of Run, as SegmentWalker
     gives them; ``replies`` In stream of ReplyHeader; ``runs`` Out stream of Run; ``completed`` Out stream
     of Completed; ``overrun`` Out 1, pulse: a reply goes beyond the last segment, where it is cut off;
     ``idle`` Out 1.
@@ -48,7 +41,7 @@ class WritePlanner(Component):
     def __init__(self):
         super().__init__(
             {
-                "owners": In(stream_of(Owner)),
+                "owners": In(stream_of(ChainOwner)),
                 "segments": In(stream_of(Run)),
                 "replies": In(stream_of(ReplyHeader)),
                 "runs": Out(stream_of(Run)),

@@ -11,10 +11,10 @@ from ..component import Component
 from ..interfaces import DmaReadPort
 from ..spec.tlp import RequestKind
 from ..streams import completion_beat, request_beat, stream_of
+from ..tlp.tags import TagRange
 from .byte_enables import DwordSpan, dword_span
 from .completions import CompletionIntake
 from .slots import SlotMemory, check_slot_bytes
-from .tags import TagRange
 
 __all__ = ["DmaReader"]
 

@@ -12,11 +12,21 @@ from ..buffers import StreamFifo
 from ..component import Component
 from ..interfaces import SegmentRead
 from ..spec.tlp import RequestKind
-from ..streams import SEGMENT_BITS, Chain, Completed, byte_beat, reply_beat, request_beat, stream_of
+from ..streams import (
+    SEGMENT_BITS,
+    Chain,
+    ChainOwner,
+    Completed,
+    SegmentList,
+    byte_beat,
+    reply_beat,
+    request_beat,
+    stream_of,
+)
 from .byte_enables import dword_span
-from .planner import Owner, ReplyHeader, WritePlanner
+from .planner import ReplyHeader, WritePlanner
 from .realign import ByteSlicer, Slice
-from .segment_lists import Cutter, SegmentList, SegmentWalker
+from .segment_lists import Cutter, SegmentWalker
 
 __all__ = ["Scatter"]
 
@@ -29,7 +39,7 @@ class _Waiting(data.Struct):
     """A chain that waits for its turn."""
 
     list: SegmentList
-    owner: Owner
+    owner: ChainOwner
 
 
 class _Write(data.Struct):
@@ -88,7 +98,7 @@ class Scatter(Component):
         m.submodules.cutter = cutter = Cutter()
         m.submodules.slicer = slicer = ByteSlicer(self.data_width)
         m.submodules.waiting = waiting = StreamFifo(_Waiting, self.chains_ahead)
-        m.submodules.owners = owners = StreamFifo(Owner, 4)
+        m.submodules.owners = owners = StreamFifo(ChainOwner, 4)
         m.submodules.headers = headers = StreamFifo(ReplyHeader, 4)
         m.submodules.bytes = beats = StreamFifo(byte_beat(self.data_width), 16)
         m.submodules.slices = slices = StreamFifo(Slice, 4)

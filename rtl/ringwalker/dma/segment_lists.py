@@ -8,20 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 from ..component import Component
 from ..interfaces import SegmentRead
-from ..streams import SEGMENT_BITS, stream_of
+from ..streams import SEGMENT_BITS, SegmentList, stream_of
 
-__all__ = ["LONGEST_RUN", "Cutter", "Piece", "Run", "SegmentList", "SegmentWalker"]
+__all__ = ["LONGEST_RUN", "Cutter", "Piece", "Run", "SegmentWalker"]
 
 
 LONGEST_RUN = (1 << 32) - 1
 """The most bytes that a run can have."""
-
-
-class SegmentList(data.Struct):
-    """A linked list in the segment store: ``count`` segments from ``first`` on."""
-
-    first: unsigned(SEGMENT_BITS)
-    count: unsigned(SEGMENT_BITS)
 
 
 class Run(data.Struct):

@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..component import Component
 from ..config import DeviceConfig
-from ..dma.tags import TAGS, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
+from ..tlp.tags import TAGS, allocate_tags
 from .walker import PAYLOAD_READER, RingWalker, reader_tags
 
 __all__ = ["STILL_CYCLES", "Lanes"]

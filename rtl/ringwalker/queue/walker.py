@@ -16,13 +16,13 @@ from ..dma.posted import PacketBuffer, PostedGate, PostedMux
 from ..dma.reader import DmaReader
 from ..dma.scatter import Scatter
 from ..dma.shared_reads import SharedReads
-from ..dma.tags import TagRange, allocate_tags
 from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..spec.features import Feature
 from ..spec.ring import DESC_BYTES
 from ..streams import Doorbell, completion_beat, request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.completion_router import CompletionRouter
+from ..tlp.tags import TagRange, allocate_tags
 from .chain.dispatch import ChainDispatch
 from .chain.fetch import DescriptorFetch
 from .chain.lines import RANGE_BYTES

@@ -1,4 +1,4 @@
-"""Transaction layer packets: the decoded headers that travel beside the data, and the raw codes.
+"""Transaction layer packets: the decoded headers that travel beside the data.
 
 Ref: PCI Express Base Specification 3.1, chapter 2 (2.2.1 fields, 2.2.7 requests, 2.2.9 completions).
 """
@@ -7,15 +7,11 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
 __all__ = [
-    "COMPLETION_TYPES",
     "MAX_LENGTH_DWORDS",
-    "REQUEST_CODES",
     "CompletionHeader",
     "CompletionStatus",
     "RequestHeader",
     "RequestKind",
-    "TlpFormat",
-    "TlpType",
     "completion_beat",
     "request_beat",
 ]
@@ -48,50 +44,6 @@ class CompletionStatus(enum.Enum, shape=3):
     UNSUPPORTED_REQUEST = 1
     CONFIGURATION_RETRY = 2
     COMPLETER_ABORT = 4
-
-
-class TlpFormat(enum.IntFlag):
-    """The ``Fmt`` field of a raw header, bit by bit (Ref: PCIe 3.1, 2.2.1, table 2-2)."""
-
-    FOUR_DWORDS = 1
-    """The header has four dwords, with a 64-bit address; otherwise three."""
-    DATA = 2
-    """The TLP has a payload."""
-    PREFIX = 4
-    """This is a prefix, not a header."""
-
-
-class TlpType(enum.IntEnum):
-    """The ``Type`` field of a raw header (Ref: PCIe 3.1, 2.2.1, table 2-3)."""
-
-    MEMORY = 0b0_0000
-    MEMORY_LOCKED = 0b0_0001
-    IO = 0b0_0010
-    CONFIG_0 = 0b0_0100
-    CONFIG_1 = 0b0_0101
-    COMPLETION = 0b0_1010
-    COMPLETION_LOCKED = 0b0_1011
-    FETCH_ADD = 0b0_1100
-    SWAP = 0b0_1101
-    COMPARE_AND_SWAP = 0b0_1110
-    MESSAGE = 0b1_0000
-    """To this the routing is added, 0 to 5."""
-
-
-REQUEST_CODES = {
-    RequestKind.MEMORY_READ: (TlpType.MEMORY, False),
-    RequestKind.MEMORY_WRITE: (TlpType.MEMORY, True),
-    RequestKind.IO_READ: (TlpType.IO, False),
-    RequestKind.IO_WRITE: (TlpType.IO, True),
-    RequestKind.CONFIG_READ_0: (TlpType.CONFIG_0, False),
-    RequestKind.CONFIG_WRITE_0: (TlpType.CONFIG_0, True),
-    RequestKind.CONFIG_READ_1: (TlpType.CONFIG_1, False),
-    RequestKind.CONFIG_WRITE_1: (TlpType.CONFIG_1, True),
-}
-"""Type and whether there is a payload, for each request that has a code of its own."""
-
-COMPLETION_TYPES = (TlpType.COMPLETION, TlpType.COMPLETION_LOCKED)
-"""Types of completions; everything else is a request."""
 
 
 class RequestHeader(data.Struct):

@@ -1,1 +1,1 @@
-"""The pieces of the device that handle TLP streams: codec, arbitration, routing."""
+"""The pieces of the device that handle TLP streams: tags, arbitration, routing."""

@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
-from ..dma.tags import TagRange
 from ..streams import completion_beat, stream_of
+from .tags import TagRange
 
 __all__ = ["CompletionRouter"]
 

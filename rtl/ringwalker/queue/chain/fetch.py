@@ -6,19 +6,20 @@ Ref: virtio 1.4, 2.7.5 (The Virtqueue Descriptor Table), 2.7.5.3 (Indirect Descr
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...component import Component
 from ...interfaces import DmaReadPort, QueueRead
 from ...spec.ring import DESC_F_NEXT
-from ...streams import SEGMENT_BITS, Chain, Head, stream_of
+from ...streams import SEGMENT_BITS, Chain, ChainOwner, Head, SegmentList, stream_of
 from ..split.speculation import Verdict
 from .check import ChainProgress, DescriptorStep, DescriptorTable
 from .lines import SLOT_BITS, DescriptorSource, line_of
 from .pending_fetches import LineSharing, WantedQueue
-from .retire import ChainExit, ChainOwner
-from .store import SegmentLink, SegmentList, SegmentWrite
+from .retire import ChainExit
+from .store import SegmentLink, SegmentWrite
 
 __all__ = ["DescriptorFetch"]
 
@@ -114,7 +115,9 @@ class DescriptorFetch(Component):
     def elaborate(self, platform):
         m: Any = Module()
         depth = len(self._done)
-        owners: Any = Memory(shape=ChainOwner, depth=depth, init=[])
+        # Whose chain it is, and how many buffers it may have.
+        owner = data.StructLayout({"owner": ChainOwner, "limit": 16})
+        owners: Any = Memory(shape=owner, depth=depth, init=[])
         tables: Any = Memory(shape=DescriptorTable, depth=depth, init=[])
         progress: Any = Memory(shape=ChainProgress, depth=depth, init=[])
         m.submodules.owners, m.submodules.tables, m.submodules.progress = owners, tables, progress
@@ -142,8 +145,8 @@ class DescriptorFetch(Component):
         new, new_table = owners.write_port(), self._table_writer(m, tables, step, accept)
         m.d.comb += [
             new.addr.eq(self._newest),
-            new.data.queue.eq(head.queue),
-            new.data.head.eq(head.head),
+            new.data.owner.queue.eq(head.queue),
+            new.data.owner.head.eq(head.head),
             new.data.limit.eq(row.size),
             new.en.eq(accept),
             new_table.address.eq(row.desc),
@@ -265,8 +268,8 @@ class DescriptorFetch(Component):
             m.d.sync += [
                 active.eq(more),
                 member.eq(after),
-                index.eq(following.data.head),
-                position.eq(following.data.head - shown.first),
+                index.eq(following.data.owner.head),
+                position.eq(following.data.owner.head - shown.first),
                 waiting.eq(0),
             ]
         with m.Elif(look):
@@ -360,7 +363,7 @@ class DescriptorFetch(Component):
         m.d.comb += [
             owner.addr.eq(oldest),
             totals.addr.eq(oldest),
-            leaving.owner.eq(owner.data),
+            leaving.owner.eq(owner.data.owner),
             leaving.totals.eq(totals.data),
             leaving.done.eq(done & ~verdict.open),
             leaving.failed.eq(self._failed.bit_select(oldest, 1) | verdict.failed),

@@ -2,27 +2,18 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ...component import Component
-from ...streams import QUEUE_BITS, Chain, stream_of
+from ...streams import Chain, ChainOwner, SegmentList, stream_of
 from .check import ChainProgress
-from .store import SegmentList
 
-__all__ = ["ChainExit", "ChainOwner"]
+__all__ = ["ChainExit"]
 
 _PROGRESS: Any = data.Layout.cast(ChainProgress)
 _TOTALS = tuple(key for key, _field in _PROGRESS if key != "tail")
-
-
-class ChainOwner(data.Struct):
-    """Whose chain it is, and how many buffers it may have."""
-
-    queue: unsigned(QUEUE_BITS)
-    head: unsigned(16)
-    limit: unsigned(16)
 
 
 class ChainExit(Component):

@@ -11,9 +11,9 @@ from amaranth.lib.wiring import In, Out, Signature
 from ...component import Component
 from ...interfaces import SegmentRead
 from ...memories import READ_APART
-from ...streams import SEGMENT_BITS, stream_of
+from ...streams import SEGMENT_BITS, SegmentList, stream_of
 
-__all__ = ["SegmentLink", "SegmentList", "SegmentStore", "SegmentWrite"]
+__all__ = ["SegmentLink", "SegmentStore", "SegmentWrite"]
 
 
 class SegmentWrite(Signature):
@@ -28,13 +28,6 @@ class SegmentLink(Signature):
 
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(SEGMENT_BITS), "next": Out(SEGMENT_BITS)})
-
-
-class SegmentList(data.Struct):
-    """``count`` linked segments (not 0), of which ``first`` is the first."""
-
-    first: unsigned(SEGMENT_BITS)
-    count: unsigned(SEGMENT_BITS)
 
 
 class _ListWalker(Component):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringwalker.dma.tags import LOW_TAGS, TAGS, TagRange, allocate_tags
+from ringwalker.tlp.tags import LOW_TAGS, TAGS, TagRange, allocate_tags
 
 
 def test_slots_and_tags_correspond():
