@@ -12,16 +12,27 @@ from .streams import stream_of
 __all__ = ["ElasticBuffer", "HalfBuffer", "StreamFifo"]
 
 
-class ElasticBuffer(Component):
-    """Two places for items of ``shape``, so that neither ``valid`` nor ``ready`` passes combinationally.
+def _members(shape: Any) -> dict[str, Any]:
+    return {"i": In(stream_of(shape)), "o": Out(stream_of(shape)), "idle": Out(1, init=1)}
 
-    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle, one item a
-    cycle.
+
+class ElasticBuffer(Component):
+    """Holds up to two items, so that neither ``valid`` nor ``ready`` passes combinationally.
+
+    Parameters: ``shape``, of an item.
+
+    Members:
+
+    - ``i`` In stream of ``shape``.
+    - ``o`` Out stream of ``shape``.
+    - ``idle`` Out 1: nothing is held.
+
+    Latency: 1 cycle. Throughput: an item a cycle.
     """
 
     def __init__(self, shape: Any):
         self._shape = shape
-        super().__init__({"i": In(stream_of(shape)), "o": Out(stream_of(shape)), "idle": Out(1, init=1)})
+        super().__init__(_members(shape))
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -40,14 +51,23 @@ class ElasticBuffer(Component):
 
 
 class HalfBuffer(Component):
-    """One place for an item of ``shape``, so that neither ``valid`` nor ``ready`` passes combinationally.
+    """Holds one item, so that neither ``valid`` nor ``ready`` passes combinationally.
 
-    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle, an item every
-    two cycles, at less than half the cost of an :class:`ElasticBuffer`.
+    It costs less than half of an :class:`ElasticBuffer`.
+
+    Parameters: ``shape``, of an item.
+
+    Members:
+
+    - ``i`` In stream of ``shape``.
+    - ``o`` Out stream of ``shape``.
+    - ``idle`` Out 1: nothing is held.
+
+    Latency: 1 cycle. Throughput: an item every two cycles.
     """
 
     def __init__(self, shape: Any):
-        super().__init__({"i": In(stream_of(shape)), "o": Out(stream_of(shape)), "idle": Out(1, init=1)})
+        super().__init__(_members(shape))
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -60,10 +80,19 @@ class HalfBuffer(Component):
 
 
 class StreamFifo(Component):
-    """A FIFO of ``depth`` items of ``shape``, in order, one a cycle.
+    """A FIFO of items. ``i.ready`` and ``o.valid`` come from registers.
 
-    Members: ``i`` (In stream), ``o`` (Out stream), ``idle`` (Out 1: empty). Latency 1 cycle. ``i.ready`` and
-    ``o.valid`` are from registers, and once ``i.ready`` is up only an item taken can lower it.
+    Once ``i.ready`` is up only an item that is taken can lower it.
+
+    Parameters: ``shape``, of an item; ``depth``, how many it holds.
+
+    Members:
+
+    - ``i`` In stream of ``shape``.
+    - ``o`` Out stream of ``shape``.
+    - ``idle`` Out 1: nothing is held.
+
+    Latency: 1 cycle. Throughput: an item a cycle.
     Errors: ``ValueError`` for a depth below 1.
     """
 
@@ -72,7 +101,7 @@ class StreamFifo(Component):
             raise ValueError(f"depth must be at least 1, not {depth!r}")
         self._shape = shape
         self._depth = depth
-        super().__init__({"i": In(stream_of(shape)), "o": Out(stream_of(shape)), "idle": Out(1, init=1)})
+        super().__init__(_members(shape))
 
     def elaborate(self, platform):
         m: Any = Module()

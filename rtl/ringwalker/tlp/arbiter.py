@@ -25,7 +25,7 @@ def _members(shape: Any, inputs: int) -> dict[str, Any]:
 
 
 def _choose(items: list[Any], number: Any) -> Any:
-    """The item with that number, by a tree of multiplexers, which costs fewer LUTs than masks."""
+    """The item with that number, by a tree of multiplexers: it costs fewer LUTs than masks."""
     if len(items) == 1:
         return items[0]
     half = 1 << (len(items) - 1).bit_length() - 1
@@ -34,18 +34,24 @@ def _choose(items: list[Any], number: Any) -> Any:
 
 
 class PacketArbiter(Component):
-    """Takes whole packets, ``first`` to ``last``, from ``inputs`` streams of ``shape`` in turn (round robin).
+    """Merges streams of packets: takes whole packets, ``first`` to ``last``, in turn (round robin).
 
-    Whose turn it is stands in a register, so ``ready`` of an input depends on no ``valid``. The turn passes
-    on with the last beat of a packet, to the nearest input above that is valid; where none is it stays, and
-    passes on when another becomes valid first.
+    Order is kept: a packet that was taken leaves before all that are taken later. A register holds whose turn
+    it is, so ``ready`` of an input depends on no ``valid``. With the last beat of a packet the turn goes to
+    the next valid input, in the order of their numbers and from the last on to ``i0``. If none is valid it
+    stays, until another becomes valid.
 
-    Members: ``i0``, ``i1``, ... In streams of ``shape``, which has ``first`` and ``last``; ``o`` Out stream
-    of ``shape``; ``idle`` Out 1: no packet is under way and nothing is held; ``between`` Out 1: no packet is
-    under way after this cycle.
-    Latency: 1 cycle, 2 for an input that becomes valid when it is another's turn, so none more for ``i0``
-    when nothing was valid before. Throughput: a beat a
-    cycle, without a gap between packets that wait.
+    Parameters: ``shape``, which has the fields ``first`` and ``last``; ``inputs``, how many streams.
+
+    Members:
+
+    - ``i0``, ``i1``, ... In streams of ``shape``.
+    - ``o`` Out stream of ``shape``.
+    - ``idle`` Out 1: no packet is in flight and nothing is held.
+    - ``between`` Out 1: no packet is in flight after this cycle.
+
+    Latency: 1 cycle; 2 for an input that becomes valid when it is another's turn, which it never is for
+    ``i0`` if nothing was valid before. Throughput: a beat a cycle, without a gap between packets that wait.
     Errors: ``ValueError`` for less than one input.
     """
 
@@ -58,7 +64,7 @@ class PacketArbiter(Component):
         m: Any = Module()
         count = self.inputs
         sources = [getattr(self, f"i{k}") for k in range(count)]
-        # The same twice: a bit for each input, and the number of that whose turn it is.
+        # Whose turn it is, twice: a bit for each input, and a number.
         turn, chosen, inside = Signal(count, init=1), Signal(range(count)), Signal()
         valid, free, offered, last = Signal(count), Signal(), Signal(), Signal()
         m.d.comb += [
@@ -82,7 +88,7 @@ class PacketArbiter(Component):
         return m
 
     def _next(self, turn: Any, valid: Any) -> list[Any]:
-        """Whose turn is next: of the nearest valid input above, round the end; of the same; of the first."""
+        """Whose turn is next: of the nearest valid input above, wrapping; else of the same, or of ``i0``."""
         count = self.inputs
         alone = ~(valid & ~turn).any()
         following: list[Any] = []
@@ -99,12 +105,19 @@ class PacketArbiter(Component):
 
 
 class TlpArbiter(Component):
-    """All requesters of the device on one stream, with the device's requester ID in every header.
+    """Merges the requests of the device, and puts its requester ID into every header.
 
-    Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W); ``o`` Out stream of
-    request_beat(W); ``requester_id`` In 16; ``idle`` Out 1. Latency, throughput and errors as
-    :class:`PacketArbiter`. A change of ``requester_id`` takes effect with the next packet that begins a cycle
-    later or more.
+    Parameters: ``data_width`` (W); ``inputs``, how many streams.
+
+    Members:
+
+    - ``i0``, ``i1``, ... In streams of request_beat(W).
+    - ``o`` Out stream of request_beat(W).
+    - ``requester_id`` In 16: a change takes effect with the next packet that begins a cycle later or more.
+    - ``idle`` Out 1: no packet is in flight and nothing is held.
+
+    Latency, throughput and errors: as :class:`PacketArbiter`.
+    Ref: PCI Express Base Specification 3.1, 2.2.6.2 (requester ID).
     """
 
     def __init__(self, data_width: int, inputs: int):

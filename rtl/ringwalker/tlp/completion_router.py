@@ -14,13 +14,20 @@ __all__ = ["CompletionRouter"]
 
 
 class CompletionRouter(Component):
-    """Routes completions by tag: those of ``ranges[k]`` come out on ``o{k}``, others are dropped.
+    """Routes completions by tag. This is the only place where a tag is matched.
 
-    Members (W is ``data_width``): ``i`` In stream of completion_beat(W), ready always 1; ``o0``, ``o1``,
-    ... Out streams of completion_beat(W), whose ready must always be 1, as a reader's is; ``unexpected``
-    Out 1, pulse: a completion was dropped because no reader has its tag. Latency 1 cycle, a beat a cycle;
-    all outputs share one register of payload.
+    Parameters: ``data_width`` (W); ``ranges``, the tags of each reader.
+
+    Members:
+
+    - ``i`` In stream of completion_beat(W): ready is always 1.
+    - ``o0``, ``o1``, ... Out streams of completion_beat(W): ``o{k}`` has the completions with a tag of
+      ``ranges[k]``. Their ready must always be 1, as that of a reader is. All share one register of payload.
+    - ``unexpected`` Out 1, pulse: a completion was dropped because no reader has its tag.
+
+    Latency: 1 cycle. Throughput: a beat a cycle.
     Errors: ``ValueError`` for no ranges, or ranges that overlap.
+    Ref: PCI Express Base Specification 3.1, 2.3.2.
     """
 
     def __init__(self, data_width: int, ranges: Sequence[TagRange]):
@@ -31,11 +38,11 @@ class CompletionRouter(Component):
                 if one.overlaps(other):
                     raise ValueError(f"ranges must not overlap, but {other} and {one} do")
         self.ranges = list(ranges)
-        self._beat = completion_beat(data_width)
+        beat = completion_beat(data_width)
         super().__init__(
             {
-                "i": In(stream_of(self._beat)),
-                **{f"o{k}": Out(stream_of(self._beat)) for k in range(len(ranges))},
+                "i": In(stream_of(beat)),
+                **{f"o{k}": Out(stream_of(beat)) for k in range(len(ranges))},
                 "unexpected": Out(1),
             }
         )

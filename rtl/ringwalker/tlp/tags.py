@@ -9,21 +9,20 @@ from amaranth.hdl import Cat, Const, Mux, Value
 __all__ = ["LOW_TAGS", "TAGS", "TagRange", "allocate_tags"]
 
 LOW_TAGS = 32
-"""Tags that fit in five bits: all that may be used until the extended tag field is enabled."""
+"""How many tags fit in five bits: all that may be used until extended tags are enabled."""
 
 TAGS = 256
-"""Tags that fit in the eight bits of the extended tag field."""
+"""How many tags fit in eight bits, the extended tag field."""
 
 
 @dataclass(frozen=True)
 class TagRange:
-    """The tags of one reader: ``low_count`` from ``low`` on, all below 32, and ``high_count`` from ``high``
-    on.
+    """The tags of one reader, some below 32 and some above.
 
-    Slot ``k`` of the reader has tag ``low + k`` for ``k < low_count`` and ``high + k - low_count`` above
-    that; slots above ``low_count`` are used only with extended tags. Errors: ``ValueError`` for a range
-    that is empty or leaves its half of the tag space.
+    The reader has a slot for each tag. Slots from 0 on have the ``low_count`` tags from ``low`` on; the slots
+    after them have the ``high_count`` tags from ``high`` on, and are used only with extended tags.
 
+    Errors: ``ValueError`` for a range that is empty or leaves its half of the tag space.
     Ref: PCI Express Base Specification 3.1, 2.2.6.2 (transaction descriptor, tag field).
     """
 
@@ -83,7 +82,7 @@ class TagRange:
 
 
 def _shares(wanted: Sequence[int], total: int) -> list[int]:
-    """Divide ``total`` in proportion to ``wanted``: at least 1 and at most the wish for each."""
+    """Divide ``total`` in proportion to ``wanted``: each gets at least 1, and at most what it wants."""
     whole = sum(wanted)
     if whole <= total:
         return list(wanted)
@@ -100,8 +99,10 @@ def _shares(wanted: Sequence[int], total: int) -> list[int]:
 def allocate_tags(counts: Sequence[int]) -> list[TagRange]:
     """Disjoint tag ranges for several readers, the k-th with ``counts[k]`` tags in all.
 
-    The 32 low tags are shared in proportion to the counts, at least one each; the rest of each count is high
-    tags. Errors: ``ValueError`` for no readers, more than 32, a count below 1, or more than 256 tags.
+    The 32 low tags are shared in proportion to the counts, at least one each; the rest of each count are high
+    tags.
+
+    Errors: ``ValueError`` for no readers, more than 32, a count below 1, or more than 256 tags.
     """
     if not 1 <= len(counts) <= LOW_TAGS:
         raise ValueError(f"counts must be for 1 to {LOW_TAGS} readers, not {len(counts)}")
