@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 from ringwalker.buffers import StreamFifo
 from ringwalker.component import Component
 from ringwalker.config import DeviceConfig
-from ringwalker.dma.tags import TagRange
 from ringwalker.queue.walker import RingWalker
 from ringwalker.streams import Chain, Head
+from ringwalker.tlp.tags import TagRange
 from ringwalker.verilog import to_verilog
 from ringwalker_sim import verilog_cache
 from ringwalker_sim.verilog_cache import component_verilog, describe, source_closure
