@@ -1,7 +1,7 @@
-#!/usr/bin/env bash
-# Makes the checkout ready: Debian packages, and .venv with the tested versions of everything.
+# Makes the checkout ready: Debian packages, and .venv with the tested versions of what is needed.
 # Sourced by the scripts beside it, which then have $root and the programs of .venv on PATH; quick when
-# nothing is missing. PYTHON chooses the interpreter that .venv is made from.
+# nothing is missing. `source setup.sh run` installs what the simulator needs, `source setup.sh test` also
+# what the tests need. PYTHON chooses the interpreter that .venv is made from.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -22,9 +22,12 @@ find_python() {
     exit 1
 }
 
+# The compiler and what waves need; with $2 = test also what cocotb's benches need.
 missing_packages() {
-    local python=$1 program
-    for program in g++ make perl ccache; do
+    local python=$1 level=$2 program
+    local -a programs=(g++ ccache)
+    if [ "$level" = test ]; then programs+=(make perl iverilog); fi
+    for program in "${programs[@]}"; do
         command -v "$program" >/dev/null || echo "$program"
     done
     PATH=$PATH:/usr/sbin:/sbin command -v mke2fs >/dev/null || echo e2fsprogs
@@ -35,8 +38,9 @@ missing_packages() {
     else
         echo liblz4-dev zlib1g-dev
     fi
-    "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
-    # The simulator loads Python as a library, which a statically linked interpreter does not bring along.
+    has_venv "$python" || echo python3-venv
+    [ "$level" = test ] || return 0
+    # A simulator loads Python as a library, which a statically linked interpreter does not bring along.
     "$python" - <<'PYTHON'
 import ctypes.util, os, sys, sysconfig
 version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -48,42 +52,63 @@ if not shared and not ctypes.util.find_library(f"python{version}"):
 PYTHON
 }
 
+has_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+
 install_packages() {
     local -a packages as_root=()
-    read -r -a packages <<<"$(missing_packages "$1" | tr '\n' ' ')"
+    read -r -a packages <<<"$(missing_packages "$1" "$2" | tr '\n' ' ')"
     [ ${#packages[@]} -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
     if ! command -v apt-get >/dev/null || { [ ${#as_root[@]} -gt 0 ] && ! "${as_root[@]}" true 2>/dev/null; }; then
         say "these Debian packages are missing; install them and start again:"
         say "  sudo apt-get install ${packages[*]}"
-        exit 1
+        return 1
     fi
-    say "installing ${packages[*]}"
+    say "Debian packages: ${packages[*]}"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null >&2
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >&2
+        apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >/dev/null
+    say "Debian packages are there"
+}
+
+# pip's own account has a line for every file; one a package is enough to see that it goes on.
+show_packages() {
+    awk '/^Collecting / { printf "ringwalker: Python package %d: %s\n", ++n, $2 }
+         /^Installing collected/ { printf "ringwalker: unpacking %d Python packages\n", n }
+         { fflush() }' >&2
 }
 
 make_venv() {
-    local python=$1 stamp=$2
+    local python=$1 level=$2 what=$root
     say "making $root/.venv with $("$python" --version)"
     "$root/.venv/bin/python" -c 'import pip' 2>/dev/null || "$python" -m venv --clear "$root/.venv"
-    rm -f "$root/.venv/ringwalker.stamp"
+    rm -f "$root/.venv/"*.stamp
+    if [ "$level" = test ]; then what="$root[test]"; fi
     # The variable, unlike the option, also holds for the packages that building needs.
-    PIP_CONSTRAINT=$root/constraints.txt "$root/.venv/bin/python" -m pip install \
-        --quiet --disable-pip-version-check --no-input --editable "$root[test]" </dev/null
-    printf '%s\n' "$stamp" >"$root/.venv/ringwalker.stamp"
+    PIP_CONSTRAINT=$root/constraints.txt "$root/.venv/bin/python" -m pip install --disable-pip-version-check \
+        --no-input --no-compile --editable "$what" </dev/null | show_packages
 }
 
+stamp_is() { [ "$(cat "$root/.venv/$1.stamp" 2>/dev/null)" = "$2" ]; }
+
 setup() {
-    local stamp python
+    local level=$1 stamp python packages=0
     stamp="$root $(cat "$root/pyproject.toml" "$root/constraints.txt" "$root/scripts/setup.sh" | sha256sum)"
-    if [ "$(cat "$root/.venv/ringwalker.stamp" 2>/dev/null)" != "$stamp" ]; then
+    # What the tests need contains what a run needs.
+    if ! stamp_is test "$stamp" && { [ "$level" = test ] || ! stamp_is run "$stamp"; }; then
         python=$(find_python)
-        install_packages "$python"
-        make_venv "$python" "$stamp"
+        if has_venv "$python"; then
+            # Neither waits for the other.
+            install_packages "$python" "$level" &
+            packages=$!
+        else
+            install_packages "$python" "$level"
+        fi
+        make_venv "$python" "$level" || { wait; exit 1; }
+        if [ "$packages" != 0 ]; then wait "$packages"; fi
+        printf '%s\n' "$stamp" >"$root/.venv/$level.stamp"
     fi
     export PATH=$root/.venv/bin:$PATH
 }
 
-setup
+setup "${1:?run or test}"
