@@ -1,5 +1,7 @@
 """Checks of values that a person has chosen, each with a message that says what would do."""
 
+from .errors import RingwalkerError
+
 __all__ = [
     "ConfigError",
     "check",
@@ -11,7 +13,7 @@ __all__ = [
 ]
 
 
-class ConfigError(ValueError):
+class ConfigError(RingwalkerError, ValueError):
     """A configuration that cannot be built; the message names the key, the value and what would do."""
 
 

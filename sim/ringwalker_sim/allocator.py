@@ -2,11 +2,15 @@
 
 from bisect import bisect_left
 
+from .errors import EXIT_FAILED, RingwalkerError
+
 __all__ = ["Allocator", "MemoryFault"]
 
 
-class MemoryFault(ValueError):
+class MemoryFault(RingwalkerError, ValueError):
     """An access outside guest memory, exhausted memory, or a wrong ``free``; the message has the address."""
+
+    exit_code = EXIT_FAILED
 
 
 class Allocator:

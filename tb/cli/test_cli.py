@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ringwalker_sim.cli.main import main as cli
+from ringwalker_sim.cli import main as cli
 from ringwalker_sim.memory import DiskImage
 
 SECTORS = 256

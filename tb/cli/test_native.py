@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker_sim.cli.main import main as cli
+from ringwalker_sim.cli import main as cli
 from ringwalker_sim.memory import DiskImage
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.workload.images import default_image, find_program

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ringwalker.config import ConfigError
-from ringwalker_sim.cli.main import main as cli
+from ringwalker_sim.cli import main as cli
 from ringwalker_sim.cli.serve import _devices
 from ringwalker_sim.vfio_user.client import Client
 from ringwalker_sim.vfio_user.protocol import Region

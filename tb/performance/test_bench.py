@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringwalker_sim.cli.main import main as cli
+from ringwalker_sim.cli import main as cli
 from ringwalker_sim.performance import CHECK, FULL, QUICK, Case, measure
 from ringwalker_sim.performance.goals import GOALS, cells_of, port_load
 from ringwalker_sim.performance.report import case_of, page

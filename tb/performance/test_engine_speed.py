@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ringwalker_sim.cli import main as cli
 from ringwalker_sim.cli import run as cli_run
-from ringwalker_sim.cli.main import main as cli
 from ringwalker_sim.performance import Case, engine_speed
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker_sim.cli.main import main as cli
+from ringwalker_sim.cli import main as cli
 from ringwalker_sim.memory import DiskImage
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.vm.boot import GuestError, GuestJob, GuestTimeout, boot

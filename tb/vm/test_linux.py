@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker_sim.cli.main import main as cli
+from ringwalker_sim.cli import main as cli
 from ringwalker_sim.vfio_user.serving import ServedDevice, serve_devices
 from ringwalker_sim.vm.boot import GuestError, GuestJob
 from ringwalker_sim.vm.machine import VfioUserDevice

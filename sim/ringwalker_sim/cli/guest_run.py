@@ -14,7 +14,7 @@ from rich.table import Table
 from ringwalker.config import DeviceConfig
 
 from ..vm.benchmark import compare_disks
-from ..vm.boot import GuestJob, GuestTimeout
+from ..vm.boot import GuestJob
 from ..vm.machine import VfioUserDevice
 from ..vm.qemu import VFIO_USER_MINIMUM
 from ..vm.session import LINUX_DRIVERS, Disk, linux_config, run_guest
@@ -26,10 +26,7 @@ from .report import status_line, write_json
 from .run import RUN_FOLDER
 from .waves import note_config
 
-__all__ = ["EXIT_TIMEOUT", "guest_command"]
-
-EXIT_TIMEOUT = 124
-"""The guest was stopped when its time was up."""
+__all__ = ["guest_command"]
 
 _TIMEOUT_S = 600.0
 _DEVICE_KEYS = ("image", "waves", "read-only")
@@ -48,15 +45,11 @@ def guest_command(options: argparse.Namespace) -> int:
     if not (options.run or options.interactive or options.compare or options.fetch):
         raise UsageError("nothing to do: give --run CMD, --interactive, --compare or --fetch")
     _specs(options)
-    try:
-        if not (options.run or options.interactive or options.compare):
-            setup = _setup(options)
-            print(f"QEMU {setup.qemu.name} from {setup.qemu.origin}; kernel {setup.files.kernel}")
-            return 0
-        return _compare(options) if options.compare else _run(options)
-    except GuestTimeout as error:
-        print(f"ringwalker: {error}", file=sys.stderr)
-        return EXIT_TIMEOUT
+    if not (options.run or options.interactive or options.compare):
+        setup = _setup(options)
+        print(f"QEMU {setup.qemu.name} from {setup.qemu.origin}; kernel {setup.files.kernel}")
+        return 0
+    return _compare(options) if options.compare else _run(options)
 
 
 def _setup(options: argparse.Namespace) -> GuestSetup:

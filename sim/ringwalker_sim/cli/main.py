@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, RingwalkerError
 from . import bench as cli_bench
 from . import guest as cli_guest
 from . import synth as cli_synth
@@ -26,12 +27,6 @@ from .serve import add_parser as add_serve_parser
 from .traffic import add_console_parser, add_net_parser
 
 __all__ = ["build_parser", "main"]
-
-EXIT_FAILED = 1
-"""Something was done and is wrong: data that differs, a request that failed, a device that broke a rule."""
-EXIT_USAGE = 2
-"""It could not be begun: a bad option, configuration or image."""
-EXIT_INTERRUPTED = 130
 
 _RUN_EXAMPLES = """\
 examples:
@@ -235,32 +230,6 @@ def _waves(options: argparse.Namespace) -> int:
     return show_waves(options)
 
 
-def _failure(error: BaseException) -> tuple[int, str]:
-    """The exit code and the one line for an exception that has an explanation."""
-    from ringwalker.config import ConfigError
-
-    from ..engine.cocotb.run import CocotbError
-    from ..guest.errors import VirtioError
-    from ..guest.loop import StuckError
-    from ..memory import DiskError
-    from ..toolchain import ToolError
-    from ..workload.blk import WorkloadError
-    from ..workload.pcap import CaptureError
-
-    if isinstance(error, CocotbError):
-        # What failed inside the simulator has its type's name here.
-        kind = error.kind.rpartition(".")[2]
-        usage = kind in (ConfigError.__name__, DiskError.__name__, WorkloadError.__name__)
-        return EXIT_USAGE if usage else EXIT_FAILED, str(error).partition("\n")[0]
-    if isinstance(error, UsageError | CaptureError | ConfigError | DiskError | WorkloadError):
-        return EXIT_USAGE, str(error)
-    if isinstance(error, VirtioError | StuckError | ToolError | TimeoutError):
-        return EXIT_FAILED, str(error)
-    if type(error).__name__ in ("EngineError", "ProtocolError"):
-        return EXIT_FAILED, str(error)
-    raise error
-
-
 def _terminated(_number: int, _frame: Any) -> None:
     raise KeyboardInterrupt
 
@@ -281,11 +250,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has gone; what is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    except Exception as error:
-        code, text = _failure(error)
-        print(f"ringwalker: {text}", file=sys.stderr)
-        # A command whose exit code is that of something else tells its own failures apart.
-        return getattr(options, "exit_failed", code) if code == EXIT_FAILED else code
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return _fail(f"{where}{error.strerror or error}", EXIT_FAILED, options)
+    except RingwalkerError as error:
+        return _fail(str(error), error.exit_code, options)
+
+
+def _fail(text: str, code: int, options: argparse.Namespace) -> int:
+    """Print the one line; the exit code. A command whose exit code is that of something else has its own."""
+    print(f"ringwalker: {text}", file=sys.stderr)
+    return getattr(options, "exit_failed", code) if code == EXIT_FAILED else code
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from typing import Any
 
 from ringwalker.config import USUAL, DeviceConfig
 
+from ..errors import RingwalkerError
+
 __all__ = [
     "UsageError",
     "add_device_options",
@@ -23,7 +25,7 @@ __all__ = [
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
-class UsageError(ValueError):
+class UsageError(RingwalkerError):
     """Something that the person asked for cannot be; the message says what."""
 
 

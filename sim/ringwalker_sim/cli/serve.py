@@ -168,7 +168,6 @@ def _figures(handles: Sequence[Any]) -> dict[str, Any]:
 
 def serve(options: argparse.Namespace) -> int:
     """``ringwalker serve``."""
-    from ..vfio_user.server import SocketInUse
     from ..vfio_user.serving import serve_devices
     from .serve_report import live_table, logging_to, print_figures
     from .waves import note_config
@@ -184,7 +183,7 @@ def serve(options: argparse.Namespace) -> int:
         try:
             with status_line("starting") as status:
                 handles = stack.enter_context(serve_devices(devices, once=options.once, progress=status))
-        except (SocketInUse, OSError) as error:
+        except OSError as error:
             raise UsageError(str(error)) from None
         stopped = stack.enter_context(_told_to_stop())
         with live_table(console, handles) as refresh:

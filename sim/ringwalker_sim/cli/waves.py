@@ -8,7 +8,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 
 from ..toolchain import build_once, content_hash
-from ..waves.fst import FstError, read_fst_signals
+from ..waves.fst import read_fst_signals
 from ..waves.layout import open_waves, write_layout
 from .options import UsageError
 from .report import status_line
@@ -47,8 +47,8 @@ def show_waves(options: argparse.Namespace) -> int:
         raise UsageError(f"{fst}: no such file")
     try:
         read_fst_signals(fst)
-    except (OSError, FstError) as error:
-        raise UsageError(f"{fst}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{fst}: {error.strerror}") from None
     note = Path(options.config) if options.config else _note(fst)
     config = DeviceConfig.from_toml(note) if options.config or note.exists() else DeviceConfig()
     with status_line("laying out the signals"):

@@ -1,10 +1,14 @@
 """Errors of the guest's side."""
 
+from ..errors import EXIT_FAILED, RingwalkerError
+
 __all__ = ["BindError", "DeviceError", "RequestError", "RequestTimeout", "VirtioError"]
 
 
-class VirtioError(RuntimeError):
+class VirtioError(RingwalkerError):
     """Base of what can go wrong between driver and device."""
+
+    exit_code = EXIT_FAILED
 
 
 class DeviceError(VirtioError):

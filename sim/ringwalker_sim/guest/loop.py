@@ -11,11 +11,15 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
+from ..errors import EXIT_FAILED, RingwalkerError
+
 __all__ = ["Future", "Loop", "LoopEvent", "LoopTask", "StuckError"]
 
 
-class StuckError(RuntimeError):
+class StuckError(RingwalkerError):
     """Everything waits and nothing can happen any more."""
+
+    exit_code = EXIT_FAILED
 
 
 class Future:

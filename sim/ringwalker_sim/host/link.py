@@ -8,6 +8,7 @@ sequence number, LCRC and TLP header, for 64-bit addresses, without ECRC.
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import ParameterError
 from .parameters import HostParameters, Split
 
 __all__ = ["COMPLETION_BYTES", "LINKS", "REQUEST_32_BYTES", "REQUEST_64_BYTES", "Link"]
@@ -45,7 +46,7 @@ class Link:
 
     ``max_payload``, ``max_read_request`` and ``read_completion_boundary`` are in bytes; ``split`` says how
     the host cuts completions, at the payload limit (LARGEST) or at each boundary (SMALLEST). Errors:
-    ``ValueError`` that names the parameter and the value.
+    :class:`~ringwalker_sim.errors.ParameterError` that names the parameter and the value.
     """
 
     generation: int
@@ -66,7 +67,7 @@ class Link:
         ):
             value = getattr(self, name)
             if value not in known:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(str, known))}")
+                raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(map(str, known))}")
 
     @property
     def raw_gbps(self) -> float:

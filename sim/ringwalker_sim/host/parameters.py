@@ -8,6 +8,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..errors import ParameterError
+
 __all__ = ["CREDIT_BYTES", "STREAMS", "Fault", "HostParameters", "LatencyShape", "Split"]
 
 STREAMS = (
@@ -57,12 +59,12 @@ class Fault(enum.IntEnum):
 
 def _check(condition: bool, name: str, value: object, wanted: str) -> None:
     if not condition:
-        raise ValueError(f"{name} is {value!r}; it must be {wanted}")
+        raise ParameterError(f"{name} is {value!r}; it must be {wanted}")
 
 
 @dataclass(frozen=True)
 class HostParameters:
-    """The root complex. Errors: ``ValueError`` that names the parameter and the value.
+    """The root complex. Errors: :class:`~ringwalker_sim.errors.ParameterError`.
 
     ``latency`` is in cycles from a read request's arrival at the host to the first beat of its completion,
     to which ``latency_jitter`` is added in the way of ``latency_shape``. ``max_payload``,

@@ -7,6 +7,7 @@ from typing import Any
 from ringwalker.config import USUAL, DeviceConfig
 from ringwalker.spec.features import Feature
 
+from ..errors import ParameterError
 from ..host.link import LINKS, Link
 from .ceiling import Cost, blk_cost, net_cost
 
@@ -50,7 +51,7 @@ class Case:
     calls ``read_tags``, ``ring_tags`` and ``chains``. ``latency_ns`` is what the host takes to answer a
     read. With ``indirect`` a block request is an indirect table, with ``notification_data`` a notification
     says what the available index is. With more than 16 queues each keeps its share of ``depth`` in flight,
-    with doorbells of its own. Errors: ``ValueError`` that names the value.
+    with doorbells of its own. Errors: :class:`~ringwalker_sim.errors.ParameterError` that names the value.
     """
 
     function: str = "blk"
@@ -79,17 +80,19 @@ class Case:
         ):
             value = getattr(self, name)
             if value not in known:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
+                raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
         for name, value in _BY_FUNCTION[self.function].items():
             if getattr(self, name) == USUAL:
                 object.__setattr__(self, name, value)
         most = self.device_queues if self.function == "blk" else 1
         if self.queues > most:
-            raise ValueError(f"queues is {self.queues}; there are {most} that can be used")
+            raise ParameterError(f"queues is {self.queues}; there are {most} that can be used")
         if self.indirect and self.function != "blk":
-            raise ValueError(f"indirect is for blk; a frame of {self.function} has one buffer")
+            raise ParameterError(f"indirect is for blk; a frame of {self.function} has one buffer")
         if self.depth > self.queue_size * self.queues:
-            raise ValueError(f"depth is {self.depth}; {self.queues} queue(s) have {self.queue_size} entries")
+            raise ParameterError(
+                f"depth is {self.depth}; {self.queues} queue(s) have {self.queue_size} entries"
+            )
 
     @property
     def config(self) -> DeviceConfig:

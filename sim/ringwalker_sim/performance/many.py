@@ -6,6 +6,7 @@ import numpy as np
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType
 
+from ..errors import ParameterError
 from ..guest.blk import TIMEOUT_CYCLES, BlkDevice, BlkRequest
 from ..guest.errors import DeviceError
 from ..guest.port import Port
@@ -35,7 +36,9 @@ class QueueLoad:
 
     def __init__(self, port: Port, disk: BlkDevice, kind: str, size: int, depth: int, seed: int):
         if depth % disk.queues:
-            raise ValueError(f"depth is {depth}; it must be a multiple of the {disk.queues} queues in use")
+            raise ParameterError(
+                f"depth is {depth}; it must be a multiple of the {disk.queues} queues in use"
+            )
         self.port = port
         self.disk = disk
         self.kind = BlkRequestType.IN if kind == "read" else BlkRequestType.OUT

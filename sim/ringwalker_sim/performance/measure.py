@@ -11,6 +11,7 @@ import numpy as np
 from ringwalker.spec.blk import BlkRequestType
 
 from ..engine.engines import open_engine
+from ..errors import DataError
 from ..guest.blk import BlkDevice, blk_driver
 from ..guest.bus import VirtioBus, VirtioDriver
 from ..guest.errors import BindError
@@ -68,7 +69,7 @@ async def _move_blocks(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]
     await pump.run()
     spent = {name: value - before[name] for name, value in port.engine.stats().items()}
     if pump.errors:
-        raise RuntimeError(f"{' '.join(case.arguments)}: {'; '.join(pump.messages)}")
+        raise DataError(f"{' '.join(case.arguments)}: {'; '.join(pump.messages)}")
     return pump.cycles, pump.latencies, spent
 
 
@@ -179,7 +180,7 @@ def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
     seen. ``dependent_reads`` are host reads that follow from each other before the first payload byte moves,
     a read of payload included. ``slowest_queue``, with many queues: what the one that did least has done,
     as a part of the mean. The driver takes no time.
-    ``status`` gets a line of text while a model is built. Errors: ``RuntimeError`` for wrong data.
+    ``status`` gets a line of text while a model is built. Errors: :class:`DataError`.
     """
     figures = _on_engine(case, _figures, status)
     rate = case.requests * case.clock_mhz * 1e6 / figures["cycles"]

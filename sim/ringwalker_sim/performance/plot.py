@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import ParameterError
 from ..toolchain import ToolError
 
 __all__ = ["FORMATS", "plot"]
@@ -43,10 +44,10 @@ def _curves(rows: Iterable[Row], x: str, fixed: str) -> dict[str, list[Row]]:
 def plot(rows: Sequence[Row], path: str | Path) -> None:
     """Write the charts of ``rows`` to ``path``, an SVG or a PNG by its name.
 
-    Errors: :class:`ToolError` when matplotlib is not installed, ``ValueError`` for another kind of file.
+    Errors: :class:`ToolError` when matplotlib is not installed, :class:`ParameterError` for another suffix.
     """
     if Path(path).suffix not in FORMATS:
-        raise ValueError(f"{path}: a chart is written as {' or '.join(FORMATS)}")
+        raise ParameterError(f"{path}: a chart is written as {' or '.join(FORMATS)}")
     try:
         matplotlib = importlib.import_module("matplotlib")
     except ImportError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..engine.native.served import ServedEngine
+from ..errors import ParameterError
 from ..waves.fst_join import join_fst
 
 __all__ = ["WaveRecorder", "Waves"]
@@ -27,7 +28,7 @@ class Waves:
     ``first`` is the cycle to begin with. ``last`` keeps that many cycles before the end and at most a
     quarter more, and needs no more room than that. With ``on_error`` recording ends soon after the device
     broke a rule or reached for memory that is not there, and the file stays only if that happened.
-    Errors: ``ValueError`` that names the parameter.
+    Errors: :class:`~ringwalker_sim.errors.ParameterError` that names the parameter.
     """
 
     path: str | Path
@@ -37,9 +38,9 @@ class Waves:
 
     def __post_init__(self):
         if self.first < 0:
-            raise ValueError(f"first is {self.first}; it must be a cycle, 0 or later")
+            raise ParameterError(f"first is {self.first}; it must be a cycle, 0 or later")
         if self.last is not None and self.last < _SEGMENTS:
-            raise ValueError(f"last is {self.last}; it must be at least {_SEGMENTS} cycles")
+            raise ParameterError(f"last is {self.last}; it must be at least {_SEGMENTS} cycles")
 
     @property
     def opening(self) -> Path:

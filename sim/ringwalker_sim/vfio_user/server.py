@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import RingwalkerError
 from . import protocol
 from .protocol import Command, Header, ProtocolError
 
@@ -40,7 +41,7 @@ class PeerGone(ConnectionError):
     """The peer closed the socket or hung up in the middle of a message."""
 
 
-class SocketInUse(RuntimeError):
+class SocketInUse(RingwalkerError):
     """The socket's path belongs to another server, or to something else."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import ParameterError
 from ..toolchain import ToolError
 from .channels import Channels
 from .fetch import GuestFiles
@@ -40,6 +41,8 @@ class GuestError(ToolError):
 class GuestTimeout(GuestError):
     """The guest was still running when its time was up."""
 
+    exit_code = 124
+
 
 @dataclass(frozen=True)
 class GuestJob:
@@ -64,7 +67,7 @@ class GuestJob:
 
     def __post_init__(self) -> None:
         if self.interrupt not in ("msix", "intx"):
-            raise ValueError(f"interrupt is {self.interrupt!r}; it must be 'msix' or 'intx'")
+            raise ParameterError(f"interrupt is {self.interrupt!r}; it must be 'msix' or 'intx'")
 
     @property
     def kernel_options(self) -> str:

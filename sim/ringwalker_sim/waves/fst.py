@@ -8,6 +8,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import RingwalkerError
+
 __all__ = ["FstError", "FstSignal", "read_fst_end", "read_fst_signals"]
 
 _BLOCK_HEADER = 0
@@ -23,7 +25,7 @@ _TAG_SCOPE = 254
 _TAG_SCOPE_END = 255
 
 
-class FstError(ValueError):
+class FstError(RingwalkerError, ValueError):
     """Not an FST file, or one that was not closed; the message names the file."""
 
 

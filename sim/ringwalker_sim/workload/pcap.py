@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import RingwalkerError
+
 __all__ = ["CaptureError", "Frame", "read_frames", "write_frames"]
 
 _ETHERNET = 1
@@ -13,7 +15,7 @@ _ETHERNET = 1
 _NANOSECONDS = 1_000_000_000
 
 
-class CaptureError(ValueError):
+class CaptureError(RingwalkerError, ValueError):
     """A capture that cannot be used; the message names the file and what is wrong with it."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType
 
+from ..errors import RingwalkerError
 from ..guest.blk import BlkDevice
 
 __all__ = ["Operation", "Phase", "ReadAll", "Synthetic", "WorkloadError", "WriteAll", "difference"]
@@ -21,7 +22,7 @@ _COMPARE_BYTES = 1 << 24
 _COPIED_BYTES = 1 << 13
 
 
-class WorkloadError(ValueError):
+class WorkloadError(RingwalkerError, ValueError):
     """A workload that cannot be done; the message names the parameter and the value."""
 
 

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ringwalker.component import Component
 from ringwalker.verilog import to_verilog
-from ringwalker_sim.cli.main import main as cli
+from ringwalker_sim.cli import main as cli
 from ringwalker_sim.performance.report import page as performance_page
 from ringwalker_sim.performance.synth import flow
 from ringwalker_sim.performance.synth.cases import CASES, SMALL

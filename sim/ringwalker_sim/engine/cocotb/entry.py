@@ -14,6 +14,7 @@ from cocotb.triggers import First, Timer
 
 from ringwalker.config import DeviceConfig
 
+from ...errors import RingwalkerError
 from ...memory import DiskImage, GuestMemory
 from ...workload.blk import run_job
 from .entry_name import FOLDER
@@ -122,5 +123,9 @@ async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
 async def job(dut: Any) -> None:
     """Carry out the job of the folder that the environment names."""
     folder = Path(os.environ[FOLDER])
-    result = await _carry_out(dut, folder)
+    try:
+        result = await _carry_out(dut, folder)
+    except RingwalkerError as error:
+        (folder / "error.json").write_text(json.dumps({"message": str(error), "exit_code": error.exit_code}))
+        raise
     (folder / "result.json").write_text(json.dumps(result))

@@ -3,7 +3,8 @@
 __all__ = ["FOLDER", "MODULE"]
 
 FOLDER = "RINGWALKER_COCOTB_JOB"
-"""Environment variable with the job's folder: ``job.json`` in, ``result.json`` out, ``stop`` ends it."""
+"""Environment variable with the job's folder: ``job.json`` in, ``result.json`` or ``error.json`` out; a file
+``stop`` ends it."""
 
 MODULE = "ringwalker_sim.engine.cocotb.entry"
 """The module with the cocotb test that carries out a job."""

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from ringwalker.config import DeviceConfig
 
+from ...errors import EXIT_FAILED, RingwalkerError
 from ...toolchain import verilator_environment
 from .build import build_simulator
 
@@ -27,12 +28,17 @@ _GRACE_S = 20.0
 """How long a simulation that was asked to stop may take to close its files."""
 
 
-class CocotbError(RuntimeError):
-    """A simulation that failed. The message ends with the traceback from inside; ``kind`` names its type."""
+class CocotbError(RingwalkerError):
+    """A simulation that failed. Its note is the traceback from inside, or the end of the simulator's log.
 
-    def __init__(self, message: str, kind: str = ""):
+    ``exit_code`` is that of the error inside, if a person could cause it, else 1.
+    """
+
+    def __init__(self, message: str, note: str = "", exit_code: int = EXIT_FAILED):
         super().__init__(message)
-        self.kind = kind
+        self.exit_code = exit_code
+        if note:
+            self.add_note(note)
 
 
 def run_cocotb(
@@ -53,9 +59,10 @@ def run_cocotb(
     (cycles), ``max_payload`` and ``max_read_request`` (bytes), ``stalls`` (probability a cycle).
 
     ``waves``: an FST file to write, whole even after Ctrl-C. ``progress`` is called with a line of text while
-    the simulator is built, ``on_progress`` as ``run_job`` calls it, a few times a second. Errors:
-    :class:`CocotbError`; ``TimeoutError`` after ``timeout_s``; ``KeyboardInterrupt``, once the simulation has
-    ended.
+    the simulator is built, ``on_progress`` as ``run_job`` calls it, a few times a second.
+
+    Errors: :class:`CocotbError`, also when it takes more than ``timeout_s``; ``KeyboardInterrupt``, once the
+    simulation has ended.
     """
     from ...verilog_cache import TOP, device_verilog
 
@@ -124,7 +131,7 @@ def _wait(
             with contextlib.suppress(OSError):
                 on_progress(*json.loads((folder / "progress.json").read_text()))
         if deadline is not None and time.monotonic() > deadline:
-            raise TimeoutError(f"the cocotb simulation did not end within {timeout_s:g} s")
+            raise CocotbError(f"the cocotb simulation did not end within {timeout_s:g} s")
 
 
 def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
@@ -144,11 +151,16 @@ def _result(folder: Path) -> dict[str, Any]:
     path = folder / "result.json"
     if path.exists():
         return json.loads(path.read_text())
+    message, note = "the simulator ended without a result", ""
     with contextlib.suppress(OSError, ElementTree.ParseError):
         # The exception that ended the test, wherever in the simulation it was raised.
         failure = ElementTree.parse(folder / "results.xml").find(".//failure")
         if failure is not None:
-            raise CocotbError(f"{failure.get('message')}\n{failure.text}", failure.get("type", ""))
-    log = folder / "simulator.log"
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else "no log"
-    raise CocotbError(f"the simulator ended without a result\n{tail}")
+            message, note = str(failure.get("message")).partition("\n")[0], str(failure.text)
+    if not note:
+        log = folder / "simulator.log"
+        note = "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else "no log"
+    path = folder / "error.json"
+    if path.exists():
+        raise CocotbError(**json.loads(path.read_text()), note=note)
+    raise CocotbError(message, note)

@@ -17,6 +17,7 @@ from ringwalker.config import DeviceConfig
 from ringwalker.spec.tlp import RequestKind
 from ringwalker.verilog import PortInfo
 
+from ...errors import EXIT_FAILED, RingwalkerError
 from ...host import Fault, HostParameters
 from ...memory import Access, DiskImage, GuestMemory, Watch
 from ...verilog_cache import component_verilog, device_verilog
@@ -40,12 +41,16 @@ _RESET_CYCLES = 8
 _PAGE = 4096
 
 
-class EngineError(RuntimeError):
+class EngineError(RingwalkerError):
     """The engine cannot do what was asked."""
 
+    exit_code = EXIT_FAILED
 
-class ProtocolError(AssertionError):
+
+class ProtocolError(RingwalkerError, AssertionError):
     """The device broke a rule of PCI Express or of a stream; the message has the cycle and the rule."""
+
+    exit_code = EXIT_FAILED
 
 
 class NativeEvent(NamedTuple):

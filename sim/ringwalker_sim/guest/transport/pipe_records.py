@@ -15,6 +15,7 @@ from amaranth.lib import data
 
 from ringwalker.spec.registers import Access, Register, RegisterTable
 
+from ...errors import EXIT_FAILED, RingwalkerError
 from ...memory import dtype_of
 
 __all__ = [
@@ -36,8 +37,10 @@ _LONGEST = 1 << 26
 Schedule = Callable[[int, Callable[[], None]], None]
 
 
-class PipeError(ValueError):
+class PipeError(RingwalkerError, ValueError):
     """What came through the pipe is not a record."""
+
+    exit_code = EXIT_FAILED
 
 
 class RecordKind(enum.IntEnum):

@@ -12,6 +12,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
+from ...errors import RingwalkerError
 from ...toolchain import build_once, content_hash
 from ...verilog_cache import device_verilog
 from .levels import longest_paths
@@ -30,7 +31,7 @@ _NETLIST = "netlist.json.gz"
 Progress = Callable[[str], None]
 
 
-class BlockError(ValueError):
+class BlockError(RingwalkerError, ValueError):
     """There is no such block; the message names those that there are."""
 
 

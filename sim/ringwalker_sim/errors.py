@@ -1,0 +1,31 @@
+"""The base of all errors that a person can cause, those that several parts share, and the exit codes."""
+
+from ringwalker.errors import RingwalkerError
+
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_INTERRUPTED",
+    "EXIT_USAGE",
+    "DataError",
+    "ParameterError",
+    "RingwalkerError",
+]
+
+EXIT_FAILED = 1
+"""Something was done and is wrong: data that differs, a request that failed, a device that broke a rule."""
+
+EXIT_USAGE = 2
+"""It could not be begun: a bad option, configuration or image."""
+
+EXIT_INTERRUPTED = 130
+"""Ctrl-C, or a signal that asks the process to end."""
+
+
+class ParameterError(RingwalkerError, ValueError):
+    """A value that a parameter cannot have; the message names both and says what would do."""
+
+
+class DataError(RingwalkerError):
+    """Data came back that is not what was written; the message says where."""
+
+    exit_code = EXIT_FAILED
