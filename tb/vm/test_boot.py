@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ringwalker_sim.cli import main as cli
+from ringwalker_sim.errors import EXIT_USAGE
 from ringwalker_sim.memory import DiskImage
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.vm.boot import GuestError, GuestJob, GuestTimeout, boot
@@ -128,7 +129,7 @@ def test_a_qemu_that_cannot_start_is_quoted(setup: GuestSetup) -> None:
 def test_options_that_do_not_go_together(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["guest", *words]) == cli.EXIT_USAGE
+    assert cli.main(["guest", *words]) == EXIT_USAGE
     assert message in capsys.readouterr().err
 
 
@@ -137,13 +138,13 @@ def test_images_that_cannot_be_used_are_named(
 ) -> None:
     arguments = ["guest", "--run", "true", "--image", str(image)]
     with DiskImage(image):
-        assert cli.main(arguments) == cli.EXIT_USAGE
+        assert cli.main(arguments) == EXIT_USAGE
     assert f"{image}: another process is using the image" in capsys.readouterr().err
-    assert cli.main([*arguments, "--image", str(image)]) == cli.EXIT_USAGE
+    assert cli.main([*arguments, "--image", str(image)]) == EXIT_USAGE
     assert "given twice" in capsys.readouterr().err
-    assert cli.main(["guest", "--run", "true", "--image", "absent.img"]) == cli.EXIT_USAGE
+    assert cli.main(["guest", "--run", "true", "--image", "absent.img"]) == EXIT_USAGE
     assert "absent.img: No such file" in capsys.readouterr().err
-    assert cli.main([*arguments, "--make-root", str(image)]) == cli.EXIT_USAGE
+    assert cli.main([*arguments, "--make-root", str(image)]) == EXIT_USAGE
     assert f"--make-root {image}: it exists; boot from it with --root" in capsys.readouterr().err
 
 
