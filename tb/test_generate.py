@@ -155,14 +155,14 @@ def test_map_has_ports_streams_states_and_enums(generated):
     for port in signals["ports"]:
         assert re.search(rf"\b{port['direction']} (\[{port['width'] - 1}:0\] )?{port['name']};", text)
     fsms = {".".join(fsm["scope"]): fsm for fsm in signals["fsms"]}
-    assert fsms["core.commander"]["states"]["0"] == "WAIT_REQUEST"
-    assert len(fsms["core.commander"]["states"]) == 6
+    assert fsms["device.commander"]["states"]["0"] == "WAIT_REQUEST"
+    assert len(fsms["device.commander"]["states"]) == 6
     streams = {(*stream["scope"], stream["name"]): stream for stream in signals["streams"]}
-    requests = streams["core", "parser", "requests"]
+    requests = streams["device", "parser", "requests"]
     assert requests["direction"] == "output"
     assert requests["fields"]["op"]["values"]["4"] == "ID"
-    assert streams["core", "commander", "requests"]["direction"] == "input"
-    assert ("core", "buffer", "o") in streams
+    assert streams["device", "commander", "requests"]["direction"] == "input"
+    assert ("device", "buffer", "o") in streams
 
 
 class Kind(enum.Enum, shape=2):
@@ -204,7 +204,7 @@ class Outer(Component):
 
 def test_nested_fields_and_keywords_are_found(tmp_path):
     text, signals = verilog_and_signals(Outer())
-    (found,) = (s for s in signals["streams"] if s["scope"] == ["core", "function"] and s["name"] == "o")
+    (found,) = (s for s in signals["streams"] if s["scope"] == ["device", "function"] and s["name"] == "o")
     assert list(found["fields"]) == ["data", "header_kind", "header_size"]
     assert found["fields"]["header_kind"]["values"] == {"0": "FIRST", "1": "SECOND"}
     assert not re.search(r"\\\S*[.$]", text)

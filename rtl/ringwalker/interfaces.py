@@ -16,17 +16,22 @@ from .streams import (
     RegisterResponse,
     StorageCommand,
     byte_beat,
+    completion_beat,
     dma_read_beat,
     reply_beat,
+    request_beat,
     storage_beat,
     stream_of,
 )
 
 __all__ = [
     "ChainPort",
+    "CompletionErrors",
     "ConfigPort",
     "ConfigRequest",
+    "CorePort",
     "DmaReadPort",
+    "EdgeState",
     "FunctionState",
     "MacPort",
     "QueueClear",
@@ -100,6 +105,72 @@ class FunctionState(Signature):
                 "extended_tags": Out(1),
                 "msix_enable": Out(1),
                 "msix_function_mask": Out(1),
+            }
+        )
+
+
+class EdgeState(Signature):
+    """What the core has to know of the edge around it; from the edge's side all are outputs.
+
+    - ``bus_master_enable``: requests may be made; at 0 reads end with an error, and writes are dropped
+    - ``max_payload``, ``max_read_request``: limits of one request in bytes, powers of two from 128, at most
+      those of the configuration
+    - ``extended_tags``: tags above 31 may be used
+    - ``msix_enable``: notifications leave as vectors; otherwise they set bits of the ISR
+    - ``outbound_idle``: nothing that the core has sent waits in the edge
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "bus_master_enable": Out(1),
+                "max_payload": Out(13),
+                "max_read_request": Out(13),
+                "extended_tags": Out(1),
+                "msix_enable": Out(1),
+                "outbound_idle": Out(1),
+            }
+        )
+
+
+class CompletionErrors(Signature):
+    """What went wrong with a completion, as pulses of a cycle; from the core's side all are outputs.
+
+    - ``unsupported``: its status was Unsupported Request
+    - ``aborted``: its status was Completer Abort
+    """
+
+    def __init__(self):
+        super().__init__({"unsupported": Out(1), "aborted": Out(1)})
+
+
+class CorePort(Signature):
+    """All that passes between the core and the edge around it, which is the initiator.
+
+    - ``registers``: accesses to BARs; one that is for no register reads 0 and has no effect
+    - ``reads``: read requests; ``requester_id`` of their headers is for the edge to fill in
+    - ``posted``: writes, which must stay in order among themselves
+    - ``completions``: answers to ``reads``, by tag, split and ordered as PCIe allows; ready is always 1
+    - ``vectors``: MSI-X vectors of notifications; each is offered when the writes that it tells of were taken
+    - ``interrupt``: a bit of the ISR is set
+    - ``state``: what the core has to know
+    - ``errors``: what the edge may have to report
+    - ``transactions_pending``: the core holds a chain, or waits for a completion
+    """
+
+    def __init__(self, data_width: int):
+        self.data_width = data_width
+        super().__init__(
+            {
+                "registers": Out(RegisterPort()),
+                "reads": In(stream_of(request_beat(data_width))),
+                "posted": In(stream_of(request_beat(data_width))),
+                "completions": Out(stream_of(completion_beat(data_width))),
+                "vectors": In(stream_of(16)),
+                "interrupt": In(1),
+                "state": Out(EdgeState()),
+                "errors": In(CompletionErrors()),
+                "transactions_pending": In(1),
             }
         )
 

@@ -81,7 +81,7 @@ class FlatTop(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         m.domains.sync = self._domain
-        m.submodules.core = self.component
+        m.submodules.device = self.component
         for port, leaf, is_input in self._connections:
             m.d.comb += leaf.eq(port) if is_input else port.eq(leaf)
         return m

@@ -18,7 +18,7 @@ def plain_names(text: str) -> str:
     r"""The same Verilog without escaped identifiers, as yosys writes them (``\name`` and a space).
 
     A dot becomes two underscores, so field ``op`` of ``i__payload`` is ``i__payload__op``, and module
-    ``ringwalker.core.dma`` is ``ringwalker__core__dma``. Names that begin with ``$``, which are of the tool's
+    ``ringwalker.device.dma`` is ``ringwalker__device__dma``. Names that begin with ``$``, which are of the tool's
     making, begin with ``_`` instead, for which Verilator leaves them out of waves. Escaped keywords stay.
     Errors: ``ValueError`` when two names would become one.
     """

@@ -19,11 +19,11 @@ WINDOWS = [
 
 
 def owner(bar: int, offset: int):
-    """Name and base of the window of an offset, or None."""
+    """Name and base of the window of an offset, else of the port for the rest, or None."""
     for name, window_bar, base, size in WINDOWS:
         if bar == window_bar and base <= offset < base + size:
             return name, base
-    return None
+    return (rest, 0) if (rest := parameters().get("rest")) else None
 
 
 def random_access() -> dict[str, int]:
@@ -47,7 +47,8 @@ def answer(name: str):
 @cocotb.test()
 async def router_passes_each_access_to_its_owner(dut):
     stalls = parameters()["stalls"]
-    expected: dict[str, list] = {name: [] for name, *_ in WINDOWS}
+    names = [*(name for name, *_ in WINDOWS), *filter(None, [parameters().get("rest")])]
+    expected: dict[str, list] = {name: [] for name in names}
     requests = StreamSource(dut, "i_requests", random_stalls(stalls))
     responses = StreamSink(dut, "i_responses", random_stalls(stalls))
     targets = {name: RegisterTarget(dut, name, answer(name), random_stalls(stalls)) for name in expected}
@@ -110,12 +111,13 @@ async def arbiter_returns_responses_to_the_asker(dut):
     assert int(dut.idle.value)
 
 
+@pytest.mark.parametrize("rest", [None, "others"])
 @pytest.mark.parametrize("stalls", [0.0, 0.5])
-def test_router(stalls):
+def test_router(stalls, rest):
     run_bench(
-        RegisterRouter(WINDOWS),
+        RegisterRouter(WINDOWS, rest),
         "tb.transport.test_register_router",
-        parameters={"stalls": stalls},
+        parameters={"stalls": stalls, "rest": rest},
         tests="router_",
     )
 
@@ -144,3 +146,8 @@ def test_arbiter(stalls):
 def test_bad_windows_are_refused(windows):
     with pytest.raises(ValueError, match="windows"):
         check_windows(windows)
+
+
+def test_the_rest_needs_a_name_of_its_own():
+    with pytest.raises(ValueError, match="windows: the name 'common'"):
+        check_windows(WINDOWS, "common")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker.device import TRANSPORT_FEATURES
+from ringwalker.core import TRANSPORT_FEATURES
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, ISR_BASE, MSIX_BAR
 from ringwalker.spec.pci import HEADER, MSIX_CAPABILITY, Command, MsixControl

@@ -12,13 +12,13 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib.wiring import connect, flipped
 
+import ringwalker_sim.waves.layout as waves
 from ringwalker.component import Component
 from ringwalker.function.blk.commander import BlkCommander
 from ringwalker.generate import verilog_and_signals
 from ringwalker_sim.toolchain import build_once, content_hash, verilator_environment
 from ringwalker_sim.waves.fst import FstError, FstSignal, read_fst_end, read_fst_signals
 from ringwalker_sim.waves.layout import layout, open_waves, trace_prefix, write_layout
-from ringwalker_sim.waves.layout import layout as waves
 
 MAIN = """
 #include "Vringwalker.h"
@@ -106,9 +106,9 @@ def test_gtkwave_file_names_signals_of_the_trace(traced):
     assert set(names) <= traced_names(path)
     assert len(names) == sum(len(group.rows) for group in layout(signals))
     assert lines.count("@800200") == lines.count("@1000200") == len(layout(signals))
-    state = names.index("TOP.ringwalker.core.commander.fsm_state[2:0]")
+    state = names.index("TOP.ringwalker.device.commander.fsm_state[2:0]")
     assert state > 0
-    at = lines.index("TOP.ringwalker.core.commander.fsm_state[2:0]")
+    at = lines.index("TOP.ringwalker.device.commander.fsm_state[2:0]")
     assert lines[at - 2] == "@2022"
     table = Path(lines[at - 1].removeprefix("^1 "))
     assert table.read_text().splitlines()[:2] == ["0 WAIT_REQUEST", "1 SEND_RECORD"]
@@ -128,7 +128,7 @@ def test_surfer_file_names_signals_of_the_trace(traced):
     shown = [line.split(" ", 1)[1] for line in lines if line.startswith(("divider_add", "variable_add"))]
     names = {name for line in lines if line.startswith("variable_add") for name in [line.split(" ")[1]]}
     assert names <= {signal.path for signal in read_fst_signals(path)}
-    at = lines.index(f"item_focus {hex_letters(shown.index('TOP.ringwalker.core.commander.fsm_state'))}_")
+    at = lines.index(f"item_focus {hex_letters(shown.index('TOP.ringwalker.device.commander.fsm_state'))}_")
     table = lines[at + 1].removeprefix("item_set_format ")
     mapping = (path.parent / ".surfer" / "mappings" / table).read_text().splitlines()
     assert mapping[:3] == [f"Name = {table}", "Bits = 3", "0 WAIT_REQUEST"]
@@ -143,7 +143,7 @@ def hex_letters(number: int) -> str:
 def test_signals_that_are_not_traced_are_left_out(traced):
     path, signals = traced
     more = json.loads(json.dumps(signals))
-    more["signals"].append({"scope": ["core"], "name": "idle", "signal": "core.nowhere", "width": 1})
+    more["signals"].append({"scope": ["device"], "name": "idle", "signal": "device.nowhere", "width": 1})
     (layout_file,) = write_layout(path, more, "gtkwave")
     assert "nowhere" not in layout_file.read_text()
 
@@ -154,9 +154,9 @@ def test_unreadable_trace_gets_a_layout_for_the_usual_prefix(traced, tmp_path):
     broken.write_bytes(b"")
     files = write_layout(broken, signals)
     assert [file.name for file in files] == ["broken.gtkw", "broken.sucl"]
-    assert "TOP.ringwalker.core.commander.fsm_state[2:0]" in files[0].read_text()
+    assert "TOP.ringwalker.device.commander.fsm_state[2:0]" in files[0].read_text()
     (other,) = write_layout(broken, signals, "gtkwave", prefix="bench.dut")
-    assert "bench.dut.core.commander.fsm_state[2:0]" in other.read_text()
+    assert "bench.dut.device.commander.fsm_state[2:0]" in other.read_text()
     with pytest.raises(ValueError, match="viewer is 'x'"):
         write_layout(broken, signals, "x")
 
@@ -178,19 +178,19 @@ def test_rings_and_doorbell_come_first_then_tlps_then_blocks():
 
     port = {"name": "requester_request_valid", "width": 1, "path": "requester_request.valid"}
     streams = [
-        stream("core.dma", "o"),
-        stream("core.walker.inner", "chains"),
-        stream("core.walker", "chains"),
-        stream("core.notify", "doorbells"),
+        stream("device.core.dma", "o"),
+        stream("device.core.walker.inner", "chains"),
+        stream("device.core.walker", "chains"),
+        stream("device.core.notify", "doorbells"),
     ]
     signals = {"top": "ringwalker", "ports": [port], "streams": streams, "fsms": [], "signals": []}
     titles = [group.title for group in layout(signals)]
     assert titles[:5] == [
         "clock",
-        "rings: notify.doorbells",
-        "rings: walker.chains",
+        "rings: core.notify.doorbells",
+        "rings: core.walker.chains",
         "TLP: requester_request",
-        "dma.o",
+        "core.dma.o",
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import HalfBuffer
@@ -17,12 +17,14 @@ Window = tuple[str, int, int, int]
 """Name of the port, BAR, first offset and size in bytes."""
 
 
-def check_windows(windows: Sequence[Window]) -> None:
+def check_windows(windows: Sequence[Window], rest: str | None = None) -> None:
     """Errors: ``ValueError`` if names repeat, windows overlap, or one is not within a BAR."""
     names = [name for name, _bar, _base, _size in windows]
-    for name, bar, base, size in windows:
+    names += [] if rest is None else [rest]
+    for name in names:
         if not name.isidentifier() or name in ("i", "idle", "signature") or names.count(name) > 1:
             raise ValueError(f"windows: the name {name!r} is taken or not an identifier")
+    for name, bar, base, size in windows:
         if bar not in range(6):
             raise ValueError(f"windows: {name} has BAR {bar}; there are 0 to 5")
         if base < 0 or base % 4 or size <= 0 or base + size > 1 << 24:
@@ -49,62 +51,75 @@ class RegisterRouter(Component):
     """Passes each access to the window that its BAR and offset lie in.
 
     Parameters: ``windows``, a list of :data:`Window`; ``base`` is a multiple of 4 and ``size`` is rounded up
-    to whole dwords. Errors: ``ValueError`` for bad or overlapping windows.
+    to whole dwords. ``rest`` names a port for all accesses outside the windows, with the offset as it came;
+    without it such a read gives 0 and such a write has no effect. Errors: ``ValueError`` for bad or
+    overlapping windows.
 
-    Members: ``i`` from the initiator; for each window a port of its name, with ``offset`` counted from the
-    window's base; ``idle``. A read outside all windows gives 0, a write there has no effect.
+    Members:
+
+    - ``i`` In(RegisterPort()): from the initiator
+    - for each window a port of its name Out(RegisterPort()), with ``offset`` counted from the window's base
+    - the port named by ``rest``, if there is one, Out(RegisterPort())
+    - ``idle`` Out 1: no read waits for its response
 
     Latency: none, requests and responses pass in the same cycle. While a read waits for its response no
     further access is passed on, so the responses are in order.
     """
 
-    def __init__(self, windows: Sequence[Window]):
-        check_windows(windows)
+    def __init__(self, windows: Sequence[Window], rest: str | None = None):
+        check_windows(windows, rest)
         self._windows = tuple(windows)
+        self._rest = rest
+        names = [*(name for name, *_ in windows), *([] if rest is None else [rest])]
         super().__init__(
-            {
-                "i": In(RegisterPort()),
-                **{name: Out(RegisterPort()) for name, *_ in self._windows},
-                "idle": Out(1),
-            }
+            {"i": In(RegisterPort()), **{name: Out(RegisterPort()) for name in names}, "idle": Out(1)}
         )
 
     def elaborate(self, platform):
         m: Any = Module()
         request = self.i.requests.p
         waiting = Signal()
-        # The window that the read under way went to; one more than there are stands for none.
-        owner = Signal(range(len(self._windows) + 1))
+        # The window that the read in flight went to; one more than there are stands for all the rest.
+        outside = len(self._windows)
+        owner = Signal(range(outside + 1))
         selected = Signal.like(owner)
-        m.d.comb += [selected.eq(len(self._windows)), self.idle.eq(~waiting)]
+        hits = []
+        m.d.comb += [selected.eq(outside), self.idle.eq(~waiting)]
         for n, (name, bar, base, size) in enumerate(self._windows):
-            port: Any = getattr(self, name)
             inside, offset = within(request.offset, base, size)
-            m.d.comb += [
-                port.requests.payload.eq(self.i.requests.payload),
-                port.requests.p.offset.eq(offset),
-            ]
-            with m.If((request.bar == bar) & inside):
-                m.d.comb += [
-                    selected.eq(n),
-                    port.requests.valid.eq(self.i.requests.valid & ~waiting),
-                    self.i.requests.ready.eq(port.requests.ready & ~waiting),
-                ]
-            with m.If(waiting & (owner == n)):
-                m.d.comb += [
-                    self.i.responses.valid.eq(port.responses.valid),
-                    self.i.responses.payload.eq(port.responses.payload),
-                    port.responses.ready.eq(self.i.responses.ready),
-                ]
-        with m.If(selected == len(self._windows)):
-            m.d.comb += self.i.requests.ready.eq(~waiting)
-        with m.If(waiting & (owner == len(self._windows))):
-            m.d.comb += self.i.responses.valid.eq(1)
+            hits.append((request.bar == bar) & inside)
+            with m.If(hits[n]):
+                m.d.comb += selected.eq(n)
+            self._connect(m, name, offset, hits[n] & ~waiting, waiting & (owner == n))
+        missed, nowhere = ~Cat(hits).any() & ~waiting, waiting & (owner == outside)
+        if self._rest is not None:
+            self._connect(m, self._rest, request.offset, missed, nowhere)
+        else:
+            with m.If(missed):
+                m.d.comb += self.i.requests.ready.eq(1)
+            with m.If(nowhere):
+                m.d.comb += self.i.responses.valid.eq(1)
         with m.If(self.i.requests.valid & self.i.requests.ready & ~request.write):
             m.d.sync += [waiting.eq(1), owner.eq(selected)]
         with m.If(self.i.responses.valid & self.i.responses.ready):
             m.d.sync += waiting.eq(0)
         return m
+
+    def _connect(self, m: Any, name: str, offset: Any, asks: Any, answers: Any) -> None:
+        """Requests go to the port ``name`` while ``asks``, its responses are taken while ``answers``."""
+        port: Any = getattr(self, name)
+        m.d.comb += [port.requests.payload.eq(self.i.requests.payload), port.requests.p.offset.eq(offset)]
+        with m.If(asks):
+            m.d.comb += [
+                port.requests.valid.eq(self.i.requests.valid),
+                self.i.requests.ready.eq(port.requests.ready),
+            ]
+        with m.If(answers):
+            m.d.comb += [
+                self.i.responses.valid.eq(port.responses.valid),
+                self.i.responses.payload.eq(port.responses.payload),
+                port.responses.ready.eq(self.i.responses.ready),
+            ]
 
 
 class RegisterArbiter(Component):

@@ -28,7 +28,7 @@ STORAGE_STREAMS = ("storage.commands", "storage.write_data", "storage.read_data"
 DEFAULT_PREFIX = "TOP.ringwalker"
 """Where the design is in a trace by Verilator, for files whose names cannot be read."""
 
-_DEEPEST_SCOPE = 3
+_DEEPEST_SCOPE = 4
 """Instances below the top down to which streams are shown; what is deeper is inside a block."""
 
 

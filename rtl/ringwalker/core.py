@@ -1,0 +1,228 @@
+"""The device behind its edge: registers in, DMA and notifications out. docs/architecture.md draws it."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .component import Component
+from .config import DeviceConfig
+from .function.kind import function_kind
+from .interfaces import CorePort
+from .pci.capabilities import device_config_bytes
+from .queue.lanes import Lanes
+from .queue.table import QueueTable
+from .spec.features import Feature
+from .spec.modern import (
+    COMMON,
+    COMMON_BASE,
+    DEVICE_BASE,
+    FACE_BAR,
+    ISR,
+    ISR_BASE,
+    NOTIFY_BASE,
+    NOTIFY_MULTIPLIER,
+)
+from .transport.common_config import CommonConfig
+from .transport.field_face import FieldFace
+from .transport.interrupt_router import InterruptRouter
+from .transport.isr import Isr
+from .transport.notify import Notify
+from .transport.register_router import RegisterRouter
+from .transport.reset_sequencer import ResetSequencer
+
+__all__ = ["TRANSPORT_FEATURES", "VirtioCore"]
+
+TRANSPORT_FEATURES = (
+    1 << Feature.VERSION_1
+    | 1 << Feature.RING_RESET
+    | 1 << Feature.INDIRECT_DESC
+    | 1 << Feature.EVENT_IDX
+    | 1 << Feature.NOTIFICATION_DATA
+)
+"""Feature bits that every function is offered with."""
+
+
+class VirtioCore(Component):
+    """A virtio device without an edge: what is the same behind PCIe, a hard block, or a bus on the chip.
+
+    Members:
+
+    - ``edge`` In(CorePort(W)), all that passes between core and edge; W is ``config.data_width``
+    - the ports of the function: ``ports`` of its :class:`~.function.kind.FunctionKind`
+    - ``idle`` Out 1: nothing will happen in the core before the next access, completion, or change of the
+      function's ports
+
+    What is where:
+
+    - The core has the register faces, the queues, DMA, the function, and the decision between a vector
+      and the interrupt status (InterruptRouter), since that is virtio's, whoever delivers the interrupt.
+    - The edge has configuration space, what turns a request of the host into an access to a BAR, the
+      requester ID, and the MSI-X table.
+
+    So there is an edge for each of these, of the same blocks:
+
+    - *Nothing but TLPs*: all of it, which is :class:`~.pci.edge.PciEdge`.
+    - *A hard block with configuration space, but no MSI-X table*: Completer, MsixTable and the arbiters,
+      without ConfigSpace. The block's own outputs become ``edge.state`` and the mask of MsixTable.
+    - *A hard block with configuration space and MSI-X table*: the same without MsixTable; ``edge.vectors`` go
+      to the block's interrupt port.
+    - *A bus on the chip*: neither. Its accesses become those of ``edge.registers``; reads and writes of its
+      memory come from ``edge.reads`` and ``edge.posted``. ``edge.interrupt`` is the interrupt line, with
+      ``state.msix_enable`` 0.
+
+    One clock, ``sync``; its reset is the fundamental reset of the function.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self.config = config
+        self._kind = function_kind(config.function)
+        super().__init__(
+            {"edge": In(CorePort(config.data_width)), **self._kind.ports(config), "idle": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        config, edge = self.config, flipped(self.edge)
+        m.submodules.function = function = self._kind.component(config)
+        m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | self._kind.features(config))
+        m.submodules.notify = notify = Notify(config)
+        m.submodules.isr = isr = Isr()
+        m.submodules.interrupts = interrupts = InterruptRouter()
+        m.submodules.sequencer = sequencer = ResetSequencer(config)
+        lanes = self._kind.lanes(config)
+        write_only = [n for n, name in enumerate(lanes) if name in self._kind.write_only]
+        m.submodules.walker = walker = Lanes(config, tuple(lanes.values()), write_only)
+        state = edge.state
+
+        # ---- registers
+        registers = {
+            "common": common.registers,
+            "isr": isr.registers,
+            "device": function.registers,
+            "notify": notify.registers,
+        }
+        registers_idle = self._registers(m, registers)
+        self._queue_table(m, common, sequencer, walker)
+
+        # ---- chains, and the notifications both ways
+        connect(m, notify.doorbells, walker.doorbells)
+        for n, name in enumerate(lanes):
+            connect(m, getattr(walker, f"function{n}"), getattr(function, name))
+        connect(m, walker.interrupts, interrupts.interrupts)
+        connect(m, interrupts.vectors, edge.vectors)
+        self._function_ports(m, function)
+
+        # ---- DMA
+        connect(m, walker.reads, edge.reads)
+        connect(m, walker.posted, edge.posted)
+        connect(m, edge.completions, walker.completions)
+
+        # ---- control
+        needs_reset = self._resets(m, common, sequencer, walker, function)
+        outbound_idle = Signal()
+        m.d.comb += [
+            # What is on its way to the host counts too: nothing may leave once the status reads 0.
+            outbound_idle.eq(notify.idle & interrupts.idle & state.outbound_idle),
+            sequencer.idle.eq(outbound_idle & walker.halted),
+            notify.enable.eq(common.driver_ok),
+            notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
+            interrupts.config_change.eq(function.config_change | common.config_change),
+            interrupts.config_vector.eq(common.config_vector),
+            interrupts.msix_enable.eq(state.msix_enable),
+            isr.set_queue.eq(interrupts.set_queue),
+            isr.set_config.eq(interrupts.set_config),
+            isr.clear.eq(sequencer.clearing),
+            walker.active.eq(function.active),
+            walker.features.eq(common.driver_features),
+            walker.abort.eq(needs_reset | ~state.bus_master_enable),
+            walker.msix_enable.eq(state.msix_enable),
+            walker.max_payload.eq(state.max_payload),
+            walker.max_read_request.eq(state.max_read_request),
+            walker.extended_tags.eq(state.extended_tags),
+            edge.interrupt.eq(isr.asserted),
+            edge.transactions_pending.eq(~walker.idle),
+            edge.errors.unsupported.eq(walker.unsupported),
+            edge.errors.aborted.eq(walker.aborted),
+            self.idle.eq(
+                registers_idle
+                & outbound_idle
+                & walker.still
+                & ~walker.waiting
+                & sequencer.ready
+                & ~sequencer.halt
+            ),
+        ]
+        return m
+
+    def _function_ports(self, m: Any, function: Any) -> None:
+        """The function's own ports."""
+        for name, member in self._kind.ports(self.config).items():
+            inner, outer = getattr(function, name), getattr(self, name)
+            if member.is_port:
+                m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+            else:
+                connect(m, inner, flipped(outer))
+
+    def _registers(self, m: Any, ports: dict[str, Any]) -> Any:
+        """Faces and windows in front of the registers; gives whether no access is in flight."""
+        config = self.config
+        windows = (
+            ("common", FACE_BAR, COMMON_BASE, COMMON.size),
+            ("isr", FACE_BAR, ISR_BASE, ISR.size),
+            ("device", FACE_BAR, DEVICE_BASE, device_config_bytes(config)),
+            ("notify", FACE_BAR, NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER),
+        )
+        m.submodules.register_router = router = RegisterRouter(windows)
+        idle, initiator = router.idle, flipped(self.edge).registers
+        if config.has_fields:
+            m.submodules.fields = fields = FieldFace(config)
+            connect(m, initiator, fields.i)
+            idle, initiator = idle & fields.idle, fields.o
+        connect(m, initiator, router.i)
+        for name, port in ports.items():
+            connect(m, getattr(router, name), port)
+        return idle
+
+    def _queue_table(self, m: Any, common: Any, sequencer: Any, walker: Any) -> None:
+        """The table, its readers, and its two writers, of which the sequencer goes first."""
+        m.submodules.queue_table = table = QueueTable(self.config, walker.table_reads + 1)
+        for n in range(walker.table_reads):
+            connect(m, getattr(walker, f"table{n}"), table.reads[n])
+        connect(m, common.table_read, table.reads[-1])
+        first, second = sequencer.table_write, common.table_write
+        m.d.comb += [
+            table.write.en.eq(first.en | second.en),
+            *(
+                getattr(table.write, name).eq(Mux(first.en, getattr(first, name), getattr(second, name)))
+                for name in ("index", "mask")
+            ),
+            table.write.row.eq(Mux(first.en, first.row.as_value(), second.row.as_value())),
+        ]
+        connect(m, sequencer.clear, walker.clear)
+
+    def _resets(self, m: Any, common: Any, sequencer: Any, walker: Any, function: Any) -> Any:
+        """Resets and failure; gives whether only a reset can help."""
+        needs_reset = Signal()
+        for name, value in (("driver_ok", common.driver_ok), ("clear", sequencer.clearing)):
+            if name in function.signature.members:
+                m.d.comb += getattr(function, name).eq(value)
+        m.d.comb += [
+            sequencer.device_request.eq(common.reset_request),
+            sequencer.queue_request.eq(common.queue_reset_request),
+            sequencer.queue_index.eq(common.queue_reset_index),
+            common.reset_done.eq(sequencer.device_done),
+            common.queue_reset_done.eq(sequencer.queue_done),
+            common.hold.eq(~sequencer.ready),
+            common.config_generation.eq(function.generation),
+            common.needs_reset.eq(walker.fail),
+            walker.halt.eq(sequencer.halt | needs_reset),
+            walker.halt_all.eq(sequencer.whole | needs_reset),
+            walker.halt_queue.eq(common.queue_reset_index),
+        ]
+        # From the failure itself on, not only from the cycle in which the status shows it.
+        with m.If(sequencer.clearing):
+            m.d.sync += needs_reset.eq(0)
+        with m.Elif(walker.fail):
+            m.d.sync += needs_reset.eq(1)
+        return needs_reset

@@ -1,0 +1,117 @@
+"""The PCI edge: configuration space, BARs, MSI-X and the requester, around the core."""
+
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..buffers import HalfBuffer
+from ..component import Component
+from ..config import DeviceConfig
+from ..interfaces import CorePort
+from ..spec.modern import MSIX_BAR
+from ..streams import completion_beat, request_beat, stream_of
+from ..tlp.arbiter import TlpArbiter
+from ..transport.register_router import RegisterArbiter, RegisterRouter
+from .capabilities import bars
+from .completer import Completer
+from .config_space import ConfigSpace
+from .msix import MsixTable
+
+__all__ = ["PciEdge"]
+
+
+class PciEdge(Component):
+    """A PCI function between four TLP streams and the core.
+
+    Members (W is ``config.data_width``):
+
+    - ``completer_request`` In stream of request_beat(W): requests of the host
+    - ``completer_completion`` Out stream of completion_beat(W): answers to them
+    - ``requester_request`` Out stream of request_beat(W): requests of the core, and MSI-X messages
+    - ``requester_completion`` In stream of completion_beat(W): the host's answers; ready is always 1
+    - ``intx`` Out 1: level of INTA, as a message or a pin would carry it
+    - ``core`` Out(CorePort(W)): the core
+    - ``idle`` Out 1: nothing will happen in the edge before the next request, answer or item from the core
+
+    Accesses to MSIX_BAR go to the MSI-X table, those to any other BAR to the core.
+
+    Latency: 1 cycle from ``core.reads`` and ``core.posted`` to ``requester_request``; 3 cycles from
+    ``core.vectors`` to the message of a vector that is not masked, and 1 more through the requester.
+    Completions pass in the same cycle.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self.config = config
+        width = config.data_width
+        super().__init__(
+            {
+                "completer_request": In(stream_of(request_beat(width))),
+                "completer_completion": Out(stream_of(completion_beat(width))),
+                "requester_request": Out(stream_of(request_beat(width))),
+                "requester_completion": In(stream_of(completion_beat(width))),
+                "intx": Out(1),
+                "core": Out(CorePort(width)),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        config, core = self.config, flipped(self.core)
+        sizes = {bar.index: bar.size for bar in bars(config)}
+        m.submodules.config_space = space = ConfigSpace(config)
+        m.submodules.completer = completer = Completer(config)
+        m.submodules.msix = msix = MsixTable(config)
+        m.submodules.requester = requester = TlpArbiter(config.data_width, 3)
+        m.submodules.register_arbiter = arbiter = RegisterArbiter()
+        m.submodules.register_router = router = RegisterRouter(
+            [("msix", MSIX_BAR, 0, sizes[MSIX_BAR])], rest="core"
+        )
+        # An access to the table, or a message that waits for the link, holds up the core a cycle later.
+        m.submodules.vectors = vectors = HalfBuffer(16)
+        state, errors, completion = space.state, core.errors, self.requester_completion
+
+        # ---- the host's requests
+        connect(m, flipped(self.completer_request), completer.requests)
+        connect(m, completer.completions, flipped(self.completer_completion))
+        connect(m, completer.config, space.config)
+        connect(m, space.state, completer.state)
+        connect(m, completer.registers, arbiter.a)
+        connect(m, space.window, arbiter.b)
+        connect(m, arbiter.o, router.i)
+        connect(m, router.msix, msix.registers)
+        connect(m, router.core, core.registers)
+
+        # ---- our requests
+        connect(m, core.vectors, vectors.i)
+        connect(m, vectors.o, msix.vectors)
+        connect(m, core.reads, requester.i0)
+        connect(m, msix.messages, requester.i1)
+        connect(m, core.posted, requester.i2)
+        connect(m, requester.o, flipped(self.requester_request))
+        connect(m, flipped(self.requester_completion), core.completions)
+
+        # ---- state, errors, interrupts
+        m.d.comb += [
+            *(
+                getattr(core.state, name).eq(getattr(state, name))
+                for name in core.state.signature.members
+                if name != "outbound_idle"
+            ),
+            core.state.outbound_idle.eq(vectors.idle & msix.idle & requester.idle),
+            requester.requester_id.eq(state.requester_id),
+            msix.enable.eq(state.msix_enable & state.bus_master_enable),
+            msix.function_mask.eq(state.msix_function_mask),
+            space.intx_asserted.eq(core.interrupt & ~state.msix_enable),
+            self.intx.eq(space.intx_asserted & ~state.intx_disable),
+            space.transactions_pending.eq(core.transactions_pending),
+            space.completion_unsupported.eq(errors.unsupported),
+            space.completion_aborted.eq(errors.aborted),
+            space.unsupported_request.eq(completer.unsupported),
+            space.unsupported_posted.eq(completer.unsupported_posted),
+            space.poisoned_request.eq(completer.poisoned),
+            space.poisoned.eq(completion.valid & completion.p.first & completion.p.header.poisoned),
+            self.idle.eq(completer.idle & space.idle & arbiter.idle & router.idle & core.state.outbound_idle),
+        ]
+        return m
