@@ -17,9 +17,12 @@ def plain_name(name: str) -> str:
 def plain_names(text: str) -> str:
     r"""The same Verilog without escaped identifiers, as yosys writes them (``\name`` and a space).
 
-    A dot becomes two underscores, so field ``op`` of ``i__payload`` is ``i__payload__op``, and module
-    ``ringwalker.device.dma`` is ``ringwalker__device__dma``. Names that begin with ``$``, which are of the tool's
-    making, begin with ``_`` instead, for which Verilator leaves them out of waves. Escaped keywords stay.
+    - A dot becomes two underscores, so field ``op`` of ``i__payload`` is ``i__payload__op``, and module
+      ``ringwalker.device.core`` is ``ringwalker__device__core``.
+    - A name of the tool's making, which begins with ``$``, begins with ``_`` instead; Verilator leaves such
+      names out of waves.
+    - Escaped keywords stay.
+
     Errors: ``ValueError`` when two names would become one.
     """
     escaped = dict.fromkeys(_ESCAPED.findall(text))
