@@ -83,7 +83,8 @@ class VirtioCore(Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        config, edge = self.config, flipped(self.edge)
+        config = self.config
+        edge: Any = flipped(self.edge)
         m.submodules.function = function = self._kind.component(config)
         m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | self._kind.features(config))
         m.submodules.notify = notify = Notify(config)
@@ -174,7 +175,8 @@ class VirtioCore(Component):
             ("notify", FACE_BAR, NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER),
         )
         m.submodules.register_router = router = RegisterRouter(windows)
-        idle, initiator = router.idle, flipped(self.edge).registers
+        edge: Any = flipped(self.edge)
+        idle, initiator = router.idle, edge.registers
         if config.has_fields:
             m.submodules.fields = fields = FieldFace(config)
             connect(m, initiator, fields.i)

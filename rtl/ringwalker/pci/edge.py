@@ -58,7 +58,8 @@ class PciEdge(Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        config, core = self.config, flipped(self.core)
+        config = self.config
+        core: Any = flipped(self.core)
         sizes = {bar.index: bar.size for bar in bars(config)}
         m.submodules.config_space = space = ConfigSpace(config)
         m.submodules.completer = completer = Completer(config)

@@ -1,9 +1,11 @@
 """Register accesses on their way: from one initiator to the owner of the offset, and from two to one."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import HalfBuffer
@@ -83,7 +85,7 @@ class RegisterRouter(Component):
         outside = len(self._windows)
         owner = Signal(range(outside + 1))
         selected = Signal.like(owner)
-        hits = []
+        hits: list[Any] = []
         m.d.comb += [selected.eq(outside), self.idle.eq(~waiting)]
         for n, (name, bar, base, size) in enumerate(self._windows):
             inside, offset = within(request.offset, base, size)
@@ -91,7 +93,7 @@ class RegisterRouter(Component):
             with m.If(hits[n]):
                 m.d.comb += selected.eq(n)
             self._connect(m, name, offset, hits[n] & ~waiting, waiting & (owner == n))
-        missed, nowhere = ~Cat(hits).any() & ~waiting, waiting & (owner == outside)
+        missed, nowhere = ~reduce(or_, hits) & ~waiting, waiting & (owner == outside)
         if self._rest is not None:
             self._connect(m, self._rest, request.offset, missed, nowhere)
         else:
