@@ -123,5 +123,5 @@ def test_the_link_follows_the_other_guest() -> None:
 
 def test_an_end_is_joined_once() -> None:
     guests = Guests()
-    with pytest.raises(ValueError, match="one other end only"):
+    with pytest.raises(ValueError, match="one other device only"):
         connect_guests(guests.models[0], InterGuestNet(guests.port.schedule))

@@ -124,7 +124,7 @@ def test_each_vector_runs_its_own_callback() -> None:
         port.run(port.sleep(10))
     assert arrived == [2, 0, 3]
     assert port.space.command() & Command.INTX_DISABLE
-    with pytest.raises(BindError, match="5 MSI-X vectors are wanted, there are 4"):
+    with pytest.raises(BindError, match="5 MSI-X vectors are needed; the function has 4"):
         port.run(device.enable_msix([lambda: None] * 5))
 
 

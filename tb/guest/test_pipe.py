@@ -96,7 +96,7 @@ GARBAGE = {
     "no header": (bytes(40), "is not the header of a record"),
     "a kind of its own": (b"\x50\x56\x63" + bytes(17), "is not the header of a record"),
     "a record for devices": (Record(RecordKind.OFFER, 0, 1, 10).encode(), "the device sends OFFER"),
-    "an answer": (Record(RecordKind.ANSWER, id=4).encode(), "an answer to 4, which nobody asked"),
+    "an answer": (Record(RecordKind.ANSWER, id=4).encode(), "an answer to 4, which was not asked"),
     "a queue": (Record(RecordKind.USED, 5, 1).encode(), "queue 5 is used, which is not set up"),
     "a buffer": (Record(RecordKind.USED, 0, 999).encode(), "buffer 999 is used, which is not outstanding"),
     "too much": (

@@ -1,4 +1,4 @@
-"""The block driver: written against virtqueues and configuration operations, not against a transport.
+"""The block driver. It uses virtqueues and configuration operations, and knows no transport.
 
 Ref: virtio 1.4, 5.2.
 """
@@ -37,22 +37,22 @@ WANTED = (
     | 1 << BlkFeature.RO
     | 1 << BlkFeature.MQ
 )
-"""The features that the driver makes use of."""
+"""Feature bits that the driver accepts where the device offers them."""
 
 TIMEOUT_CYCLES = 20_000_000
-"""How long a request may take."""
+"""Cycles after which a request counts as lost."""
 
 NO_STATUS = 0xFF
-"""What the status byte is before the device writes it."""
+"""The status byte before the device writes it."""
 
 _HEADER_BYTES = dtype_of(BlkRequestHeader).itemsize
 
 
 class BlkRequest:
-    """One request: ``type``, ``sector``, data ``sg``, and ``token`` are the caller's.
+    """One request: ``type``, ``sector``, data ``sg`` and ``token`` come from the caller.
 
-    Then ``started`` and ``ended`` (cycles: kick and completion seen), ``written`` (the used length),
-    ``status``, and ``error`` (None, or the exception that says what is wrong).
+    The driver fills in ``started`` and ``ended`` (cycles, of the kick and of the completion seen),
+    ``written`` (the used length in bytes), ``status``, and ``error`` (None, or the exception of the request).
     """
 
     __slots__ = (
@@ -85,7 +85,7 @@ class BlkRequest:
 
     @property
     def name(self) -> str:
-        """What was asked for, for messages."""
+        """Type and sector, for messages."""
         try:
             kind = BlkRequestType(self.type).name
         except ValueError:
@@ -116,10 +116,10 @@ class _Queue:
 
 
 class BlkDevice:
-    """A disk as the guest sees it; what :func:`blk_driver` leaves in ``priv`` of a device.
+    """A disk as the guest sees it: ``priv`` of a device that :func:`blk_driver` has probed.
 
-    ``capacity`` is in 512-byte sectors, ``block_size`` in bytes. ``failure`` is the exception that made the
-    disk unusable, if any; all requests then end with it.
+    ``capacity`` is in 512-byte sectors, ``block_size`` in bytes. ``failure`` is None, or the exception that
+    made the disk unusable; every request then ends with it.
     """
 
     def __init__(self, port: Port, device: VirtioDevice, queues: int | None = None, ring_features: int = 0):
@@ -139,7 +139,7 @@ class BlkDevice:
     # --- life ----------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Negotiate, read the configuration, set up the queues, and let the device start."""
+        """Negotiate, read the configuration, set up the queues, and set DRIVER_OK."""
         config = self.device.config
         self.features = await config.negotiate(WANTED | self._ring_features)
         await self._read_config()
@@ -153,7 +153,7 @@ class BlkDevice:
         await config.driver_ok()
 
     async def close(self) -> None:
-        """Take back what is outstanding and stop the device."""
+        """Reset the device and end the outstanding requests."""
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None
@@ -179,7 +179,7 @@ class BlkDevice:
             before = self.capacity
             try:
                 if await self.device.config.needs_reset():
-                    raise DeviceError("the device says that it needs a reset")
+                    raise DeviceError("the device has set DEVICE_NEEDS_RESET")
                 await self._read_config()
             except VirtioError as error:
                 self._fail(error)
@@ -187,12 +187,12 @@ class BlkDevice:
             self.capacity_changes += self.capacity != before
 
     def has(self, feature: BlkFeature) -> bool:
-        """Whether ``feature`` was negotiated."""
+        """Whether the driver has accepted ``feature``."""
         return bool(self.features >> feature & 1)
 
     @property
     def queues(self) -> int:
-        """How many queues are in use."""
+        """Number of queues in use."""
         return len(self._queues)
 
     def queue_size(self, queue: int = 0) -> int:
@@ -200,11 +200,11 @@ class BlkDevice:
         return self._queues[queue].vq.size
 
     def room(self, queue: int = 0) -> int:
-        """Descriptors of a queue that are free."""
+        """Free descriptors of a queue."""
         return self._queues[queue].vq.num_free
 
     def descriptors(self, pieces: int, queue: int = 0) -> int:
-        """Descriptors of a queue that a request with data in so many pieces takes."""
+        """Descriptors that a request with data in ``pieces`` pieces occupies in a queue."""
         return self._queues[queue].vq.descriptors(2 + pieces)
 
     # --- queued interface ----------------------------------------------------------------------------------
@@ -218,10 +218,11 @@ class BlkDevice:
         token: Any = None,
         queue: int = 0,
     ) -> BlkRequest | None:
-        """Add a request to a queue, without telling the device; None when the queue is full.
+        """Add a request to a queue; None when the queue is full. The device sees it with :meth:`kick`.
 
-        ``sg`` is the data: read by the device for OUT, else written by it. ``callback(request)`` runs at the
-        end, whatever the end is. Errors: the ``failure`` of the disk, ``ValueError`` for a bad ``sg``.
+        ``sg`` is the data, as (address, length) pairs: the device reads it for OUT and writes it otherwise.
+        ``callback(request)`` runs when the request ends, also with an error. Errors: the ``failure`` of the
+        disk, ``ValueError`` for a bad ``sg``.
         """
         if self.failure is not None:
             raise self.failure
@@ -248,7 +249,7 @@ class BlkDevice:
         return request
 
     async def kick(self, queue: int = 0) -> None:
-        """Tell the device of what was submitted. Latency counts from here."""
+        """Notify the device of the submitted requests. Their latency counts from here."""
         place = self._queues[queue]
         now = self.port.now()
         for request in place.unkicked:
@@ -279,7 +280,7 @@ class BlkDevice:
             if request.written == request.expected:
                 return None
             return DeviceError(
-                f"{request.name}: the device says OK and {request.written} bytes written; "
+                f"{request.name}: status OK with a used length of {request.written} bytes; "
                 f"it must be {request.expected}"
             )
         if request.status == NO_STATUS:
@@ -287,10 +288,10 @@ class BlkDevice:
         try:
             return RequestError(f"{request.name}: {BlkStatus(request.status).name}")
         except ValueError:
-            return DeviceError(f"{request.name}: status {request.status}, which there is not")
+            return DeviceError(f"{request.name}: status {request.status} does not exist")
 
     def _fail(self, error: VirtioError) -> None:
-        """Nothing more can come: end all requests."""
+        """End all requests with ``error``."""
         if self.failure is None:
             self.failure = error
         for place in self._queues:
@@ -319,14 +320,14 @@ class BlkDevice:
         return request
 
     async def timed_out(self, what: str) -> None:
-        """Give the disk up and raise :class:`RequestTimeout`, with what the device says about itself."""
+        """Fail the disk and raise :class:`RequestTimeout`, which says whether the device has failed."""
         failed = await self.device.config.needs_reset()
-        error = RequestTimeout(what + ("; the device says that it needs a reset" if failed else ""))
+        error = RequestTimeout(what + ("; the device has set DEVICE_NEEDS_RESET" if failed else ""))
         self._fail(error)
         raise error
 
     async def read(self, sector: int, count: int, queue: int = 0) -> bytes:
-        """``count`` sectors from ``sector`` on."""
+        """Read ``count`` sectors from ``sector`` on."""
         with self.port.memory.allocate(count * SECTOR_BYTES, SECTOR_BYTES) as buffer:
             await self.request(BlkRequestType.IN, sector, buffer.sg, queue)
             return buffer.array.tobytes()
@@ -340,11 +341,11 @@ class BlkDevice:
             await self.request(BlkRequestType.OUT, sector, buffer.sg, queue)
 
     async def flush(self, queue: int = 0) -> None:
-        """Bring what was written to stable storage."""
+        """Write the device's cache to stable storage."""
         await self.request(BlkRequestType.FLUSH, 0, [], queue)
 
     async def get_id(self, queue: int = 0) -> str:
-        """The serial number."""
+        """Read the serial number."""
         with self.port.memory.allocate(ID_BYTES) as buffer:
             await self.request(BlkRequestType.GET_ID, 0, buffer.sg, queue)
             return buffer.array.tobytes().split(b"\0")[0].decode("ascii", "replace")
@@ -353,8 +354,9 @@ class BlkDevice:
 def blk_driver(
     port: Port, *, queues: int | None = None, ids: Sequence[Matcher] = (), ring_features: int = 0
 ) -> VirtioDriver:
-    """The block driver, for a bus. ``queues`` bounds how many it uses; ``ids`` are further ids it serves.
+    """The block driver, for a bus.
 
-    ``ring_features`` are those of ``RING_FEATURES`` that it uses if the device offers them.
+    ``queues`` limits the number of queues, ``ids`` are further ids that it matches, and ``ring_features`` (a
+    mask, of ``RING_FEATURES``) are accepted where the device offers them.
     """
     return device_driver(DeviceType.BLK, lambda device: BlkDevice(port, device, queues, ring_features), ids)

@@ -1,7 +1,7 @@
-"""The bus that brings virtio devices and drivers together. It knows no transport and no device type.
+"""The bus that matches virtio devices with drivers. It knows no transport and no device type.
 
-Names are those of the 2007 interface: ``struct virtio_device``, ``struct virtio_driver``,
-``register_virtio_driver``; devices have PCI ids, whatever the transport, and a type besides.
+The names are those of the interface of 2007: ``struct virtio_device``, ``struct virtio_driver``,
+``register_virtio_driver``. A device has a PCI id on every transport, and a device type.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,10 +32,10 @@ ANY = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class VirtioDeviceId:
-    """Which devices a driver is for; also, without wildcards, who a device is.
+    """The devices that a driver matches; without wildcards, the identity of one device.
 
     ``class_`` is the 24-bit class code; only the bits of ``class_mask`` are compared. ``name`` is the type of
-    a device whose PCI id does not tell it.
+    a device whose PCI id has none.
     """
 
     vendor: int
@@ -48,14 +48,14 @@ class VirtioDeviceId:
 
     @property
     def type(self) -> int:
-        """The virtio device type that the PCI id stands for; 0 if it is none."""
+        """The virtio device type in the PCI id; 0 if it has none."""
         if self.vendor == VENDOR_OASIS:
             return max(0, self.device - OASIS_DEVICE_BASE)
         return self.device if self.vendor == VENDOR_2007 else 0
 
     @property
     def type_name(self) -> str:
-        """The virtio device type as a string; empty if there is none."""
+        """The virtio device type as a string; empty if it has none."""
         if self.name:
             return self.name
         try:
@@ -110,14 +110,14 @@ def virtio_ids(device_type: int, class_code: int) -> tuple[VirtioDeviceId, ...]:
 
 
 class VirtioConfigOps(Protocol):
-    """What a transport offers of a device beside its queues."""
+    """The operations of a transport on a device: configuration, features, status and queues."""
 
     def find(self, table: RegisterTable, name: str) -> Register | None:
-        """The row of device configuration, or None when the device's structure is too short to have it."""
+        """The row ``name`` of device configuration; None when the device's structure ends before it."""
         ...
 
     async def get(self, register: Register) -> int:
-        """Read a field of device configuration, whole even while it changes."""
+        """Read a field of device configuration: one consistent value, also while it changes."""
         ...
 
     async def set(self, register: Register, value: int) -> None:
@@ -125,11 +125,11 @@ class VirtioConfigOps(Protocol):
         ...
 
     async def negotiate(self, wanted: int) -> int:
-        """Accept of the bits ``wanted`` (a mask) those the device offers; the mask that was agreed on."""
+        """Accept those bits of the mask ``wanted`` that the device offers; the negotiated mask."""
         ...
 
     async def num_queues(self) -> int:
-        """How many queues the device has."""
+        """Number of queues of the device."""
         ...
 
     async def find_vq(self, index: int, callback: Callable[[Virtqueue], bool] | None = None) -> Virtqueue:
@@ -137,15 +137,15 @@ class VirtioConfigOps(Protocol):
         ...
 
     async def del_vq(self, vq: Virtqueue) -> None:
-        """Forget a queue that was shut down or whose device was reset, and free it."""
+        """Free a queue that was shut down or whose device was reset."""
         ...
 
     async def driver_ok(self) -> None:
-        """Let the device start."""
+        """Set DRIVER_OK: the device may use its queues."""
         ...
 
     async def fail(self) -> None:
-        """Say that the driver gave up."""
+        """Set FAILED: the driver has given up on the device."""
         ...
 
     async def reset(self) -> None:
@@ -153,18 +153,20 @@ class VirtioConfigOps(Protocol):
         ...
 
     async def needs_reset(self) -> bool:
-        """Whether the device has failed and waits for a reset."""
+        """Whether the device has set DEVICE_NEEDS_RESET."""
         ...
 
     def on_change(self, callback: Callable[[], None] | None) -> None:
-        """Run ``callback`` whenever device configuration or the device's health has changed."""
+        """Run ``callback`` on every configuration change notification."""
         ...
 
 
 @dataclass(eq=False)
 class VirtioDevice:
-    """A device on the bus. ``index`` is its unique place there (None: the bus chooses), ``id`` who it is,
-    ``config`` is the transport's :class:`VirtioConfigOps`, ``priv`` is the driver's, ``vqs`` are its queues.
+    """A device on the bus.
+
+    ``index`` is its unique number there (None: the bus chooses one), ``id`` its identity, ``config`` the
+    :class:`VirtioConfigOps` of its transport, ``priv`` belongs to its driver, ``vqs`` are its queues.
     """
 
     index: int | None
@@ -177,8 +179,8 @@ class VirtioDevice:
 
 @dataclass(eq=False)
 class VirtioDriver:
-    """A driver. ``probe(device)`` returns 0 or None when it serves the device, a negative errno if not;
-    ``remove(device)`` lets go of it.
+    """A driver. ``probe(device)`` returns 0 or None when it drives the device, else a negative errno;
+    ``remove(device)`` stops driving it.
     """
 
     name: str
@@ -188,10 +190,10 @@ class VirtioDriver:
 
 
 class VirtioBus:
-    """Devices and drivers, registered in any order, come together as they match.
+    """Matches devices with drivers, registered in any order.
 
-    An exception of a probe reaches whoever registered; the device is then on the bus without a driver.
-    Errors: ``ValueError`` for what is registered twice or was never registered.
+    An exception of a probe is raised by the call that registered; the device stays on the bus without a
+    driver. Errors: ``ValueError`` for what is registered twice or was never registered.
     """
 
     def __init__(self) -> None:
@@ -199,7 +201,7 @@ class VirtioBus:
         self.drivers: list[VirtioDriver] = []
 
     async def register_virtio_driver(self, driver: VirtioDriver) -> None:
-        """Add a driver; it gets every device that it matches and that has none."""
+        """Add a driver. It probes every device that it matches and that has no driver."""
         if driver in self.drivers:
             raise ValueError(f"driver {driver.name!r} is registered already")
         self.drivers.append(driver)
@@ -208,7 +210,7 @@ class VirtioBus:
                 await self._attach(device, driver)
 
     async def unregister_virtio_driver(self, driver: VirtioDriver) -> None:
-        """Take a driver away from its devices; another that matches gets them."""
+        """Remove a driver from its devices. The next driver that matches probes them."""
         if driver not in self.drivers:
             raise ValueError(f"driver {driver.name!r} is not registered")
         self.drivers.remove(driver)
@@ -218,7 +220,7 @@ class VirtioBus:
                 await self._find_driver(device)
 
     async def register_virtio_device(self, device: VirtioDevice) -> None:
-        """Add a device; the first driver that matches and accepts gets it."""
+        """Add a device. The drivers that match probe it in their order, until one drives it."""
         if device in self.devices:
             raise ValueError(f"device {device.index} is registered already")
         taken = {other.index for other in self.devices}
@@ -230,7 +232,7 @@ class VirtioBus:
         await self._find_driver(device)
 
     async def unregister_virtio_device(self, device: VirtioDevice) -> None:
-        """Remove a device, from its driver first."""
+        """Remove a device from its driver, then from the bus."""
         if device not in self.devices:
             raise ValueError(f"device {device.index} is not on the bus")
         self.devices.remove(device)

@@ -1,4 +1,4 @@
-"""The console driver: written against virtqueues and configuration operations, not against a transport.
+"""The console driver. It uses virtqueues and configuration operations, and knows no transport.
 
 Ref: virtio 1.4, 5.3.
 """
@@ -26,10 +26,10 @@ from .virtqueue import Virtqueue
 __all__ = ["ConsoleDevice", "console_driver"]
 
 WANTED = 1 << ConsoleFeature.SIZE | 1 << ConsoleFeature.EMERG_WRITE
-"""The features that the driver makes use of."""
+"""Feature bits that the driver accepts where the device offers them."""
 
 TIMEOUT_CYCLES = 50_000_000
-"""How long a buffer may take to go out."""
+"""Cycles after which a transmit buffer counts as lost."""
 
 _RECEIVE_BUFFERS = 4
 _TRANSMIT_BUFFERS = 4
@@ -37,11 +37,11 @@ _BUFFER_BYTES = 256
 
 
 class ConsoleDevice:
-    """A terminal; what :func:`console_driver` leaves in ``priv`` of a device.
+    """A terminal: ``priv`` of a device that :func:`console_driver` has probed.
 
-    ``on_bytes(data)`` gets what is typed, in order. ``size`` is (columns, rows), (0, 0) if the device does
-    not tell; ``on_resize(columns, rows)`` hears when it changes. ``failure`` is the exception that made the
-    device unusable, if any.
+    ``on_bytes(data)`` runs for received bytes, in order. ``size`` is (columns, rows), or (0, 0) without
+    VIRTIO_CONSOLE_F_SIZE; ``on_resize(columns, rows)`` runs when it changes. ``failure`` is None, or the
+    exception that made the device unusable.
     """
 
     def __init__(self, port: Port, device: VirtioDevice):
@@ -66,7 +66,7 @@ class ConsoleDevice:
     # --- life ----------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Negotiate, set up the queues, let the device start, and give it buffers."""
+        """Negotiate, set up the queues, set DRIVER_OK, and offer the receive buffers."""
         config = self.device.config
         self.features = await config.negotiate(WANTED)
         await self._read_size()
@@ -81,7 +81,7 @@ class ConsoleDevice:
             self._offer(self._allocate())
 
     async def close(self) -> None:
-        """Stop the device and take all buffers back."""
+        """Reset the device and free all buffers."""
         self._closing = True
         for task in self._tasks:
             task.cancel()
@@ -103,7 +103,7 @@ class ConsoleDevice:
         return buffer
 
     def has(self, feature: ConsoleFeature) -> bool:
-        """Whether ``feature`` was negotiated."""
+        """Whether the driver has accepted ``feature``."""
         return bool(self.features >> feature & 1)
 
     def _fail(self, error: VirtioError) -> None:
@@ -116,7 +116,7 @@ class ConsoleDevice:
             self._changed.clear()
             try:
                 if await self.device.config.needs_reset():
-                    raise DeviceError("the device says that it needs a reset")
+                    raise DeviceError("the device has set DEVICE_NEEDS_RESET")
                 before = self.size
                 await self._read_size()
             except VirtioError as error:
@@ -161,7 +161,7 @@ class ConsoleDevice:
     # --- writing -------------------------------------------------------------------------------------------
 
     async def write(self, content: bytes) -> None:
-        """Put bytes out; returns when the device has taken them all.
+        """Send bytes; returns when the device has used all of their buffers.
 
         Errors: the ``failure`` of the device, :class:`RequestTimeout`.
         """
@@ -181,13 +181,13 @@ class ConsoleDevice:
         await self._wait(lambda: not transmit.outstanding)
 
     async def _wait(self, ready: Callable[[], bool]) -> None:
-        """Until ``ready()``, which buffers that come back bring about."""
+        """Wait for used buffers until ``ready()``."""
         while not ready():
             self._room.clear()
             if self.failure is not None:
                 raise self.failure
             if not await self._room.wait(TIMEOUT_CYCLES):
-                raise RequestTimeout(f"no bytes went out in {TIMEOUT_CYCLES} cycles")
+                raise RequestTimeout(f"no transmit buffer was used in {TIMEOUT_CYCLES} cycles")
         if self.failure is not None:
             raise self.failure
 
@@ -201,7 +201,7 @@ class ConsoleDevice:
         return True
 
     async def emergency_write(self, byte: int) -> None:
-        """Put a byte out past the queues. Errors: :class:`BindError` when the device cannot."""
+        """Send a byte past the queues. Errors: :class:`BindError` without VIRTIO_CONSOLE_F_EMERG_WRITE."""
         config = self.device.config
         if not self.has(ConsoleFeature.EMERG_WRITE) or config.find(CONSOLE_CONFIG, "emerg_wr") is None:
             raise BindError("the device has no emergency write")
@@ -209,5 +209,5 @@ class ConsoleDevice:
 
 
 def console_driver(port: Port, *, ids: Sequence[Matcher] = ()) -> VirtioDriver:
-    """The console driver, for a bus. ``ids`` are further ids it serves."""
+    """The console driver, for a bus. ``ids`` are further ids that it matches."""
     return device_driver(DeviceType.CONSOLE, lambda device: ConsoleDevice(port, device), ids)

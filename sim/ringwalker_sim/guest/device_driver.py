@@ -1,4 +1,4 @@
-"""What drivers of all device types have in common: opening a device that is found, closing one that goes."""
+"""The part that the drivers of all device types share: open at the probe, close at the removal."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -12,24 +12,24 @@ __all__ = ["OpensAndCloses", "device_driver"]
 
 
 class OpensAndCloses(Protocol):
-    """A device as its driver offers it to the guest."""
+    """What a driver makes of a device: a disk, a network interface, a console."""
 
     async def open(self) -> None:
-        """Negotiate, set up the queues, and let the device start. Errors: ``VirtioError``."""
+        """Negotiate, set up the queues, and set DRIVER_OK. Errors: :class:`VirtioError`."""
         ...
 
     async def close(self) -> None:
-        """Stop the device, and take back and free what it was given."""
+        """Reset the device, and free its queues and buffers."""
         ...
 
 
 def device_driver(
     device_type: DeviceType, make: Callable[[VirtioDevice], OpensAndCloses], ids: Sequence[Matcher] = ()
 ) -> VirtioDriver:
-    """A driver for a bus: what ``make`` gives is opened and put into ``priv`` of the device.
+    """A driver for a bus. Its probe opens ``make(device)`` and puts it into ``priv`` of the device.
 
-    It serves the ids that ``device_type`` has, and ``ids``. A device that cannot be opened is told that its
-    driver gave up, and the error goes to whoever registered.
+    It matches the ids of ``device_type`` and ``ids``. A device that cannot be opened gets the status FAILED,
+    and the error is raised by the call that registered.
     """
 
     async def probe(device: VirtioDevice) -> int:

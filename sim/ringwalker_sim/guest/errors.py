@@ -6,17 +6,17 @@ __all__ = ["BindError", "DeviceError", "RequestError", "RequestTimeout", "Virtio
 
 
 class VirtioError(RingwalkerError):
-    """Base of what can go wrong between driver and device."""
+    """Base of all errors between driver and device."""
 
     exit_code = EXIT_FAILED
 
 
 class DeviceError(VirtioError):
-    """The device did what the specification forbids; the message gives the values."""
+    """The device broke a rule of the specification; the message has the values."""
 
 
 class BindError(VirtioError):
-    """A driver or a transport cannot use this function; the message says what is missing."""
+    """A driver or a transport cannot use this device; the message names what is missing."""
 
 
 class RequestError(VirtioError):
@@ -24,4 +24,4 @@ class RequestError(VirtioError):
 
 
 class RequestTimeout(VirtioError):
-    """No answer in time."""
+    """The device did not answer in time."""

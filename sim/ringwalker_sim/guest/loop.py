@@ -1,7 +1,7 @@
-"""A cooperative scheduler of a few lines: runs driver coroutines over anything that can advance time.
+"""A small cooperative scheduler: runs driver coroutines over anything that can advance time.
 
-An engine derives from :class:`Loop`, supplies :meth:`Loop.now` and :meth:`Loop.advance`, and has ``run``,
-``sleep``, ``event``, ``start`` and ``future`` in return. Callbacks and ``Future.set`` may be called inside
+An engine derives from :class:`Loop`, supplies :meth:`Loop.now` and :meth:`Loop.advance`, and inherits
+``run``, ``sleep``, ``event``, ``start`` and ``future``. Callbacks and ``Future.set`` may be called inside
 ``advance``.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["Future", "Loop", "LoopEvent", "LoopTask", "StuckError"]
 
 
 class StuckError(RingwalkerError):
-    """Everything waits and nothing can happen any more."""
+    """Every coroutine waits and no event is due."""
 
     exit_code = EXIT_FAILED
 
@@ -34,7 +34,7 @@ class Future:
         self.value: Any = None
 
     def set(self, value: Any = None) -> None:
-        """Give the value; those that wait run next. A second value is ignored."""
+        """Set the value and wake the coroutines that wait. A second value is ignored."""
         if self.done:
             return
         self.done = True
@@ -91,7 +91,7 @@ class LoopEvent:
 
 
 class _Action:
-    """Something to do when a timer ends."""
+    """A callback that runs when a timer ends."""
 
     __slots__ = ("set",)
 
@@ -113,7 +113,7 @@ class _Timer:
 
 
 class LoopTask:
-    """A coroutine under way."""
+    """A running coroutine."""
 
     __slots__ = ("_coroutine", "_error", "_finished", "_joined", "_loop", "_waiting")
 
@@ -131,7 +131,7 @@ class LoopTask:
         return self._finished.done
 
     async def join(self) -> Any:
-        """Its result when it has ended; its exception is raised here."""
+        """Wait for its end; its result, or its exception raised here."""
         self._joined = True
         result = await self._finished
         if self._error is not None:
@@ -139,7 +139,7 @@ class LoopTask:
         return result
 
     def cancel(self) -> None:
-        """End it where it waits; those who join it get None."""
+        """End it where it waits. Coroutines that join it get None."""
         if not self.done:
             if self._waiting is not None and self in self._waiting._waiters:
                 self._waiting._waiters.remove(self)
@@ -188,10 +188,10 @@ class Loop(ABC):
 
     @abstractmethod
     def advance(self, deadline: int | None) -> None:
-        """Let time pass until something happened (a callback ran, a future was set) or ``now() >= deadline``.
+        """Advance time until a callback ran, a future was set, or ``now() >= deadline``.
 
-        ``deadline`` None means no limit; it may return early at any time. Errors: :class:`StuckError` when
-        nothing can ever happen.
+        ``deadline`` None means no limit. It may return early at any time. Errors: :class:`StuckError` when
+        no event is due and there is no deadline.
         """
 
     def event(self) -> LoopEvent:
@@ -203,7 +203,7 @@ class Loop(ABC):
         return Future(self)
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> LoopTask:
-        """Run ``coroutine`` beside others, from the next turn on."""
+        """Run ``coroutine`` concurrently, from the next turn on."""
         task = LoopTask(self, coroutine)
         self._tasks.add(task)
         self._ready.append(task)
@@ -216,13 +216,14 @@ class Loop(ABC):
         await future
 
     def schedule(self, cycles: int, action: Callable[[], None]) -> None:
-        """Do ``action`` in ``cycles``. What it raises, :meth:`run` raises."""
+        """Run ``action`` in ``cycles`` cycles. :meth:`run` raises what it raises."""
         self._call_at(self.now() + cycles, _Action(action))
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run ``coroutine`` to its end and give its result; what it started and left running is ended.
+        """Run ``coroutine`` to its end and return its result. Tasks that are still running then are
+        cancelled.
 
-        Errors: the exception of ``coroutine``, or of a task that failed and that nobody joins.
+        Errors: the exception of ``coroutine``, or of a failed task that nobody joins.
         """
         before = self.running()
         main = self.start(coroutine)
@@ -246,9 +247,10 @@ class Loop(ABC):
         return set(self._tasks)
 
     def run_until(self, cycle: int) -> None:
-        """Run what was started until ``now() >= cycle``; what has not ended by then goes on in the next call.
+        """Run the started tasks until ``now() >= cycle``. Tasks that have not ended go on in the next call.
 
-        For several loops whose clocks must stay together. Errors: the exception of a task that nobody joins.
+        For several loops whose clocks must stay together. Errors: the exception of a failed task that nobody
+        joins.
         """
         while True:
             while self._ready:

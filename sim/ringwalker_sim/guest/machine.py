@@ -22,17 +22,18 @@ _OASIS_DEVICES = range(0x1000, 0x1080)
 
 
 def identity_of(device_type: int, name: str = "") -> VirtioDeviceId:
-    """Who a device of ``device_type`` is that no PCI header describes: what its header would say."""
+    """The identity of a device of ``device_type`` without a PCI header: what its header would hold."""
     known = device_type in tuple(DeviceType)
     class_code = CLASS_CODES[DeviceType(device_type)] if known else 0
     return VirtioDeviceId(VENDOR_2007, device_type, VENDOR_2007, device_type, class_code, 0xFFFFFF, name)
 
 
 class VirtioPciDriver:
-    """The PCI driver for all virtio functions: each gets a child on ``bus``, the virtio device proper.
+    """The PCI driver of all virtio functions. It registers a virtio device on ``bus`` for each of them.
 
-    So a driver of a device type never sees PCI, and no backend has to be the only one (Arnd Bergmann's
-    answer of 20 September 2007). ``vendors`` are further PCI vendors whose functions are virtio.
+    A driver of a device type therefore sees no PCI, and several transports share one bus (proposed by Arnd
+    Bergmann in answer to the patches of 20 September 2007). ``vendors`` are further PCI vendors whose
+    functions are virtio devices.
     """
 
     def __init__(self, bus: VirtioBus, interrupt: str = "msix", vendors: tuple[int, ...] = ()):
@@ -47,16 +48,16 @@ class VirtioPciDriver:
         return oasis or identity.vendor in self.vendors
 
     async def probe(self, pci: PciDevice) -> VirtioDevice:
-        """Create the child of a function and put it on the bus. Errors: those of the transport's ``bind``."""
+        """Register a virtio device for a function on the bus. Errors: those of the transport's ``bind``."""
         transport = await VirtioPciTransport.bind(pci, self.interrupt)
         await self.bus.register_virtio_device(transport.device)
         return transport.device
 
 
 class Machine:
-    """Devices on ``port``: PCI functions that it has, and models in Python in its time.
+    """The devices of ``port``: its PCI functions, and models in Python that run in its time.
 
-    ``bus`` is the one registry of drivers and devices; devices come and go in any order.
+    ``bus`` is the only registry of drivers and devices. Devices are added and removed in any order.
     """
 
     def __init__(self, port: Any):
@@ -72,7 +73,7 @@ class Machine:
     async def add_memory_device(
         self, model: FunctionModel, identity: VirtioDeviceId | None = None
     ) -> VirtioDevice:
-        """A device in Python with its rings in the guest's memory."""
+        """Add a device in Python with rings in the guest's memory."""
         rings = RingServer(model, self.port.memory, self.port.now)
         transport = MemoryTransport(rings, identity or identity_of(model.device_type))
         await transport.reset()
@@ -88,7 +89,9 @@ class Machine:
         latency: int = 20,
         seed: int = 0,
     ) -> VirtioDevice:
-        """A device in Python at the other end of a byte pipe, by :func:`.make_pipe`."""
+        """Add a device in Python at the other end of a byte pipe; the numbers are those of
+        :func:`.make_pipe`.
+        """
         near, far = make_pipe(model.schedule, capacity=capacity, latency=latency, seed=seed)
         PipeServer(model, far)
         transport = PipeTransport(self.port, near, identity or identity_of(model.device_type))
@@ -98,7 +101,7 @@ class Machine:
         return transport.device
 
     async def remove(self, device: VirtioDevice) -> None:
-        """Take a device away: its driver lets go of it, and it is reset."""
+        """Remove a device from its driver and from the bus, and reset it."""
         await self.bus.unregister_virtio_device(device)
         await device.config.unbind()
 
@@ -108,7 +111,7 @@ class Machine:
             await self.remove(device)
 
     def driven(self, device: VirtioDevice) -> Any:
-        """What the driver left in ``priv`` of a device. Errors: :class:`BindError` when it has none."""
+        """``priv`` of a device. Errors: :class:`BindError` when the device has no driver."""
         if device.driver is None:
             identity = device.id
             raise BindError(f"no driver for {identity.vendor:04x}:{identity.device:04x}")

@@ -1,6 +1,6 @@
-"""A whole machine in plain Python: a port with a virtio device behind a PCI function, without RTL.
+"""A machine in Python alone: a port whose virtio PCI function is a model, without RTL.
 
-Configuration space is that of the device's own tables.
+Its configuration space comes from the same tables as the hardware's.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ from .software_port import SoftwarePort
 __all__ = ["ModelPort"]
 
 _ACCESS_CYCLES = 20
-"""What a read of configuration or memory space takes."""
+"""Cycles of a read of configuration or memory space."""
 
 
 def _get(content: bytearray, table: RegisterTable, name: str, base: int = 0) -> int:
@@ -100,7 +100,7 @@ class _ConfigSpace:
 
 @dataclass
 class _Face:
-    """The registers of the common configuration that the model keeps itself."""
+    """Registers of the common configuration that :class:`ModelPort` keeps."""
 
     device_feature_select: int = 0
     driver_feature_select: int = 0
@@ -109,7 +109,7 @@ class _Face:
 
 
 class ModelPort(SoftwarePort):
-    """A port whose device is a ``model`` behind the PCI function of ``config``, a block device on ``disk``.
+    """A port whose device is a ``model`` behind the PCI function of ``config``; a block device has ``disk``.
 
     ``rings`` serves its queues. ``options`` go to the model: ``ring_reset``, ``latency``, ``jitter``,
     ``seed``, ... ``accesses`` counts reads and writes of the device by kind.
@@ -194,7 +194,7 @@ class ModelPort(SoftwarePort):
                 self._face_write(offset, size, value)
 
     def tlps(self) -> dict[str, int]:
-        """Accesses of the CPU; the model makes no packets."""
+        """Accesses of the CPU by kind; the model sends no TLPs."""
         return dict(self.accesses)
 
     # --- the virtio structures -----------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class ModelPort(SoftwarePort):
         self._set_common("config_msix_vector", vector)
 
     def _field_queue(self, index: int, name: str, value: int) -> None:
-        """A register of a queue is written through the field list."""
+        """Write a register of a queue that is in the field list."""
         if name == "vector":
             self.rings.queues[index].vector = value if value < self.config.vectors else NO_VECTOR
         else:

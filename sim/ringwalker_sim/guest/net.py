@@ -1,4 +1,4 @@
-"""The network driver: written against virtqueues and configuration operations, not against a transport.
+"""The network driver. It uses virtqueues and configuration operations, and knows no transport.
 
 Ref: virtio 1.4, 5.1.
 """
@@ -34,27 +34,27 @@ __all__ = ["NetDevice", "net_driver"]
 WANTED = sum(
     1 << NetFeature[name] for name in ("MAC", "STATUS", "MTU", "CTRL_VQ", "CTRL_RX", "CTRL_MAC_ADDR")
 )
-"""The features that the driver makes use of."""
+"""Feature bits that the driver accepts where the device offers them."""
 
 TIMEOUT_CYCLES = 20_000_000
-"""How long sending may take."""
+"""Cycles after which a transmit buffer counts as lost."""
 
 _HEADER_BYTES = dtype_of(NetHeader).itemsize
 _ETHERNET_BYTES = 18
-"""Around the payload of a frame: addresses, type and one VLAN tag."""
+"""Bytes of a frame beside its payload: addresses, type and one VLAN tag."""
 _MTU = 1500
 _SHORTEST = 14
 _BUFFERS = 32
-"""Buffers each way at most."""
+"""Most buffers in each direction."""
 
 
 class NetDevice:
-    """A network interface; what :func:`net_driver` leaves in ``priv`` of a device.
+    """A network interface: ``priv`` of a device that :func:`net_driver` has probed.
 
-    ``mac`` is its address, ``mtu`` in bytes of frame payload, ``link_up`` whether the medium is there (True
-    for a device that does not tell). ``on_frame(frame)`` gets what arrives, in order; ``on_media(link_up)``
-    hears when the medium comes or goes. ``sent``, ``received`` and ``unusable`` count frames.
-    ``failure`` is the exception that made the device unusable, if any.
+    ``mac`` is its address, ``mtu`` the most bytes of frame payload, ``link_up`` the state of the link (True
+    without VIRTIO_NET_F_STATUS). ``on_frame(frame)`` runs for received frames, in order;
+    ``on_media(link_up)`` runs when the link changes. ``sent``, ``received`` and ``unusable`` count frames.
+    ``failure`` is None, or the exception that made the device unusable.
     """
 
     def __init__(self, port: Port, device: VirtioDevice, ring_features: int = 0):
@@ -85,7 +85,7 @@ class NetDevice:
     # --- life ----------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Negotiate, set up the queues, let the device start, and give it buffers."""
+        """Negotiate, set up the queues, set DRIVER_OK, and offer the receive buffers."""
         config = self.device.config
         self.features = await config.negotiate(WANTED | self._ring_features)
         if self.has(NetFeature.MAC):
@@ -107,7 +107,7 @@ class NetDevice:
             self._offer(self._allocate())
 
     async def close(self) -> None:
-        """Stop the device and take all buffers back."""
+        """Reset the device and free all buffers."""
         self._closing = True
         for task in self._tasks:
             task.cancel()
@@ -131,11 +131,11 @@ class NetDevice:
 
     @property
     def frame_bytes(self) -> int:
-        """The longest frame, from destination address to payload."""
+        """Bytes of the longest frame, from destination address to payload."""
         return self.mtu + _ETHERNET_BYTES
 
     def has(self, feature: NetFeature) -> bool:
-        """Whether ``feature`` was negotiated."""
+        """Whether the driver has accepted ``feature``."""
         return bool(self.features >> feature & 1)
 
     def _fail(self, error: VirtioError) -> None:
@@ -150,7 +150,7 @@ class NetDevice:
             self._changed.clear()
             try:
                 if await config.needs_reset():
-                    raise DeviceError("the device says that it needs a reset")
+                    raise DeviceError("the device has set DEVICE_NEEDS_RESET")
                 before = self.link_up
                 await self._read_media()
             except VirtioError as error:
@@ -198,10 +198,10 @@ class NetDevice:
     # --- sending -------------------------------------------------------------------------------------------
 
     async def send(self, frame: bytes) -> None:
-        """Give a frame to the device; waits while there is no buffer, not until it is on the wire.
+        """Offer a frame to the device. Waits for a free buffer, not for the frame to be sent.
 
         Errors: ``ValueError`` for a frame that is too short or too long, the ``failure`` of the device,
-        :class:`RequestTimeout` when no buffer comes back.
+        :class:`RequestTimeout` when no buffer becomes free.
         """
         if not _SHORTEST <= len(frame) <= self.frame_bytes:
             raise ValueError(f"a frame of {len(frame)} bytes; it must have {_SHORTEST} to {self.frame_bytes}")
@@ -248,43 +248,44 @@ class NetDevice:
     # --- what is received ----------------------------------------------------------------------------------
 
     async def _set_mode(self, bit: NetRxMode, on: bool) -> None:
-        """Without a control queue, the mode is a field of the configuration, where there is one."""
+        """Write the receive mode to device configuration, for a device without a control queue."""
         config = self.device.config
         if config.find(NET_CONFIG, "rx_mode") is None:
-            raise BindError("the device has no way to be told what to receive")
+            raise BindError("the device has no control queue and no field for the receive mode")
         mode = await config.get(NET_CONFIG.rx_mode)
         await config.set(NET_CONFIG.rx_mode, mode | bit if on else mode & ~int(bit))
 
     async def set_promiscuous(self, on: bool) -> None:
-        """Receive every frame, or not. Errors: :class:`BindError` when the device cannot be told."""
+        """Receive every frame, or not. Errors: :class:`BindError` when the device has no receive mode."""
         if self._control is not None and self.has(NetFeature.CTRL_RX):
             await self._control.set_promiscuous(on)
         else:
             await self._set_mode(NetRxMode.PROMISCUOUS, on)
 
     async def set_all_multicast(self, on: bool) -> None:
-        """Receive every frame to a group, or not. Errors: as :meth:`set_promiscuous`."""
+        """Receive every multicast frame, or not. Errors: as :meth:`set_promiscuous`."""
         if self._control is not None and self.has(NetFeature.CTRL_RX):
             await self._control.set_all_multicast(on)
         else:
             await self._set_mode(NetRxMode.ALL_MULTICAST, on)
 
     async def set_mac(self, mac: bytes) -> None:
-        """Another address of six bytes. Errors: as :meth:`set_promiscuous`."""
+        """Set the address, six bytes. Errors: :class:`BindError` when the device's address is fixed."""
         if len(mac) != MAC_BYTES or mac[0] & 1:
             raise ValueError(f"{mac.hex(':')} is not the address of a station")
         if self._control is not None and self.has(NetFeature.CTRL_MAC_ADDR):
             await self._control.set_mac(mac)
         elif self.device.config.find(NET_CONFIG, "mac") is None:
-            raise BindError("the device has no way to be told its address")
+            raise BindError("the device has no control queue and no writable address")
         else:
             await self.device.config.set(NET_CONFIG.mac, int.from_bytes(mac, "little"))
         self.mac = bytes(mac)
 
 
 def net_driver(port: Port, *, ids: Sequence[Matcher] = (), ring_features: int = 0) -> VirtioDriver:
-    """The network driver, for a bus. ``ids`` are further ids it serves.
+    """The network driver, for a bus.
 
-    ``ring_features`` are those of ``RING_FEATURES`` that it uses if the device offers them.
+    ``ids`` are further ids that it matches; ``ring_features`` (a mask, of ``RING_FEATURES``) are accepted
+    where the device offers them.
     """
     return device_driver(DeviceType.NET, lambda device: NetDevice(port, device, ring_features), ids)

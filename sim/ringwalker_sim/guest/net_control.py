@@ -24,14 +24,15 @@ class NetControl:
         self._free = port.event()
 
     def answered(self, _vq: Virtqueue) -> bool:
-        """The callback of the queue."""
+        """The callback of the queue: a command was answered."""
         self._answered.set()
         return True
 
     async def command(self, group: int, number: int, data: bytes = b"", room: int = 0) -> bytes:
-        """Send a command; what the device writes after its acknowledgement, at most ``room`` bytes.
+        """Send a command; the bytes that the device writes behind its acknowledgement, at most ``room``.
 
-        Errors: :class:`RequestError` when it refuses, :class:`RequestTimeout` when it does not answer.
+        Errors: :class:`RequestError` when the device refuses the command, :class:`RequestTimeout` when it
+        does not answer, :class:`DeviceError` for an acknowledgement that does not exist.
         """
         while self._busy:
             self._free.clear()
@@ -53,11 +54,11 @@ class NetControl:
         if self.vq.add_buf([*out.sg, *answer.sg], 1, 1, name):
             out.free()
             answer.free()
-            raise RequestError(f"{name}: the control queue takes no more")
+            raise RequestError(f"{name}: the control queue is full")
         await self.vq.kick()
         while (used := self.vq.get_buf()) is None:
             if not await self._answered.wait(_TIMEOUT_CYCLES):
-                # The buffers stay where they are: the device may still use them.
+                # The buffers are not freed: the device may still use them.
                 raise RequestTimeout(f"{name} was not answered in {_TIMEOUT_CYCLES} cycles")
             self._answered.clear()
         content = answer.array[: used[1]].tobytes()
@@ -76,13 +77,13 @@ class NetControl:
         await self.command(NetClass.RX, NetRxCommand.PROMISCUOUS, bytes([on]))
 
     async def set_all_multicast(self, on: bool) -> None:
-        """Receive every frame to a group, or not."""
+        """Receive every multicast frame, or not."""
         await self.command(NetClass.RX, NetRxCommand.ALL_MULTICAST, bytes([on]))
 
     async def set_mac(self, mac: bytes) -> None:
-        """Another address."""
+        """Set the address, six bytes."""
         await self.command(NetClass.MAC, NetMacCommand.ADDR_SET, mac)
 
     async def read_config(self, length: int) -> bytes:
-        """The first ``length`` bytes of device configuration, through the queue."""
+        """Read the first ``length`` bytes of device configuration through the queue."""
         return await self.command(NetClass.CONFIG, 0, room=length)

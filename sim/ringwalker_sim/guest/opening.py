@@ -1,7 +1,7 @@
-"""From names to a device that works: a function, an interface and a transport."""
+"""Opens a device by the names of its function, its interface and its transport."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,6 @@ from .transport.virtio_pci import VirtioPciTransport
 
 __all__ = ["DRIVERS", "INTERFACES", "TRANSPORTS", "OpenDevice", "open_device"]
 
-TRANSPORTS = ("pci", "memory", "pipe")
-"""``pci`` is a function of the machine's port; the others have a device in Python."""
-
 DRIVERS: dict[str, Callable[..., VirtioDriver]] = {
     "blk": blk_driver,
     "net": net_driver,
@@ -31,7 +28,7 @@ DRIVERS: dict[str, Callable[..., VirtioDriver]] = {
 
 @dataclass
 class OpenDevice:
-    """A device with its driver. ``driven`` is what the driver offers: a ``BlkDevice``, ``NetDevice``, ..."""
+    """A device with its driver. ``driven`` is the driver's object: a ``BlkDevice``, ``NetDevice``, ..."""
 
     machine: Machine
     device: VirtioDevice
@@ -44,8 +41,44 @@ class OpenDevice:
         await self.machine.bus.unregister_virtio_driver(self.driver)
 
 
+async def _find_pci(machine: Machine, kind: DeviceType, interrupt: str, **_others: Any) -> VirtioDevice:
+    if not any(isinstance(device.config, VirtioPciTransport) for device in machine.bus.devices):
+        await machine.probe_pci(interrupt)
+    for device in machine.bus.devices:
+        if device.driver is None and device.id.type == kind:
+            return device
+    raise BindError(f"no PCI function is a {kind.name.lower()} device without a driver")
+
+
+async def _add_memory(machine: Machine, kind: DeviceType, model: Any, **_others: Any) -> VirtioDevice:
+    return await machine.add_memory_device(_checked(model, kind, "memory"))
+
+
+async def _add_pipe(
+    machine: Machine, kind: DeviceType, model: Any, pipe: dict[str, Any], **_others: Any
+) -> VirtioDevice:
+    return await machine.add_pipe_device(_checked(model, kind, "pipe"), **pipe)
+
+
+def _checked(model: FunctionModel | None, kind: DeviceType, transport: str) -> FunctionModel:
+    if model is None or model.device_type != kind:
+        raise ValueError(f"transport {transport!r} needs a model of a {kind.name.lower()} device")
+    return model
+
+
+TRANSPORTS: dict[str, Callable[..., Awaitable[VirtioDevice]]] = {
+    "pci": _find_pci,
+    "memory": _add_memory,
+    "pipe": _add_pipe,
+}
+"""How each transport makes or finds a device: coroutines of the machine, the device type, and ``interrupt``,
+``model`` and ``pipe`` of :func:`open_device`. ``pci`` is a function of the machine's port; the others have a
+device in Python.
+"""
+
+
 def _only(driver: VirtioDriver, wanted: VirtioDevice) -> VirtioDriver:
-    """The driver for one device alone."""
+    """``driver``, for the device ``wanted`` alone."""
 
     async def probe(device: VirtioDevice) -> int | None:
         return await driver.probe(device) if device is wanted else -errno.ENODEV
@@ -64,22 +97,24 @@ async def open_device(
     pipe: dict[str, Any] | None = None,
     **options: Any,
 ) -> OpenDevice:
-    """Bring the device for ``function`` up, by ``interface``, and give it to its driver.
+    """Open the device of ``function`` on ``transport``, with its driver on the stage ``interface``.
 
-    ``pci`` takes the first function of that type on the machine's port that has no driver yet; other
-    transports need ``model``, a device in Python that is made on ``machine.port.schedule``. ``pipe`` are
-    arguments of :meth:`Machine.add_pipe_device`, ``options`` go to the driver.
-    Errors: ``ValueError`` for names that there are not, :class:`BindError` when there is no such device, and
-    those of transport and driver.
+    ``pci`` opens the first PCI function of that type that has no driver. Other transports need ``model``, a
+    device in Python that was made with ``machine.port.schedule``. ``pipe`` are arguments of
+    :meth:`Machine.add_pipe_device`; ``options`` go to the driver.
+    Errors: ``ValueError`` for unknown names, :class:`BindError` when there is no such device, and those of
+    transport and driver.
     """
     for name, value, known in (
         ("function", function, tuple(DRIVERS)),
         ("interface", interface, INTERFACES),
-        ("transport", transport, TRANSPORTS),
+        ("transport", transport, tuple(TRANSPORTS)),
     ):
         if value not in known:
             raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
-    device = await _find(machine, function, transport, model, interrupt, pipe or {})
+    device = await TRANSPORTS[transport](
+        machine, DeviceType[function.upper()], interrupt=interrupt, model=model, pipe=pipe or {}
+    )
     driver = _only(adapt(interface, DRIVERS[function](machine.port, **options), machine.port), device)
     try:
         await machine.bus.register_virtio_driver(driver)
@@ -90,26 +125,3 @@ async def open_device(
         if transport != "pci":
             await machine.remove(device)
         raise
-
-
-async def _find(
-    machine: Machine,
-    function: str,
-    transport: str,
-    model: FunctionModel | None,
-    interrupt: str,
-    pipe: dict[str, Any],
-) -> VirtioDevice:
-    kind = DeviceType[function.upper()]
-    if transport == "pci":
-        if not any(isinstance(device.config, VirtioPciTransport) for device in machine.bus.devices):
-            await machine.probe_pci(interrupt)
-        for device in machine.bus.devices:
-            if device.driver is None and device.id.type == kind:
-                return device
-        raise BindError(f"no PCI function is a {function} device without a driver")
-    if model is None or model.device_type != kind:
-        raise ValueError(f"transport {transport!r} needs a model of a {function} device")
-    if transport == "memory":
-        return await machine.add_memory_device(model)
-    return await machine.add_pipe_device(model, **pipe)

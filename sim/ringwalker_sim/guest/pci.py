@@ -1,4 +1,4 @@
-"""Finding PCI functions and setting them up: header, base addresses, capabilities, interrupts.
+"""Finds PCI functions and sets them up: header, base addresses, capabilities, interrupts.
 
 Ref: PCI Local Bus 3.0, chapter 6; PCI Express Base 3.1, 7.5.
 """
@@ -69,7 +69,9 @@ class Capability:
 
 @dataclass(eq=False)
 class PciDevice:
-    """A function that was found. ``bars`` by index (a 64-bit one under its lower index), in address order."""
+    """A PCI function. ``bars`` are its BARs by index (a 64-bit one under its lower index), in ascending
+    order.
+    """
 
     port: Port
     bdf: int
@@ -157,7 +159,7 @@ class PciDevice:
             await self._set_sizes()
 
     async def _set_sizes(self) -> None:
-        """Let the function send and ask for packets as large as it and the root complex can."""
+        """Set the largest payload and read request sizes that function and root complex both allow."""
         for capability in self.find_capabilities(CapabilityId.PCI_EXPRESS):
             at = capability.offset
             able = await self.read(PCIE_CAPABILITY.device_capabilities, at)
@@ -192,7 +194,7 @@ class PciDevice:
             index += 2 if bar is not None and bar.is_64 else 1
 
     async def _size_bar(self, index: int, assign: bool) -> Bar | None:
-        """Write ones and see which stick. What was there is put back when it is to be kept."""
+        """Find the size of a BAR by writing all ones, and restore its value."""
         register = HEADER[f"bar{index}"]
         original = await self.read(register)
         decode = Command.MEMORY_ENABLE | Command.IO_ENABLE
@@ -223,11 +225,13 @@ class PciDevice:
             return None
         size = (~full & all_ones) + 1
         if size & (size - 1):
-            raise DeviceError(f"{self.name}: BAR {index} answers {full:#x} to all ones, which names no size")
+            raise DeviceError(
+                f"{self.name}: BAR {index} reads {full:#x} after all ones were written, which is no size"
+            )
         return Bar(index, size, io, is_64, bool(not io and mask & BarType.PREFETCHABLE), address)
 
     async def _assign_bars(self, windows: "BarWindows") -> None:
-        # Largest first wastes nothing on alignment.
+        # Largest first leaves no gaps for alignment.
         for bar in sorted(self.bars.values(), key=lambda item: -item.size):
             bar.address = windows.take(bar, self.name)
             await self.write(HEADER[f"bar{bar.index}"], bar.address & 0xFFFF_FFFF)
@@ -242,7 +246,9 @@ class PciDevice:
         offset = await self.read(HEADER.capabilities_pointer) & ~0b11
         while offset:
             if offset in seen or offset < HEADER.size or offset >= CONFIG_SPACE_BYTES:
-                raise DeviceError(f"{self.name}: the capability list leads to {offset:#x}, which it cannot")
+                raise DeviceError(
+                    f"{self.name}: the capability list points to {offset:#x}, where no capability can be"
+                )
             seen.add(offset)
             word = await self.port.config_read(self.bdf, offset, 2)
             self.capabilities.append(Capability(word & 0xFF, offset))
@@ -263,13 +269,15 @@ class PciDevice:
         return 0
 
     async def enable_msix(self, callbacks: Sequence[Callable[[], None]]) -> None:
-        """Give vector n a message whose arrival runs ``callbacks[n]``, and turn MSI-X on.
+        """Program vector n with a message whose arrival runs ``callbacks[n]``, and enable MSI-X.
 
         Errors: :class:`BindError` without MSI-X, with too few vectors, or for a table outside its BAR.
         """
         vectors = await self.msix_vectors()
         if vectors < len(callbacks):
-            raise BindError(f"{self.name}: {len(callbacks)} MSI-X vectors are wanted, there are {vectors}")
+            raise BindError(
+                f"{self.name}: {len(callbacks)} MSI-X vectors are needed; the function has {vectors}"
+            )
         at = self.find_capabilities(CapabilityId.MSIX)[0].offset
         table = await self.read(MSIX_CAPABILITY.table, at)
         index, base = table & _BIR, table & ~_BIR
@@ -288,19 +296,19 @@ class PciDevice:
             ):
                 register = MSIX_TABLE_ENTRY[name]
                 await self.bar_write(index, entry + register.offset, register.size, value)
-        # Reading brings the posted writes home before the function mask is lifted.
+        # A read pushes the posted writes to the device before the function mask is cleared.
         await self.bar_read(index, base, 4)
         await self.set_command(Command.INTX_DISABLE)
         await self.write(MSIX_CAPABILITY.control, control & ~MsixControl.FUNCTION_MASK, at)
 
     async def disable_msix(self) -> None:
-        """Turn MSI-X off."""
+        """Disable MSI-X."""
         for capability in self.find_capabilities(CapabilityId.MSIX):
             control = await self.read(MSIX_CAPABILITY.control, capability.offset)
             await self.write(MSIX_CAPABILITY.control, control & ~MsixControl.ENABLE, capability.offset)
 
     async def enable_intx(self, callback: Callable[[], None]) -> None:
-        """Let the function use INTA; ``callback`` runs when it is asserted."""
+        """Enable INTA; ``callback`` runs when it is asserted."""
         if not await self.read(HEADER.interrupt_pin):
             raise BindError(f"{self.name}: the function has no interrupt pin")
         self.port.intx_handler(callback)
@@ -311,8 +319,8 @@ class PciDevice:
 async def enumerate_pci(port: Port, assign: bool = True) -> list[PciDevice]:
     """All functions with a type 0 header, set up (see :meth:`PciDevice.setup`).
 
-    Scans bus 0, bus 1 (where a machine without a modelled root port has its link) and the buses behind
-    bridges that have been given numbers. ``assign`` False leaves BARs where something else has put them.
+    Scans bus 0, bus 1 (the link of a machine without a modelled root port) and the buses behind bridges that
+    have bus numbers. ``assign`` False keeps the addresses that BARs already have.
     """
     windows = BarWindows(port)
     found: list[PciDevice] = []

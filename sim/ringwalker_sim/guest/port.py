@@ -1,6 +1,6 @@
-"""What a guest driver needs of the machine it runs on, and nothing else.
+"""The interface between guest drivers and the machine that they run on.
 
-An engine supplies a :class:`Port`; driver code uses only its primitives to wait, never those of an event
+An engine supplies a :class:`Port`. Driver code waits with its primitives only, never with those of an event
 loop, so the same coroutines run under cocotb's scheduler and under the one in :mod:`.loop`.
 """
 
@@ -24,10 +24,10 @@ def bdf_name(bdf: int) -> str:
 
 
 class Event(Protocol):
-    """A flag that coroutines can wait for."""
+    """A flag that coroutines wait for."""
 
     def set(self) -> None:
-        """Raise the flag and wake everyone who waits. May be called from callbacks."""
+        """Raise the flag and wake all coroutines that wait. May be called from callbacks."""
         ...
 
     def clear(self) -> None:
@@ -40,14 +40,14 @@ class Event(Protocol):
 
 
 class Task(Protocol):
-    """A coroutine that runs beside others."""
+    """A coroutine that runs concurrently with others."""
 
     async def join(self) -> Any:
         """Wait for its end; its result, or its exception raised here."""
         ...
 
     def cancel(self) -> None:
-        """End it where it waits. Nothing happens when it has ended already."""
+        """End it where it waits. No effect when it has ended already."""
         ...
 
 
@@ -55,13 +55,13 @@ class Port(ABC):
     """The guest's side of a machine: RAM, configuration space, MMIO and I/O space, interrupts and time.
 
     Addresses are in bytes; ``size`` is 1, 2 or 4 and accesses are naturally aligned; values are little-endian
-    unsigned integers. A read that nothing answers, or that is answered as unsupported, gives all ones.
+    unsigned integers. An unmapped read, or one answered with Unsupported Request, gives all ones.
 
     ``memory``: the guest's RAM.
     ``disk``: the image behind the device's storage port where the engine has one (with an attribute ``array``
-    of bytes), only for checking what the device did to it.
-    ``mmio32``, ``mmio64``, ``io``: where base address registers may be put; empty ranges when something else
-    assigns them. ``max_payload`` and ``max_read_request``, in bytes, are what the root complex allows.
+    of bytes), only for checks of what the device wrote.
+    ``mmio32``, ``mmio64``, ``io``: address ranges for base address registers; empty when something else
+    assigns them. ``max_payload`` and ``max_read_request``, in bytes, are the limits of the root complex.
     """
 
     memory: GuestMemory
@@ -83,7 +83,7 @@ class Port(ABC):
 
     @abstractmethod
     async def memory_read(self, address: int, size: int) -> int:
-        """Read memory space outside RAM; posted writes made before it have reached the device."""
+        """Read memory space outside RAM, after all earlier posted writes have reached the device."""
 
     @abstractmethod
     async def memory_write(self, address: int, size: int, value: int) -> None:
@@ -111,7 +111,7 @@ class Port(ABC):
 
     @abstractmethod
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
-        """Run ``coroutine`` beside the caller."""
+        """Run ``coroutine`` concurrently with the caller."""
 
     @abstractmethod
     def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
@@ -119,7 +119,7 @@ class Port(ABC):
 
     @abstractmethod
     def intx_handler(self, callback: Callable[[], None]) -> None:
-        """``callback`` runs whenever INTA is asserted (on the change, not while it stays)."""
+        """``callback`` runs on every assertion of INTA (the edge, not the level)."""
 
     def tlps(self) -> dict[str, int]:
         """Packets on the link so far, by kind; empty when the engine does not count them."""

@@ -1,4 +1,4 @@
-"""A machine without hardware: guest memory and time, and nothing on its PCI bus."""
+"""A machine without a PCI function: guest memory and time only."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,7 +15,7 @@ def _all_ones(size: int) -> int:
 
 
 class _EmptyBus(Port):
-    """A port behind which there is nothing."""
+    """A port without any PCI function."""
 
     async def config_read(self, bdf: int, offset: int, size: int) -> int:
         """There is no function."""
@@ -39,7 +39,7 @@ class _EmptyBus(Port):
         """Nothing takes it."""
 
     def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
-        """An address and data that nobody sends."""
+        """An address and data of a message that is never sent."""
         return 0xFEE0_0000, 0
 
     def intx_handler(self, callback: Callable[[], None]) -> None:
@@ -47,7 +47,7 @@ class _EmptyBus(Port):
 
 
 class SoftwarePort(Loop, _EmptyBus):
-    """Time is a list of what happens when (:meth:`Loop.schedule`); it jumps from one to the next."""
+    """Time jumps from one scheduled event to the next (:meth:`Loop.schedule`)."""
 
     def __init__(self, memory: GuestMemory):
         super().__init__()
@@ -59,14 +59,14 @@ class SoftwarePort(Loop, _EmptyBus):
         return self._now
 
     def advance(self, deadline: int | None) -> None:
-        """Jump to ``deadline``, when the next thing happens."""
+        """Jump to ``deadline``, the time of the next event."""
         if deadline is None:
-            raise StuckError(f"nothing can happen any more after cycle {self._now}")
+            raise StuckError(f"no event is due after cycle {self._now}")
         self._now = max(self._now, deadline)
 
 
 class SecondGuest(_EmptyBus):
-    """Another guest in the same time: its own ``memory``, and the loop of ``first``, which runs both."""
+    """A second guest with its own ``memory``. The loop of ``first`` runs both."""
 
     def __init__(self, first: Loop, memory: GuestMemory):
         self.memory = memory
@@ -85,9 +85,9 @@ class SecondGuest(_EmptyBus):
         return self._first.event()
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> LoopTask:
-        """Run ``coroutine`` beside others."""
+        """Run ``coroutine`` concurrently."""
         return self._first.start(coroutine)
 
     def schedule(self, cycles: int, action: Callable[[], None]) -> None:
-        """Do ``action`` in ``cycles``."""
+        """Run ``action`` in ``cycles`` cycles."""
         self._first.schedule(cycles, action)

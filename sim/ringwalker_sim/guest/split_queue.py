@@ -16,9 +16,9 @@ __all__ = ["RING_FEATURES", "BufferSet", "QueueControl", "SplitVirtqueue"]
 
 
 class BufferSet:
-    """Buffers of one piece each, all for the device to read or all ``writable``, to be added many at once.
+    """Buffers of one piece each, added many at a time; all device-readable, or all ``writable``.
 
-    Number n is ``lengths[n]`` bytes at ``addresses[n]``; its token is ``tokens[n]``, by default n.
+    Buffer n has ``lengths[n]`` bytes at ``addresses[n]``; its token is ``tokens[n]``, by default n.
     """
 
     def __init__(
@@ -37,23 +37,23 @@ class BufferSet:
 
 
 class SplitVirtqueue(SplitRings):
-    """Descriptors and rings in guest memory that the queue allocates.
+    """A split virtqueue. It allocates its descriptor table and rings in guest memory.
 
-    ``control`` is the transport; it calls :meth:`interrupt` for used buffer notifications.
-    ``desc_address``, ``driver_address`` and ``device_address`` are where the three areas lie.
+    ``control`` is the transport, which calls :meth:`interrupt` for used buffer notifications.
+    ``desc_address``, ``driver_address`` and ``device_address`` are the addresses of the three areas.
 
-    :meth:`add_bufs` and :meth:`get_bufs` are :meth:`add_buf` and :meth:`get_buf` for loads, in a fraction of
-    the time.
+    :meth:`add_bufs` and :meth:`get_bufs` do the work of :meth:`add_buf` and :meth:`get_buf` for many buffers
+    at a time, which is faster.
 
-    :meth:`detach` and :meth:`shutdown` stop the queue. A receive buffer that the device gave back empty
-    because it was stopped counts as not used. When they raise, the queue is ``broken``.
+    :meth:`detach` and :meth:`shutdown` stop the queue. A receive buffer that the device returned empty
+    because of the stop counts as not used. When they raise, the queue is ``broken``.
     """
 
     _taken = 0
     _real = 0
 
     def add_bufs(self, buffers: BufferSet, which: Sequence[int] | np.ndarray) -> int:
-        """Offer buffers number ``which``, as far as there are free descriptors; how many were taken.
+        """Add the buffers ``which`` in order while descriptors are free; the number of buffers added.
 
         The device sees them with the next :meth:`kick`. Errors: ``ValueError`` for a buffer that is in a
         queue already.
@@ -67,7 +67,7 @@ class SplitVirtqueue(SplitRings):
         for position, (head, chain) in enumerate(zip(heads, chains, strict=True)):
             if chain.place is not None:
                 self._undo(heads, position)
-                raise ValueError("a buffer of the set is in a queue already; it has to come back first")
+                raise ValueError("a buffer of the set is in a queue already")
             chain.place, chain.number = (head,), self._number + position + 1
             self._chains[head] = chain
         self._number += count
@@ -78,14 +78,17 @@ class SplitVirtqueue(SplitRings):
         return count
 
     def _undo(self, heads: list[int], count: int) -> None:
-        """Forget the first ``count`` chains of ``heads``, and take back all of these."""
+        """Remove the first ``count`` chains of ``heads``, and free all descriptors of ``heads``."""
         for head in heads[:count]:
             self._chains.pop(head).place = None
         self._free.extendleft(reversed(heads))
 
     def get_bufs(self) -> tuple[list[Any], np.ndarray]:
-        """All used buffers that are there: their tokens, and the bytes written into each. Errors: as for
-        :meth:`get_buf`, which a call has that has nothing good before it."""
+        """All used buffers: their tokens, and the bytes written into each.
+
+        Errors: as for :meth:`get_buf`. A call that meets an error after good buffers returns those; the next
+        call raises.
+        """
         count = 0 if self._done or self._stopping or self.broken else self._pending()
         slots = (self._last_used + np.arange(count)) & (self.size - 1)
         ids, lengths = self._used_id[slots], self._used_len[slots]
@@ -156,9 +159,9 @@ class SplitVirtqueue(SplitRings):
     # --- stopping ------------------------------------------------------------------------------------------
 
     async def _stop(self) -> tuple[bool, list[Chain]]:
-        """Stop the queue and take what was used; whether it can go on, and the chains that are left."""
+        """Stop the queue and take the used buffers; whether it can go on, and the chains not used."""
         if self._stopping:
-            raise RuntimeError(f"queue {self.index} is being stopped already; one at a time")
+            raise RuntimeError(f"queue {self.index} is being stopped already")
         self._stopping = True
         self._returned: list[Chain] = []
         self._real = self._taken + ((int(self._used_idx[0]) - self._last_used) & INDEX_MASK)
@@ -187,7 +190,7 @@ class SplitVirtqueue(SplitRings):
         return [chain.data for chain in left]
 
     async def detach(self, data: Any) -> bool:
-        """See :meth:`Virtqueue.detach`. The queue stands still for the time of a queue reset."""
+        """See :meth:`Virtqueue.detach`. The queue is stopped for the time of a queue reset."""
         head = self._find(data)
         if head is None:
             return False

@@ -1,4 +1,4 @@
-"""The rings of a split virtqueue in guest memory: where they lie, and what the driver writes into them.
+"""The rings of a split virtqueue in guest memory: their addresses, and what the driver writes into them.
 
 Ref: virtio 1.4, 2.7, 2.7.5.3 (indirect descriptors), 2.7.7 and 2.7.10 (notification suppression).
 """
@@ -40,21 +40,21 @@ __all__ = ["INDEX_MASK", "RING_FEATURES", "QueueControl", "SplitRings"]
 INDEX_MASK = 0xFFFF
 
 RING_FEATURES = 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX
-"""What a split virtqueue can make use of, if it was negotiated."""
+"""Features that a split virtqueue uses when they are negotiated."""
 
 _TABLE = 16
-"""Descriptors of an indirect table that is kept for each place in the ring; longer ones come and go."""
+"""Descriptors of the indirect table that each ring entry has; longer tables are allocated as needed."""
 
 
 class QueueControl:
-    """What a transport does for a split virtqueue. This one reaches no device."""
+    """The operations of a transport for a split virtqueue. This base class reaches no device."""
 
     async def notify(self, vq: "SplitRings") -> None:
-        """Tell the device that there are new buffers."""
+        """Notify the device of new buffers."""
         return
 
     def can_resume(self, vq: "SplitRings") -> bool:
-        """Whether a queue can be stopped without a reset of the whole device."""
+        """Whether the queue can be stopped without a reset of the device."""
         return False
 
     def holds(self, vq: "SplitRings") -> bool:
@@ -62,15 +62,15 @@ class QueueControl:
         return False
 
     async def quiesce(self, vq: "SplitRings") -> bool:
-        """Make the device forget the queue; when this returns it touches neither rings nor buffers.
+        """Stop the queue; when this returns the device accesses neither its rings nor its buffers.
 
-        What it had begun it has completed into the used ring, or dropped. False: the device was reset for
-        it, and the queue cannot be resumed.
+        Chains in flight were completed into the used ring, or dropped. False: this took a device reset, and
+        the queue cannot be resumed.
         """
         return False
 
     async def resume(self, vq: "SplitRings") -> None:
-        """Tell the device of the queue again, whose rings are empty."""
+        """Set the queue up on the device again, with empty rings."""
         return
 
 
@@ -100,12 +100,12 @@ class _Table:
 
 
 class SplitRings(Virtqueue):
-    """The areas of a queue and what is written into them; :class:`~.split_queue.SplitVirtqueue` has the rest.
+    """The areas of a queue and the driver's writes to them; :class:`~.split_queue.SplitVirtqueue` reads them.
 
-    ``features`` are what was negotiated; those of ``RING_FEATURES`` are used: with INDIRECT_DESC a buffer of
-    two pieces or more takes one descriptor of the ring, with EVENT_IDX each side says which buffer it wants
-    to hear of next. ``interrupt_after`` is how many buffers the driver then lets the device use, if it has
-    so many, before it wants an interrupt.
+    ``features`` is the negotiated mask, of which ``RING_FEATURES`` are used. With INDIRECT_DESC a buffer of
+    two pieces or more occupies one descriptor of the table. With EVENT_IDX each side writes the index at
+    which it wants the next notification. ``interrupt_after`` is then the number of used buffers (or all
+    outstanding ones, if fewer) after which the driver wants an interrupt.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class SplitRings(Virtqueue):
         self._room = np.zeros(size, np.int64)
 
     def reset(self) -> None:
-        """Make the rings empty, as a device that was just told of them expects. For transports."""
+        """Empty the rings, as a device expects them when the queue is enabled. For transports."""
         for area in self._areas:
             area.array[:] = 0
         self._free: deque[int] = deque(range(self.size))
@@ -174,7 +174,7 @@ class SplitRings(Virtqueue):
             self._ask_interrupts(False)
 
     def free(self) -> None:
-        """Give the rings' memory back. The device must have forgotten the queue."""
+        """Free the memory of the rings. The queue must be disabled on the device."""
         self.broken = True
         self._forget_tables()
         for area in self._areas:
@@ -191,11 +191,11 @@ class SplitRings(Virtqueue):
 
     @property
     def num_free(self) -> int:
-        """Descriptors that are not in use."""
+        """Free descriptors."""
         return len(self._free)
 
     def descriptors(self, pieces: int) -> int:
-        """One with an indirect table."""
+        """1 with indirect descriptors, else ``pieces``."""
         return 1 if self.indirect else pieces
 
     # --- the driver's area ---------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class SplitRings(Virtqueue):
         self._added = (self._added + 1) & INDEX_MASK
 
     def _indirect_table(self, head: int, count: int) -> tuple[_Table, int]:
-        """The table for ``count`` pieces of the chain with that head, and the first place in it."""
+        """The table for ``count`` pieces of the chain with that head, and its first row there."""
         if count > _TABLE:
             self._large[head] = area = self.memory.allocate(count * DESC_BYTES, DESC_ALIGN)
             return _Table(self.memory, area.address, count), 0
@@ -231,7 +231,7 @@ class SplitRings(Virtqueue):
         return self._tables, head * _TABLE
 
     def _release(self, chain: Chain) -> None:
-        """The descriptors of a chain that was used are free again."""
+        """Free the descriptors of a used chain."""
         if self._large and chain.place[0] in self._large:
             self._large.pop(chain.place[0]).free()
         self._free.extend(chain.place)
@@ -239,13 +239,13 @@ class SplitRings(Virtqueue):
 
     @property
     def shown(self) -> int:
-        """The available index that the device can see."""
+        """The available index as the device sees it."""
         return self._shown
 
     async def kick(self) -> None:
-        """Show the device all buffers added so far, and tell it unless it asked not to be told."""
+        """Show the device all added buffers, and notify it unless it suppresses notifications."""
         if self._stopping:
-            return  # Whatever was added is shown when the queue goes on.
+            return  # The added buffers are shown when the queue goes on.
         before, self._shown = self._shown, self._added
         self._avail_idx[0] = self._added
         if self.broken or not self._wants_notice(before):
@@ -254,7 +254,7 @@ class SplitRings(Virtqueue):
         await self._control.notify(self)
 
     def _wants_notice(self, before: int) -> bool:
-        """Whether the device wants to hear of what was shown since the index was ``before``."""
+        """Whether the device wants a notification for the index going on from ``before``."""
         if not self.event_idx:
             return not self._used_flags[0] & USED_F_NO_NOTIFY
         after_event = (self._added - int(self._avail_event[0]) - 1) & INDEX_MASK
@@ -264,6 +264,6 @@ class SplitRings(Virtqueue):
         if not self.event_idx:
             self._avail_flags[0] = 0 if wanted else AVAIL_F_NO_INTERRUPT
             return
-        # Not wanted is an event that is as far away as can be.
+        # An event index as far away as possible suppresses interrupts.
         after = max(1, min(self.interrupt_after, len(self._chains))) if wanted else 0
         self._used_event[0] = (self._last_used + after - 1) & INDEX_MASK

@@ -1,6 +1,6 @@
-"""What a queue of buffers to a device is, whatever carries it, with the operations of the 2007 interface.
+"""A queue of buffers to a device, for every transport, with the operations of the interface of 2007.
 
-:mod:`.split_queue` has the ring in shared memory, :mod:`.transport.pipe` the one over a byte stream.
+:mod:`.split_queue` implements it with rings in shared memory, :mod:`.transport.pipe` over a byte stream.
 Ref: 2007: ``struct virtqueue`` and ``struct virtqueue_ops``.
 """
 
@@ -18,9 +18,10 @@ __all__ = ["Chain", "Virtqueue"]
 
 @dataclass(eq=False, slots=True)
 class Chain:
-    """A buffer that was added: ``data`` is its token, ``number`` counts buffers in the order of adding.
+    """An added buffer: ``data`` is its token, ``number`` counts buffers in the order of adding.
 
-    ``writable`` is how many bytes the device may write. ``place`` belongs to the implementation.
+    ``sg`` are (address, length) pieces, the first ``out_num`` device-readable. ``writable`` is the number of
+    device-writable bytes. ``place`` belongs to the implementation.
     """
 
     data: Any
@@ -35,17 +36,17 @@ class Chain:
 
     @property
     def readable(self) -> int:
-        """Bytes that the device may read."""
+        """Number of device-readable bytes."""
         return sum(length for _, length in self.sg[: self.out_num])
 
 
 class Virtqueue(ABC):
     """A queue of ``size`` descriptors to the device ``vdev``.
 
-    ``callback(vq)`` runs when the device has used buffers; if it returns False, callbacks are suppressed (and
-    the device asked not to interrupt) until :meth:`restart`. ``priv`` is free for the driver. ``kicks``,
-    ``interrupts`` and ``spurious`` count. A queue that is ``broken`` takes no more buffers.
-    Errors: :class:`DeviceError` when the device does what it must not.
+    ``callback(vq)`` runs when the device has used buffers. When it returns False, callbacks (and the device's
+    notifications) are suppressed until :meth:`restart`. ``priv`` is free for the driver. ``kicks``,
+    ``interrupts`` and ``spurious`` count. A ``broken`` queue accepts no more buffers.
+    Errors: :class:`DeviceError` when the device breaks the rules of a queue.
     """
 
     def __init__(
@@ -73,72 +74,74 @@ class Virtqueue(ABC):
     @property
     @abstractmethod
     def num_free(self) -> int:
-        """Descriptors that are not in use."""
+        """Free descriptors."""
 
     def descriptors(self, pieces: int) -> int:
-        """How many descriptors a buffer of so many pieces takes."""
+        """Descriptors that a buffer of ``pieces`` pieces occupies."""
         return pieces
 
     @abstractmethod
     def _expose(self, chain: Chain) -> None:
-        """Take ``chain``, which fits, into ``_chains``; the device sees it with the next :meth:`kick`."""
+        """Put ``chain``, for which there is room, into ``_chains``; the device sees it with :meth:`kick`."""
 
     @abstractmethod
     def _pending(self) -> int:
-        """Buffers that the device has used and :meth:`_take` has not. Errors: :class:`DeviceError`."""
+        """Number of used buffers that :meth:`_take` has not returned. Errors: :class:`DeviceError`."""
 
     @abstractmethod
     def _take(self) -> tuple[Chain, int] | None:
-        """The next used buffer, out of ``_chains``, and the bytes written. Errors: :class:`DeviceError`."""
+        """The next used buffer, removed from ``_chains``, and the bytes written. Errors:
+        :class:`DeviceError`.
+        """
 
     @abstractmethod
     async def kick(self) -> None:
-        """Show the device all buffers added so far, and tell it unless it asked not to be told."""
+        """Show the device all added buffers, and notify it unless it suppresses notifications."""
 
     @abstractmethod
     async def shutdown(self) -> list[Any]:
         """Take back all buffers that the device has not used; their tokens, in the order of adding.
 
-        When this returns the device touches no buffer of the queue any more. What it had finished before it
-        let go is not lost: :meth:`get_buf` still gives it. So every token comes back once, either
-        way. The queue can be used again unless it is ``broken``.
+        When this returns the device no longer accesses any buffer of the queue. Buffers that it used before
+        are returned by :meth:`get_buf`, so every token comes back exactly once. The queue can be used again
+        unless it is ``broken``.
         """
 
     @abstractmethod
     async def detach(self, data: Any) -> bool:
         """Take back the one buffer whose token is ``data``; the others stay.
 
-        When this returns the device does not touch it any more. True: it was taken back and :meth:`get_buf`
-        will not give it. False: it is not in the queue, or the device had finished with it, and then
-        :meth:`get_buf` gives it. Errors: :class:`BindError` when the transport cannot stop a single queue.
+        When this returns the device no longer accesses it. True: it was taken back, and :meth:`get_buf` does
+        not return it. False: it is not in the queue, or the device has used it, and then :meth:`get_buf`
+        returns it. Errors: :class:`BindError` when the transport cannot stop a single queue.
         """
 
     @abstractmethod
     def free(self) -> None:
-        """Give back the queue's memory. The device must have forgotten the queue."""
+        """Free the memory of the queue. The queue must be disabled on the device."""
 
     def _ask_interrupts(self, wanted: bool) -> None:
-        """Ask the device to interrupt, or not to. It need not obey."""
+        """Enable or suppress used buffer notifications. The device may send them all the same."""
         return
 
     # --- the operations of 2007 ----------------------------------------------------------------------------
 
     @property
     def outstanding(self) -> int:
-        """Buffers added and not yet got back."""
+        """Number of buffers added and not yet returned."""
         return len(self._chains) + len(self._done)
 
     @property
     def held(self) -> int:
-        """Buffers that the device may be at."""
+        """Number of buffers that the device may access."""
         return len(self._chains)
 
     def add_buf(self, sg: Sequence[tuple[int, int]], out_num: int, in_num: int, data: Any) -> int:
-        """Offer a buffer: ``out_num`` (address, length) pieces to be read, then ``in_num`` to be written.
+        """Add a buffer of ``out_num`` device-readable (address, length) pieces, then ``in_num`` writable
+        ones.
 
-        ``data`` is the token that :meth:`get_buf` gives back, not None. Returns 0, or a negative errno:
-        -ENOSPC when there are too few free descriptors, -EINVAL for arguments that cannot be, -EIO on a
-        queue that is broken.
+        ``data`` is the token that :meth:`get_buf` returns, not None. Returns 0, or a negative errno: -ENOSPC
+        when there are too few free descriptors, -EINVAL for invalid arguments, -EIO on a broken queue.
         """
         count = out_num + in_num
         if self.broken:
@@ -155,7 +158,7 @@ class Virtqueue(ABC):
 
     @property
     def used_pending(self) -> bool:
-        """Whether :meth:`get_buf` would give a buffer or an error."""
+        """Whether :meth:`get_buf` would return a buffer or raise."""
         if self._done:
             return True
         try:
@@ -171,7 +174,7 @@ class Virtqueue(ABC):
         return None if taken is None else (taken[0].data, taken[1])
 
     def restart(self) -> bool:
-        """Allow callbacks again. False (and they stay suppressed) when used buffers are waiting."""
+        """Enable callbacks again. False (and they stay suppressed) when used buffers are waiting."""
         self._ask_interrupts(True)
         if self._done or (not self.broken and self._pending()):
             self._suppress()
@@ -184,7 +187,7 @@ class Virtqueue(ABC):
         self._ask_interrupts(False)
 
     def interrupt(self) -> None:
-        """A used buffer notification has come. For transports; interrupts without cause are counted."""
+        """A used buffer notification has arrived. For transports. Spurious ones are counted."""
         self.interrupts += 1
         if self._suppressed or not self.used_pending:
             self.spurious += 1
@@ -196,7 +199,7 @@ class Virtqueue(ABC):
             self._suppress()
 
     def _announce(self) -> None:
-        """Run the callback for buffers whose notification may never come."""
+        """Run the callback for used buffers whose notification may never arrive."""
         if self._done and not self._suppressed:
             self._run_callback()
 

@@ -1,6 +1,6 @@
-"""The four stages of the interface of 2007, each a thin face over today's queues and transports.
+"""The four stages of the interface of 2007, each a thin layer over today's queues and transports.
 
-:func:`adapt` puts a driver on a stage; the driver is the same on each. docs/history.md tells the story.
+:func:`adapt` puts a driver on a stage; the driver is the same on each. docs/history.md compares the stages.
 """
 
 from collections.abc import Callable
@@ -27,10 +27,10 @@ def _adapters() -> dict[str, Callable[[VirtioDriver, Port], VirtioDriver]]:
 
 
 def adapt(interface: str, driver: VirtioDriver, port: Port) -> VirtioDriver:
-    """``driver`` as it is registered on a bus so that it works by the operations of ``interface`` alone.
+    """``driver`` for a bus, restricted to the operations of ``interface``.
 
-    What the driver leaves in ``priv`` is in ``priv`` of the device on the bus, as without a stage.
-    Errors: ``ValueError`` for an interface that there is not.
+    ``priv`` of the device on the bus is the driver's object, as without a stage.
+    Errors: ``ValueError`` for an unknown interface.
     """
     adapters = _adapters()
     if interface not in adapters:

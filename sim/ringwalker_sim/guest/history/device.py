@@ -1,7 +1,7 @@
-"""``struct device``: what lies under a virtio device at every stage, and what no stage of 2007 talks about.
+"""``struct device``: the device under a virtio device at every stage.
 
-It stands for the part of the kernel that the interfaces take for granted: an interrupt line that a handler
-can be hung on, and somebody who notices that hardware is broken.
+It stands for the part of the kernel that the interfaces presuppose: an interrupt line with handlers, and the
+detection of a device that has failed.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ __all__ = ["device"]
 
 
 class device:
-    """The underlying device: ``core`` on the bus, ``port`` and ``memory`` of the machine it is in.
+    """The underlying device: ``core`` on the bus, ``port`` and ``memory`` of its machine.
 
-    ``error`` is why an operation gave a negative number, for messages.
+    ``error`` is the exception behind a negative result of an operation, for messages.
     """
 
     def __init__(self, port: Port, core: VirtioDevice):
@@ -34,7 +34,7 @@ class device:
 
     @property
     def transport(self) -> Any:
-        """The configuration operations of whatever carries the device."""
+        """The configuration operations of the device's transport."""
         return self.core.config
 
     def request_irq(self, handler: Callable[[], None]) -> None:
@@ -42,18 +42,18 @@ class device:
         self._handlers.append(handler)
 
     def free_irq(self) -> None:
-        """No handler runs any more."""
+        """Remove all handlers."""
         self._handlers.clear()
 
     def irq(self) -> None:
-        """The device interrupts. For implementations of the operations."""
+        """Run the handlers: the device interrupts. For implementations of the operations."""
         for handler in tuple(self._handlers):
             handler()
 
     def on_change(self, callback: Callable[[], None] | None) -> None:
-        """``callback()`` runs when the device interrupts because its configuration or health has changed."""
+        """``callback()`` runs on every configuration change notification."""
         self.transport.on_change(callback)
 
     async def needs_reset(self) -> bool:
-        """Whether the device has failed."""
+        """Whether the device has set DEVICE_NEEDS_RESET."""
         return await self.transport.needs_reset()

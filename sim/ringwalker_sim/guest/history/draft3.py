@@ -1,19 +1,18 @@
 """Draft III as a bus, summer 2007: Arnd Bergmann's patch, and Avi Kivity's answer to it.
 
-New was finding: a bus type that knows neither the transport below nor the protocol above, drivers and
-devices that register there and match by ``virtio_device_id`` (a string; the answer asked for a constant, and
-both work), and ``virtio_config``, 256 bytes that the host fills in before the probe, half for itself and half
-typed by the driver. The answer added that configuration changes need telling in both directions, "maybe a
-configuration virtqueue for that", and the lego: drivers, transports and configuration space handlers that
-are put together by some ten lines for each combination.
+This stage adds discovery: a bus type that is independent of transport and device type. Drivers and devices
+register there and match by ``virtio_device_id`` (a string; the answer proposes a constant, and both work
+here). ``virtio_config`` has 256 bytes that the host writes before the probe: one half for itself, one half in
+a structure of the driver. The answer proposes notifications of configuration changes in both directions,
+through a virtqueue of their own, and drivers, transports and configuration space handlers as parts: a
+combination of three of them needs some ten lines of code.
 
-What changed next, and why: a structure of fixed size is soon too small and fixes its layout for ever, so the
-configuration became a list of typed fields that drivers unpack, in whatever keeps bytes. PCI ids, which hosts
-can carry anyway, replaced the string. ``sync`` was renamed ``kick``.
+The next stage drops ``virtio_config``, whose size and layout are fixed: the configuration becomes a list of
+typed fields that drivers unpack. PCI ids replace the string. ``sync`` is renamed ``kick``.
 
-Buffers go through ``virtqueue_ops`` by now. The net device has a configuration virtqueue (its control queue):
-the driver tells promiscuous mode and address through it, and when the device says that something changed, the
-handler fetches the new configuration with the command READ. Devices without one are read again.
+Buffers use ``virtqueue_ops`` here. The configuration virtqueue of the net device is its control queue: the
+driver writes receive mode and address through it, and after a configuration change the handler reads the new
+configuration with the command READ. For other devices the handler reads the configuration again.
 """
 
 import errno
@@ -45,11 +44,11 @@ CONFIG_HALF = 128
 """Bytes of each half of :class:`virtio_config`."""
 
 virtio_device_id = TypeId
-"""``device_type``, a string that names the virtio interface or a constant, and ``driver_data``."""
+"""``device_type``, a string or a constant for the type of the device, and ``driver_data``."""
 
 
 def driver_struct(table: RegisterTable) -> np.dtype:
-    """The structure of a driver's half: a field for each register; odd sizes are arrays of bytes."""
+    """The structure of a driver's half: a field for each register; an odd size is an array of bytes."""
     formats = [f"<u{row.size}" if row.size in (1, 2, 4, 8) else f"({row.size},)u1" for row in table]
     return np.dtype(
         {
@@ -63,23 +62,22 @@ def driver_struct(table: RegisterTable) -> np.dtype:
 
 @dataclass
 class virtio_config:
-    """The configuration of a device. Its bytes are read-only for the guest.
+    """The configuration of a device, 256 bytes, read-only for the guest.
 
-    ``host`` is interpreted by the host driver and opaque to the device driver, ``driver`` is interpreted by
-    the device driver, by a structure that is part of its ABI.
+    ``host`` belongs to the host driver. ``driver`` belongs to the device driver, which defines its structure.
     """
 
     host: bytes = bytes(CONFIG_HALF)
     driver: bytes = bytes(CONFIG_HALF)
 
     def unpack(self, struct: np.dtype) -> Any:
-        """The driver's half as the driver's structure."""
+        """The driver's half as a record of ``struct``."""
         return np.frombuffer(self.driver, struct, 1)[0]
 
 
 @dataclass
 class virtqueue:
-    """A queue. ``callback(vq)`` runs when buffers are used; False suppresses it until ``restart``."""
+    """A queue. ``callback(vq)`` runs for used buffers; after False it is suppressed until ``restart``."""
 
     callback: Callable[["virtqueue"], bool] | None
     vdev: "virtio_device"
@@ -87,22 +85,22 @@ class virtqueue:
 
 
 class virtqueue_ops:
-    """Operations on buffers, for any queue of the machine; ``sync`` is what became ``kick``."""
+    """Operations on buffers, for every queue of the machine; later stages call ``sync`` ``kick``."""
 
     def add_buf(self, vq: virtqueue, sg: Sequence, out_num: int, in_num: int, data: Any) -> int:
-        """Expose a buffer to the other end; 0 or a negative errno."""
+        """Add a buffer; 0 or a negative errno."""
         return vq.priv.add_buf(sg, out_num, in_num, data)
 
     async def sync(self, vq: virtqueue) -> None:
-        """Show the other end what was added."""
+        """Show the device the added buffers."""
         await vq.priv.kick()
 
     def get_buf(self, vq: virtqueue) -> tuple[Any, int] | None:
-        """The next used buffer: its token and the length written, or None."""
+        """The next used buffer: its token and the bytes written, or None."""
         return vq.priv.get_buf()
 
     def restart(self, vq: virtqueue) -> bool:
-        """Allow callbacks again; False, and they stay suppressed, if buffers are pending."""
+        """Enable callbacks again; False, and they stay suppressed, when used buffers are waiting."""
         return vq.priv.restart()
 
     async def shutdown(self, vq: virtqueue) -> list[Any]:
@@ -112,7 +110,7 @@ class virtqueue_ops:
 
 @dataclass(eq=False)
 class virtio_device:
-    """A device on the bus: ``id`` is what it was matched by, ``vqs`` are the queues made by its handler."""
+    """A device on the bus: ``id`` is its id for matching, ``vqs`` are the queues that its handler made."""
 
     dev: device
     id: virtio_device_id
@@ -126,8 +124,8 @@ class virtio_device:
 
 @dataclass
 class virtio_driver:
-    """A driver. ``probe(vdev)`` returns 0 or a negative errno; ``config_changed(vdev)`` runs after the
-    device has told of another configuration, which ``vdev.config`` then is.
+    """A driver. ``probe(vdev)`` returns 0 or a negative errno. ``config_changed(vdev)`` runs after a
+    configuration change, when ``vdev.config`` has the new configuration.
     """
 
     name: str
@@ -138,9 +136,9 @@ class virtio_driver:
 
 
 class ConfigSpaceHandler(ABC):
-    """A virtual configuration space handler: fills in ``virtio_config`` and is responsible for the queues.
+    """A configuration space handler: fills in ``virtio_config`` and makes the queues.
 
-    ``core`` is the device on its transport, ``table`` the structure of the driver's half.
+    ``core`` is the device on the bus, ``table`` the structure of the driver's half.
     """
 
     def __init__(self, dev: device, table: RegisterTable):
@@ -150,10 +148,10 @@ class ConfigSpaceHandler(ABC):
 
     @abstractmethod
     def host_half(self) -> bytes:
-        """What the host driver needs to know; at most 128 bytes."""
+        """The half that belongs to the host driver; at most 128 bytes."""
 
     async def read_config(self) -> virtio_config:
-        """The configuration as it is now."""
+        """Read the present configuration."""
         content = bytearray(CONFIG_HALF)
         for row in self.table:
             if self.core.config.find(self.table, row.name) is not None:
@@ -162,15 +160,15 @@ class ConfigSpaceHandler(ABC):
         return virtio_config(self.host_half().ljust(CONFIG_HALF, b"\0"), bytes(content))
 
     async def start(self, vdev: virtio_device) -> None:
-        """The device is set up for ``vdev``: read its configuration."""
+        """Read the configuration of a new device into ``vdev``."""
         vdev.config = await self.read_config()
 
     async def refresh(self, vdev: virtio_device) -> None:
-        """The device says that its configuration has changed: bring the new one."""
+        """Read the changed configuration into ``vdev``."""
         vdev.config = await self.read_config()
 
     async def tell(self, vdev: virtio_device, name: str, value: int) -> int:
-        """Tell the device of a change of field ``name``: 0, or -EPERM where it cannot be told."""
+        """Write field ``name`` of the device: 0, or -EPERM when it cannot be written."""
         return -errno.EPERM
 
     async def make_vqs(self, vdev: virtio_device, count: int) -> None:
@@ -185,7 +183,7 @@ class ConfigSpaceHandler(ABC):
             vdev.vqs.append(vq)
 
     async def stop(self) -> None:
-        """Reset the device and forget its queues. Errors are those of the transport."""
+        """Reset the device and free its queues. Errors: those of the transport."""
         try:
             await self.core.config.reset()
         finally:

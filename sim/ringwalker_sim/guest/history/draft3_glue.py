@@ -1,7 +1,7 @@
-"""Draft III between transports and today's drivers: the bus, and the lego.
+"""Draft III between transports and today's drivers: the bus, and combinations of its parts.
 
-A combination is made of a driver, a transport (whatever the device on the bus has) and a handler;
-:func:`combine` is the stub that glues them together, :func:`adapt` chooses the handler by the transport.
+A combination is a driver, a transport (that of the device on the bus) and a configuration space handler.
+:func:`combine` makes one; :func:`adapt` chooses the handler by the transport.
 """
 
 import errno
@@ -49,7 +49,7 @@ _WANTED = {
 
 
 class virtio_bus_type:
-    """The bus of this stage: device drivers and host drivers register here."""
+    """The bus of this stage, for device drivers and host drivers."""
 
     def __init__(self, bus: VirtioBus, port: Port):
         self._bus = bus
@@ -57,7 +57,7 @@ class virtio_bus_type:
         self._drivers: dict[int, VirtioDriver] = {}
 
     async def register_virtio_driver(self, driver: virtio_driver) -> int:
-        """Add a device driver: 0, or -EBUSY when it is there already."""
+        """Add a device driver: 0, or -EBUSY when it is registered already."""
         if id(driver) in self._drivers:
             return -errno.EBUSY
         self._drivers[id(driver)] = core_driver(driver, handler_for, self._port)
@@ -65,27 +65,27 @@ class virtio_bus_type:
         return 0
 
     async def unregister_virtio_driver(self, driver: virtio_driver) -> None:
-        """Take a device driver away from its devices."""
+        """Remove a device driver from its devices."""
         await self._bus.unregister_virtio_driver(self._drivers.pop(id(driver)))
 
     async def register_virtio_device(self, host: VirtioDevice) -> None:
-        """Add a device, which a host driver (a transport) has made."""
+        """Add a device of a host driver (a transport)."""
         await self._bus.register_virtio_device(host)
 
     async def unregister_virtio_device(self, host: VirtioDevice) -> None:
-        """Remove a device."""
+        """Remove a device from the bus."""
         await self._bus.unregister_virtio_device(host)
 
 
 def combine(
     driver: virtio_driver, handler: Callable[[device, RegisterTable], ConfigSpaceHandler], port: Port
 ) -> VirtioDriver:
-    """The stub that glues a driver of this stage to a configuration space handler, for the bus."""
+    """A driver of this stage with a configuration space handler, for the bus."""
     return core_driver(driver, lambda _core: handler, port)
 
 
 def core_driver(driver: virtio_driver, choose: Callable[[VirtioDevice], Any], port: Port) -> VirtioDriver:
-    """A driver of this stage for the bus; ``choose(core)`` gives the handler of a device."""
+    """A driver of this stage, for the bus; ``choose(core)`` gives the handler of a device."""
     known: dict[VirtioDevice, tuple[virtio_device, Task]] = {}
 
     async def attach(core: VirtioDevice) -> int:
@@ -129,7 +129,7 @@ async def _release(vdev: virtio_device) -> None:
 
 
 async def _watch(driver: virtio_driver, vdev: virtio_device, changed: Any) -> None:
-    """Bring the driver what the device says has changed."""
+    """Pass configuration changes to the driver."""
     while True:
         await changed.wait()
         changed.clear()
@@ -162,10 +162,10 @@ class _Config:
     async def set(self, register: Register, value: int) -> None:
         result = await self._vdev.handler.tell(self._vdev, register.name, value)
         if result == -errno.EPERM:
-            raise BindError(f"{register.name}: there is no way to tell the device of it")
+            raise BindError(f"{register.name}: this stage cannot write it")
         if result:
             raise RequestError(f"{register.name}: the device refuses {value:#x}")
-        # What was told holds, and the copy here says so.
+        # The copy of the configuration follows the write.
         content = bytearray(self._vdev.config.driver)
         content[register.offset : register.offset + register.size] = value.to_bytes(register.size, "little")
         self._vdev.config = virtio_config(self._vdev.config.host, bytes(content))
@@ -207,12 +207,12 @@ class _Config:
 
 
 def _masked(vdev: virtio_device) -> int:
-    """Features that the handler uses for the driver."""
+    """Features that the handler uses; the driver does not see them."""
     return _CONTROL if vdev.dev.core.id.type == DeviceType.NET else 0
 
 
 def adapt(driver: VirtioDriver, port: Port, handler: type[Handler] | None = None) -> VirtioDriver:
-    """``driver`` on this stage, for the bus, with ``handler`` or the one that goes with the transport."""
+    """``driver`` on this stage, for the bus, with ``handler`` or that of the transport."""
     children: dict[virtio_device, VirtioDevice] = {}
 
     async def probe(vdev: virtio_device) -> int:

@@ -1,6 +1,6 @@
-"""Configuration space handlers of Draft III: what fills in ``virtio_config`` and is told of changes.
+"""Configuration space handlers of Draft III: they fill in ``virtio_config`` and write changes to the device.
 
-Any of them works with any driver on any transport; :func:`handler_for` knows which goes best.
+Each of them works with every driver on every transport; :func:`handler_for` chooses one by the transport.
 """
 
 import errno
@@ -59,7 +59,7 @@ class _NetQueue:
 
 
 class Handler(ConfigSpaceHandler):
-    """What all handlers do: net devices have a configuration virtqueue, others are read again."""
+    """Base of the handlers: reads changes through the configuration virtqueue of a net device, or again."""
 
     def __init__(self, dev: device, table: RegisterTable):
         super().__init__(dev, table)
@@ -83,7 +83,7 @@ class Handler(ConfigSpaceHandler):
 
 
 class virtbus_pci(Handler):
-    """For PCI functions: the host's half is where they are, as far as they are anywhere."""
+    """For PCI functions: the host's half has bus, device and function (0 on other transports) and the BAR."""
 
     def host_half(self) -> bytes:
         transport = self.core.config
@@ -92,21 +92,21 @@ class virtbus_pci(Handler):
 
 
 class virtbus_memory(Handler):
-    """For devices without a bus of their own: the host's half is the index of the device."""
+    """For devices without a bus of their own: the host's half has the index of the device."""
 
     def host_half(self) -> bytes:
         return (self.core.index or 0).to_bytes(4, "little")
 
 
 class virtbus_pipe(Handler):
-    """For devices at the other end of something: the host's half names it."""
+    """For devices behind a pipe: the host's half has the name of the device."""
 
     def host_half(self) -> bytes:
         return self.core.config.name.encode()[:CONFIG_HALF]
 
 
 class virtbus_fields(virtbus_pipe):
-    """For devices with a field list: configuration is read there, and the device told there."""
+    """For devices with a field list: configuration is read and written there."""
 
     async def start(self, vdev: virtio_device) -> None:
         vdev.config = await self.read_config()
@@ -133,11 +133,11 @@ HANDLERS: tuple[tuple[type, type[Handler]], ...] = (
     (PipeTransport, virtbus_pipe),
     (object, virtbus_memory),
 )
-"""Which handler goes best with which transport; the first that fits. All work with all, but for
-:class:`virtbus_fields`, which needs the device to have a field list.
+"""The handler for each transport; the first match counts. Each works with every transport, except that
+:class:`virtbus_fields` needs a device with a field list.
 """
 
 
 def handler_for(core: VirtioDevice) -> type[Handler]:
-    """The configuration space handler that goes with the transport of a device."""
+    """The configuration space handler for the transport of a device."""
     return next(handler for kind, handler in HANDLERS if isinstance(core.config, kind))

@@ -1,4 +1,4 @@
-"""Configuration operations of today's drivers over typed fields, however a stage reaches those."""
+"""Configuration operations of today's drivers over the typed fields of a stage."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from .device import device
 __all__ = ["FieldAdapter"]
 
 _CONTROL = sum(1 << bit for bit in (NetFeature.CTRL_VQ, NetFeature.CTRL_RX, NetFeature.CTRL_MAC_ADDR))
-"""Not asked for: address and receive mode are fields that the driver writes."""
+"""Features that are not accepted: address and receive mode are writable fields."""
 
 _TRIES = 1000
 
 
 class FieldAdapter(ABC):
-    """The ``config`` of a driver. ``present`` are the types of fields that the device has."""
+    """The ``config`` of a driver. ``present`` are the types of the fields of the device."""
 
     def __init__(self, dev: device, table: RegisterTable | None = None):
         self._dev = dev
@@ -35,7 +35,7 @@ class FieldAdapter(ABC):
 
     @abstractmethod
     async def read_field(self, kind: int) -> bytes:
-        """The value of the field of a type."""
+        """Read the field of a type."""
 
     @abstractmethod
     async def write_field(self, kind: int, data: bytes) -> None:
@@ -43,7 +43,7 @@ class FieldAdapter(ABC):
 
     @abstractmethod
     async def read_status(self) -> int:
-        """The device status byte."""
+        """Read the device status byte."""
 
     @abstractmethod
     async def write_status(self, value: int) -> None:
@@ -52,7 +52,7 @@ class FieldAdapter(ABC):
     # --- fields --------------------------------------------------------------------------------------------
 
     def find(self, table: RegisterTable, name: str) -> Register | None:
-        """The register, if one of the device's fields holds it."""
+        """The register ``name`` of ``table``, if one of the device's fields holds it."""
         place = locate(table, name)
         self._table = table
         return None if place is None or place[0] not in self.present else table[name]
@@ -86,7 +86,7 @@ class FieldAdapter(ABC):
     # --- status and features -------------------------------------------------------------------------------
 
     async def negotiate(self, wanted: int) -> int:
-        """Accept of ``wanted`` what is offered, and always VERSION_1."""
+        """Accept the offered bits of ``wanted`` and of the transport; the negotiated mask."""
         if self._dev.core.id.type == DeviceType.NET:
             wanted &= ~_CONTROL
         offered = int.from_bytes(await self.read_field(CommonField.DEVICE_FEATURES), "little")
@@ -104,24 +104,24 @@ class FieldAdapter(ABC):
         await self.write_status(await self.read_status() | bits)
 
     async def driver_ok(self) -> None:
-        """Let the device start."""
+        """Set DRIVER_OK: the device may use its queues."""
         await self.add_status(DeviceStatus.DRIVER_OK)
 
     async def fail(self) -> None:
-        """Say that the driver gave up."""
+        """Set FAILED: the driver has given up on the device."""
         await self.add_status(DeviceStatus.FAILED)
 
     async def reset(self) -> None:
-        """Take back all buffers; whoever brought the device resets it when the driver has gone."""
+        """Take back all buffers. The stage resets the device when the driver is removed."""
         for queue in self.queues:
             await queue.shutdown()
 
     async def needs_reset(self) -> bool:
-        """Whether the device has failed."""
+        """Whether the device has set DEVICE_NEEDS_RESET."""
         return bool(await self.read_status() & DeviceStatus.DEVICE_NEEDS_RESET)
 
     def on_change(self, callback: Callable[[], None] | None) -> None:
-        """Run ``callback`` when the underlying device says that something has changed."""
+        """Run ``callback`` on every configuration change notification."""
         self._dev.on_change(callback)
 
 

@@ -1,15 +1,14 @@
 """Linux 2.6.24, January 2008: the header that was merged.
 
-New were ``struct virtqueue`` with its callback, device, operations and a ``priv`` for the implementation, and
-``virtio_device`` and ``virtio_driver`` that register in any order on a bus of their own, without a backend.
-Configuration is reached by generic operations with handles (``find`` gives a token, ``get`` and ``set`` take
-it), status has operations of its own, and queues are found, one after the other, instead of being made from
-an offset. Callbacks that return false stay suppressed until ``restart``.
+This stage has a ``struct virtqueue`` with callback, device, operations and a ``priv`` of the implementation,
+and ``virtio_device`` and ``virtio_driver`` that register in any order on one bus, without a backend.
+Configuration is accessed by handles (``find`` gives a token for ``get`` and ``set``), the status by
+operations of its own, and queues are found one after the other, not made from an offset. A callback that
+returns false stays suppressed until ``restart``.
 
-What changed next, and why: a ``find`` that uses fields up and a token that must be looked for cost more than
-they gave, so configuration became a structure of fixed offsets guarded by feature bits, which got operations
-of their own; ``restart`` and the boolean callback became ``disable_cb`` and ``enable_cb``; ``shutdown`` went,
-and the reset of the device took its place.
+Later kernels use a configuration structure with fixed offsets and feature bits, in place of tokens and a
+``find`` that consumes fields. ``disable_cb`` and ``enable_cb`` replace the boolean callback and ``restart``;
+a device reset replaces ``shutdown``.
 """
 
 import errno
@@ -47,32 +46,32 @@ virtio_device_id = VirtioDeviceId
 
 
 class virtqueue_ops:
-    """Operations on queues. The driver is responsible for locking."""
+    """Operations on queues. The driver must serialize its calls."""
 
     def add_buf(self, vq: "virtqueue", sg: Sequence, out_num: int, in_num: int, data: Any) -> int:
-        """Expose a buffer to the other end; 0 or a negative errno."""
+        """Add a buffer; 0 or a negative errno."""
         return vq.priv.add_buf(sg, out_num, in_num, data)
 
     async def kick(self, vq: "virtqueue") -> None:
-        """Update after ``add_buf``: kick the other side."""
+        """Show the device the added buffers, and notify it."""
         await vq.priv.kick()
 
     def get_buf(self, vq: "virtqueue") -> tuple[Any, int] | None:
-        """The next used buffer: its token and the length written, or None."""
+        """The next used buffer: its token and the bytes written, or None."""
         return vq.priv.get_buf()
 
     def restart(self, vq: "virtqueue") -> bool:
-        """Restart callbacks after one returned false; False, and they stay off, if buffers are pending."""
+        """Enable callbacks again; False, and they stay suppressed, when used buffers are waiting."""
         return vq.priv.restart()
 
     async def shutdown(self, vq: "virtqueue") -> list[Any]:
-        """Remove everything from the queue; the tokens of what was removed."""
+        """Take all buffers back; their tokens."""
         return await vq.priv.shutdown()
 
 
 @dataclass(eq=False)
 class virtqueue:
-    """A queue of ``vdev``. ``callback(vq)`` runs when buffers are consumed, ``priv`` is its maker's."""
+    """A queue of ``vdev``. ``callback(vq)`` runs when buffers are used; ``priv`` belongs to the transport."""
 
     callback: Callable[["virtqueue"], bool] | None
     vdev: "virtio_device"
@@ -81,7 +80,7 @@ class virtqueue:
 
 
 class virtio_config_ops:
-    """Generic configuration operations over the field list ``space`` of a device."""
+    """Configuration operations by handles, over the field list ``space`` of a device."""
 
     def __init__(self, space: FieldSpace, vq_ops: virtqueue_ops):
         self._space = space
@@ -89,7 +88,7 @@ class virtio_config_ops:
         self._used: set[int] = set()
 
     async def find(self, vdev: "virtio_device", type: int) -> tuple[Field, int] | None:
-        """The next field of a type: a token and its length, or None. Never the same field twice."""
+        """The next field of a type: a token and its length, or None. It returns each field once."""
         for field in await self._space.fields():
             if field.type == type and field.offset not in self._used:
                 self._used.add(field.offset)
@@ -97,7 +96,7 @@ class virtio_config_ops:
         return None
 
     async def get(self, vdev: "virtio_device", token: Field, len: int) -> bytes:
-        """The first ``len`` bytes of a field."""
+        """Read the first ``len`` bytes of a field."""
         return await self._space.read(token, 0, len)
 
     async def set(self, vdev: "virtio_device", token: Field, buf: bytes) -> None:
@@ -111,7 +110,7 @@ class virtio_config_ops:
         return field
 
     async def get_status(self, vdev: "virtio_device") -> int:
-        """The device status byte."""
+        """Read the device status byte."""
         return (await self._space.read(await self._status()))[0]
 
     async def set_status(self, vdev: "virtio_device", status: int) -> None:
@@ -121,7 +120,7 @@ class virtio_config_ops:
     async def find_vq(
         self, vdev: "virtio_device", callback: Callable[[virtqueue], bool] | None
     ) -> virtqueue | int:
-        """The next queue of the device, set up; -ENOENT if there are no more, -EIO if it cannot be."""
+        """Set up the next queue of the device; -ENOENT after the last one, -EIO when it cannot be set up."""
         found = await self.find(vdev, CommonField.QUEUE)
         if found is None:
             return -errno.ENOENT
@@ -139,13 +138,13 @@ class virtio_config_ops:
         return vq
 
     async def del_vq(self, vq: virtqueue) -> None:
-        """Free a queue, which must be empty."""
+        """Free an empty queue."""
         await vq.vdev.dev.transport.retire_vq(vq.priv)
 
 
 @dataclass(eq=False)
 class virtio_device:
-    """A device: ``index`` is its unique position on the bus, ``priv`` the driver's."""
+    """A device: ``index`` is its unique number on the bus, ``priv`` belongs to the driver."""
 
     index: int
     dev: device

@@ -22,7 +22,7 @@ __all__ = ["VirtioBus2624", "adapt", "core_driver"]
 
 
 def core_driver(driver: virtio_driver, port: Port) -> VirtioDriver:
-    """A driver of this stage for the bus."""
+    """A driver of this stage, for the bus."""
     known: dict[VirtioDevice, virtio_device] = {}
 
     async def attach(core: VirtioDevice) -> int:
@@ -54,7 +54,7 @@ async def _release(core: VirtioDevice) -> None:
 
 
 class VirtioBus2624:
-    """``register_virtio_device`` and the three others, on the bus of a machine."""
+    """The four functions for registration, on the bus of a machine."""
 
     def __init__(self, bus: VirtioBus, port: Port):
         self._bus = bus
@@ -62,18 +62,18 @@ class VirtioBus2624:
         self._drivers: dict[int, VirtioDriver] = {}
 
     async def register_virtio_device(self, dev: VirtioDevice) -> int:
-        """Add a device, which a transport has made: 0, or -EEXIST when it is there already."""
+        """Add a device of a transport: 0, or -EEXIST when it is registered already."""
         if dev in self._bus.devices:
             return -errno.EEXIST
         await self._bus.register_virtio_device(dev)
         return 0
 
     async def unregister_virtio_device(self, dev: VirtioDevice) -> None:
-        """Remove a device."""
+        """Remove a device from the bus."""
         await self._bus.unregister_virtio_device(dev)
 
     async def register_virtio_driver(self, drv: virtio_driver) -> int:
-        """Add a driver: 0, or -EBUSY when it is there already."""
+        """Add a driver: 0, or -EBUSY when it is registered already."""
         if id(drv) in self._drivers:
             return -errno.EBUSY
         self._drivers[id(drv)] = core_driver(drv, self._port)
@@ -81,7 +81,7 @@ class VirtioBus2624:
         return 0
 
     async def unregister_virtio_driver(self, drv: virtio_driver) -> None:
-        """Take a driver away from its devices."""
+        """Remove a driver from its devices."""
         await self._bus.unregister_virtio_driver(self._drivers.pop(id(drv)))
 
 
@@ -128,9 +128,11 @@ class _Config(FieldAdapter):
         return await self._vdev.dev.transport.num_queues()
 
     async def find_vq(self, index: int, callback: Any = None) -> QueueAdapter:
-        """Queues come one after the other, so they must be asked for in their order."""
+        """Set up queue ``index``. This stage finds queues in ascending order only."""
         if index != len(self.queues):
-            raise BindError(f"queue {index} is asked for; find_vq gives queue {len(self.queues)} next")
+            raise BindError(
+                f"queue {index} is out of order; find_vq of this stage returns queue {len(self.queues)} next"
+            )
         vq = await self._ops.find_vq(self._vdev, None)
         if isinstance(vq, int):
             raise self._vdev.dev.error or BindError(f"the device has no queue {index}")

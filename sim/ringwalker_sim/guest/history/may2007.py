@@ -1,19 +1,19 @@
 """31 May 2007: ``virtio_ops``.
 
-New was the idea itself: common drivers over most virtual I/O mechanisms. A device takes buffers to send
-(``add_outbuf``) and buffers to receive into (``add_inbuf``), which it reports by filling in ``used``;
-``sync`` shows it what was added, unless the implementation has no need of that, and ``detach_*`` takes a
-buffer back for good. There is no bus, no identity and no configuration: code for the hypervisor finds the
-device, makes a ``virtio_device`` of it and hands it to the driver's probe.
+The first stage: one driver for every hypervisor. A driver adds buffers to send (``add_outbuf``) and buffers
+to receive into (``add_inbuf``). The device writes the length to ``used`` when it has used a buffer. ``sync``
+shows it the added buffers, where the implementation needs that, and ``detach_*`` takes a buffer back. There
+is no bus, no identity and no configuration: code for the hypervisor finds the device, makes a
+``virtio_device`` of it and passes it to the driver's probe.
 
-What changed next, and why: a request and its answer were two buffers that only their order held together,
-and a driver had to look through its ``used`` words to learn what had happened. So one ``add_buf`` came to
-take both directions with a token, ``get_buf`` to give the token back, and a callback to say when. Detaching
-one buffer, which no shared ring can do cheaply, became ``shutdown`` of all. And devices wanted finding.
+Here a request and its answer are two buffers that belong together only by their order, and a driver polls its
+``used`` words. In the next stage one ``add_buf`` takes both directions with a token, ``get_buf`` returns the
+token, and a callback runs when buffers are used. ``shutdown`` of a queue replaces the detaching of one
+buffer, which is expensive on a shared ring. Discovery is added.
 
-Two implementations, as then: :class:`DescriptorOps` on rings and :class:`ReadWriteOps` on a byte pipe. Where
-the device wants the answer in the buffer of its request (block), the in-buffers of the answer are added
-before the out-buffer that asks; otherwise in and out are queues of their own.
+There are two implementations, as in lguest: :class:`DescriptorOps` on rings and :class:`ReadWriteOps` on a
+byte pipe. A block request needs its answer in the same chain, so the in-buffers of the answer are added
+before the out-buffer of the request; for other devices in and out are two queues.
 """
 
 import errno
@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 UNUSED = (1 << 64) - 1
-"""What a driver puts into ``used`` before it adds a buffer: no length is that long."""
+"""The value of ``used`` before the buffer is used. It is no possible length."""
 
 
 class Used:
-    """An ``unsigned long *used``: the bytes sent or received, set once that is done."""
+    """An ``unsigned long *used``: the number of bytes sent or received, set when the buffer is used."""
 
     __slots__ = ("value",)
 
@@ -52,47 +52,47 @@ class Used:
 
 @dataclass
 class virtio_device:
-    """A device: the underlying ``dev``, and ``ops``, what can be done with it."""
+    """A device: the underlying ``dev``, and its operations ``ops``."""
 
     dev: device
     ops: "virtio_ops"
 
 
 class virtio_ops(ABC):
-    """The abstraction layer. What in C may reach the other end is a coroutine here.
+    """The operations of a device. Those that may have to wait for it are coroutines.
 
-    Identifiers are positive; a negative number is an error: -ENOSPC when there is no room, -EINVAL for
-    arguments that cannot be, -EIO when the device has failed.
+    Identifiers are positive. A negative number is an error: -ENOSPC when there is no room, -EINVAL for
+    invalid arguments, -EIO when the device has failed.
     """
 
     sync: Callable[[virtio_device], Awaitable[None]] | None = None
-    """Start sending and receiving what was added; None if there is nothing to do. Use :func:`virtio_sync`."""
+    """Shows the device the added buffers; None where that is not needed. Use :func:`virtio_sync`."""
 
     @abstractmethod
     def add_outbuf(self, vdev: virtio_device, sg: Sequence[tuple[int, int]], num: int, used: Used) -> int:
-        """Prepare to send ``num`` pieces; ``used`` gets the length once they are sent. An identifier."""
+        """Add ``num`` pieces to send; ``used`` gets their length when sent. Returns an identifier."""
 
     @abstractmethod
     def add_inbuf(self, vdev: virtio_device, sg: Sequence[tuple[int, int]], num: int, used: Used) -> int:
-        """Prepare to receive into ``num`` pieces; ``used`` gets the length received. An identifier."""
+        """Add ``num`` pieces to receive into; ``used`` gets the received length. Returns an identifier."""
 
     @abstractmethod
     async def detach_outbuf(self, vdev: virtio_device, id: int) -> None:
-        """Make sure that what was added can no longer be read by the other end."""
+        """Take an out-buffer back: the device no longer reads it."""
 
     @abstractmethod
     async def detach_inbuf(self, vdev: virtio_device, id: int) -> None:
-        """Make sure that what was added can no longer be written by the other end."""
+        """Take an in-buffer back: the device no longer writes it."""
 
 
 async def virtio_sync(vdev: virtio_device) -> None:
-    """Start sending and receiving, where the implementation has anything to do for it."""
+    """Show the device the added buffers, where the implementation needs that."""
     if vdev.ops.sync is not None:
         await vdev.ops.sync(vdev)
 
 
 class _Buffer:
-    """A buffer that was added, in or out."""
+    """An added buffer, in or out."""
 
     __slots__ = ("id", "out", "sg", "used")
 
@@ -108,7 +108,7 @@ class _Buffer:
 
 
 class _Chain:
-    """Buffers that go to the device as one."""
+    """Buffers that form one chain."""
 
     __slots__ = ("buffers", "vq")
 
@@ -118,10 +118,10 @@ class _Chain:
 
 
 class DescriptorOps(virtio_ops):
-    """The descriptor-based implementation, on two queues, or on one (``inward is outward``) for requests.
+    """The implementation on descriptor rings: two queues, or one (``inward is outward``) for requests.
 
-    In a request, detaching one of its buffers takes all of them back. ``failure`` says what the device did
-    wrong. Whoever makes it sets :meth:`harvest` as the callback of both queues.
+    Detaching one buffer of a request takes all of its buffers back. ``failure`` is None, or the error of the
+    device. :meth:`harvest` must be the callback of both queues.
     """
 
     def __init__(self, dev: device):
@@ -135,7 +135,7 @@ class DescriptorOps(virtio_ops):
         self.sync = self._kick
 
     def connect(self, inward: Virtqueue, outward: Virtqueue) -> None:
-        """The queues to receive and to send with."""
+        """Set the queues to receive and to send with."""
         self._inward, self._outward = inward, outward
 
     def _buffer(self, sg: Sequence[tuple[int, int]], num: int, used: Used, out: bool) -> _Buffer | int:
@@ -158,7 +158,7 @@ class DescriptorOps(virtio_ops):
         return result
 
     def add_outbuf(self, vdev: virtio_device, sg: Sequence[tuple[int, int]], num: int, used: Used) -> int:
-        """See :meth:`virtio_ops.add_outbuf`. Of a request, it comes last and completes it."""
+        """See :meth:`virtio_ops.add_outbuf`. In a request it comes last and completes it."""
         buffer = self._buffer(sg, num, used, True)
         if isinstance(buffer, int):
             return buffer
@@ -198,11 +198,11 @@ class DescriptorOps(virtio_ops):
             self.harvest(chain.vq)
 
     async def detach_outbuf(self, vdev: virtio_device, id: int) -> None:
-        """See :meth:`virtio_ops.detach_outbuf`. If it was sent meanwhile, ``used`` says so."""
+        """See :meth:`virtio_ops.detach_outbuf`. ``used`` is set if it was sent before."""
         await self._detach(id)
 
     async def detach_inbuf(self, vdev: virtio_device, id: int) -> None:
-        """See :meth:`virtio_ops.detach_inbuf`. If something was received meanwhile, ``used`` says so."""
+        """See :meth:`virtio_ops.detach_inbuf`. ``used`` is set if bytes were received before."""
         await self._detach(id)
 
     def _forget(self, chain: _Chain) -> None:
@@ -210,7 +210,7 @@ class DescriptorOps(virtio_ops):
             del self._chains[buffer.id]
 
     def harvest(self, vq: Virtqueue) -> bool:
-        """Fill in what is used, and interrupt: the callback of the queues."""
+        """Set ``used`` of all used buffers, and interrupt. The callback of the queues."""
         try:
             while (taken := vq.get_buf()) is not None:
                 chain, written = taken
@@ -226,9 +226,10 @@ class DescriptorOps(virtio_ops):
 
 
 class ReadWriteOps(DescriptorOps):
-    """The read-write implementation, as on a socket: adding a buffer writes it to the stream.
+    """The implementation on a byte stream, like a socket: ``add_outbuf`` and ``add_inbuf`` write to the
+    stream.
 
-    There is nothing left to do for ``sync``, so there is none.
+    ``sync`` is None: there is nothing to show the device later.
     """
 
     def __init__(self, dev: device):
@@ -236,7 +237,7 @@ class ReadWriteOps(DescriptorOps):
         self.sync = None
 
     def connect(self, inward: Virtqueue, outward: Virtqueue) -> None:
-        """The queues to receive and to send with. Errors: ``TypeError`` if they are no pipes."""
+        """Set the queues to receive and to send with. Errors: ``TypeError`` if one is not on a byte pipe."""
         for vq in (inward, outward):
             if not isinstance(vq, PipeVirtqueue):
                 raise TypeError(f"queue {vq.index} is not on a byte pipe")

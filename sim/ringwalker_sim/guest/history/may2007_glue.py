@@ -1,7 +1,7 @@
 """The stage of 31 May 2007 between transports and today's drivers.
 
-:func:`core_driver` is the code for the hypervisor, which finds the device and calls the driver's probe;
-:func:`adapt` puts one of today's drivers on top of the stage's operations.
+:func:`core_driver` is the code for the hypervisor: it finds the device and calls the driver's probe.
+:func:`adapt` puts one of today's drivers on the operations of the stage.
 """
 
 import errno
@@ -36,15 +36,15 @@ _FEATURES = {
     DeviceType.NET: (NetFeature.MAC, NetFeature.MTU, NetFeature.STATUS),
     DeviceType.CONSOLE: (ConsoleFeature.SIZE,),
 }
-"""What a device is asked for: only what needs neither more queues nor a way to tell the device anything."""
+"""Accepted features. None of them needs further queues or writes to device configuration."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What the code for the hypervisor knew of a device when it called the probe; it does not change.
+    """The configuration of a device at its probe. It does not change.
 
-    ``values`` are the registers of its configuration by name, ``queue_size`` is how many pieces can be
-    added each way, on ``queues`` queues.
+    ``values`` are the registers of device configuration by name; ``queue_size`` is the number of pieces that
+    each of the ``queues`` queues has room for.
     """
 
     features: int
@@ -63,7 +63,7 @@ def core_driver(
     probe: Probe,
     remove: Callable[[virtio_device], Awaitable[None]],
 ) -> VirtioDriver:
-    """Code for the hypervisor: brings devices of ``id_table`` to ``probe(vdev, configuration)``."""
+    """Code for the hypervisor: calls ``probe(vdev, configuration)`` for devices that ``id_table`` matches."""
     known: dict[VirtioDevice, virtio_device] = {}
 
     async def attach(core: VirtioDevice) -> int:
@@ -127,7 +127,7 @@ class _Request:
 
 
 class _Queue:
-    """A queue of a driver: ``add_outbuf``, ``add_inbuf``, and ``used`` words that get_buf looks through."""
+    """A queue of a driver over ``add_outbuf`` and ``add_inbuf``; :meth:`get_buf` polls ``used``."""
 
     def __init__(self, vdev: virtio_device, index: int, size: int, callback: Any):
         self.vdev = vdev
@@ -162,7 +162,7 @@ class _Queue:
             number = ops.add_outbuf(self.vdev, sg[:out_num], out_num, used)
             if number < 0:
                 if request.inward is not None:
-                    # It was not shown to the device, so it is taken back without waiting.
+                    # The device has not seen it, so taking it back does not wait.
                     _at_once(ops.detach_inbuf(self.vdev, request.inward[0]))
                 return number
             request.outward = (number, used)
@@ -215,11 +215,11 @@ def _at_once(coroutine: Any) -> None:
         coroutine.send(None)
     except StopIteration:
         return
-    raise RuntimeError("an operation waits that must not")
+    raise RuntimeError("the operation waits, which it must not")
 
 
 class _Config:
-    """The configuration operations of a driver, on a stage that has none: what was known at the probe."""
+    """The configuration operations of a driver: the configuration at the probe, as the stage has none."""
 
     def __init__(self, vdev: virtio_device, configuration: Configuration):
         self._vdev = vdev
@@ -231,11 +231,11 @@ class _Config:
 
     async def get(self, register: Register) -> int:
         if register.name not in self._configuration.values:
-            raise BindError(f"{register.name} was not handed to the probe")
+            raise BindError(f"{register.name} was not known at the probe")
         return self._configuration.values[register.name]
 
     async def set(self, register: Register, value: int) -> None:
-        raise BindError(f"{register.name}: the interface of May 2007 has no way to tell the device anything")
+        raise BindError(f"{register.name}: the interface of May 2007 cannot write device configuration")
 
     async def negotiate(self, wanted: int) -> int:
         return self._configuration.features & (wanted | 1 << Feature.VERSION_1)

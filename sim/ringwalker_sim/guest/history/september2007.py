@@ -1,15 +1,15 @@
-"""20 September 2007: virtio with config abstraction and ring implementation.
+"""20 September 2007: configuration as typed fields, and the ring as a library.
 
-New was that drivers unpack their own configuration, from a ``virtio_config_space`` of typed fields that can
-be backed by PCI or by a string of bytes, and that queues are described there too: ``new_vq`` makes one from
-the offset and length of its field. Matching is by PCI ids (``VIRTIO_DEV_ID``), probes are uniform, ``sync``
-is called ``kick``, the ring is a library that transports share, and a console driver joined block and net.
-``register_virtio_driver`` punts to the one backend, or returns -ENOSYS when there is none.
+In this stage a driver unpacks its configuration from the typed fields of a ``virtio_config_space``, which a
+BAR or a string of bytes may hold. A queue is described by a field too: ``new_vq`` makes one from the offset
+and the length of its field. Matching is by PCI ids (``VIRTIO_DEV_ID``), all probes have one form, ``sync`` is
+named ``kick``, transports share the code of the ring, and there is a console driver.
+``register_virtio_driver`` calls the one backend of the machine, or returns -ENOSYS without one.
 
-What changed next, and why: "there should instead be a pci_driver that automatically binds to all PCI based
-virtio implementations and creates a child device" (Arnd Bergmann): with it no backend has to be the only one,
-and a machine can have two ways to its devices. And "I rather see config_ops" (Dor Laor): offset and
-length assume that everybody keeps bytes, so handles and function pointers took their place.
+Two answers shape the next stage. Arnd Bergmann proposes a PCI driver that binds to every virtio function and
+makes a child device of it, so that a machine can have several transports instead of one backend. Dor Laor
+prefers operations for configuration: offset and length presuppose bytes, so handles and function pointers
+replace them.
 """
 
 import errno
@@ -39,28 +39,28 @@ __all__ = [
 ]
 
 PCI_VENDOR_ID_VIRTIO = VENDOR_2007
-"""The vendor under a FIXME: 0x5000."""
+"""0x5000, which the patch marks as provisional."""
 
 PCI_ANY_ID = ANY
 
 
 class virtio_config_space:
-    """Configuration as typed fields in ``space``, which PCI backs, or a string of bytes."""
+    """Configuration as typed fields in ``space``, which is in a BAR or a string of bytes."""
 
     def __init__(self, space: FieldSpace):
         self.space = space
 
     async def find(self, type: int, nth: int = 0) -> tuple[int, int] | None:
-        """Offset and length of the ``nth`` field of a type; None if there is none."""
+        """Offset and length of the ``nth`` field of a type; None without one."""
         field = await self.space.find(type, nth)
         return None if field is None else (field.offset, field.length)
 
     async def read(self, off: int, len: int) -> bytes:
-        """Bytes of the space, for the driver to unpack."""
+        """Read bytes of the space, for the driver to unpack."""
         return await self.space.read_bytes(off, len)
 
     async def write(self, off: int, data: bytes) -> None:
-        """Write bytes of the space. What is read-only stays as it is."""
+        """Write bytes of the space; read-only bytes keep their value."""
         for field in await self.space.fields():
             if field.offset <= off < field.offset + field.length:
                 await self.space.write(field, data, off - field.offset)
@@ -75,7 +75,7 @@ class virtqueue:
 
 
 class virtqueue_ops:
-    """Operations on queues, handed to ``probe`` by what found the device."""
+    """Operations on queues, passed to ``probe``."""
 
     async def new_vq(
         self,
@@ -86,10 +86,10 @@ class virtqueue_ops:
         callback: Callable[[Any], bool] | None,
         cb_data: Any,
     ) -> virtqueue | int:
-        """A new queue, described by the field with ``len`` bytes at ``off``; or a negative errno.
+        """Set up the queue of the field with ``len`` bytes at ``off``; the queue, or a negative errno.
 
-        ``callback(cb_data)`` runs when buffers are used. -EINVAL: no queue field is there; -EBUSY: the queue
-        is in use; -EIO: the device does what it must not.
+        ``callback(cb_data)`` runs when buffers are used. -EINVAL: there is no queue field at that place;
+        -EBUSY: the queue is in use; -EIO: the device broke a rule.
         """
         try:
             field = await config.space.at(off, len)
@@ -113,36 +113,36 @@ class virtqueue_ops:
         return virtqueue(core, dev.transport)
 
     async def free_vq(self, vq: virtqueue) -> int:
-        """Free a queue, which must be unused or empty: -EBUSY if it is not, else 0."""
+        """Free an empty queue: 0, or -EBUSY when it holds buffers."""
         if vq.core.held and not vq.core.broken:
             return -errno.EBUSY
         await vq.transport.retire_vq(vq.core)
         return 0
 
     def add_buf(self, vq: virtqueue, sg: Sequence, out_num: int, in_num: int, data: Any) -> int:
-        """Expose a buffer to the other end; 0 or a negative errno."""
+        """Add a buffer; 0 or a negative errno."""
         return vq.core.add_buf(sg, out_num, in_num, data)
 
     async def kick(self, vq: virtqueue) -> None:
-        """Kick the virtio layer after one or more ``add_buf``."""
+        """Show the device the added buffers, and notify it."""
         await vq.core.kick()
 
     def get_buf(self, vq: virtqueue) -> tuple[Any, int] | None:
-        """The next used buffer: its token and the length written, or None."""
+        """The next used buffer: its token and the bytes written, or None."""
         return vq.core.get_buf()
 
     def restart(self, vq: virtqueue) -> bool:
-        """Restart callbacks; False, and they stay off, if there are pending buffers."""
+        """Enable callbacks again; False, and they stay suppressed, when used buffers are waiting."""
         return vq.core.restart()
 
     async def shutdown(self, vq: virtqueue) -> list[Any]:
-        """Remove everything from the queue; the tokens of what was removed."""
+        """Take all buffers back; their tokens."""
         return await vq.core.shutdown()
 
 
 @dataclass
 class virtio_driver:
-    """A driver. ``probe(device, config, vqops)`` returns a token for ``remove``, or a negative errno."""
+    """A driver. ``probe(device, config, vqops)`` gives the argument of ``remove``, or a negative errno."""
 
     name: str
     id_table: Sequence[Any]
@@ -153,15 +153,15 @@ class virtio_driver:
 
 @dataclass
 class virtio_backend_ops:
-    """What the particular virtio backend supplies; both None as long as there is none."""
+    """The two functions of a backend; None without a backend."""
 
     register_driver: Callable[[virtio_driver], Awaitable[int]] | None = None
     unregister_driver: Callable[[virtio_driver], Awaitable[None]] | None = None
 
 
 async def register_virtio_driver(drv: virtio_driver, backend: virtio_backend_ops) -> int:
-    """Register with the backend, which then was one global variable: 0 or a negative errno, -ENOSYS
-    without a backend.
+    """Register with the backend (one global variable in the patch): 0 or a negative errno, -ENOSYS without
+    a backend.
     """
     if backend.register_driver is None:
         return -errno.ENOSYS
@@ -169,6 +169,6 @@ async def register_virtio_driver(drv: virtio_driver, backend: virtio_backend_ops
 
 
 async def unregister_virtio_driver(drv: virtio_driver, backend: virtio_backend_ops) -> None:
-    """Take a driver away from its devices."""
+    """Remove a driver from its devices."""
     if backend.unregister_driver is not None:
         await backend.unregister_driver(drv)

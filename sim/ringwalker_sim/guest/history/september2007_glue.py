@@ -1,7 +1,8 @@
 """The stage of 20 September 2007 between transports and today's drivers.
 
-:func:`backend` is the backend of a machine; :func:`core_driver` registers a driver of this stage straight on
-the bus, which is what the answer asked for; :func:`adapt` puts one of today's drivers on the stage.
+:func:`backend` makes the backend of a machine. :func:`core_driver` makes a driver of this stage that
+registers on the bus without a backend, as the answer proposes. :func:`adapt` puts one of today's drivers on
+the stage.
 """
 
 import errno
@@ -21,7 +22,7 @@ __all__ = ["adapt", "backend", "core_driver"]
 
 
 def core_driver(driver: virtio_driver, port: Port) -> VirtioDriver:
-    """A driver of this stage for the bus."""
+    """A driver of this stage, for the bus."""
     tokens: dict[VirtioDevice, Any] = {}
 
     async def attach(core: VirtioDevice) -> int:
@@ -51,7 +52,7 @@ async def _release(core: VirtioDevice) -> None:
 
 
 def backend(bus: VirtioBus, port: Port) -> virtio_backend_ops:
-    """The backend of a machine: drivers that register get the devices on its bus."""
+    """The backend of a machine: its drivers probe the devices on ``bus``."""
     known: dict[int, VirtioDriver] = {}
 
     async def register_driver(drv: virtio_driver) -> int:
@@ -79,7 +80,7 @@ class _Config(FieldAdapter):
         self._vqops = vqops
 
     async def open(self) -> None:
-        """Look which fields there are."""
+        """Find the fields of the device."""
         self.present = frozenset(field.type for field in await self._config.space.fields())
 
     async def _find(self, kind: int) -> tuple[int, int]:

@@ -25,10 +25,10 @@ _NOTHING = np.empty(0, np.uint8)
 
 
 class BlkModel(FunctionModel):
-    """A disk whose content is ``disk``, an array of bytes.
+    """A disk with the content ``disk``, an array of bytes.
 
-    Each request is executed, whole, after ``latency`` cycles and up to ``jitter`` more (seeded), so requests
-    are completed out of order. ``capacity`` is in 512-byte sectors.
+    Each request is executed at once, ``latency`` cycles after its arrival and up to ``jitter`` more (seeded),
+    so requests complete out of order. ``capacity`` is in 512-byte sectors.
     """
 
     device_type = DeviceType.BLK
@@ -55,7 +55,7 @@ class BlkModel(FunctionModel):
         self.capacity = len(disk) // SECTOR_BYTES
 
     def config_bytes(self) -> bytes:
-        """Device configuration as it is now."""
+        """The present device configuration."""
         self.put("capacity", self.capacity)
         self.put("seg_max", self.queue_size - 2)
         self.put("blk_size", self.block_size)
@@ -63,12 +63,12 @@ class BlkModel(FunctionModel):
         return bytes(self.content)
 
     def set_capacity(self, sectors: int) -> None:
-        """Another size of the disk, with notice to the driver."""
+        """Change the size of the disk, with a configuration change notification."""
         self.capacity = sectors
         self.changed()
 
     def take(self, queue: int, request: Request) -> None:
-        """Serve a request, later."""
+        """Schedule a request."""
 
         def serve() -> None:
             if request.live:
@@ -77,7 +77,7 @@ class BlkModel(FunctionModel):
         self.schedule(self.latency + self.random.randint(0, self.jitter), serve)
 
     def _execute(self, readable: np.ndarray, room: int) -> tuple[np.ndarray, bytes]:
-        """Serve one request: the data, and the status byte."""
+        """Execute one request: its data, and its status byte."""
         if len(readable) < _HEADER.itemsize or room < 1:
             return _NOTHING, b""
         header = readable[: _HEADER.itemsize].view(_HEADER)[0]

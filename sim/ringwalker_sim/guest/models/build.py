@@ -1,4 +1,4 @@
-"""The model in Python of the device that a configuration describes."""
+"""Makes the model in Python of the device that a configuration describes."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ __all__ = ["model_of"]
 def model_of(
     config: DeviceConfig, schedule: Schedule, disk: np.ndarray | None = None, **options: Any
 ) -> FunctionModel:
-    """A device like that of ``config``, in the time of ``schedule``.
+    """A model of the device of ``config``, which runs in the time of ``schedule``.
 
     ``disk`` is the content of a block device, blank if it is not given; ``options`` go to the model.
     """

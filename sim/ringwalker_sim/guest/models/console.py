@@ -18,10 +18,10 @@ __all__ = ["ConsoleModel"]
 
 
 class ConsoleModel(FunctionModel):
-    """A terminal of ``cols`` and ``rows``.
+    """A terminal of ``cols`` columns and ``rows`` rows.
 
-    ``output`` collects what the driver writes, ``on_bytes(data)`` hears of it, :meth:`type` brings bytes in;
-    with ``loopback`` what is written comes back.
+    ``output`` collects the bytes that the driver sends, ``on_bytes(data)`` runs for them, and :meth:`type`
+    sends bytes to the driver. With ``loopback`` sent bytes come back.
     """
 
     device_type = DeviceType.CONSOLE
@@ -41,18 +41,18 @@ class ConsoleModel(FunctionModel):
         self.put("rows", rows)
 
     def set_size(self, cols: int, rows: int) -> None:
-        """Another size of the terminal, with notice to the driver."""
+        """Change the size of the terminal, with a configuration change notification."""
         self.put("cols", cols)
         self.put("rows", rows)
         self.changed()
 
     def stopped(self, queue: int) -> None:
-        """Receive buffers are gone."""
+        """Drop the receive buffers."""
         if queue == CONSOLE_RECEIVE_QUEUE:
             self._free.clear()
 
     def written(self, name: str) -> None:
-        """An emergency write goes out at once."""
+        """Put out an emergency write at once."""
         if name == "emerg_wr":
             self._out(bytes([self.get("emerg_wr") & 0xFF]))
 
@@ -63,7 +63,7 @@ class ConsoleModel(FunctionModel):
             self.type(data)
 
     def type(self, data: bytes) -> None:
-        """Bytes come in."""
+        """Send bytes to the driver."""
         self._typed += data
         self._deliver()
 
@@ -76,7 +76,7 @@ class ConsoleModel(FunctionModel):
                 request.finish(data)
 
     def take(self, queue: int, request: Request) -> None:
-        """A receive buffer, or bytes to put out."""
+        """Take a receive buffer, or a buffer of bytes to put out."""
         if queue == CONSOLE_RECEIVE_QUEUE:
             self._free.append(request)
             self.schedule(self.latency, self._deliver)

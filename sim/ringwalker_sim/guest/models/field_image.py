@@ -1,6 +1,6 @@
-"""The field list of a device in Python: a string of bytes with something behind each byte that is written.
+"""The field list of a device in Python: a string of bytes whose reads and writes reach the device.
 
-The order is that of the hardware (:mod:`ringwalker.transport.field_list`), which drivers do not rely on.
+The order of its fields is that of the hardware (:mod:`ringwalker.transport.field_list`).
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class _Value:
     length: int
     read: Callable[[], bytes]
     write: Callable[[int, bytes], None]
-    """Given the offset in the value, and the bytes."""
+    """Called with the offset in the value, and the bytes."""
 
 
 def _ignore(_offset: int, _data: bytes) -> None:
@@ -36,9 +36,10 @@ def _ignore(_offset: int, _data: bytes) -> None:
 
 
 class FieldImage:
-    """The list of ``model``. ``queue_read(index, name)`` and ``queue_write(index, name, value)`` reach the
-    registers of its queues, ``vector_read`` and ``vector_write`` the MSI-X vector of configuration changes,
-    where there are vectors. ``size`` is in bytes.
+    """The field list of ``model``; ``size`` is in bytes.
+
+    ``queue_read(index, name)`` and ``queue_write(index, name, value)`` access the registers of its queues,
+    ``vector_read`` and ``vector_write`` the MSI-X vector of configuration changes, None without MSI-X.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class FieldImage:
         write: Callable[[int], None] | None = None,
         flags: int = 0,
     ) -> None:
-        """A field that is a number, written whole or in part."""
+        """Add a field with a numeric value, which may be written in part."""
 
         def change(offset: int, data: bytes) -> None:
             content = bytearray(read().to_bytes(length, "little"))
@@ -131,7 +132,7 @@ class FieldImage:
         self._add(CommonField.QUEUE, FIELD_QUEUE_BYTES, read, write, FieldFlag.WRITABLE | FieldFlag.VOLATILE)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the list; 0 beyond its end."""
+        """Read bytes of the list; 0 beyond its end."""
         content = bytearray(self._headers[offset : offset + length].ljust(length, b"\0"))
         for value in self._values:
             low, high = max(offset, value.offset), min(offset + length, value.offset + value.length)
@@ -140,7 +141,7 @@ class FieldImage:
         return bytes(content)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write bytes of the list; headers and what is read-only stay."""
+        """Write bytes of the list; headers and read-only values keep their value."""
         for value in self._values:
             low, high = max(offset, value.offset), min(offset + len(data), value.offset + value.length)
             if low < high:

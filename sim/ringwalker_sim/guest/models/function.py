@@ -1,6 +1,6 @@
-"""What a device in Python is, whatever its buffers come through: features, status, configuration, requests.
+"""The base of devices in Python, for every transport: features, status, configuration, requests.
 
-A *server* (:mod:`.ring_server`, :mod:`.pipe_server`) hands it the driver's buffers as :class:`Request`.
+A *server* (:mod:`.ring_server`, :mod:`.pipe_server`) passes it the driver's buffers as :class:`Request`.
 """
 
 import random
@@ -19,14 +19,14 @@ __all__ = ["NO_CONFIG", "FunctionModel", "Request", "Schedule"]
 NO_CONFIG = RegisterTable("no_config", "A device without configuration.", ())
 
 Schedule = Callable[[int, Callable[[], None]], None]
-"""``schedule(cycles, action)`` does ``action`` later; every port that is a ``Loop`` has one."""
+"""``schedule(cycles, action)`` runs ``action`` in ``cycles`` cycles, as :meth:`.Loop.schedule` does."""
 
 
 class Request(ABC):
-    """A buffer of the driver. ``room`` is how many bytes may be written into it.
+    """A buffer of the driver. ``room`` is the number of device-writable bytes.
 
-    ``live`` is False once the driver has taken it back; then nothing of it may be touched, and reading gives
-    nothing and finishing does nothing.
+    ``live`` is False once the driver has taken it back. Its memory is then not accessed: :meth:`read` returns
+    nothing, and :meth:`finish` has no effect.
     """
 
     room: int
@@ -34,7 +34,7 @@ class Request(ABC):
     @property
     @abstractmethod
     def live(self) -> bool:
-        """Whether the driver still waits for it."""
+        """Whether the driver still waits for the buffer."""
 
     @abstractmethod
     def read(self) -> np.ndarray:
@@ -42,18 +42,18 @@ class Request(ABC):
 
     @abstractmethod
     def finish(self, data: Any = b"", tail: bytes = b"") -> None:
-        """Write ``data`` to the start of the room and ``tail`` to its end, and give the buffer back.
+        """Write ``data`` to the start of the writable bytes and ``tail`` to their end, and use the buffer.
 
-        What counts as written is what has no gap before it.
+        The used length counts ``tail`` only when there is no gap before it.
         """
 
 
 class FunctionModel(ABC):
-    """A device. ``table`` describes its device configuration, ``content`` is that configuration.
+    """A device. ``table`` describes its device configuration, ``content`` has the values.
 
-    ``features`` is a mask of what it offers (VERSION_1, and RING_RESET unless ``ring_reset`` is False, are
-    added). ``latency`` is what a request takes in cycles. ``change()`` is set by the transport and tells the
-    driver that the configuration or the device's health has changed.
+    ``features`` is the mask of offered features; VERSION_1 is added, and RING_RESET unless ``ring_reset`` is
+    False. ``latency`` is the time of a request in cycles. ``change()`` is set by the transport; it sends a
+    configuration change notification.
     """
 
     device_type: int
@@ -88,20 +88,22 @@ class FunctionModel(ABC):
 
     @abstractmethod
     def take(self, queue: int, request: Request) -> None:
-        """A buffer has come through ``queue``. Errors: ``ValueError`` for what no driver may send."""
+        """Take a buffer of ``queue``. Errors: ``ValueError`` for a buffer that breaks the rules of the
+        device.
+        """
 
     def stopped(self, queue: int) -> None:
-        """The buffers of ``queue`` are gone."""
+        """The queue was stopped: drop its buffers."""
         return
 
     # --- configuration -------------------------------------------------------------------------------------
 
     def config_bytes(self) -> bytes:
-        """Device configuration as it is now."""
+        """The present device configuration."""
         return bytes(self.content)
 
     def put(self, name: str, value: int) -> None:
-        """Set a field of the configuration, without notice."""
+        """Set a field of the configuration, without a notification."""
         row = self.table[name]
         self.content[row.offset : row.offset + row.size] = value.to_bytes(row.size, "little")
 
@@ -111,12 +113,12 @@ class FunctionModel(ABC):
         return int.from_bytes(self.config_bytes()[row.offset : row.offset + row.size], "little")
 
     def changed(self) -> None:
-        """The configuration is another one: tell the driver."""
+        """The configuration has changed: notify the driver."""
         self.generation = self.generation + 1 & 0xFF
         self.change()
 
     def write_config(self, offset: int, data: bytes) -> None:
-        """The driver writes configuration; what is read-only stays."""
+        """Write device configuration for the driver; read-only bytes keep their value."""
         for row in self.table:
             low, high = max(offset, row.offset), min(offset + len(data), row.offset + row.size)
             if low < high and row.access in (Access.RW, Access.WO):
@@ -131,15 +133,15 @@ class FunctionModel(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether the driver said DRIVER_OK and the device has not failed."""
+        """Whether the driver has set DRIVER_OK and the device has not failed."""
         return bool(self.status & DeviceStatus.DRIVER_OK) and not self.needs_reset
 
     def read_status(self) -> int:
-        """The device status byte."""
+        """Read the device status byte."""
         return self.status | (DeviceStatus.DEVICE_NEEDS_RESET if self.needs_reset else 0)
 
     def write_status(self, value: int) -> None:
-        """Write the device status: bits are added, 0 resets, FEATURES_OK only for what was offered."""
+        """Write the device status: sets bits; 0 resets. FEATURES_OK is set only for offered features."""
         if value == 0:
             self.reset()
             return
@@ -148,13 +150,13 @@ class FunctionModel(ABC):
         self.status |= value & ~DeviceStatus.DEVICE_NEEDS_RESET
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Stop all queues and restore the reset values."""
         self.needs_reset = False
         self.status = self.driver_features = 0
         if self.server is not None:
             self.server.reset()
 
     def fail(self) -> None:
-        """Stop, and say so."""
+        """Stop, and set DEVICE_NEEDS_RESET."""
         self.needs_reset = True
         self.change()

@@ -1,9 +1,9 @@
-"""A network between two guests without anything between them: rings used from both sides.
+"""A network between two guests: the transmit ring of each feeds the receive ring of the other.
 
-What one guest offers on its transmit ring is copied straight into what the other offers on its receive ring,
-each in its own memory. Nothing is buffered: a frame waits on the ring until the other side has room.
+A frame is copied from the transmit buffer of one guest into the receive buffer of the other, each in its own
+memory. There is no other buffer: a frame waits on its ring until the other guest offers a receive buffer.
 
-Ref: 2007: "mainly because I had an epiphany about inter-guest I/O" (20 September).
+Ref: 2007: the patches of 20 September name inter-guest I/O as the reason for a new ring format.
 """
 
 from collections import deque
@@ -18,10 +18,10 @@ __all__ = ["InterGuestNet", "connect_guests"]
 
 
 class InterGuestNet(NetModel):
-    """One guest's end; :func:`connect_guests` joins two.
+    """The network device of one guest; :func:`connect_guests` joins two.
 
-    The link is up while the other guest's driver is there; what is sent into a link that is down, or is not
-    for the other guest, is gone, as on a cable.
+    The link is up while the other guest has a driver. Frames that are sent while it is down, or that the
+    other device does not accept, are dropped.
     """
 
     def __init__(self, schedule: Schedule, **arguments: Any):
@@ -30,13 +30,13 @@ class InterGuestNet(NetModel):
         super().__init__(schedule, **arguments)
 
     def stopped(self, queue: int) -> None:
-        """Buffers are gone."""
+        """Drop the buffers."""
         super().stopped(queue)
         if queue == NET_TRANSMIT_QUEUE:
             self._offered.clear()
 
     def write_status(self, value: int) -> None:
-        """The other guest sees whether this one is there."""
+        """Write the device status. The link of the other guest follows it."""
         before = self.running
         super().write_status(value)
         if self.running != before and self.peer is not None:
@@ -54,11 +54,11 @@ class InterGuestNet(NetModel):
             self.peer.transfer()
 
     def receive(self, frame: bytes) -> None:
-        """Nothing comes in but from the other guest."""
-        raise ValueError("an inter-guest device has no cable that a frame could come in by")
+        """Refused: frames come from the other guest only."""
+        raise ValueError("an inter-guest device receives frames from the other guest only")
 
     def transfer(self) -> None:
-        """Move frames from this guest to the other as long as both have buffers."""
+        """Move frames from this guest to the other while both have buffers."""
         while self._offered:
             request = self._offered[0]
             if request.live and not self._move(request):
@@ -66,7 +66,7 @@ class InterGuestNet(NetModel):
             self._offered.popleft()
 
     def _move(self, request: Request) -> bool:
-        """Finish a frame; False when it has to wait."""
+        """Move one frame; False when it has to wait for a receive buffer."""
         frame = request.read().tobytes()[FRAME_OFFSET:]
         peer = self.peer
         if peer is None or not peer.running or not peer.accepts(frame):
@@ -80,7 +80,7 @@ class InterGuestNet(NetModel):
 
 
 def connect_guests(left: InterGuestNet, right: InterGuestNet) -> None:
-    """Join two ends. Errors: ``ValueError`` when one has another end already."""
+    """Join two devices. Errors: ``ValueError`` when one is joined already."""
     if left.peer is not None or right.peer is not None or left is right:
-        raise ValueError("an end of an inter-guest network can be joined to one other end only")
+        raise ValueError("a device of an inter-guest network can be joined to one other device only")
     left.peer, right.peer = right, left

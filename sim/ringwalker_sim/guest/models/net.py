@@ -28,20 +28,20 @@ from .function import FunctionModel, Request, Schedule
 __all__ = ["FRAME_OFFSET", "NetModel"]
 
 FRAME_OFFSET = dtype_of(NetHeader).itemsize
-"""Where the frame starts in a buffer."""
+"""Offset of the frame in a buffer, in bytes."""
 
 _COMMAND = dtype_of(NetControlHeader).itemsize
 _SHORTEST = 14
 _BROADCAST = b"\xff" * MAC_BYTES
 _BACKLOG = 256
-"""Frames that wait for a receive buffer; what comes after them is dropped."""
+"""Most frames that wait for a receive buffer; further ones are dropped."""
 
 
 class NetModel(FunctionModel):
     """A network device with one pair of queues and a control queue; ``mac`` is its address after a reset.
 
-    ``on_frame(frame)`` gets what the driver sends, and :meth:`receive` brings frames in; with ``loopback``
-    what is sent comes back. ``sent``, ``received`` and ``dropped`` count frames.
+    ``on_frame(frame)`` runs for frames that the driver sends, and :meth:`receive` sends a frame to the
+    driver. With ``loopback`` sent frames come back. ``sent``, ``received`` and ``dropped`` count frames.
     """
 
     device_type = DeviceType.NET
@@ -78,33 +78,33 @@ class NetModel(FunctionModel):
 
     @property
     def mac(self) -> bytes:
-        """The address that it receives now."""
+        """The present address, six bytes."""
         return self.get("mac").to_bytes(MAC_BYTES, "little")
 
     @property
     def rx_mode(self) -> NetRxMode:
-        """What it receives beside frames to its own address."""
+        """The present receive mode."""
         return NetRxMode(self.get("rx_mode") & 3)
 
     def set_link(self, up: bool) -> None:
-        """Plug the cable in or out, with notice to the driver."""
+        """Change the state of the link, with a configuration change notification."""
         self.put("status", NetStatus.LINK_UP if up else 0)
         self.changed()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Stop all queues and restore the reset values."""
         super().reset()
         self._forget()
 
     def stopped(self, queue: int) -> None:
-        """Receive buffers are gone."""
+        """Drop the receive buffers."""
         if queue == NET_RECEIVE_QUEUE:
             self._free.clear()
 
     # --- frames --------------------------------------------------------------------------------------------
 
     def accepts(self, frame: bytes) -> bool:
-        """Whether a frame is a good one and for this device."""
+        """Whether a frame has a valid length and passes the receive filter."""
         if not self.running or not _SHORTEST <= len(frame) <= self.mtu + 18:
             return False
         mode, target = self.rx_mode, frame[:MAC_BYTES]
@@ -113,7 +113,7 @@ class NetModel(FunctionModel):
         return bool(target[0] & 1) and NetRxMode.ALL_MULTICAST in mode
 
     def receive(self, frame: bytes) -> None:
-        """A frame comes in from the cable."""
+        """Receive a frame from the network."""
         if not self.accepts(frame) or len(self._waiting) >= _BACKLOG:
             self.dropped += 1
             return
@@ -121,7 +121,7 @@ class NetModel(FunctionModel):
         self._deliver()
 
     def fill_buffer(self, frame: bytes) -> bool:
-        """Put a frame into the next receive buffer; False when there is none."""
+        """Write a frame into the next receive buffer; False without one."""
         while self._free:
             request = self._free.popleft()
             if not request.live:
@@ -142,7 +142,7 @@ class NetModel(FunctionModel):
             self._waiting.popleft()
 
     def take(self, queue: int, request: Request) -> None:
-        """A receive buffer, a frame or a command."""
+        """Take a receive buffer, a frame or a command."""
         if queue == NET_RECEIVE_QUEUE:
             self._free.append(request)
             self.schedule(self.latency, self._deliver)

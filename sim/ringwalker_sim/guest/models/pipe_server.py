@@ -40,7 +40,7 @@ class _PipeRequest(Request):
 
 
 class PipeServer:
-    """Serves ``model`` at ``end``. What is not a record, or asks for what there is not, makes it fail."""
+    """Serves ``model`` at ``end``. The model fails on an invalid record or request."""
 
     def __init__(self, model: FunctionModel, end: PipeEnd):
         self.model = model
@@ -54,7 +54,7 @@ class PipeServer:
         end.failed = lambda _error: model.fail()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Stop all queues and restore the reset values."""
         for queue in range(self.model.queue_count):
             self._stop(queue)
 
@@ -77,7 +77,7 @@ class PipeServer:
         if kind in (RecordKind.OFFER, RecordKind.CANCEL, RecordKind.STOP) and (
             record.queue >= self.model.queue_count
         ):
-            raise PipeError(f"there is no queue {record.queue}")
+            raise PipeError(f"queue {record.queue} does not exist")
         if kind is RecordKind.OFFER:
             request = _PipeRequest(self, record)
             if request.key in self.open:
@@ -111,7 +111,7 @@ class PipeServer:
         if space == PipeSpace.DEVICE:
             return self.model.config_bytes()
         if space != PipeSpace.COMMON:
-            raise PipeError(f"there is no space {space}")
+            raise PipeError(f"space {space} does not exist")
         model = self.model
         values = {
             "device_features": model.features,

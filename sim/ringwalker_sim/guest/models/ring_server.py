@@ -1,4 +1,4 @@
-"""The device's side of split rings in memory, in plain Python."""
+"""The device's half of split rings in memory, in plain Python."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ __all__ = ["QueueState", "RingServer"]
 
 @dataclass
 class QueueState:
-    """A queue as the device knows it."""
+    """The registers and indices of a queue, on the device."""
 
     size: int
     desc: int = 0
@@ -44,7 +44,7 @@ class QueueState:
     last_avail: int = 0
     used: int = 0
     epoch: int = 0
-    """Counts resets, so that a completion from before one is dropped."""
+    """Number of resets. A completion from before a reset is dropped."""
 
 
 class _RingRequest(Request):
@@ -94,11 +94,11 @@ class _RingRequest(Request):
 
 
 class RingServer:
-    """Serves the rings of ``model`` in ``memory``. ``now()`` is the time that watches are told.
+    """Serves the rings of ``model`` in ``memory``. ``now()`` gives the time of the accesses that watches see.
 
-    ``notify(queue)`` is set by the transport: the used buffer notification. ``mangle(head, written)`` may
-    change what the used ring gets, and ``written_index`` what its index becomes, for a device that lies.
-    ``drains``: a queue that is stopped gives back what it holds with length 0, else it just forgets it.
+    ``notify(queue)`` is set by the transport: the used buffer notification. For tests of a faulty device,
+    ``mangle(head, written)`` may change a used element, and ``written_index(index)`` the used index. With
+    ``drains`` a stopped queue uses the buffers that it holds, with length 0; else it drops them.
     """
 
     def __init__(self, model: FunctionModel, memory: GuestMemory, now: Callable[[], int] = lambda: 0):
@@ -115,13 +115,13 @@ class RingServer:
         model.server = self
 
     def access(self, piece: tuple[int, int], write: bool) -> np.ndarray:
-        """The bytes of a buffer in place, with notice to those who watch them."""
+        """The bytes of a buffer, in place; watches see the access."""
         if self.memory.watches:
             self.memory.note_access(Access(self.now(), *piece, write))
         return self.memory.view(*piece)
 
     def reset_queue(self, index: int) -> None:
-        """Forget a queue."""
+        """Reset a queue."""
         mine = [request for request in self._open if request.index == index]
         for request in mine:
             if self.drains and request.live and self.queues[index].enable:
@@ -131,12 +131,12 @@ class RingServer:
         self.model.stopped(index)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Stop all queues and restore the reset values."""
         for index in range(len(self.queues)):
             self.reset_queue(index)
 
     def register_read(self, index: int, name: str) -> int:
-        """A register of a queue, by its name in :data:`ringwalker.spec.fields.QUEUE_FIELD`."""
+        """Read a register of a queue, by its name in :data:`ringwalker.spec.fields.QUEUE_FIELD`."""
         if name in ("index", "notify_off"):
             return index
         if name in ("reset", "doorbell", "notif_config_data"):
@@ -144,7 +144,7 @@ class RingServer:
         return getattr(self.queues[index], name)
 
     def register_write(self, index: int, name: str, value: int) -> None:
-        """Write a register of a queue."""
+        """Write a register of a queue, by name."""
         if name == "doorbell":
             self.doorbell(index)
         elif name == "reset":
@@ -154,7 +154,7 @@ class RingServer:
             setattr(self.queues[index], name, value)
 
     def doorbell(self, index: int) -> None:
-        """There are new buffers in queue ``index``."""
+        """An available buffer notification for queue ``index``."""
         if index < len(self.queues) and self.queues[index].enable and self.model.running:
             self.model.schedule(1, lambda: self._visit(index))
 
@@ -184,7 +184,7 @@ class RingServer:
         return bool(self.model.driver_features >> feature & 1)
 
     def _event(self, address: int) -> np.ndarray:
-        """An index that one side wants to hear of."""
+        """The event index at ``address``."""
         return self.memory.view(address, AVAIL_ENTRY_BYTES).view("<u2")
 
     def _chain(self, queue: QueueState, head: int) -> tuple[ScatterGather, ScatterGather]:
@@ -201,12 +201,12 @@ class RingServer:
             flags = int(entry["flags"])
             if flags & DESC_F_INDIRECT and not flags & DESC_F_NEXT and not nested:
                 if not piece[1] or piece[1] % DESC_BYTES:
-                    raise ValueError("an indirect table of a length that there is not")
+                    raise ValueError("an indirect table of an invalid length")
                 table = self.memory.struct_view(piece[0], Descriptor, piece[1] // DESC_BYTES)
                 nested, at = True, 0
                 continue
             if flags & DESC_F_INDIRECT or (writable and not flags & DESC_F_WRITE):
-                raise ValueError("a chain of a shape that there is not")
+                raise ValueError("a chain of an invalid shape")
             (writable if flags & DESC_F_WRITE else readable).append(piece)
             if not flags & DESC_F_NEXT:
                 return readable, writable
@@ -214,7 +214,7 @@ class RingServer:
         raise ValueError("a chain without end")
 
     def finish(self, request: _RingRequest, written: int) -> None:
-        """Give a request back; for the request itself."""
+        """Use the buffer of a request. For :meth:`Request.finish`."""
         if self._open.pop(request, True) is None:
             self._use(request.index, *self.mangle(request.head, written))
 
@@ -229,7 +229,7 @@ class RingServer:
             self.notify(index)
 
     def _wants_interrupt(self, queue: QueueState) -> bool:
-        """Whether the driver wants to hear of the element that was used last."""
+        """Whether the driver wants an interrupt for the last used element."""
         if self._has(Feature.EVENT_IDX):
             wanted = int(self._event(queue.driver + used_event_offset(queue.size))[0])
             return wanted == (queue.used - 1) & 0xFFFF

@@ -1,4 +1,4 @@
-"""Which fields of the list of 2007 hold which registers of a device's configuration."""
+"""The fields of the list of 2007 that hold the registers of device configuration."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ __all__ = ["DEVICE_FIELDS", "DeviceField", "device_fields", "locate"]
 
 @dataclass(frozen=True)
 class DeviceField:
-    """A field of type ``kind`` whose value is the registers ``rows``, which are neighbours, in their order.
+    """A field of type ``kind``. Its value is the adjacent registers ``rows``, in their order.
 
-    ``length`` is in bytes, if it is not that of the registers. ``volatile``: the device may change it.
+    ``length`` is in bytes; 0 stands for the length of the registers. ``volatile``: the device may change it.
     """
 
     kind: int
@@ -30,12 +30,12 @@ class DeviceField:
 
     @property
     def size(self) -> int:
-        """Bytes of the value."""
+        """Length of the value in bytes."""
         return self.length or sum(row.size for row in self.rows)
 
     @property
     def flags(self) -> FieldFlag:
-        """As in the header of the field."""
+        """The flags in the header of the field."""
         writable = any(row.access in (Access.RW, Access.WO) for row in self.rows)
         return (FieldFlag.WRITABLE if writable else FieldFlag(0)) | (
             FieldFlag.VOLATILE if self.volatile else FieldFlag(0)
@@ -60,20 +60,20 @@ DEVICE_FIELDS: dict[str, tuple[DeviceField, ...]] = {
         DeviceField(ConsoleField.EMERGENCY_WRITE, (CONSOLE_CONFIG.emerg_wr,), length=1),
     ),
 }
-"""By table of device configuration."""
+"""The fields of each table of device configuration, by its name."""
 
 _OWN = 0x40
-"""The first type of field that belongs to the device."""
+"""The first field type that is specific to a device type."""
 
 
 def device_fields(table: RegisterTable) -> tuple[DeviceField, ...]:
-    """The fields of a device's own. A device that 2007 does not know has one for each register."""
+    """The fields of ``table``. A device type that is newer than 2007 has one field for each register."""
     known = DEVICE_FIELDS.get(table.name)
     return known or tuple(DeviceField(_OWN + 1 + n, (row,), volatile=True) for n, row in enumerate(table))
 
 
 def locate(table: RegisterTable, name: str) -> tuple[int, int] | None:
-    """The type of the field that holds register ``name``, and the offset in its value; None if none does."""
+    """The type of the field that holds register ``name``, and the offset in its value; None without one."""
     for field in device_fields(table):
         for row in field.rows:
             if row.name == name:

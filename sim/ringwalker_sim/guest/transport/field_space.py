@@ -1,4 +1,4 @@
-"""The typed field list of 2007 as a driver sees it: where a field is, and its bytes, wherever they are kept.
+"""The typed field list of 2007 as a driver sees it: places and values of fields, on every transport.
 
 Ref: :mod:`ringwalker.spec.fields`; 2007: ``struct virtio_config_space``.
 """
@@ -17,12 +17,12 @@ __all__ = ["BytesSpace", "Field", "FieldQueue", "FieldSpace"]
 
 _HEADER = dtype_of(FieldHeader)
 _MOST = 1024
-"""Fields after which a list counts as endless."""
+"""Number of fields after which a list counts as endless."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field: its ``type``, and the ``offset`` of its value, of ``length`` bytes, in the space."""
+    """A field: its ``type``, and its value of ``length`` bytes at ``offset`` of the space."""
 
     type: int
     offset: int
@@ -31,7 +31,7 @@ class Field:
 
 
 class FieldSpace(ABC):
-    """``size`` bytes that hold a field list. ``on_write(field, data)`` hears of what is written."""
+    """``size`` bytes that hold a field list. ``on_write(field, data)`` runs after each write."""
 
     size: int
 
@@ -41,11 +41,11 @@ class FieldSpace(ABC):
 
     @abstractmethod
     async def read_bytes(self, offset: int, length: int) -> bytes:
-        """Bytes of the space."""
+        """Read bytes of the space."""
 
     @abstractmethod
     async def write_bytes(self, offset: int, data: bytes) -> None:
-        """Write bytes of the space; what is read-only stays."""
+        """Write bytes of the space; read-only bytes keep their value."""
 
     async def fields(self) -> tuple[Field, ...]:
         """All fields, in order. Errors: :class:`DeviceError` for a list that does not end."""
@@ -83,7 +83,7 @@ class FieldSpace(ABC):
         raise BindError(f"no field has its value in the {length} bytes at {offset:#x}")
 
     async def read(self, field: Field, offset: int = 0, length: int | None = None) -> bytes:
-        """The value of a field, or ``length`` bytes of it from ``offset`` on."""
+        """Read the value of a field, or ``length`` bytes of it from ``offset`` on."""
         return await self.read_bytes(field.offset + offset, field.length if length is None else length)
 
     async def write(self, field: Field, data: bytes, offset: int = 0) -> None:
@@ -93,7 +93,7 @@ class FieldSpace(ABC):
 
 
 class BytesSpace(FieldSpace):
-    """A space in a string of bytes: ``read(offset, length)`` and ``write(offset, data)`` are all it takes."""
+    """A field list in a string of bytes, behind ``read(offset, length)`` and ``write(offset, data)``."""
 
     def __init__(
         self, size: int, read: Callable[[int, int], bytes], write: Callable[[int, bytes], None]
@@ -104,11 +104,11 @@ class BytesSpace(FieldSpace):
         self._write = write
 
     async def read_bytes(self, offset: int, length: int) -> bytes:
-        """Bytes of the string."""
+        """Read bytes of the string."""
         return self._read(offset, length)
 
     async def write_bytes(self, offset: int, data: bytes) -> None:
-        """Change the string; the owner of the bytes hears of it."""
+        """Write bytes of the string through its owner."""
         self._write(offset, data)
 
 

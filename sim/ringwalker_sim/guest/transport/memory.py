@@ -1,6 +1,6 @@
-"""The second way to reach a device: rings shared with a device in Python, calls instead of registers.
+"""The memory transport: rings shared with a device in Python, and calls in place of registers.
 
-It is what a hypervisor call is to a guest: no bus, no interrupt controller, straight to the other side.
+It corresponds to hypervisor calls: there is no bus and no interrupt controller.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class _ServerQueue(QueueRegisters):
 
 
 class MemoryTransport(RingTransport):
-    """Configuration operations and queues straight on the model behind ``rings``, known as ``identity``."""
+    """Configuration operations and queues on the model behind ``rings``, with the id ``identity``."""
 
     def __init__(self, rings: RingServer, identity: VirtioDeviceId):
         self.rings = rings
@@ -67,7 +67,7 @@ class MemoryTransport(RingTransport):
     # --- status and features -------------------------------------------------------------------------------
 
     async def status(self) -> int:
-        """The device status byte."""
+        """Read the device status byte."""
         return self.model.read_status()
 
     async def write_status(self, value: int) -> None:
@@ -79,11 +79,11 @@ class MemoryTransport(RingTransport):
         return self.model.features
 
     async def accept_features(self, features: int) -> None:
-        """Tell the device which features are wanted."""
+        """Write the features that the driver accepts, as a mask."""
         self.model.driver_features = features
 
     async def reset(self) -> None:
-        """Reset the device, acknowledge it and say that there is a driver. All queues become unusable."""
+        """Reset the device and set ACKNOWLEDGE and DRIVER. All queues become unusable."""
         self.model.write_status(0)
         self._forget()
         self.model.write_status(DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER)
@@ -102,12 +102,12 @@ class MemoryTransport(RingTransport):
     # --- device configuration ------------------------------------------------------------------------------
 
     def find(self, table: RegisterTable, name: str) -> Register | None:
-        """Every field that the model has."""
+        """The field ``name`` of ``table``, if the model has it."""
         register = table[name]
         return register if register.offset + register.size <= len(self.model.config_bytes()) else None
 
     async def get(self, register: Register) -> int:
-        """A field of device configuration."""
+        """Read a field of device configuration."""
         content = self.model.config_bytes()
         return int.from_bytes(content[register.offset : register.offset + register.size], "little")
 
@@ -132,7 +132,7 @@ class MemoryTransport(RingTransport):
     # --- queues --------------------------------------------------------------------------------------------
 
     async def num_queues(self) -> int:
-        """How many queues the device has."""
+        """Number of queues of the device."""
         return len(self.rings.queues)
 
     async def find_vq(
@@ -148,7 +148,7 @@ class MemoryTransport(RingTransport):
         callback: Callable[[Virtqueue], bool] | None = None,
         size: int | None = None,
     ) -> SplitVirtqueue:
-        """Set up queue ``index`` through ``registers``. Errors: as :meth:`find_vq`."""
+        """Set up queue ``index`` through its ``registers``. Errors: as :meth:`find_vq`."""
         if index >= len(self.rings.queues):
             raise BindError(f"{self.name}: the device has no queue {index}")
         if self.rings.queues[index].enable:
@@ -171,7 +171,7 @@ class MemoryTransport(RingTransport):
         return vq
 
     async def resume(self, vq: SplitVirtqueue) -> None:
-        """Tell the device where the rings are, and enable the queue."""
+        """Write the addresses of the rings to the device, and enable the queue."""
         registers = self._registers[vq.index]
         await registers.write("size", vq.size)
         await registers.write("desc", vq.desc_address)

@@ -1,8 +1,9 @@
-"""Buffers through a byte pipe: no shared memory, as in the read-write implementation of May 2007.
+"""The pipe transport: buffers over a byte stream without shared memory, as in the read-write scheme of May
+2007.
 
-What a buffer has to say is written to the stream when the driver kicks, and what the device answers is
-copied into it when it has come. The copying side is this transport, which stands for the device as far as
-the driver's memory is concerned: watches see it.
+A kick writes the device-readable bytes of buffers to the stream. An answer of the device is copied into its
+buffer on arrival. This transport makes the copies: watches of the guest's memory see them as accesses of the
+device.
 """
 
 from collections import deque
@@ -28,7 +29,7 @@ _TIMEOUT_CYCLES = 5_000_000
 
 
 class PipeVirtqueue(Virtqueue):
-    """A queue whose buffers go through ``transport``."""
+    """A queue whose buffers are records on the stream of ``transport``."""
 
     def __init__(self, transport: "PipeTransport", size: int, **arguments: Any):
         super().__init__(size, vdev=transport.device, **arguments)
@@ -38,7 +39,7 @@ class PipeVirtqueue(Virtqueue):
 
     @property
     def num_free(self) -> int:
-        """Descriptors that are not in use: none is real, but there are as many as on a ring."""
+        """Free descriptors. They are only counted: the queue has the capacity of a ring of ``size``."""
         return self.size - self._in_use
 
     def _expose(self, chain: Chain) -> None:
@@ -47,7 +48,7 @@ class PipeVirtqueue(Virtqueue):
         self._fresh.append(chain.number)
 
     def _pending(self) -> int:
-        return 0  # What has come is in _done already.
+        return 0  # Used buffers are in _done on arrival.
 
     def _take(self) -> None:
         return None
@@ -58,7 +59,7 @@ class PipeVirtqueue(Virtqueue):
         return chain
 
     def publish(self) -> None:
-        """Write what was added to the stream. Unlike :meth:`kick` it is no coroutine."""
+        """Write the added buffers to the stream. Unlike :meth:`kick` it is no coroutine."""
         fresh, self._fresh = self._fresh, []
         for number in fresh:
             chain = self._chains[number]
@@ -66,13 +67,13 @@ class PipeVirtqueue(Virtqueue):
             self._transport.end.send(Record(RecordKind.OFFER, self.index, number, chain.writable, content))
 
     async def kick(self) -> None:
-        """Write what was added to the stream."""
+        """Write the added buffers to the stream."""
         if not self.broken:
             self.kicks += 1
             self.publish()
 
     def used(self, record: Record) -> None:
-        """A buffer was finished. For the transport. Errors: :class:`PipeError` for one that there is not."""
+        """A buffer is used. For the transport. Errors: :class:`PipeError` if it is not outstanding."""
         chain = self._chains.get(record.id)
         start, tail = len(record.payload) - record.tail, record.payload[len(record.payload) - record.tail :]
         if chain is None or record.id in self._fresh:
@@ -109,14 +110,14 @@ class PipeVirtqueue(Virtqueue):
         return [chain.data for chain in left]
 
     async def detach(self, data: Any) -> bool:
-        """See :meth:`Virtqueue.detach`. Other buffers do not notice."""
+        """See :meth:`Virtqueue.detach`. Other buffers are not affected."""
         number = self._find(data)
         if number is None:
             return False
         if number in self._fresh:
             self._fresh.remove(number)
         elif self.broken:
-            raise BindError(f"queue {self.index}: the queue is broken, and has let go of all buffers")
+            raise BindError(f"queue {self.index}: the queue is broken and holds no buffers")
         else:
             taken = await self._transport.call(Record(RecordKind.CANCEL, self.index, number))
             if number not in self._chains:
@@ -127,7 +128,7 @@ class PipeVirtqueue(Virtqueue):
         return True
 
     def free(self) -> None:
-        """There is nothing to give back."""
+        """Mark the queue as broken. It has no memory of its own."""
         self.broken = True
 
 
@@ -145,10 +146,10 @@ class _PipeFields(FieldSpace):
 
 
 class PipeTransport(StatusOps):
-    """Configuration operations and queues through ``end``, to the device known as ``identity``.
+    """Configuration operations and queues through ``end``; the device's id on the bus is ``identity``.
 
-    When what comes is not what a device may say, ``failure`` is the :class:`DeviceError` that every further
-    operation raises, but for :meth:`reset`, which has nobody to reset.
+    After an invalid record of the device, ``failure`` is the :class:`DeviceError` that every further
+    operation raises, except :meth:`reset`, which then has no effect on the device.
     """
 
     def __init__(self, port: Port, end: PipeEnd, identity: VirtioDeviceId):
@@ -165,7 +166,7 @@ class PipeTransport(StatusOps):
         end.failed = self._failed
 
     async def connect(self) -> None:
-        """Ask the device how large it is. Errors: :class:`DeviceError`, :class:`RequestTimeout`."""
+        """Read the sizes of the device. Errors: :class:`DeviceError`, :class:`RequestTimeout`."""
         for row in PIPE_COMMON:
             content = await self.read_space(PipeSpace.COMMON, row.offset, row.size)
             self._common[row.name] = int.from_bytes(content, "little")
@@ -187,7 +188,7 @@ class PipeTransport(StatusOps):
     # --- records -------------------------------------------------------------------------------------------
 
     async def call(self, record: Record) -> Record:
-        """Send what is answered, and wait. Errors: ``failure``, :class:`RequestTimeout`."""
+        """Send a record and wait for its answer. Errors: ``failure``, :class:`RequestTimeout`."""
         if self.failure is not None:
             raise self.failure
         event = self.port.event()
@@ -203,7 +204,7 @@ class PipeTransport(StatusOps):
     def _handle(self, record: Record) -> None:
         if record.kind is RecordKind.ANSWER:
             if not self._waiting or self._waiting[0][0] != record.id:
-                raise PipeError(f"an answer to {record.id}, which nobody asked")
+                raise PipeError(f"an answer to {record.id}, which was not asked")
             _, event, answers = self._waiting.popleft()
             answers.append(record)
             event.set()
@@ -229,7 +230,7 @@ class PipeTransport(StatusOps):
             self._changed()
 
     async def read_space(self, space: PipeSpace, offset: int, length: int) -> bytes:
-        """Bytes of a space of the device."""
+        """Read bytes of a space of the device."""
         answer = await self.call(Record(RecordKind.READ, space, offset, length))
         if len(answer.payload) != length:
             raise DeviceError(f"{self.name}: {len(answer.payload)} bytes for a read of {length}")
@@ -250,7 +251,7 @@ class PipeTransport(StatusOps):
     # --- status and features -------------------------------------------------------------------------------
 
     async def status(self) -> int:
-        """The device status byte."""
+        """Read the device status byte."""
         return await self._read("status")
 
     async def write_status(self, value: int) -> None:
@@ -262,11 +263,11 @@ class PipeTransport(StatusOps):
         return await self._read("device_features")
 
     async def accept_features(self, features: int) -> None:
-        """Tell the device which features are wanted."""
+        """Write the features that the driver accepts, as a mask."""
         await self._write("driver_features", features)
 
     async def reset(self) -> None:
-        """Reset the device, acknowledge it and say that there is a driver. All queues become unusable."""
+        """Reset the device and set ACKNOWLEDGE and DRIVER. All queues become unusable."""
         await self.unbind()
         if self.failure is None:
             await self.write_status(DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER)
@@ -285,7 +286,7 @@ class PipeTransport(StatusOps):
     # --- device configuration ------------------------------------------------------------------------------
 
     def find(self, table: RegisterTable, name: str) -> Register | None:
-        """The field ``name`` of ``table``, if the device's structure reaches that far."""
+        """The field ``name`` of ``table``, if the device's structure holds it."""
         register = table[name]
         return register if register.offset + register.size <= self._common["config_bytes"] else None
 
@@ -300,23 +301,23 @@ class PipeTransport(StatusOps):
         await self.write_space(PipeSpace.DEVICE, register.offset, content)
 
     def on_change(self, callback: Callable[[], None] | None) -> None:
-        """Run ``callback`` on every change of the configuration, and when the device fails."""
+        """Run ``callback`` when the configuration changes, and when the device fails."""
         self._changed = callback
 
     async def fields(self) -> FieldSpace:
-        """The field list of 2007, in a string of bytes at the other end."""
+        """The field list of 2007, a string of bytes at the other end."""
         return _PipeFields(self, self._common["field_bytes"])
 
     # --- queues --------------------------------------------------------------------------------------------
 
     async def num_queues(self) -> int:
-        """How many queues the device has."""
+        """Number of queues of the device."""
         return self._common["num_queues"]
 
     async def find_vq(
         self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
     ) -> PipeVirtqueue:
-        """Set up queue ``index``. Errors: :class:`BindError` when there is none, or it is in use."""
+        """Set up queue ``index``. Errors: :class:`BindError` when it does not exist or is in use."""
         if index >= self._common["num_queues"]:
             raise BindError(f"{self.name}: the device has no queue {index}")
         if index in self.vqs and not self.vqs[index].broken:
@@ -335,19 +336,19 @@ class PipeTransport(StatusOps):
         callback: Callable[[Virtqueue], bool] | None = None,
         size: int | None = None,
     ) -> PipeVirtqueue:
-        """Set up queue ``index``; of its registers only ``enable`` means something here."""
+        """Set up queue ``index``; of its registers only ``enable`` has an effect here."""
         vq = await self.find_vq(index, callback, size)
         await registers.write("enable", 1)
         return vq
 
     async def del_vq(self, vq: Virtqueue) -> None:
-        """Forget a queue that was shut down."""
+        """Free a queue that was shut down."""
         self.vqs.pop(vq.index, None)
         if vq in self.device.vqs:
             self.device.vqs.remove(vq)
         vq.free()
 
     async def retire_vq(self, vq: PipeVirtqueue) -> None:
-        """Make the device forget a queue that is in use."""
+        """Stop a queue in use, and free it."""
         await vq.shutdown()
         await self.del_vq(vq)

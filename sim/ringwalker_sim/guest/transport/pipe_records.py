@@ -1,7 +1,7 @@
-"""A byte stream with bounded room, as a socket is, and records on it.
+"""A byte stream with bounded capacity, like a socket, and the records on it.
 
 Both ends use :class:`PipeEnd`: the transport of the driver (:mod:`.pipe`) and the device
-(:mod:`..models.pipe_server`). Reads and writes take as many bytes as chance says, as those of a socket may.
+(:mod:`..models.pipe_server`). A read or write transfers a random number of bytes, as those of a socket may.
 """
 
 import enum
@@ -32,41 +32,42 @@ __all__ = [
 
 MAGIC = 0x5650
 _LONGEST = 1 << 26
-"""Bytes of payload above which a record cannot be one."""
+"""Most bytes of payload; a longer record is refused."""
 
 Schedule = Callable[[int, Callable[[], None]], None]
 
 
 class PipeError(RingwalkerError, ValueError):
-    """What came through the pipe is not a record."""
+    """The bytes from the pipe are not a valid record."""
 
     exit_code = EXIT_FAILED
 
 
 class RecordKind(enum.IntEnum):
-    """What a record says. Those below 16 go to the device, the others to the driver."""
+    """Kinds of record. Those below 16 go to the device, the others to the driver."""
 
     OFFER = 1
-    """A buffer: ``value`` is the room in it, the payload what can be read of it."""
+    """A buffer: ``value`` is the number of writable bytes, the payload are the readable ones."""
     CANCEL = 2
-    """Give buffer ``id`` back unless it is finished; answered with value 1 if so, 0 if there is none."""
+    """Take back buffer ``id``; answered with value 1, or 0 if the device does not hold it."""
     STOP = 3
-    """Give all buffers of a queue back; answered."""
+    """Take back all buffers of a queue; answered."""
     READ = 4
-    """``value`` bytes at offset ``id`` of space ``queue``; answered with them."""
+    """Read ``value`` bytes at offset ``id`` of space ``queue``; the answer has them."""
     WRITE = 5
     """Write the payload at offset ``id`` of space ``queue``; answered."""
     ANSWER = 16
-    """To one of the above, in their order; ``id`` is the kind that it answers."""
+    """Answer to one of the above, in their order; ``id`` is the kind that it answers."""
     USED = 17
-    """Buffer ``id`` is finished: ``value`` bytes count as written. The payload goes to the start of its room,
-    but for its last ``tail`` bytes, which go to the end."""
+    """Buffer ``id`` is used, with length ``value``. The last ``tail`` bytes of the payload go to the end of
+    the writable bytes, the others to their start.
+    """
     CHANGED = 18
-    """The configuration or the health of the device has changed."""
+    """The configuration of the device has changed, or the device has failed."""
 
 
 class PipeSpace(enum.IntEnum):
-    """What can be read and written beside buffers."""
+    """Spaces of registers beside the queues."""
 
     COMMON = 0
     DEVICE = 1
@@ -80,7 +81,7 @@ PIPE_COMMON = RegisterTable(
         Register("device_features", 0, 64, Access.RO, "Feature bits offered by the device."),
         Register("driver_features", 8, 64, Access.RW, "Feature bits accepted by the driver."),
         Register("status", 16, 8, Access.RW, "Device status; writing 0 resets the device."),
-        Register("generation", 17, 8, Access.RO, "Changes whenever device configuration does."),
+        Register("generation", 17, 8, Access.RO, "Changes whenever device configuration changes."),
         Register("num_queues", 18, 16, Access.RO, "Number of queues."),
         Register("queue_size", 20, 16, Access.RO, "Most descriptors of a queue."),
         Register("config_bytes", 22, 16, Access.RO, "Bytes of space DEVICE."),
@@ -125,7 +126,7 @@ class Record:
 
 
 def _decode(content: bytearray) -> Record | None:
-    """Take the first record off ``content``; None if it is not all there. Errors: :class:`PipeError`."""
+    """Remove the first record from ``content``; None if it is incomplete. Errors: :class:`PipeError`."""
     if len(content) < _HEADER.itemsize:
         return None
     raw = np.frombuffer(bytes(content[: _HEADER.itemsize]), _HEADER)[0]
@@ -144,10 +145,9 @@ def _decode(content: bytearray) -> Record | None:
 
 
 class BytePipe:
-    """One direction: at most ``capacity`` bytes under way, seen by the reader ``latency`` cycles later.
+    """One direction: at most ``capacity`` bytes in flight, which arrive ``latency`` cycles after the write.
 
-    ``on_readable`` and ``on_writable`` run when there is something to read, or room again after a write
-    found none.
+    ``on_readable`` runs when bytes have arrived, ``on_writable`` when a full pipe has room again.
     """
 
     def __init__(self, schedule: Schedule, capacity: int, latency: int, chance: random.Random):
@@ -158,12 +158,12 @@ class BytePipe:
         self._latency = latency
         self._random = chance
         self._content = bytearray()
-        self._told = self._starved = False
+        self._announced = self._starved = False
         self.on_readable: Callable[[], None] = lambda: None
         self.on_writable: Callable[[], None] = lambda: None
 
     def write(self, content: bytes | bytearray | memoryview) -> int:
-        """Take some of the bytes; how many, 0 when the pipe is full."""
+        """Accept some of the bytes; the number of them, 0 when the pipe is full."""
         room = self._capacity - len(self._content)
         if room == 0:
             self._starved = True
@@ -174,7 +174,7 @@ class BytePipe:
         return count
 
     def read(self) -> bytes:
-        """Some of the bytes that are there; none when there are none."""
+        """Some of the bytes that have arrived; empty when there are none."""
         count = self._random.randint(1, len(self._content)) if self._content else 0
         content = bytes(self._content[:count])
         del self._content[:count]
@@ -186,19 +186,19 @@ class BytePipe:
         return content
 
     def _tell(self) -> None:
-        if not self._told:
-            self._told = True
+        if not self._announced:
+            self._announced = True
             self._schedule(self._latency, self._arrived)
 
     def _arrived(self) -> None:
-        self._told = False
+        self._announced = False
         self.on_readable()
 
 
 class PipeEnd:
-    """One end of a pair of pipes: :meth:`send` records, ``handle`` those that come.
+    """One end of a pair of pipes: :meth:`send` sends a record, ``handle(record)`` runs for received ones.
 
-    ``failed(error)`` runs once, when what comes is not a record; nothing is read after that.
+    ``failed(error)`` runs once, on the first invalid record; nothing is read after that.
     """
 
     def __init__(self, schedule: Schedule, incoming: BytePipe, outgoing: BytePipe):
@@ -215,11 +215,11 @@ class PipeEnd:
         outgoing.on_writable = self._push
 
     def send(self, record: Record) -> None:
-        """Queue a record; it leaves as the pipe has room."""
+        """Queue a record; it is sent as the pipe has room."""
         self.send_bytes(record.encode())
 
     def send_bytes(self, content: bytes) -> None:
-        """Queue bytes, whether they are a record or not."""
+        """Queue bytes, which need not be a record."""
         self._backlog += content
         if not self._pushing:
             self._push()
@@ -248,7 +248,7 @@ class PipeEnd:
 def make_pipe(
     schedule: Schedule, *, capacity: int = 4096, latency: int = 20, seed: int = 0
 ) -> tuple[PipeEnd, PipeEnd]:
-    """Two ends; what one sends the other gets. ``capacity`` bytes are under way each way at most."""
+    """Two ends; each receives what the other sends, with at most ``capacity`` bytes in flight each way."""
     chance = random.Random(seed)
     there, back = (BytePipe(schedule, capacity, latency, chance) for _ in range(2))
     return PipeEnd(schedule, back, there), PipeEnd(schedule, there, back)

@@ -1,4 +1,4 @@
-"""The registers of one queue, wherever they are."""
+"""The registers of one queue, on every transport."""
 
 from abc import ABC, abstractmethod
 
@@ -6,7 +6,7 @@ __all__ = ["QueueRegisters"]
 
 
 class QueueRegisters(ABC):
-    """Names are those of :data:`ringwalker.spec.fields.QUEUE_FIELD`: size, enable, desc, ..., reset."""
+    """Registers, named as in :data:`ringwalker.spec.fields.QUEUE_FIELD`: size, enable, desc, ..., reset."""
 
     @abstractmethod
     async def read(self, name: str) -> int:
@@ -18,5 +18,6 @@ class QueueRegisters(ABC):
 
     @abstractmethod
     async def ring(self, index: int, shown: int | None = None) -> None:
-        """Tell the device that queue ``index``, this one, has new buffers; and its available index, if it
-        is ``shown`` to a device that takes that."""
+        """Send an available buffer notification for this queue, ``index``; ``shown`` is the available index
+        that it carries, None for a notification without one.
+        """

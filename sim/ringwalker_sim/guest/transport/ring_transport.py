@@ -1,4 +1,4 @@
-"""What transports with rings in the guest's memory have in common: queues over their registers."""
+"""The part that transports with rings in the guest's memory share: queues over their registers."""
 
 from abc import abstractmethod
 
@@ -14,9 +14,9 @@ __all__ = ["RingTransport"]
 
 
 class RingTransport(StatusOps, QueueControl):
-    """Stops and forgets queues. ``device`` is what it is the ``config`` of, ``vqs`` are its queues by index.
+    """Stops and frees queues. It is the ``config`` of ``device``; ``vqs`` are the queues by index.
 
-    The device knows the queues that are in ``_registers``.
+    The queues in ``_registers`` are enabled on the device.
     """
 
     device: VirtioDevice
@@ -28,26 +28,26 @@ class RingTransport(StatusOps, QueueControl):
         """Reset the device: it stops, and its queues are gone."""
 
     async def del_vq(self, vq: Virtqueue) -> None:
-        """Forget a queue that was shut down, and free its rings."""
+        """Free a queue that was shut down."""
         self.vqs.pop(vq.index, None)
         if vq in self.device.vqs:
             self.device.vqs.remove(vq)
         vq.free()
 
     async def retire_vq(self, vq: SplitVirtqueue) -> None:
-        """Make the device forget a queue that is in use, and free its rings."""
+        """Stop a queue in use, and free it."""
         if self.holds(vq):
             await self.quiesce(vq)
             self._registers.pop(vq.index, None)
         await self.del_vq(vq)
 
     async def notify(self, vq: SplitVirtqueue) -> None:
-        """Ring the doorbell of a queue, with its available index where that was agreed on."""
-        told = self.features >> Feature.NOTIFICATION_DATA & 1
-        await self._registers[vq.index].ring(vq.index, vq.shown if told else None)
+        """Ring the doorbell of a queue; it carries the available index with VIRTIO_F_NOTIFICATION_DATA."""
+        carries_index = self.features >> Feature.NOTIFICATION_DATA & 1
+        await self._registers[vq.index].ring(vq.index, vq.shown if carries_index else None)
 
     def holds(self, vq: SplitVirtqueue) -> bool:
-        """Whether the device knows the queue."""
+        """Whether the queue is enabled on the device."""
         return vq.index in self._registers
 
     def can_resume(self, vq: SplitVirtqueue) -> bool:
@@ -55,7 +55,7 @@ class RingTransport(StatusOps, QueueControl):
         return self.holds(vq) and bool(self.features >> Feature.RING_RESET & 1)
 
     async def quiesce(self, vq: SplitVirtqueue) -> bool:
-        """A queue reset where it was negotiated and the device is well, else a device reset."""
+        """A queue reset if it was negotiated and the device has not failed, else a device reset."""
         if not self.holds(vq):
             return False
         if not self.can_resume(vq) or await self.needs_reset():
@@ -66,5 +66,5 @@ class RingTransport(StatusOps, QueueControl):
         return True
 
     async def _queue_reset_ends(self, vq: SplitVirtqueue) -> None:
-        """Wait for it, where it takes time."""
+        """Wait for the end of the queue reset, on transports where it takes time."""
         return

@@ -1,4 +1,4 @@
-"""What transports without registers have in common: the agreement on features, and the status."""
+"""The part that all transports share: feature negotiation, and the device status."""
 
 from abc import ABC, abstractmethod
 
@@ -10,11 +10,11 @@ from ..errors import BindError, DeviceError
 __all__ = ["StatusOps"]
 
 TRANSPORT_FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
-"""Features that belong to the transport and are accepted wherever they are offered."""
+"""Features of the transport, accepted whenever the device offers them."""
 
 
 class StatusOps(ABC):
-    """Status and features over four primitives. ``name`` is for messages, ``features`` what was agreed on.
+    """Status and features over four primitives. ``name`` is for messages, ``features`` the negotiated mask.
 
     Ref: virtio 1.4, 3.1.1.
     """
@@ -28,11 +28,11 @@ class StatusOps(ABC):
 
     @abstractmethod
     async def accept_features(self, features: int) -> None:
-        """Tell the device which features are wanted."""
+        """Write the features that the driver accepts, as a mask."""
 
     @abstractmethod
     async def status(self) -> int:
-        """The device status byte."""
+        """Read the device status byte."""
 
     @abstractmethod
     async def write_status(self, value: int) -> None:
@@ -43,10 +43,10 @@ class StatusOps(ABC):
         await self.write_status(await self.status() | bits)
 
     async def negotiate(self, wanted: int) -> int:
-        """Accept those bits of ``wanted`` that are offered, and always VERSION_1; what was agreed on.
+        """Accept the offered bits of ``wanted``, the offered features of the transport, and VERSION_1.
 
-        Features of the transport are accepted where they are offered.
-        Errors: :class:`BindError` when the device is not a modern one or refuses.
+        Returns the negotiated mask. Errors: :class:`BindError` when the device does not offer VERSION_1 or
+        refuses the features.
         """
         offered = await self.device_features()
         if not offered >> Feature.VERSION_1 & 1:
@@ -60,15 +60,15 @@ class StatusOps(ABC):
         return accepted
 
     async def driver_ok(self) -> None:
-        """Let the device start. Errors: :class:`DeviceError` when it failed at once."""
+        """Set DRIVER_OK: the device may use its queues. Errors: :class:`DeviceError` when it fails."""
         await self.add_status(DeviceStatus.DRIVER_OK)
         if await self.needs_reset():
-            raise DeviceError(f"{self.name}: the device needs a reset right after DRIVER_OK")
+            raise DeviceError(f"{self.name}: the device sets DEVICE_NEEDS_RESET right after DRIVER_OK")
 
     async def fail(self) -> None:
-        """Say that the driver gave up."""
+        """Set FAILED: the driver has given up on the device."""
         await self.add_status(DeviceStatus.FAILED)
 
     async def needs_reset(self) -> bool:
-        """Whether the device has failed."""
+        """Whether the device has set DEVICE_NEEDS_RESET."""
         return bool(await self.status() & DeviceStatus.DEVICE_NEEDS_RESET)

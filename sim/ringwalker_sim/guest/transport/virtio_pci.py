@@ -24,16 +24,17 @@ from .virtio_pci_structures import CommonQueue, VirtioStructures
 __all__ = ["VirtioPciTransport"]
 
 _POLLS = 10_000
-"""How often a register is read again before a reset counts as hung."""
+"""Reads of a register after which a reset counts as hung."""
 _POLL_CYCLES = 64
 
 
 class VirtioPciTransport(RingTransport):
     """Drives one PCI function with virtio capabilities; it is the ``config`` of its :class:`VirtioDevice`.
 
-    ``interrupt`` is ``"msix"`` (vector 0 for configuration changes, one a queue as far as they reach) or
-    ``"intx"``. ``features`` is what was negotiated. Errors: :class:`BindError` from :meth:`bind` when the
-    function has not what it takes, :class:`DeviceError` when the device breaks the rules.
+    ``interrupt`` is ``"msix"`` (vector 0 for configuration changes, the others for the queues, which share
+    them when there are too few) or ``"intx"``. ``features`` is the negotiated mask. Errors:
+    :class:`BindError` from :meth:`bind` when the function lacks a capability, :class:`DeviceError` when the
+    device breaks the rules.
     """
 
     def __init__(self, pci: PciDevice, interrupt: str = "msix"):
@@ -53,7 +54,7 @@ class VirtioPciTransport(RingTransport):
 
     @classmethod
     async def bind(cls, pci: PciDevice, interrupt: str = "msix") -> "VirtioPciTransport":
-        """Find the structures, reset the device, set up interrupts, acknowledge the device."""
+        """Find the structures, reset the device, enable its interrupts, and set ACKNOWLEDGE and DRIVER."""
         transport = cls(pci, interrupt)
         await transport.structures.find()
         await transport.reset()
@@ -61,7 +62,7 @@ class VirtioPciTransport(RingTransport):
         return transport
 
     async def unbind(self) -> None:
-        """Reset the device and stop listening to its interrupts."""
+        """Reset the device and disable its interrupts."""
         await self._reset_device()
         await self._interrupts.disable()
 
@@ -76,7 +77,7 @@ class VirtioPciTransport(RingTransport):
     # --- status and features -------------------------------------------------------------------------------
 
     async def status(self) -> int:
-        """The device status byte."""
+        """Read the device status byte."""
         return await self.read_common("device_status")
 
     async def write_status(self, value: int) -> None:
@@ -84,7 +85,7 @@ class VirtioPciTransport(RingTransport):
         await self.write_common("device_status", value)
 
     async def reset(self) -> None:
-        """Reset the device and wait until it says so; then acknowledge it and say that there is a driver.
+        """Reset the device, wait for the end of the reset, and set ACKNOWLEDGE and DRIVER.
 
         All queues become unusable. Errors: :class:`RequestTimeout`.
         """
@@ -99,7 +100,7 @@ class VirtioPciTransport(RingTransport):
         self._forget()
 
     def _forget(self) -> None:
-        """The device has forgotten its queues and what was agreed on."""
+        """After a reset the device has no queues and no negotiated features."""
         self.features = 0
         self._registers.clear()
         for vq in self.vqs.values():
@@ -121,7 +122,7 @@ class VirtioPciTransport(RingTransport):
         return offered
 
     async def accept_features(self, features: int) -> None:
-        """Tell the device which features are wanted."""
+        """Write the features that the driver accepts, as a mask."""
         for word in range(2):
             await self.write_common("driver_feature_select", word)
             await self.write_common("driver_feature", features >> 32 * word & 0xFFFF_FFFF)
@@ -129,7 +130,7 @@ class VirtioPciTransport(RingTransport):
     # --- device configuration ------------------------------------------------------------------------------
 
     def find(self, table: RegisterTable, name: str) -> Register | None:
-        """The field ``name`` of ``table``, if the device's structure reaches that far."""
+        """The field ``name`` of ``table``, if the device's structure holds it."""
         place = self.structures.places.get(CapabilityType.DEVICE)
         register = table[name]
         if place is None or register.offset + register.size > place.size:
@@ -168,7 +169,7 @@ class VirtioPciTransport(RingTransport):
     # --- queues --------------------------------------------------------------------------------------------
 
     async def num_queues(self) -> int:
-        """How many queues the device has."""
+        """Number of queues of the device."""
         return await self.read_common("num_queues")
 
     async def find_vq(
@@ -187,7 +188,7 @@ class VirtioPciTransport(RingTransport):
         callback: Callable[[Virtqueue], bool] | None = None,
         size: int | None = None,
     ) -> SplitVirtqueue:
-        """Set up queue ``index`` through ``registers``. Errors: as :meth:`find_vq`."""
+        """Set up queue ``index`` through its ``registers``. Errors: as :meth:`find_vq`."""
         limit = await registers.read("size")
         if limit == 0:
             raise BindError(f"{self.name}: the device has no queue {index}")
@@ -213,7 +214,7 @@ class VirtioPciTransport(RingTransport):
         return vq
 
     async def resume(self, vq: SplitVirtqueue) -> None:
-        """Tell the device where the rings are, and enable the queue."""
+        """Write the addresses of the rings to the device, and enable the queue."""
         registers = self._registers[vq.index]
         await registers.write("size", vq.size)
         if self._interrupts.vectors:
@@ -243,7 +244,7 @@ class VirtioPciTransport(RingTransport):
         return self._fields
 
     def _field_written(self, field: Field, data: bytes) -> None:
-        """What is agreed on through the list holds here too."""
+        """Keep up with features and status that are written through the field list."""
         if field.type == CommonField.DRIVER_FEATURES:
             self.features = int.from_bytes(data, "little")
         elif field.type == CommonField.STATUS and not any(data):

@@ -1,4 +1,4 @@
-"""The field list of a PCI function, in the BAR that the vendor capability of vendor 0x5000 names."""
+"""The field list of a PCI function, in the BAR that the virtio vendor capability with id 0x5000 names."""
 
 from ringwalker.spec.ids import VENDOR_2007
 from ringwalker.spec.modern import CapabilityType
@@ -23,12 +23,12 @@ class PciFieldSpace(FieldSpace):
         self._offset = offset
 
     async def read_bytes(self, offset: int, length: int) -> bytes:
-        """Read the BAR, in pieces."""
+        """Read the BAR, in naturally aligned pieces."""
         value = await self._pci.bar_read_wide(self._bar, self._offset + offset, length)
         return value.to_bytes(length, "little")
 
     async def write_bytes(self, offset: int, data: bytes) -> None:
-        """Write the BAR, in pieces."""
+        """Write the BAR, in naturally aligned pieces."""
         value = int.from_bytes(data, "little")
         await self._pci.bar_write_wide(self._bar, self._offset + offset, len(data), value)
 

@@ -13,10 +13,10 @@ __all__ = ["PciInterrupts"]
 
 
 class PciInterrupts:
-    """Brings the interrupts of a function to its queues, ``vqs`` by number, and to ``config_changed``.
+    """Delivers the interrupts of a function to its queues, ``vqs`` by index, and to ``config_changed``.
 
-    ``mode`` is ``"msix"`` (vector 0 for configuration changes, one a queue as far as they reach) or
-    ``"intx"``. ``vectors`` is how many there are.
+    ``mode`` is ``"msix"`` (vector 0 for configuration changes, the others for the queues, which share them
+    when there are too few) or ``"intx"``. ``vectors`` is the number of MSI-X vectors in use.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class PciInterrupts:
         self._task: Task | None = None
 
     async def enable(self) -> None:
-        """Set up the vectors, or listen to the line. Errors: :class:`BindError` without what it takes."""
+        """Enable MSI-X or INTx. Errors: :class:`BindError` when the function does not have it."""
         if self._mode == "intx":
             await self._pci.enable_intx(self._event.set)
             self._task = self._pci.port.start(self._serve_line())
@@ -52,7 +52,7 @@ class PciInterrupts:
         await self.set_config_vector()
 
     async def disable(self) -> None:
-        """Listen no more."""
+        """Disable MSI-X or INTx."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -61,7 +61,7 @@ class PciInterrupts:
             self.vectors = 0
 
     async def set_config_vector(self) -> None:
-        """Give configuration changes their vector, which a reset takes from them."""
+        """Write the vector of configuration changes. A device reset clears it."""
         if not self.vectors:
             return
         row = COMMON.config_msix_vector
@@ -88,7 +88,7 @@ class PciInterrupts:
         return arrived
 
     async def _serve_line(self) -> None:
-        """The line may stay up from one cause to the next, so the status is read until it is 0."""
+        """Read the ISR status until it is 0: the line may stay asserted from one cause to the next."""
         while True:
             await self._event.wait()
             self._event.clear()

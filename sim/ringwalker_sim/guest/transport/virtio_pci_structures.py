@@ -1,4 +1,4 @@
-"""The virtio structures of a PCI function: where they lie, and their registers. Ref: virtio 1.4, 4.1.4."""
+"""The virtio structures of a PCI function: their places and registers. Ref: virtio 1.4, 4.1.4."""
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ __all__ = ["CommonQueue", "Structure", "VirtioStructures"]
 
 @dataclass(frozen=True)
 class Structure:
-    """Where a virtio structure lies."""
+    """The place of a virtio structure: ``size`` bytes at ``offset`` of BAR ``bar``."""
 
     bar: int
     offset: int
@@ -35,12 +35,12 @@ class VirtioStructures:
         self._select_free = pci.port.event()
 
     async def find(self) -> None:
-        """Walk the capabilities. Errors: :class:`BindError` when one that is needed is missing."""
+        """Find the structures. Errors: :class:`BindError` when a required one is missing."""
         for capability in self.pci.find_capabilities(CapabilityId.VENDOR):
             at = capability.offset
             kind = await self.pci.read(VIRTIO_CAPABILITY.type, at)
             bar = await self.pci.read(VIRTIO_CAPABILITY.bar, at)
-            # The driver uses the first of each kind that it can, and skips reserved BAR values.
+            # The first usable capability of each type counts; reserved BAR values are skipped.
             skipped = (CapabilityType.PCI, CapabilityType.VENDOR)
             if kind in self.places or kind in skipped or bar not in self.pci.bars:
                 continue
@@ -56,18 +56,18 @@ class VirtioStructures:
                 raise BindError(f"{self.pci.name}: no usable virtio capability of type {kind.name}")
 
     async def read(self, kind: CapabilityType, register: Register) -> int:
-        """Read a register of a structure; wide ones in pieces."""
+        """Read a register of a structure, in pieces of at most 4 bytes."""
         place = self.places[kind]
         return await self.pci.bar_read_wide(place.bar, place.offset + register.offset, register.size)
 
     async def write(self, kind: CapabilityType, register: Register, value: int) -> None:
-        """Write a register of a structure; wide ones in pieces."""
+        """Write a register of a structure, in pieces of at most 4 bytes."""
         place = self.places[kind]
         await self.pci.bar_write_wide(place.bar, place.offset + register.offset, register.size, value)
 
     @asynccontextmanager
     async def selected(self, index: int):
-        """Have queue ``index`` selected, and nobody else select another meanwhile."""
+        """Keep queue ``index`` selected for the time of a ``with`` block."""
         while self._selecting:
             self._select_free.clear()
             await self._select_free.wait()
@@ -80,15 +80,17 @@ class VirtioStructures:
             self._select_free.set()
 
     def doorbell(self, index: int, notify_off: int) -> int:
-        """The offset of a doorbell in its BAR. Errors: :class:`DeviceError` when it is outside."""
+        """The offset of a doorbell in its BAR. Errors: :class:`DeviceError` outside the structure."""
         place = self.places[CapabilityType.NOTIFY]
         at = notify_off * place.multiplier
         if at + NotificationData.as_shape().size // 8 > place.size:
-            raise DeviceError(f"queue {index}: its doorbell at {at:#x} is outside the {place.size} given")
+            raise DeviceError(
+                f"queue {index}: its doorbell at {at:#x} is outside the structure of {place.size} bytes"
+            )
         return place.offset + at
 
     async def ring(self, doorbell: int, index: int, shown: int | None) -> None:
-        """Write the number of a queue to its doorbell, and its available index if that is ``shown``."""
+        """Write the index of a queue to its doorbell, with the available index ``shown`` if not None."""
         bar = self.places[CapabilityType.NOTIFY].bar
         if shown is None:
             await self.pci.bar_write(bar, doorbell, 2, index)
@@ -120,7 +122,7 @@ class CommonQueue(QueueRegisters):
             await self._structures.write(CapabilityType.COMMON, self._row(name), value)
 
     async def ring(self, index: int, shown: int | None = None) -> None:
-        """Write the doorbell; where it is is read once."""
+        """Write the doorbell. Its address is read once."""
         if self._doorbell is None:
             self._doorbell = self._structures.doorbell(index, await self.read("notify_off"))
         await self._structures.ring(self._doorbell, index, shown)
