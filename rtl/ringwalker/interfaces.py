@@ -1,6 +1,6 @@
 """Ports that more than one block has: groups of streams and signals with a name.
 
-Signatures are written from the side that asks (the initiator); the other side takes ``In(...)`` of them.
+Signatures are written from the side that asks, the initiator. The other side has ``In(...)`` of them.
 """
 
 from amaranth.hdl import unsigned
@@ -46,7 +46,11 @@ __all__ = [
 
 
 class RegisterPort(Signature):
-    """Dword accesses to registers. Every read gets one response, in order; a write gets none."""
+    """Dword accesses to registers.
+
+    - ``requests`` Out stream of RegisterRequest.
+    - ``responses`` In stream of RegisterResponse: one for each read, in order; none for a write.
+    """
 
     def __init__(self):
         super().__init__(
@@ -58,9 +62,11 @@ class RegisterPort(Signature):
 
 
 class ConfigRequest(data.Struct):
-    """One dword access to configuration space; ``register`` is the dword's number (0 to 1023).
+    """One dword access to configuration space.
 
-    ``target_id`` is the bus, device and function that the request was addressed to.
+    - ``register``: the dword's number (0 to 1023).
+    - ``strobe``: a bit for each byte to write.
+    - ``target_id``: the bus, device and function that the request was addressed to.
     """
 
     register: unsigned(10)
@@ -71,7 +77,11 @@ class ConfigRequest(data.Struct):
 
 
 class ConfigPort(Signature):
-    """Dword accesses to configuration space. Every request, read or write, gets one response, in order."""
+    """Dword accesses to configuration space.
+
+    - ``requests`` Out stream of ConfigRequest.
+    - ``responses`` In stream of RegisterResponse: one for each request, read or write, in order.
+    """
 
     def __init__(self):
         super().__init__(
@@ -83,12 +93,16 @@ class ConfigPort(Signature):
 
 
 class FunctionState(Signature):
-    """What configuration space tells the rest of the device; from its side all are outputs.
+    """The state of configuration space that the rest of the device needs. Its side is the initiator.
 
-    ``bar0`` to ``bar5`` are the base address registers as software wrote them, type bits zero; a 64-bit
-    BAR's upper half is the next one. ``max_payload`` and ``max_read_request`` are in bytes, already bounded
-    by the configuration. ``requester_id`` is the captured bus and device. ``extended_tags`` allows tags
-    above 31.
+    - ``bar0`` to ``bar5`` Out 32: base address registers as software wrote them, type bits zero. The upper
+      half of a 64-bit BAR is the next one.
+    - ``io_enable``, ``memory_enable``, ``bus_master_enable``, ``intx_disable`` Out 1: bits of the command
+      register.
+    - ``requester_id`` Out 16: the bus and device number that were captured.
+    - ``max_payload``, ``max_read_request`` Out 13: bytes, already bounded by the configuration.
+    - ``extended_tags`` Out 1: tags above 31 are allowed.
+    - ``msix_enable``, ``msix_function_mask`` Out 1: bits of the message control register of MSI-X.
     """
 
     def __init__(self):
@@ -176,7 +190,11 @@ class CorePort(Signature):
 
 
 class DmaReadPort(Signature):
-    """Reads of guest memory. Every request gets one response packet, in the order of the requests."""
+    """Reads of guest memory. Parameters: ``data_width`` (W).
+
+    - ``requests`` Out stream of DmaReadRequest.
+    - ``data`` In stream of dma_read_beat(W): one packet for each request, in the order of the requests.
+    """
 
     def __init__(self, data_width: int):
         self.data_width = data_width
@@ -189,7 +207,12 @@ class DmaReadPort(Signature):
 
 
 class QueueRow(data.Struct):
-    """What the driver configured for a queue. ``size`` is in entries; ``vector`` may be NO_VECTOR."""
+    """What the driver configured for a queue.
+
+    - ``desc``, ``driver``, ``device``: byte addresses of descriptor table, driver area and device area.
+    - ``size``: entries.
+    - ``vector``: that of its used buffer notifications, or NO_VECTOR.
+    """
 
     desc: unsigned(64)
     driver: unsigned(64)
@@ -201,28 +224,44 @@ class QueueRow(data.Struct):
 
 
 class QueueRead(Signature):
-    """Reads a row of the queue table. ``row`` follows ``index`` and ``en`` by one cycle and then holds."""
+    """Reads a row of the queue table.
+
+    - ``en`` Out 1, ``index`` Out: read the row of queue ``index``.
+    - ``row`` In QueueRow: it comes one cycle after ``en``, and then holds.
+    """
 
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(QUEUE_BITS), "row": In(QueueRow)})
 
 
 class QueueWrite(Signature):
-    """Writes bytes of a row of the queue table; ``mask`` has a bit for each byte."""
+    """Writes bytes of a row of the queue table.
+
+    - ``en`` Out 1, ``index`` Out: write the row of queue ``index``.
+    - ``row`` Out QueueRow, ``mask`` Out 32: the bytes, and a bit for each that is written.
+    """
 
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(QUEUE_BITS), "row": Out(QueueRow), "mask": Out(32)})
 
 
 class QueueClear(Signature):
-    """For one cycle ``en``: forget the ring positions of queue ``index``. Only while the walker is idle."""
+    """Clears the ring positions of a queue. Only while the walker is idle.
+
+    - ``en`` Out 1, a pulse; ``index`` Out: the queue.
+    """
 
     def __init__(self):
         super().__init__({"en": Out(1), "index": Out(QUEUE_BITS)})
 
 
 class SegmentRead(Signature):
-    """Reads the segment store. The three outputs follow ``index`` and ``en`` by one cycle and then hold."""
+    """Reads the segment store.
+
+    - ``en`` Out 1, ``index`` Out: read the segment with that index.
+    - ``address`` In 64, ``length`` In 32 (bytes), ``next`` In (index): they come one cycle after ``en``, and
+      then hold.
+    """
 
     def __init__(self):
         super().__init__(
@@ -237,14 +276,17 @@ class SegmentRead(Signature):
 
 
 class ChainPort(Signature):
-    """The face of the ring walker to a function; the walker is the initiator.
+    """The face of the ring walker to a function. The walker is the initiator. Parameters: ``data_width`` (W).
 
-    For every chain the function gets one item on ``chains`` and, if ``readable`` is not 0, one packet on
-    ``readable``, both in the same order; it answers each chain with packets on ``replies``, the last
-    of them with ``done``, in that order too. A chain whose packet ended with ``error`` must still be
-    answered, with ``written`` 0 and no effect. While ``halt`` is up the function finishes what can be
-    finished without waiting for the outside world, answers chains that wait for it with ``written`` 0,
-    and starts nothing on its own; ``idle`` says that it holds no chain and waits for no one.
+    - ``chains`` Out stream of ChainInfo: one item for each chain.
+    - ``readable`` Out stream of byte_beat(W): the device-readable bytes, a packet for each chain that has
+      any, in the order of the chains.
+    - ``replies`` In stream of reply_beat(W): packets of device-writable bytes. Every chain is answered, in
+      the order of the chains, and the last packet of its answer has ``done``. If its readable packet ended
+      with ``error``, the answer has ``written`` 0, and the chain has no effect.
+    - ``halt`` Out 1: the function starts nothing by itself. It finishes chains that need nothing from the
+      outside world; it answers chains that wait for the outside world with ``written`` 0.
+    - ``idle`` In 1: the function holds no chain and waits for nothing.
     """
 
     def __init__(self, data_width: int):
@@ -261,12 +303,14 @@ class ChainPort(Signature):
 
 
 class StoragePort(Signature):
-    """What a block function needs of the storage behind it; the function is the initiator.
+    """Storage behind a block function. The function is the initiator. Parameters: ``data_width`` (W).
 
-    Commands are executed in order. A WRITE is followed by its data on ``write_data``, a READ answered on
-    ``read_data``; every command is answered, in order, on ``results`` (1 for an error) after its
-    data. A read that fails still delivers all of its beats. The data of a write command is complete in
-    the device before the command is issued, so storage never waits for the host in the middle of one.
+    - ``commands`` Out stream of StorageCommand: they are executed in order.
+    - ``write_data`` Out stream of storage_beat(W): the data of WRITE commands. All of it is in the device
+      before its command leaves, so storage never waits for the host within a command.
+    - ``read_data`` In stream of storage_beat(W): the data of READ commands. A READ that fails delivers all of
+      its beats too.
+    - ``results`` In stream of 1 bit: one for each command, in order, after its data; 1 is an error.
     """
 
     def __init__(self, data_width: int):
@@ -282,11 +326,14 @@ class StoragePort(Signature):
 
 
 class MacPort(Signature):
-    """What a network function needs of the MAC behind it; the function is the initiator.
+    """The MAC behind a network function. The function is the initiator. Parameters: ``data_width`` (W).
 
-    Packets on ``tx`` and ``rx`` are whole frames from the destination address to the last byte of payload,
-    without preamble and check sequence. A frame whose last beat has ``error`` is not to be sent, or was not
-    received well. ``link_up`` is the state of the medium.
+    A packet is a frame from the destination address to the last byte of payload, without preamble and check
+    sequence.
+
+    - ``tx`` Out stream of byte_beat(W): a frame whose last beat has ``error`` must not be sent.
+    - ``rx`` In stream of byte_beat(W): a frame whose last beat has ``error`` was received badly.
+    - ``link_up`` In 1: the medium is connected.
     """
 
     def __init__(self, data_width: int):
@@ -301,7 +348,11 @@ class MacPort(Signature):
 
 
 class UartPort(Signature):
-    """Bytes to and from the terminal behind a console function, which is the initiator."""
+    """The terminal behind a console function. The function is the initiator.
+
+    - ``tx`` Out stream of 8 bits: bytes to the terminal.
+    - ``rx`` In stream of 8 bits: bytes from it.
+    """
 
     def __init__(self):
         super().__init__({"tx": Out(stream_of(8)), "rx": In(stream_of(8))})

@@ -1,6 +1,6 @@
-"""What the streams between blocks carry; docs/architecture.md draws where each of them runs.
+"""What the streams between blocks carry. docs/architecture.md draws where each of them runs.
 
-All of them are ``amaranth.lib.stream`` streams: a payload stays stable while ``valid`` and not ``ready``,
+All are streams of ``amaranth.lib.stream``: the payload is stable while ``valid`` is up and ``ready`` is not,
 and ``valid`` never waits for ``ready``. No block may assume a latency of another.
 """
 
@@ -45,7 +45,7 @@ SEGMENT_BITS = 16
 
 
 def stream_of(shape: Any) -> stream.Signature:
-    """A stream of ``shape``: whatever Amaranth takes for one."""
+    """A stream of ``shape``, which is whatever Amaranth takes for a shape."""
     return stream.Signature(shape)
 
 
@@ -53,7 +53,7 @@ def stream_of(shape: Any) -> stream.Signature:
 
 
 class RegisterRequest(data.Struct):
-    """One dword access to a BAR. ``offset`` is in bytes, bits 1:0 zero; ``strobe`` has a bit a byte."""
+    """One dword access to a BAR: ``offset`` in bytes, bits 1:0 zero; ``strobe`` with a bit for each byte."""
 
     bar: unsigned(3)
     offset: unsigned(24)
@@ -63,7 +63,7 @@ class RegisterRequest(data.Struct):
 
 
 class RegisterResponse(data.Struct):
-    """The answer to a read. A write has none."""
+    """The answer to a read."""
 
     data: unsigned(32)
 
@@ -74,8 +74,8 @@ class RegisterResponse(data.Struct):
 class DmaReadRequest(data.Struct):
     """A read of ``length`` bytes (1 to 4096) at byte ``address``.
 
-    It becomes one TLP: it must not cross a 4 KiB boundary nor be longer than the reader's slot or than
-    the maximum read request size, counted in whole dwords.
+    It becomes one TLP. So it must not cross 4 KiB, and the dwords that it touches must fit the reader's slot
+    and the maximum read request size.
     """
 
     address: unsigned(64)
@@ -83,21 +83,22 @@ class DmaReadRequest(data.Struct):
 
 
 def dma_read_beat(data_width: int) -> data.StructLayout:
-    """A beat of read data, in the order of the requests.
+    """A beat of a response, the data of one DmaReadRequest.
 
-    ``data`` holds dwords packed from bit 0 up: the first byte asked for is byte ``address % 4`` of the
-    first beat. ``error``, the same in all beats of a response, says that the host did not supply the data
-    (its content is then undefined but the number of beats is as if it had).
+    - ``data``: dwords, packed from bit 0 up. The first byte asked for is byte ``address % 4`` of the first
+      beat.
+    - ``error``: the host did not supply the data. It is the same in all beats of a response. The data is
+      undefined then, but has as many beats as without error.
     """
     return data.StructLayout({"data": unsigned(data_width), "first": 1, "last": 1, "error": 1})
 
 
 def byte_beat(data_width: int) -> data.StructLayout:
-    """A beat of a packet of bytes, packed from bit 0 up with no gaps.
+    """A beat of a packet of bytes, packed from bit 0 up without gaps.
 
-    ``count`` is the number of bytes in ``data``, 1 to ``data_width // 8``; every beat but the last is
-    full. ``error`` says that this beat, and all that follow to the end of the packet, are not to be used; the
-    packet's length is still right.
+    - ``count``: how many bytes are in ``data``, 1 to ``data_width // 8``. Every beat but the last is full.
+    - ``error``: this beat and all after it in the packet must not be used. The packet's length is still
+      right.
     """
     return data.StructLayout(
         {
@@ -130,8 +131,8 @@ class Visit(data.Struct):
 class IndexSnapshot(data.Struct):
     """``avail.idx`` of ``queue`` as it was read from memory, or as a notification ``told`` it.
 
-    ``overlapped``: it was asked for while an earlier read of the same index was under way, so it may be the
-    older of the two; what it then lacks the earlier one has covered.
+    ``overlapped``: it was asked for while an earlier read of the same index was in flight, so it may be the
+    older of the two. What it lacks then is covered by the earlier one.
     """
 
     queue: unsigned(QUEUE_BITS)
@@ -144,9 +145,9 @@ class IndexSnapshot(data.Struct):
 class Head(data.Struct):
     """A chain that the driver made available: the index of its first descriptor.
 
-    ``first``: it is the first that its snapshot of the index covers; those that follow up to the next with
-    ``first`` are of the same queue and snapshot. ``guess``: this is what the next head is expected to be; its
-    snapshot is known, but its ring entry is not yet read.
+    ``first``: it is the first that its snapshot of the index covers. Heads after it, up to the next with
+    ``first``, are of the same queue and snapshot. ``guess``: this is what the next head is expected to be.
+    Its snapshot is known, but its ring entry was not read yet.
     """
 
     queue: unsigned(QUEUE_BITS)
@@ -156,18 +157,19 @@ class Head(data.Struct):
 
 
 class SegmentList(data.Struct):
-    """A linked list in the segment store: ``count`` segments from ``first`` on; no ``first`` if it is 0."""
+    """A linked list in the segment store: ``count`` segments from ``first`` on."""
 
     first: unsigned(SEGMENT_BITS)
     count: unsigned(SEGMENT_BITS)
 
 
 class Chain(data.Struct):
-    """A walked descriptor chain. Its segments stand in the segment store as two linked lists.
+    """A descriptor chain that was walked. Its segments are in the segment store, as two linked lists.
 
-    ``readable`` and ``writable`` are totals in bytes, ``readable_segments`` and ``writable_segments``
-    counts, ``first_readable`` and ``first_writable`` the start of each list (meaningless when the count
-    is 0).
+    - ``head``: the index of its first descriptor.
+    - ``readable``, ``writable``: totals in bytes.
+    - ``readable_segments``, ``writable_segments``: the length of each list.
+    - ``first_readable``, ``first_writable``: the start of each list, undefined when its length is 0.
     """
 
     queue: unsigned(QUEUE_BITS)
@@ -188,7 +190,7 @@ class ChainOwner(data.Struct):
 
 
 class Poll(data.Struct):
-    """What a visit to ``queue`` found: something new, or nothing; ``idx`` is the entry to come next."""
+    """What a visit to ``queue`` found: something new, or nothing. ``idx`` is the entry to come next."""
 
     queue: unsigned(QUEUE_BITS)
     idx: unsigned(16)
@@ -196,7 +198,7 @@ class Poll(data.Struct):
 
 
 class Completed(data.Struct):
-    """A chain that the function is done with; ``written`` is what the used ring will say."""
+    """A chain that the function has finished. ``written`` (bytes) goes into its used element."""
 
     queue: unsigned(QUEUE_BITS)
     head: unsigned(16)
@@ -204,7 +206,7 @@ class Completed(data.Struct):
 
 
 class UsedIndex(data.Struct):
-    """The used index of ``queue`` was written, and is ``idx`` now."""
+    """The used index of ``queue`` was written: it is ``idx`` now."""
 
     queue: unsigned(QUEUE_BITS)
     idx: unsigned(16)
@@ -214,7 +216,7 @@ class UsedIndex(data.Struct):
 
 
 class ChainInfo(data.Struct):
-    """What a function learns of a chain: its queue, and how many bytes it can read and write."""
+    """What a function learns of a chain: its queue, and how many bytes are to read and to write."""
 
     queue: unsigned(QUEUE_BITS)
     readable: unsigned(32)
@@ -225,9 +227,11 @@ def reply_beat(data_width: int) -> data.StructLayout:
     """A beat of a function's answer to the oldest chain that it has not finished.
 
     A packet puts ``length`` bytes at ``offset`` of the chain's device-writable bytes. Within a chain the
-    packets ascend and do not overlap. The packet with ``done`` finishes the chain, and ``written`` is what
-    its used element will report. A packet of ``length`` 0 is one beat without data (``count`` 0). The
-    four of them are the same in all beats of a packet; the rest is as in :func:`byte_beat`.
+    packets ascend and do not overlap. A packet of ``length`` 0 is one beat without data (``count`` 0).
+
+    - ``offset``, ``length``, ``written``, ``done``: the same in all beats of a packet. The packet with
+      ``done`` finishes the chain; then ``written`` (bytes) goes into its used element.
+    - ``data``, ``count``, ``first``, ``last``: as in :func:`byte_beat`.
     """
     return data.StructLayout(
         {
@@ -260,5 +264,5 @@ class StorageCommand(data.Struct):
 
 
 def storage_beat(data_width: int) -> data.StructLayout:
-    """A beat of storage data, always full; ``last`` ends the data of one command."""
+    """A beat of storage data, always full. ``last`` ends the data of one command."""
     return data.StructLayout({"data": unsigned(data_width), "last": 1})

@@ -1,4 +1,4 @@
-"""ByteSlicer: slices of a dense stream, each shifted to its offset in a dword."""
+"""Realign: pieces of a dense stream, each moved to its offset in a dword."""
 
 import random
 
@@ -7,24 +7,24 @@ import pytest
 from cocotb.triggers import ClockCycles
 from cocotb.utils import get_sim_time
 
-from ringwalker.dma.realign import ByteSlicer
+from ringwalker.dma.realign import Realign
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.testing.dma import packet_beats
 
 
 def random_packet(size: int) -> tuple[bytes, list[tuple[int, int, bool]]]:
-    """A packet, and slices (offset, length, final) of it that may leave some of it over."""
+    """A packet, and placements (offset, length, final) of it that may leave some of it over."""
     data = random.randbytes(random.choice((0, 1, size, random.randint(1, 10 * size))))
-    slices, at = [], 0
+    placements, at = [], 0
     while at < len(data) and random.random() < 0.9:
         length = min(random.choice((0, 1, size, random.randint(1, 4 * size))), len(data) - at)
-        slices.append((random.randrange(4), length, False))
+        placements.append((random.randrange(4), length, False))
         at += length
-    if slices and random.random() < 0.8:
-        slices[-1] = (*slices[-1][:2], True)
+    if placements and random.random() < 0.8:
+        placements[-1] = (*placements[-1][:2], True)
     else:
-        slices.append((random.randrange(4), 0, True))
-    return data, slices
+        placements.append((random.randrange(4), 0, True))
+    return data, placements
 
 
 async def check(sink: StreamSink, width: int, offset: int, data: bytes) -> None:
@@ -41,7 +41,7 @@ async def check(sink: StreamSink, width: int, offset: int, data: bytes) -> None:
 async def run(dut, stalls: float, count: int) -> None:
     width = parameters()["width"]
     source = StreamSource(dut, "i", random_stalls(stalls) if stalls else None)
-    slices = StreamSource(dut, "slices", random_stalls(stalls) if stalls else None)
+    placements = StreamSource(dut, "placements", random_stalls(stalls) if stalls else None)
     sink = StreamSink(dut, "o", random_stalls(stalls) if stalls else None)
     await start(dut)
     packets = [random_packet(width // 8) for _ in range(count)]
@@ -49,7 +49,7 @@ async def run(dut, stalls: float, count: int) -> None:
         for beat in packet_beats(data, width):
             source.queue(beat)
         for offset, length, final in parts:
-            slices.queue({"offset": offset, "length": length, "final": int(final)})
+            placements.queue({"offset": offset, "length": length, "final": int(final)})
     for data, parts in packets:
         at = 0
         for offset, length, _final in parts:
@@ -63,12 +63,12 @@ async def run(dut, stalls: float, count: int) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def slices_under_stalls(dut):
+async def placements_under_stalls(dut):
     await run(dut, 0.35, 400)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def slices_without_stalls(dut):
+async def placements_without_stalls(dut):
     await run(dut, 0, 400)
 
 
@@ -76,14 +76,14 @@ async def slices_without_stalls(dut):
 async def one_beat_a_cycle(dut):
     width = parameters()["width"]
     size = width // 8
-    source, slices, sink = StreamSource(dut, "i"), StreamSource(dut, "slices"), StreamSink(dut, "o")
+    source, placements, sink = StreamSource(dut, "i"), StreamSource(dut, "placements"), StreamSink(dut, "o")
     await start(dut)
     data = random.randbytes(64 * size)
     for beat in packet_beats(data, width):
         source.queue(beat)
     parts = [(1, 8 * size - 1)] + [(0, 8 * size)] * 7 + [(0, 1)]
     for k, (offset, length) in enumerate(parts):
-        slices.queue({"offset": offset, "length": length, "final": int(k == 8)})
+        placements.queue({"offset": offset, "length": length, "final": int(k == 8)})
     await sink.receive()
     begin = get_sim_time("ns")
     for _ in range(64):
@@ -92,11 +92,11 @@ async def one_beat_a_cycle(dut):
 
 
 @pytest.mark.parametrize("width", [64, 256])
-def test_slice(width):
-    run_bench(ByteSlicer(width), "tb.dma.test_realign", parameters={"width": width})
+def test_realign(width):
+    run_bench(Realign(width), "tb.dma.test_realign", parameters={"width": width})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [128, 512])
-def test_slice_other_widths(width):
-    run_bench(ByteSlicer(width), "tb.dma.test_realign", parameters={"width": width})
+def test_realign_other_widths(width):
+    run_bench(Realign(width), "tb.dma.test_realign", parameters={"width": width})

@@ -10,19 +10,24 @@ __all__ = ["DwordSpan", "dword_span"]
 
 @dataclass(frozen=True)
 class DwordSpan:
-    """``dwords`` (11 bits), ``first_be`` and ``last_be`` (4 bits) of a request, and ``total`` (13 bits):
-    the bytes from the start of its first dword to the end of the last byte that is asked for."""
+    """The dwords of a request, and which of their bytes it asks for."""
 
     dwords: Value
+    """11 bits: the length of the request."""
     first_be: Value
+    """4 bits: byte enables of the first dword."""
     last_be: Value
+    """4 bits: byte enables of the last dword; 0 if it is the first, too."""
     total: Value
+    """13 bits: bytes from the start of the first dword to the end of the last byte that is asked for."""
 
 
 def dword_span(m: Any, offset: Value, length: Value, name: str = "span") -> DwordSpan:
     """Logic for ``length`` bytes (1 to 4096) from byte ``offset`` (0 to 3) of a dword on.
 
-    ``offset + length`` must not exceed 4096. Ref: PCI Express Base Specification 3.1, 2.2.5.
+    ``offset + length`` must not exceed 4096. ``name`` is the start of the names of its signals.
+    Combinational.
+    Ref: PCI Express Base Specification 3.1, 2.2.5.
     """
     total = Signal(13, name=f"{name}_total")
     dwords = Signal(11, name=f"{name}_dwords")

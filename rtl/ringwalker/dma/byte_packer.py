@@ -15,9 +15,12 @@ __all__ = ["BytePacker", "irregular_beat"]
 
 
 def irregular_beat(data_width: int) -> data.StructLayout:
-    """``count`` bytes (1 to ``data_width // 8``) of ``data`` from byte ``start`` (0 to 3) on.
+    """A beat of a packet of bytes that may have gaps.
 
-    ``last`` ends a packet; ``error`` in any beat spoils all of it.
+    - ``data``, ``start``, ``count``: the bytes are ``count`` (1 to ``data_width // 8``) bytes of ``data``,
+      from byte ``start`` (0 to 3) on.
+    - ``last``: ends the packet.
+    - ``error``: spoils the packet.
     """
     return data.StructLayout(
         {
@@ -31,14 +34,21 @@ def irregular_beat(data_width: int) -> data.StructLayout:
 
 
 class BytePacker(Component):
-    """Joins irregular beats into dense packets of bytes; an error is on all beats that come after it.
+    """Joins irregular beats into dense packets of bytes.
 
-    So beats without ``error`` are good even if the packet turns bad later.
+    An error is on all output beats from then on to the end of the packet. So a beat without ``error`` is
+    good, even if the packet turns bad later.
 
-    Members (W is ``data_width``): ``i`` In stream of irregular_beat(W), ``o`` Out stream of byte_beat(W),
-    ``idle`` Out 1 (nothing is held). Latency: 3 cycles from the beat that fills an output beat. Throughput:
-    a beat a cycle; a packet whose last beat fills one output beat and starts another takes one cycle more,
-    unless the beat after it fills none.
+    Parameters: ``data_width`` (W).
+
+    Members:
+
+    - ``i`` In stream of irregular_beat(W).
+    - ``o`` Out stream of byte_beat(W).
+    - ``idle`` Out 1: nothing is held.
+
+    Latency: 3 cycles from the beat that fills an output beat. Throughput: a beat a cycle. A packet whose last
+    beat fills one output beat and starts another takes one cycle more, unless the beat after it fills none.
     """
 
     def __init__(self, data_width: int):
@@ -52,18 +62,18 @@ class BytePacker(Component):
         )
 
     def elaborate(self, platform):
+        # i ──► buffer ──► rotated ──► o
+        #         │           │
+        #        fill        held: bytes of an output beat that is not full yet
         m: Any = Module()
         size = self.data_width // 8
         m.submodules.buffer = buffer = ElasticBuffer(irregular_beat(self.data_width))
         wiring.connect(m, wiring.flipped(self.i), buffer.i)
-        # Rotate each beat to where its first byte goes behind the ``fill`` bytes that wait.
-        fill = Signal(range(size))
+
+        # --- Rotate each beat to where its first byte goes: behind the ``fill`` bytes before it.
+        fill, end, at = Signal(range(size)), Signal(range(2 * size + 1)), Signal(range(size))
         amount, total = Signal(range(size)), Signal(range(2 * size + 1))
-        rotated, end, at = (
-            Signal(self.data_width, name="placed"),
-            Signal(range(2 * size + 1)),
-            Signal(range(size)),
-        )
+        rotated = Signal(self.data_width, name="placed")
         valid, last, error, emits, advance = Signal(), Signal(), Signal(), Signal(), Signal()
         source = buffer.o.p
         m.d.comb += [
@@ -83,16 +93,8 @@ class BytePacker(Component):
             ]
             with m.If(buffer.o.valid):
                 m.d.sync += fill.eq(Mux(source.last, 0, total[: len(fill)]))
-        between = self._merge(m, valid, rotated, at, end, last, error, emits, advance)
-        m.d.comb += self.idle.eq(buffer.idle & ~valid & ~self.o.valid & between)
-        return m
 
-    def _merge(self, m, valid, rotated, at, end, last, error, emits, advance) -> Any:
-        """Put the rotated beat behind what waits in ``held``; emit what is full, and flush at the end.
-
-        Returns whether the last beat taken ended a packet and nothing of it is held.
-        """
-        size = self.data_width // 8
+        # --- Put it behind what is held. What is full leaves, and at the end what is left: ``flush``.
         held, merged = Signal(self.data_width), Signal(self.data_width)
         spoiled, between, first = Signal(), Signal(init=1), Signal(init=1)
         flush, flush_count, flush_error = Signal(), Signal(range(size + 1)), Signal()
@@ -105,6 +107,7 @@ class BytePacker(Component):
             free.eq(~self.o.valid | self.o.ready),
             splits.eq(last & (end > size)),
             advance.eq(Mux(emits, free & ~flush, ~flush | free)),
+            self.idle.eq(buffer.idle & ~valid & ~self.o.valid & between & ~flush),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -120,4 +123,4 @@ class BytePacker(Component):
                 m.d.sync += [o.error.eq(spoiled | error), flush.eq(splits)]
                 m.d.sync += [flush_count.eq(end - size), flush_error.eq(spoiled | error)]
                 m.d.sync += first.eq(last & ~splits)
-        return between & ~flush
+        return m

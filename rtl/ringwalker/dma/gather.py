@@ -18,22 +18,29 @@ _SMALLEST_LIMIT = 128
 
 
 class Gather(Component):
-    """For each chain reads all device-readable segments, and packs their bytes into one packet.
+    """Reads all device-readable segments of each chain, and packs their bytes into one packet.
 
-    A segment that the smaller of ``max_read_request`` and ``slot_bytes`` does not cover, or that crosses 4
-    KiB, is cut at multiples of that. Reads run ahead of the data over segments and chains, up to ``reads`` of
-    them. Segments of length 0 are skipped; a chain without readable bytes gives no packet. From an error in a
-    read on all beats of the packet have ``error``.
+    Segments are read as :class:`~.run_reader.RunReader` does it, with the smaller of ``max_read_request`` and
+    ``slot_bytes`` as the limit of a read. Reads run ahead of the data over segments and chains. Segments of
+    length 0 are skipped. A chain without readable bytes gives no packet.
 
-    Parameters: ``slot_bytes``, the slot of the reader behind ``read``, a power of two; ``reads``, at least 2.
+    Parameters: ``data_width`` (W); ``slot_bytes``, the slot of the reader behind ``read``, a power of two;
+    ``reads``, how many reads may be ahead of the data, at least 2.
 
-    Members (W is ``data_width``): ``chains`` In stream of Chain (``readable_segments`` and ``first_readable``
-    matter); ``segments`` Out(SegmentRead()); ``frees`` Out stream of 16 bits: segments that were read from
-    the store and are no longer needed; ``read`` Out(DmaReadPort(W)); ``readable`` Out stream of
-    byte_beat(W); ``max_read_request`` In 13, bytes, a power of two; ``idle`` Out 1.
+    Members:
+
+    - ``chains`` In stream of Chain: ``readable_segments`` and ``first_readable`` are used.
+    - ``segments`` Out(SegmentRead()): the segment store.
+    - ``frees`` Out stream of 16 bits: indices of segments that were read and are no longer needed.
+    - ``read`` Out(DmaReadPort(W)): a reader.
+    - ``readable`` Out stream of byte_beat(W): from a read with an error on, all beats of the packet have
+      ``error``.
+    - ``max_read_request`` In 13: bytes, a power of two.
+    - ``idle`` Out 1: nothing is held and no read is in flight.
 
     Latency: 5 cycles from a chain to its first read, 3 from read data to a full beat of a packet.
     Throughput: a segment a cycle, but a reader takes a request every two cycles; a beat a cycle.
+    Errors: ``ValueError`` unless ``slot_bytes`` is a power of two from 4 to 4096.
     Ref: PCI Express Base Specification 3.1, 2.2.7 (no request crosses 4 KiB); virtio 1.4, 2.7.4.
     """
 

@@ -9,13 +9,13 @@ from amaranth.lib.wiring import In, Out
 from ..buffers import HalfBuffer
 from ..component import Component
 from ..streams import ChainOwner, Completed, stream_of
-from .segment_lists import Run
+from .cutter import Run
 
 __all__ = ["ReplyHeader", "WritePlanner"]
 
 
 class ReplyHeader(data.Struct):
-    """What all beats of a reply packet say; the fields are those of reply_beat."""
+    """What all beats of a reply packet have in common. The fields are those of reply_beat."""
 
     offset: unsigned(32)
     length: unsigned(32)
@@ -26,37 +26,35 @@ class ReplyHeader(data.Struct):
 class WritePlanner(Component):
     """Turns replies into runs of guest memory, over the segments of their chain.
 
-    Each reply gives one or more runs, one for each segment that it touches, the last of them with ``last``;
-    a reply that writes nothing gives one run of length 0. ``done`` goes with the last run of a reply that
-    has it. After that the chain's other segments are taken and dropped, and then ``completed`` is given.
+    Each reply gives a run for each segment that it touches, the last of them with ``last``. A reply that
+    writes nothing gives one run of length 0. A reply with ``done`` has ``done`` in its last run; then the
+    chain's other segments are taken and dropped, and ``completed`` is given.
 
-    Members: ``owners`` In stream of ChainOwner, one a chain; ``segments`` In stream of Run, as SegmentWalker
-    gives them; ``replies`` In stream of ReplyHeader; ``runs`` Out stream of Run; ``completed`` Out stream
-    of Completed; ``overrun`` Out 1, pulse: a reply goes beyond the last segment, where it is cut off;
-    ``idle`` Out 1.
     Latency: 2 cycles from a reply to its first run. Throughput: a reply takes 2 cycles, and 2 for each
     further segment that it touches, skips or drops.
     """
 
-    def __init__(self):
-        super().__init__(
-            {
-                "owners": In(stream_of(ChainOwner)),
-                "segments": In(stream_of(Run)),
-                "replies": In(stream_of(ReplyHeader)),
-                "runs": Out(stream_of(Run)),
-                "completed": Out(stream_of(Completed)),
-                "overrun": Out(1),
-                "idle": Out(1, init=1),
-            }
-        )
+    owners: In(stream_of(ChainOwner))
+    """Chains, in order. An owner is taken when its chain is completed."""
+    segments: In(stream_of(Run))
+    """Their segments, as SegmentWalker gives them."""
+    replies: In(stream_of(ReplyHeader))
+    """Replies to the chains, in order."""
+    runs: Out(stream_of(Run))
+    """Where the bytes of the replies go."""
+    completed: Out(stream_of(Completed))
+    """Chains that are done."""
+    overrun: Out(1)
+    """Pulse: a reply goes beyond the last segment. It is cut off there."""
+    idle: Out(1, init=1)
+    """No chain is known and nothing is held."""
 
     def elaborate(self, platform):
         m: Any = Module()
         segment: Any = Signal(Run)
         segment_valid, exhausted = Signal(), Signal()
         position, skip, left, written, done = Signal(32), Signal(32), Signal(32), Signal(32), Signal()
-        # What is skipped or placed next, and by how much it and the segment in hand exceed each other.
+        # What is skipped or placed next, and by how much it and the current segment exceed each other.
         skips, amount = Signal(), Signal(32)
         beyond: Any = Signal(33)
         rest: Any = Signal(33)
@@ -78,7 +76,7 @@ class WritePlanner(Component):
             final.eq(fits | segment.last),
             free.eq(out.i.ready),
             self.segments.ready.eq(~segment_valid & ~exhausted),
-            # No segment of the chain is left when the one in hand is dropped.
+            # No segment of the chain is left when the current one is dropped.
             ends.eq(exhausted | (segment_valid & segment.last)),
             self.completed.p.queue.eq(self.owners.p.queue),
             self.completed.p.head.eq(self.owners.p.head),
@@ -94,12 +92,25 @@ class WritePlanner(Component):
         with m.If(closes):
             m.d.sync += [segment_valid.eq(0), exhausted.eq(0), position.eq(0)]
         m.d.sync += self.overrun.eq(0)
+
+        def next_reply(base: Any) -> None:
+            """Take the next reply, if there is one. ``base`` is where in the chain the one before ended."""
+            reply = self.replies.p
+            m.d.comb += self.replies.ready.eq(1)
+            m.d.sync += [skip.eq(reply.offset - base), skips.eq(reply.offset != base), left.eq(reply.length)]
+            m.d.sync += [written.eq(reply.written), done.eq(reply.done)]
+            m.next = "REPLY"
+            with m.If(self.replies.valid):
+                m.next = "PLACE"
+                with m.If(reply.length != 0):
+                    m.d.sync += position.eq(reply.offset + reply.length)
+
         with m.FSM() as fsm:
             m.d.comb += self.idle.eq(
                 fsm.ongoing("REPLY") & out.idle & ~self.owners.valid & ~segment_valid & ~exhausted
             )
             with m.State("REPLY"):
-                self._next_reply(m, position, skip, skips, left, written, done, position)
+                next_reply(position)
             with m.State("PLACE"):
                 with m.If(closing):
                     with m.If(free):
@@ -120,8 +131,7 @@ class WritePlanner(Component):
                     m.d.comb += self.completed.valid.eq(done & ends & self.owners.valid)
                     with m.If(~done | closes):
                         # A chain that is done is closed here.
-                        base = Mux(done, 0, position)
-                        self._next_reply(m, base, skip, skips, left, written, done, position)
+                        next_reply(Mux(done, 0, position))
                     with m.Else():
                         m.next = "DRAIN"
             with m.State("DRAIN"):
@@ -132,17 +142,3 @@ class WritePlanner(Component):
                 with m.If(closes):
                     m.next = "REPLY"
         return m
-
-    def _next_reply(
-        self, m: Any, base: Any, skip: Any, skips: Any, left: Any, written: Any, done: Any, place: Any
-    ) -> None:
-        """Take the next reply, if there is one; ``base`` is where in the chain the one before ended."""
-        reply = self.replies.p
-        m.d.comb += self.replies.ready.eq(1)
-        m.d.sync += [skip.eq(reply.offset - base), skips.eq(reply.offset != base), left.eq(reply.length)]
-        m.d.sync += [written.eq(reply.written), done.eq(reply.done)]
-        m.next = "REPLY"
-        with m.If(self.replies.valid):
-            m.next = "PLACE"
-            with m.If(reply.length != 0):
-                m.d.sync += place.eq(reply.offset + reply.length)

@@ -1,4 +1,4 @@
-"""The way of posted requests to the link: merged in order, released whole, and swallowed on abort."""
+"""The way of posted requests to the link: merged in order, released whole, and dropped on abort."""
 
 from typing import Any
 
@@ -16,10 +16,12 @@ __all__ = ["PacketBuffer", "PostedGate", "PostedMux"]
 
 
 class PostedMux(PacketArbiter):
-    """Merges what must stay in order: a packet that was taken is before all that are taken later.
+    """Merges requests that must stay in order: one that was taken is before all that are taken later.
 
-    Members (W is ``data_width``): ``i0``, ``i1``, ... In streams of request_beat(W), ``o`` Out stream of
-    request_beat(W), ``idle`` Out 1. Whole packets in turn (round robin). Latency 1 cycle, a beat a cycle.
+    Parameters: ``data_width`` (W); ``inputs``, how many streams.
+
+    Members, latency, throughput and errors: as :class:`~ringwalker.tlp.arbiter.PacketArbiter` of
+    request_beat(W).
     """
 
     def __init__(self, data_width: int, inputs: int):
@@ -29,12 +31,18 @@ class PostedMux(PacketArbiter):
 class PacketBuffer(Component):
     """Stores and forwards: no beat of a packet comes out before all of it is in.
 
-    ``depth_beats`` is a power of two, at least the beats of the longest packet (a longer one would stop the
-    stream for good), and at least twice that for a beat a cycle.
+    Parameters: ``data_width`` (W); ``depth_beats``, a power of two. It must be at least the beats of the
+    longest packet, since a longer one would stop the stream for good.
 
-    Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W),
-    ``idle`` Out 1: nothing is held. ``i.ready`` is a register. Latency 2 cycles from a packet's last beat to
-    its first. A packet that has begun to come out is never without a valid beat.
+    Members:
+
+    - ``i`` In stream of request_beat(W): ready comes from a register.
+    - ``o`` Out stream of request_beat(W): valid from the first to the last beat of a packet.
+    - ``idle`` Out 1: nothing is held.
+
+    Latency: 2 cycles from a packet's last beat to its first. Throughput: a beat a cycle if ``depth_beats`` is
+    at least twice the beats of the longest packet.
+    Errors: ``ValueError`` unless ``depth_beats`` is a power of two and at least 2.
     """
 
     def __init__(self, data_width: int, depth_beats: int):
@@ -85,14 +93,21 @@ class PacketBuffer(Component):
 
 
 class PostedGate(Component):
-    """Swallows whole memory writes while ``abort`` is up; all other requests pass.
+    """Drops whole memory writes while ``abort`` is up. All other requests pass.
 
-    Each packet's fate is decided at its first beat. Reads pass, since a reader that waits for an answer
-    would wait for ever otherwise; it stops asking by itself.
+    What becomes of a packet is decided at its first beat. Reads pass because their reader would wait for
+    their completions for ever; it stops asking by itself.
 
-    Members (W is ``data_width``): ``i`` In stream of request_beat(W), ``o`` Out stream of request_beat(W),
-    ``abort`` In 1, ``idle`` Out 1: no packet is under way and nothing is held. Latency 1 cycle, a beat a
-    cycle.
+    Parameters: ``data_width`` (W).
+
+    Members:
+
+    - ``i`` In stream of request_beat(W).
+    - ``o`` Out stream of request_beat(W).
+    - ``abort`` In 1.
+    - ``idle`` Out 1: no packet is in flight and nothing is held.
+
+    Latency: 1 cycle. Throughput: a beat a cycle.
     """
 
     def __init__(self, data_width: int):

@@ -13,7 +13,7 @@ from ..spec.tlp import RequestKind
 from ..streams import completion_beat, request_beat, stream_of
 from ..tlp.tags import TagRange
 from .byte_enables import DwordSpan, dword_span
-from .completions import CompletionIntake
+from .completions import ReadCompletions
 from .slots import SlotMemory, check_slot_bytes
 
 __all__ = ["DmaReader"]
@@ -22,35 +22,38 @@ __all__ = ["DmaReader"]
 class DmaReader(Component):
     """Serves a client's reads in order, with as many in flight as ``tags`` has tags.
 
-    Each read gets the next slot of ``slot_bytes`` of buffer, in a circle, before it is asked for, so
-    completions always have room. A response starts when all of its data is there, because ``error`` is
-    the same in all of its beats; it has ``ceil((address % 4 + length) / (data_width / 8))`` beats.
+    Each read gets the next slot of buffer, in a circle, before it is asked for, so completions always have
+    room. A response starts when all of its data is there, because ``error`` is the same in all of its beats.
+    It has ``ceil((address % 4 + length) / (data_width / 8))`` beats.
 
-    Members (W is ``data_width``):
+    Time-out: while reads are outstanding, ``timeout_cycles`` without a completion for one of them and
+    without a request that leaves end all of them with an error. After that their tags are in quarantine,
+    and so is the tag of a malformed completion, since more may follow it: no read is sent until each of
+    those tags has had its last completion after all, or another ``timeout_cycles`` have passed. Reads under
+    ``abort`` are answered meanwhile. A completion that comes still later, for a tag in use again, is caught
+    only by its byte count.
 
-    - ``port`` In(DmaReadPort(W)): the client. A read must fit a slot, counted in whole dwords.
+    Parameters: ``data_width`` (W); ``tags`` of the reader, a slot for each; ``slot_bytes``, the size of a
+    slot; ``timeout_cycles``.
+
+    Members:
+
+    - ``port`` In(DmaReadPort(W)): the client. The dwords that a read touches must fit a slot. Ready of its
+      requests depends on ``abort`` and registers only.
     - ``requests`` Out stream of request_beat(W): memory reads, one beat each, ``requester_id`` 0.
-    - ``completions`` In stream of completion_beat(W): those with a tag of ``tags``; ready is always 1.
-    - ``abort`` In 1: reads that were not yet put on ``requests`` are answered at once, with error; those that
-      were are waited for as always.
+    - ``completions`` In stream of completion_beat(W): completions with a tag of ``tags``. Ready is always 1.
+    - ``abort`` In 1: reads that are not yet on ``requests`` are answered at once, with error. Those that are
+      there are waited for.
     - ``extended_tags`` In 1: tags above 31 may be used. A change takes effect when nothing is in flight.
-    - ``idle`` Out 1: no read is in flight and no response is waiting.
-    - ``failed`` Out 1, pulse: a read ended in error by fault of the host (error status, poisoned, malformed,
-      timed out; one pulse when several time out together). ``unsupported``, ``aborted`` Out 1, pulses with
-      it: the completion status was Unsupported Request or Completer Abort.
-    - ``unexpected`` Out 1, pulse: a completion was dropped, because its tag was not outstanding.
-
-    Time-out: ``timeout_cycles`` without a completion of theirs or a request sent while reads are outstanding
-    end all of them with error. Their tags (and that of a malformed completion, after which more could
-    follow) are in quarantine then: no read is sent until each of them has had its last completion after
-    all, or another ``timeout_cycles`` have passed. Reads under ``abort`` are answered meanwhile. A
-    completion that comes later than that, for a tag in use again, is caught only by its byte count.
-    ``idle`` does not wait for a quarantine.
+    - ``idle`` Out 1: no read is in flight and no response is waiting. A quarantine does not count.
+    - ``failed`` Out 1, pulse: the host failed a read (error status, poisoned, malformed, timed out). One
+      pulse if several time out together.
+    - ``unsupported``, ``aborted`` Out 1, pulses with ``failed``: the completion status was Unsupported
+      Request, or Completer Abort.
+    - ``unexpected`` Out 1, pulse: a completion was dropped because its tag was not outstanding.
 
     Latency: 1 cycle from a read to its request; 5 cycles from the last completion beat to the first beat of
-    data. Throughput: a request every two cycles, a completion beat and a data beat a cycle. Ready of
-    ``port.requests`` depends on ``abort`` and registers only.
-
+    data. Throughput: a request every two cycles, a completion beat and a data beat a cycle.
     Errors: ``ValueError`` for a slot size that is no power of two, or a time-out below 1.
     Ref: PCI Express Base Specification 3.1, 2.2.9, 2.3.2, 2.8 (completion timeout).
     """
@@ -94,29 +97,25 @@ class DmaReader(Component):
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.slots = slots = SlotMemory(self.data_width, self.tags.slots, self.slot_bytes)
-        m.submodules.intake = intake = CompletionIntake(self.data_width, self.tags, self.slot_bytes)
-        wiring.connect(m, wiring.flipped(self.completions), intake.completions)
+        m.submodules.completions = completions = ReadCompletions(self.data_width, self.tags, self.slot_bytes)
+        wiring.connect(m, wiring.flipped(self.completions), completions.i)
+        wiring.connect(m, completions.write, slots.write)
         m.d.comb += [
-            intake.outstanding.eq(self._outstanding),
-            intake.fresh.eq(self._fresh),
-            slots.write_en.eq(intake.write_en),
-            slots.write_slot.eq(intake.write_slot),
-            slots.write_position.eq(intake.write_position),
-            slots.write_data.eq(intake.write_data),
-            slots.write_mask.eq(intake.write_mask),
+            completions.outstanding.eq(self._outstanding),
+            completions.fresh.eq(self._fresh),
             self.idle.eq((self._in_use == 0) & ~self.requests.valid & ~self.port.data.valid),
         ]
         request = self.port.requests.p
         span = dword_span(m, request.address[:2], request.length)
-        self._issue(m, span, intake)
-        self._deliver(m, span, slots, intake)
-        self._track(m, intake)
+        self._issue(m, span, completions)
+        self._deliver(m, span, slots, completions)
+        self._track(m, completions)
         return m
 
     def _next(self, slot: Any) -> Any:
         return Mux(slot == self._last_slot, 0, slot + 1)
 
-    def _issue(self, m: Any, span: DwordSpan, intake: CompletionIntake) -> None:
+    def _issue(self, m: Any, span: DwordSpan, completions: ReadCompletions) -> None:
         """Take a read, give it the next slot, and put the request out unless it is to be aborted."""
         request = self.port.requests
         highest = Signal.like(self._last_slot, init=self.tags.low_count - 1)
@@ -124,16 +123,16 @@ class DmaReader(Component):
         has_room = (highest == self._last_slot) & (self._in_use != self._last_slot + 1)
         m.d.sync += highest.eq(Mux(self.extended_tags, self.tags.slots - 1, self.tags.low_count - 1))
         # All of it from registers, so that no client waits for the way to the link. ``room`` is a cycle
-        # old: it knows of no read that was taken in the cycle before, so none is taken in the one after.
+        # old: it does not see a read that was taken in the cycle before, so none is taken in the one after.
         m.d.sync += [pause.eq(self._opened), room.eq(has_room)]
         m.d.comb += [
             request.ready.eq(room & ~pause & (self.abort | (~self._blocked & ~self.requests.valid))),
             self._opened.eq(request.valid & request.ready),
-            intake.open_en.eq(self._opened),
-            intake.open_slot.eq(self._open_slot),
-            intake.open.dwords.eq(span.dwords),
-            intake.open.offset.eq(request.p.address[:2]),
-            intake.open.tail.eq(-span.total),
+            completions.open_en.eq(self._opened),
+            completions.open_slot.eq(self._open_slot),
+            completions.open.dwords.eq(span.dwords),
+            completions.open.offset.eq(request.p.address[:2]),
+            completions.open.tail.eq(-span.total),
         ]
         with m.If(self.requests.ready):
             m.d.sync += self.requests.valid.eq(0)
@@ -154,7 +153,7 @@ class DmaReader(Component):
         with m.If((highest != self._last_slot) & (self._in_use == 0) & ~room & ~pause):
             m.d.sync += [self._last_slot.eq(highest), self._open_slot.eq(0), self._head.eq(0)]
 
-    def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory, intake: CompletionIntake) -> None:
+    def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory, completions: ReadCompletions) -> None:
         """Read finished slots out of memory, in order."""
         rows: Any = Memory(shape=max(1, (slots.rows - 1).bit_length()), depth=self.tags.slots, init=[])
         m.submodules.rows = rows
@@ -172,7 +171,7 @@ class DmaReader(Component):
             row_read.addr.eq(self._head),
             advance.eq(~data.valid | data.ready),
             at_end.eq(row == last_row),
-            ends.eq(intake.finish & (intake.slot == self._head)),
+            ends.eq(completions.finish & (completions.slot == self._head)),
             self._loaded.eq(
                 (self._done.bit_select(self._head, 1) | ends) & (~active | (advance & at_end)),
             ),
@@ -195,10 +194,10 @@ class DmaReader(Component):
                 slot.eq(self._head),
                 last_row.eq(row_read.data),
             ]
-            m.d.sync += error.eq(self._error.bit_select(self._head, 1) | (ends & intake.fail))
+            m.d.sync += error.eq(self._error.bit_select(self._head, 1) | (ends & completions.fail))
             m.d.sync += self._head.eq(self._next(self._head))
 
-    def _track(self, m: Any, intake: CompletionIntake) -> None:
+    def _track(self, m: Any, completions: ReadCompletions) -> None:
         """The state of all slots, one bit each, and the two clocks that bound it."""
         count = self.tags.slots
         quarantine, quarantine_next = Signal(count), Signal(count)
@@ -219,11 +218,17 @@ class DmaReader(Component):
         masks: list[Signal] = []
         opened = only(self._opened, self._open_slot)
         dropped = only(self._opened & self.abort, self._open_slot)
-        finished, failed = only(intake.finish, intake.slot), only(intake.fail, intake.slot)
-        malformed, settled = only(intake.malformed, intake.slot), only(intake.settled, intake.slot)
-        begun, loaded = only(intake.begin, intake.slot), only(self._loaded, self._head)
+        finished, failed = (
+            only(completions.finish, completions.slot),
+            only(completions.fail, completions.slot),
+        )
+        malformed, settled = (
+            only(completions.malformed, completions.slot),
+            only(completions.settled, completions.slot),
+        )
+        begun, loaded = only(completions.begin, completions.slot), only(self._loaded, self._head)
         m.d.comb += [
-            waiting.eq((self._outstanding != 0) & ~intake.active & ~self.requests.valid),
+            waiting.eq((self._outstanding != 0) & ~completions.active & ~self.requests.valid),
             expired.eq(waiting & timer[-1]),
             quarantine_next.eq(
                 ((quarantine & Mux(quarantine_timer[-1], 0, ~Const(0, count))) & ~settled)
@@ -242,13 +247,13 @@ class DmaReader(Component):
             timer.eq(Mux(waiting & ~expired, timer + 1, begin)),
             quarantine_timer.eq(
                 Mux(
-                    expired | intake.malformed,
+                    expired | completions.malformed,
                     begin,
                     quarantine_timer + (quarantine_timer[-1] == 0),
                 )
             ),
-            self.failed.eq(intake.fail | expired),
-            self.unexpected.eq(intake.unexpected),
-            self.unsupported.eq(intake.unsupported),
-            self.aborted.eq(intake.aborted),
+            self.failed.eq(completions.fail | expired),
+            self.unexpected.eq(completions.unexpected),
+            self.unsupported.eq(completions.unsupported),
+            self.aborted.eq(completions.aborted),
         ]

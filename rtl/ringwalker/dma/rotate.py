@@ -8,9 +8,10 @@ __all__ = ["rotate"]
 
 
 def rotate(m: Any, value: Any, amount: Any, unit: int, name: str) -> Signal:
-    """``value`` rotated left (towards bit ``len(value)``) by ``amount`` times ``unit`` bits, as a new signal.
+    """Logic for ``value`` rotated left, towards bit ``len(value)``, by ``amount`` units of ``unit`` bits.
 
-    The number of units in ``value`` is two to the width of ``amount``.
+    ``name`` is the start of the names of its signals. Combinational.
+    Errors: ``ValueError`` unless ``value`` has as many units as ``amount`` has values.
     """
     if unit << len(amount) != len(value):
         raise ValueError(f"amount must have log2({len(value) // unit}) bits, not {len(amount)}")

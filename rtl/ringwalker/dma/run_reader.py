@@ -11,23 +11,27 @@ from ..component import Component
 from ..interfaces import DmaReadPort
 from ..streams import byte_beat, stream_of
 from .byte_packer import BytePacker
-from .segment_lists import LONGEST_RUN, Cutter, Run
+from .cutter import LONGEST_RUN, Cutter, Run
 
 __all__ = ["RunReader"]
 
 
 class RunReader(Component):
-    """Reads runs, and packs the bytes of each, up to one with ``last``, into one packet.
+    """Reads runs, and packs their bytes, up to a run with ``last``, into one packet.
 
-    Reads are cut as :class:`~.segments.Cutter` does it with ``limit``, and run ahead of the data over runs
-    and packets, up to ``reads`` of them. Runs of length 0 add nothing; a packet without bytes is left out.
-    From an error in a read on all beats of the packet have ``error``.
+    Reads are cut as :class:`~.cutter.Cutter` does it, and run ahead of the data over runs and packets. Runs
+    of length 0 add nothing. A packet without bytes is left out.
 
-    Parameters: ``reads``, as above; ``longest``, the most bytes that a run has.
+    Parameters: ``data_width`` (W); ``reads``, how many reads may be ahead of the data; ``longest``, the most
+    bytes that a run has.
 
-    Members (W is ``data_width``): ``runs`` In stream of Run (``done`` does not matter); ``limit`` In 13,
-    bytes, a power of two that fits a read; ``read`` Out(DmaReadPort(W)); ``o`` Out stream of byte_beat(W);
-    ``idle`` Out 1: nothing is under way.
+    Members:
+
+    - ``runs`` In stream of Run: ``done`` is ignored. The last run of a packet with bytes must have some.
+    - ``limit`` In 13: bytes, a power of two that fits a read.
+    - ``read`` Out(DmaReadPort(W)): a reader.
+    - ``o`` Out stream of byte_beat(W): from a read with an error on, all beats of the packet have ``error``.
+    - ``idle`` Out 1: nothing is held and no read is in flight.
 
     Latency: 2 cycles from a run to its first read, 3 from read data to a full beat of a packet.
     Throughput: a read request a cycle, a beat a cycle.
@@ -53,8 +57,8 @@ class RunReader(Component):
         size = self.data_width // 8
         m.submodules.cutter = cutter = Cutter(self.longest)
         m.submodules.packer = packer = BytePacker(self.data_width)
-        # What to take out of each response: from byte ``start`` of its first beat to before byte
-        # ``stop`` of its last.
+        # What to take of each response: from byte ``start`` of its first beat to before byte ``stop`` of its
+        # last.
         place = data.StructLayout({"start": 2, "stop": range(size + 1), "last": 1})
         m.submodules.places = places = StreamFifo(place, self.reads)
         wiring.connect(m, wiring.flipped(self.runs), cutter.i)

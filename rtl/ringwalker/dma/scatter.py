@@ -24,26 +24,30 @@ from ..streams import (
     stream_of,
 )
 from .byte_enables import dword_span
+from .cutter import Cutter
 from .planner import ReplyHeader, WritePlanner
-from .realign import ByteSlicer, Slice
-from .segment_lists import Cutter, SegmentWalker
+from .realign import Placement, Realign
+from .segment_lists import SegmentWalker
 
 __all__ = ["Scatter"]
 
 _AHEAD = 8
-"""Chains whose last write is planned and not yet on its way. One is finished every two cycles, so this must
-be half the cycles between the two at least."""
+"""Chains whose last write is planned and has not left yet. One is finished every two cycles, so this must be
+at least half the cycles between the two."""
 
 
 class _Waiting(data.Struct):
-    """A chain that waits for its turn."""
+    """A chain that waits for its turn: its writable segments, and whose it is."""
 
     list: SegmentList
     owner: ChainOwner
 
 
 class _Write(data.Struct):
-    """The header of a write to come; ``empty``: none, only ``done`` counts (the last of a chain)."""
+    """The header of a write to come.
+
+    ``done``: it is the last of its chain. ``empty``: there is no write, only ``done`` counts.
+    """
 
     address: unsigned(64)
     dwords: unsigned(11)
@@ -54,23 +58,30 @@ class _Write(data.Struct):
 
 
 class Scatter(Component):
-    """Writes replies to where the oldest chain's device-writable segments say, and passes on ``completed``.
+    """Writes replies to the device-writable segments of the oldest chain, and says when a chain is complete.
 
-    A reply's bytes go to its ``offset`` in the chain's writable bytes, cut at segments, and within one as
-    :class:`~.segments.Cutter` does it with ``max_payload``. What goes beyond the chain's writable bytes is
-    dropped, and ``overrun`` pulses once for the reply. ``done`` frees the segments that remain and finishes
-    the chain: ``completed`` comes after the last payload beat of the chain was accepted on ``writes``.
+    A reply's bytes go to its ``offset`` in the chain's writable bytes. They are cut at segments, and within a
+    segment as :class:`~.cutter.Cutter` does it with ``max_payload``. What goes beyond the chain's writable
+    bytes is dropped. A reply with ``done`` frees the segments that are left and finishes the chain.
 
-    Parameters: ``chains_ahead``, how many chains wait inside, at least 2.
+    Parameters: ``data_width`` (W); ``chains_ahead``, how many chains wait inside, at least 2.
 
-    Members (W is ``data_width``): ``chains`` In stream of Chain (``writable_segments``, ``first_writable``,
-    ``queue`` and ``head`` matter); ``segments`` Out(SegmentRead()); ``frees`` Out stream of 16 bits:
-    segments that were read from the store and are no longer needed; ``replies`` In stream of reply_beat(W);
-    ``writes`` Out stream of request_beat(W): memory writes, ``requester_id`` 0; ``completed`` Out stream of
-    Completed; ``max_payload`` In 13, bytes, a power of two; ``overrun`` Out 1; ``idle`` Out 1.
+    Members:
+
+    - ``chains`` In stream of Chain: ``writable_segments``, ``first_writable``, ``queue`` and ``head`` are
+      used.
+    - ``segments`` Out(SegmentRead()): the segment store.
+    - ``frees`` Out stream of 16 bits: indices of segments that were read and are no longer needed.
+    - ``replies`` In stream of reply_beat(W).
+    - ``writes`` Out stream of request_beat(W): memory writes, ``requester_id`` 0.
+    - ``completed`` Out stream of Completed: valid after the chain's last payload beat was taken from
+      ``writes``.
+    - ``max_payload`` In 13: bytes, a power of two.
+    - ``overrun`` Out 1, pulse: a reply goes beyond the chain's writable bytes.
+    - ``idle`` Out 1: nothing is held.
 
     Latency: 10 cycles from a reply's first beat to its first write. Throughput: a beat a cycle within a
-    segment, where two TLPs have no gap; a reply takes 2 cycles at least.
+    segment, without a gap between two TLPs; a reply takes at least 2 cycles.
     Ref: PCI Express Base Specification 3.1, 2.2.5, 2.2.7; virtio 1.4, 2.7.4, 2.7.8.
     """
 
@@ -96,12 +107,12 @@ class Scatter(Component):
         m.submodules.walker = walker = SegmentWalker()
         m.submodules.planner = planner = WritePlanner()
         m.submodules.cutter = cutter = Cutter()
-        m.submodules.slicer = slicer = ByteSlicer(self.data_width)
+        m.submodules.realign = realign = Realign(self.data_width)
         m.submodules.waiting = waiting = StreamFifo(_Waiting, self.chains_ahead)
         m.submodules.owners = owners = StreamFifo(ChainOwner, 4)
         m.submodules.headers = headers = StreamFifo(ReplyHeader, 4)
         m.submodules.bytes = beats = StreamFifo(byte_beat(self.data_width), 16)
-        m.submodules.slices = slices = StreamFifo(Slice, 4)
+        m.submodules.placements = placements = StreamFifo(Placement, 4)
         m.submodules.pending = pending = StreamFifo(_Write, 8)
         m.submodules.finished = finished = StreamFifo(Completed, _AHEAD)
         wiring.connect(m, walker.segments, wiring.flipped(self.segments))
@@ -112,14 +123,14 @@ class Scatter(Component):
             (headers.o, planner.replies),
             (planner.runs, cutter.i),
             (planner.completed, finished.i),
-            (beats.o, slicer.i),
-            (slices.o, slicer.slices),
+            (beats.o, realign.i),
+            (placements.o, realign.placements),
         ):
             wiring.connect(m, source, sink)
         m.d.comb += [cutter.limit.eq(self.max_payload), self.overrun.eq(planner.overrun)]
         self._accept(m, waiting, walker, owners, headers, beats)
-        self._announce(m, cutter, slices, pending)
-        released, sent = self._send(m, slicer, pending)
+        self._announce(m, cutter, placements, pending)
+        released, sent = self._send(m, realign, pending)
         credits = Signal(range(2 * _AHEAD))
         taken = Signal()
         m.d.comb += [
@@ -129,7 +140,19 @@ class Scatter(Component):
             finished.o.ready.eq(taken),
         ]
         m.d.sync += credits.eq(credits + released - taken)
-        parts = (walker, planner, cutter, slices, slicer, waiting, owners, headers, beats, pending, finished)
+        parts = (
+            walker,
+            planner,
+            cutter,
+            placements,
+            realign,
+            waiting,
+            owners,
+            headers,
+            beats,
+            pending,
+            finished,
+        )
         m.d.comb += self.idle.eq(functools.reduce(operator.and_, (part.idle for part in parts), sent))
         return m
 
@@ -155,9 +178,9 @@ class Scatter(Component):
             self.replies.ready.eq(beats.i.ready & (headers.i.ready | ~reply.first)),
         ]
 
-    def _announce(self, m: Any, cutter: Cutter, slices: StreamFifo, pending: StreamFifo) -> None:
-        """Hand each piece to the slicer, and its header to where the sliced payload comes out."""
-        piece, header, part = cutter.o.p, pending.i.p, slices.i.p
+    def _announce(self, m: Any, cutter: Cutter, placements: StreamFifo, pending: StreamFifo) -> None:
+        """Say of each piece where its bytes go, and pass its header on to where its payload comes out."""
+        piece, header, part = cutter.o.p, pending.i.p, placements.i.p
         span = dword_span(m, piece.address[:2], piece.length)
         nothing = Signal()
         m.d.comb += [
@@ -171,20 +194,20 @@ class Scatter(Component):
             part.offset.eq(piece.address[:2]),
             part.length.eq(piece.length),
             part.final.eq(piece.last),
-            slices.i.valid.eq(cutter.o.valid & pending.i.ready),
-            pending.i.valid.eq(cutter.o.valid & slices.i.ready & ~nothing),
-            cutter.o.ready.eq(slices.i.ready & pending.i.ready),
+            placements.i.valid.eq(cutter.o.valid & pending.i.ready),
+            pending.i.valid.eq(cutter.o.valid & placements.i.ready & ~nothing),
+            cutter.o.ready.eq(placements.i.ready & pending.i.ready),
         ]
 
-    def _send(self, m: Any, slicer: ByteSlicer, pending: StreamFifo) -> tuple[Signal, Signal]:
+    def _send(self, m: Any, realign: Realign, pending: StreamFifo) -> tuple[Signal, Signal]:
         """Join headers and payload. Returns a pulse for each chain whose last write was taken, and whether
         nothing is held here."""
-        header, payload, write = pending.o.p, slicer.o.p, self.writes.p
+        header, payload, write = pending.o.p, realign.o.p, self.writes.p
         step, joined, ends, done, released = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             step.eq(~self.writes.valid | self.writes.ready),
-            joined.eq(slicer.o.valid & pending.o.valid & ~header.empty),
-            slicer.o.ready.eq(step & pending.o.valid & ~header.empty),
+            joined.eq(realign.o.valid & pending.o.valid & ~header.empty),
+            realign.o.ready.eq(step & pending.o.valid & ~header.empty),
             ends.eq(header.empty | (joined & payload.last)),
             pending.o.ready.eq(step & ends),
             released.eq(step & done),

@@ -13,14 +13,19 @@ __all__ = ["SharedReads"]
 
 
 class SharedReads(Component):
-    """Passes on the reads of two clients in the order in which they were taken, and gives each its answers.
+    """Passes on the reads of two clients in the order in which they were taken, and gives each its responses.
 
-    A client that does not take its answers holds up the other.
+    A client that does not take its responses holds up the other.
 
-    Parameters: ``depth``, how many reads are under way at most.
+    Parameters: ``data_width`` (W); ``depth``, how many reads may be in flight.
 
-    Members (W is ``data_width``): ``port0``, ``port1`` In(DmaReadPort(W)), of which ``port0`` goes first;
-    ``read`` Out(DmaReadPort(W)); ``idle`` Out 1: no read is under way. No latency.
+    Members:
+
+    - ``port0``, ``port1`` In(DmaReadPort(W)): the clients. ``port0`` goes first.
+    - ``read`` Out(DmaReadPort(W)): a reader.
+    - ``idle`` Out 1: no read is in flight.
+
+    Latency: none, both ways. Throughput: that of the reader.
     """
 
     def __init__(self, data_width: int, depth: int):
@@ -32,7 +37,7 @@ class SharedReads(Component):
         m: Any = Module()
         m.submodules.owners = owners = StreamFifo(1, self._depth)
         requests, data = self.read.requests, self.read.data
-        # A read that was offered stays, also when the other client comes.
+        # A read that was offered stays, even if the other client comes.
         choice, held, kept = Signal(), Signal(), Signal()
         m.d.comb += [
             choice.eq(Mux(held, kept, ~self.port0.requests.valid)),
