@@ -2,33 +2,21 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .component import Component
 from .config import DeviceConfig
 from .function.kind import function_kind
 from .interfaces import CorePort
-from .pci.capabilities import device_config_bytes
 from .queue.lanes import Lanes
 from .queue.table import QueueTable
 from .spec.features import Feature
-from .spec.modern import (
-    COMMON,
-    COMMON_BASE,
-    DEVICE_BASE,
-    FACE_BAR,
-    ISR,
-    ISR_BASE,
-    NOTIFY_BASE,
-    NOTIFY_MULTIPLIER,
-)
 from .transport.common_config import CommonConfig
-from .transport.field_face import FieldFace
+from .transport.faces import RegisterFaces
 from .transport.interrupt_router import InterruptRouter
 from .transport.isr import Isr
 from .transport.notify import Notify
-from .transport.register_router import RegisterRouter
 from .transport.reset_sequencer import ResetSequencer
 
 __all__ = ["TRANSPORT_FEATURES", "VirtioCore"]
@@ -97,13 +85,13 @@ class VirtioCore(Component):
         state = edge.state
 
         # ---- registers
-        registers = {
-            "common": common.registers,
-            "isr": isr.registers,
-            "device": function.registers,
-            "notify": notify.registers,
-        }
-        registers_idle = self._registers(m, registers)
+        m.submodules.faces = faces = RegisterFaces(config)
+        connect(m, edge.registers, faces.i)
+        connect(m, faces.common, common.registers)
+        connect(m, faces.notify, notify.registers)
+        connect(m, faces.isr, isr.registers)
+        if self._kind.device_config is not None:
+            connect(m, faces.device, function.registers)
         self._queue_table(m, common, sequencer, walker)
 
         # ---- chains, and the notifications both ways
@@ -128,13 +116,13 @@ class VirtioCore(Component):
             sequencer.idle.eq(outbound_idle & walker.halted),
             notify.enable.eq(common.driver_ok),
             notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
-            interrupts.config_change.eq(function.config_change | common.config_change),
+            interrupts.config_change.eq(self._said(function, "config_change") | common.config_change),
             interrupts.config_vector.eq(common.config_vector),
             interrupts.msix_enable.eq(state.msix_enable),
             isr.set_queue.eq(interrupts.set_queue),
             isr.set_config.eq(interrupts.set_config),
             isr.clear.eq(sequencer.clearing),
-            walker.active.eq(function.active),
+            walker.active.eq(self._said(function, "active")),
             walker.features.eq(common.driver_features),
             walker.abort.eq(needs_reset | ~state.bus_master_enable),
             walker.msix_enable.eq(state.msix_enable),
@@ -146,7 +134,7 @@ class VirtioCore(Component):
             edge.errors.unsupported.eq(walker.unsupported),
             edge.errors.aborted.eq(walker.aborted),
             self.idle.eq(
-                registers_idle
+                faces.idle
                 & outbound_idle
                 & walker.still
                 & ~walker.waiting
@@ -156,6 +144,11 @@ class VirtioCore(Component):
         ]
         return m
 
+    @staticmethod
+    def _said(function: Any, name: str) -> Any:
+        """An output that a function may have."""
+        return getattr(function, name) if name in function.signature.members else Const(0)
+
     def _function_ports(self, m: Any, function: Any) -> None:
         """The function's own ports."""
         for name, member in self._kind.ports(self.config).items():
@@ -164,27 +157,6 @@ class VirtioCore(Component):
                 m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
             else:
                 connect(m, inner, flipped(outer))
-
-    def _registers(self, m: Any, ports: dict[str, Any]) -> Any:
-        """Faces and windows in front of the registers; gives whether no access is in flight."""
-        config = self.config
-        windows = (
-            ("common", FACE_BAR, COMMON_BASE, COMMON.size),
-            ("isr", FACE_BAR, ISR_BASE, ISR.size),
-            ("device", FACE_BAR, DEVICE_BASE, device_config_bytes(config)),
-            ("notify", FACE_BAR, NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER),
-        )
-        m.submodules.register_router = router = RegisterRouter(windows)
-        edge: Any = flipped(self.edge)
-        idle, initiator = router.idle, edge.registers
-        if config.has_fields:
-            m.submodules.fields = fields = FieldFace(config)
-            connect(m, initiator, fields.i)
-            idle, initiator = idle & fields.idle, fields.o
-        connect(m, initiator, router.i)
-        for name, port in ports.items():
-            connect(m, getattr(router, name), port)
-        return idle
 
     def _queue_table(self, m: Any, common: Any, sequencer: Any, walker: Any) -> None:
         """The table, its readers, and its two writers, of which the sequencer goes first."""
@@ -216,7 +188,7 @@ class VirtioCore(Component):
             common.reset_done.eq(sequencer.device_done),
             common.queue_reset_done.eq(sequencer.queue_done),
             common.hold.eq(~sequencer.ready),
-            common.config_generation.eq(function.generation),
+            common.config_generation.eq(self._said(function, "generation")),
             common.needs_reset.eq(walker.fail),
             walker.halt.eq(sequencer.halt | needs_reset),
             walker.halt_all.eq(sequencer.whole | needs_reset),

@@ -3,7 +3,8 @@
 import pytest
 
 from ringwalker.config import DeviceConfig, Identity
-from ringwalker.pci.capabilities import Bar, bars, device_config_bytes, layout, msix_pba_offset
+from ringwalker.pci.capabilities import Bar, bars, layout, msix_pba_offset
+from ringwalker.spec.blk import BLK_CONFIG
 from ringwalker.spec.fields import FIELDS_BASE, FIELDS_VERSION
 from ringwalker.spec.ids import VENDOR_2007
 from ringwalker.spec.modern import (
@@ -17,6 +18,7 @@ from ringwalker.spec.modern import (
     NOTIFY_MULTIPLIER,
     CapabilityType,
 )
+from ringwalker.spec.net import NET_CONFIG
 from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,
@@ -30,6 +32,8 @@ from ringwalker.spec.pci import (
     Status,
 )
 from ringwalker.transport.field_list import field_list
+
+DEVICE_CONFIG = {"blk": BLK_CONFIG, "net": NET_CONFIG}
 
 CONFIGS = [
     DeviceConfig(),
@@ -94,7 +98,7 @@ def test_virtio_structures_lie_in_their_bar(config):
         CapabilityType.COMMON: (FACE_BAR, COMMON_BASE, COMMON.size),
         CapabilityType.NOTIFY: (FACE_BAR, NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER),
         CapabilityType.ISR: (FACE_BAR, ISR_BASE, 1),
-        CapabilityType.DEVICE: (FACE_BAR, DEVICE_BASE, device_config_bytes(config)),
+        CapabilityType.DEVICE: (FACE_BAR, DEVICE_BASE, DEVICE_CONFIG[config.function].size),
         CapabilityType.PCI: (0, 0, 0),
     }
     if config.has_fields:

@@ -6,28 +6,30 @@ import cocotb
 import pytest
 from cocotb.triggers import RisingEdge
 
-from ringwalker.transport.register_router import RegisterArbiter, RegisterRouter, check_windows
+from ringwalker.transport.face import Window, check_windows
+from ringwalker.transport.register_router import RegisterArbiter, RegisterRouter
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.testing.register_target import RegisterTarget
 
-WINDOWS = [
-    ("common", 4, 0x0000, 0x40),
-    ("isr", 4, 0x1000, 1),
-    ("device", 4, 0x2004, 0x24),
-    ("table", 1, 0x0000, 0x1000),
-]
+WINDOWS = (
+    Window("common", 4, 0x0000, 0x40),
+    Window("isr", 4, 0x1000, 1),
+    Window("device", 4, 0x2004, 0x24),
+    Window("table", 1, 0x0000, 0x1000),
+)
 
 
 def owner(bar: int, offset: int):
     """Name and base of the window of an offset, else of the port for the rest, or None."""
-    for name, window_bar, base, size in WINDOWS:
-        if bar == window_bar and base <= offset < base + size:
-            return name, base
+    for window in WINDOWS:
+        if bar == window.bar and window.base <= offset < window.base + window.size:
+            return window.name, window.base
     return (rest, 0) if (rest := parameters().get("rest")) else None
 
 
 def random_access() -> dict[str, int]:
-    _name, bar, base, size = random.choice(WINDOWS)
+    window = random.choice(WINDOWS)
+    bar, base, size = window.bar, window.base, window.size
     inside = base + random.randrange(0, size, 4)
     edges = [base, base + ((size - 1) & ~3), (base - 4) % 0x1000000, base + ((size + 3) & ~3)]
     return {
@@ -47,7 +49,7 @@ def answer(name: str):
 @cocotb.test()
 async def router_passes_each_access_to_its_owner(dut):
     stalls = parameters()["stalls"]
-    names = [*(name for name, *_ in WINDOWS), *filter(None, [parameters().get("rest")])]
+    names = [*(window.name for window in WINDOWS), *filter(None, [parameters().get("rest")])]
     expected: dict[str, list] = {name: [] for name in names}
     requests = StreamSource(dut, "i_requests", random_stalls(stalls))
     responses = StreamSink(dut, "i_responses", random_stalls(stalls))
@@ -145,7 +147,7 @@ def test_arbiter(stalls):
 )
 def test_bad_windows_are_refused(windows):
     with pytest.raises(ValueError, match="windows"):
-        check_windows(windows)
+        check_windows(tuple(Window(*window) for window in windows))
 
 
 def test_the_rest_needs_a_name_of_its_own():

@@ -10,24 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..config import DeviceConfig
-from ..spec.blk import BLK_CONFIG
-from ..spec.console import CONSOLE_CONFIG
-from ..spec.fields import FIELDS_BASE, FIELDS_VERSION
+from ..spec.fields import FIELDS_VERSION
 from ..spec.ids import VENDOR_2007
 from ..spec.modern import (
-    COMMON,
-    COMMON_BASE,
-    DEVICE_BASE,
-    FACE_BAR,
-    ISR,
-    ISR_BASE,
     MSIX_BAR,
-    NOTIFY_BASE,
     NOTIFY_MULTIPLIER,
-    PAGE,
     CapabilityType,
 )
-from ..spec.net import NET_CONFIG
 from ..spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,
@@ -58,7 +47,8 @@ from ..spec.pci import (
     Status,
 )
 from ..spec.registers import RegisterTable
-from ..transport.field_list import field_list
+from ..transport.face import Window
+from ..transport.faces import face_windows
 from .bar import Bar
 
 __all__ = [
@@ -68,7 +58,6 @@ __all__ = [
     "Layout",
     "Structure",
     "bars",
-    "device_config_bytes",
     "encode_bytes",
     "layout",
     "msix_pba_offset",
@@ -82,7 +71,6 @@ LINK_LANES = 8
 """What the link registers report; a hard block that has link registers of its own overrides them."""
 
 _BAR_PAGE = 0x1000
-_DEVICE_CONFIG = {"blk": BLK_CONFIG, "net": NET_CONFIG, "console": CONSOLE_CONFIG}
 
 
 @dataclass(frozen=True)
@@ -167,11 +155,6 @@ def encode_bytes(size: int) -> int:
     return size.bit_length() - 8
 
 
-def device_config_bytes(config: DeviceConfig) -> int:
-    """Length in bytes of the device configuration structure."""
-    return _DEVICE_CONFIG[config.function].size
-
-
 def msix_pba_offset(config: DeviceConfig) -> int:
     """Where in BAR1 the pending bit array starts, in bytes: a power of two after the table."""
     return max(_BAR_PAGE // 2, _round_up_power(config.vectors * MSIX_ENTRY_BYTES))
@@ -180,13 +163,13 @@ def msix_pba_offset(config: DeviceConfig) -> int:
 def bars(config: DeviceConfig) -> tuple[Bar, ...]:
     """The base address registers of a device, by index."""
     pba_end = msix_pba_offset(config) + (config.vectors + 63) // 64 * 8
-    face_end = NOTIFY_BASE + config.queues * NOTIFY_MULTIPLIER
-    if config.has_fields:
-        face_end = FIELDS_BASE + field_list(config).size
-    return (
-        Bar(MSIX_BAR, max(_BAR_PAGE, _round_up_power(pba_end))),
-        Bar(FACE_BAR, max(4 * PAGE, _round_up_power(face_end)), is_64=True),
-    )
+    result = [Bar(MSIX_BAR, max(_BAR_PAGE, _round_up_power(pba_end)))]
+    windows = face_windows(config)
+    for index in {window.bar for window in windows}:
+        mine = [window for window in windows if window.bar == index]
+        size = _round_up_power(max(window.base + window.size for window in mine))
+        result.append(Bar(index, size, io=mine[0].io, is_64=not mine[0].io))
+    return tuple(sorted(result, key=lambda bar: bar.index))
 
 
 def _header(config: DeviceConfig) -> Structure:
@@ -288,49 +271,29 @@ def _pcie(offset: int, config: DeviceConfig) -> Structure:
     return Structure("pcie", offset, PCIE_CAPABILITY, values, writable, w1c)
 
 
-def _virtio(config: DeviceConfig, kind: CapabilityType, offset: int) -> Structure:
-    places = {
-        CapabilityType.COMMON: (COMMON_BASE, COMMON.size),
-        CapabilityType.NOTIFY: (NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER),
-        CapabilityType.ISR: (ISR_BASE, ISR.size),
-        CapabilityType.DEVICE: (DEVICE_BASE, device_config_bytes(config)),
-        CapabilityType.PCI: (0, 0),
-    }
-    table = {
-        CapabilityType.NOTIFY: VIRTIO_NOTIFY_CAPABILITY,
-        CapabilityType.PCI: VIRTIO_PCI_CAPABILITY,
-    }.get(kind, VIRTIO_CAPABILITY)
-    start, size = places[kind]
+def _virtio(window: Window, offset: int) -> Structure:
+    """The capability that says where ``window`` is."""
+    kind = window.capability
+    assert kind is not None
     values: dict[str, int] = {
         "id": CapabilityId.VENDOR,
-        "length": table.size,
         "type": kind,
-        "bar": FACE_BAR,
-        "offset": start,
-        "size": size,
+        "bar": window.bar,
+        "offset": window.base,
+        "size": window.size,
     }
     writable: dict[str, int] = {}
+    table = VIRTIO_CAPABILITY
     if kind is CapabilityType.NOTIFY:
+        table = VIRTIO_NOTIFY_CAPABILITY
         values["multiplier"] = NOTIFY_MULTIPLIER
-    if kind is CapabilityType.PCI:
-        values["bar"] = 0
+    elif kind is CapabilityType.PCI:
+        table = VIRTIO_PCI_CAPABILITY
         writable = {"bar": 0xFF, "offset": 0xFFFFFFFF, "size": 0xFFFFFFFF}
-    return Structure(f"virtio_{kind.name.lower()}", offset, table, values, writable)
-
-
-def _vendor(config: DeviceConfig, offset: int) -> Structure:
-    """Where the field list is."""
-    values: dict[str, int] = {
-        "id": CapabilityId.VENDOR,
-        "length": VIRTIO_VENDOR_CAPABILITY.size,
-        "type": CapabilityType.VENDOR,
-        "vendor_id": VENDOR_2007,
-        "bar": FACE_BAR,
-        "version": FIELDS_VERSION,
-        "offset": FIELDS_BASE,
-        "size": field_list(config).size,
-    }
-    return Structure("virtio_vendor", offset, VIRTIO_VENDOR_CAPABILITY, values)
+    elif kind is CapabilityType.VENDOR:
+        table = VIRTIO_VENDOR_CAPABILITY
+        values |= {"vendor_id": VENDOR_2007, "version": FIELDS_VERSION}
+    return Structure(f"virtio_{kind.name.lower()}", offset, table, {**values, "length": table.size}, writable)
 
 
 def _dwords(structures: list[Structure], count: int) -> tuple[Dword, ...]:
@@ -357,16 +320,11 @@ def layout(config: DeviceConfig) -> Layout:
     add(_power_management(offset))
     add(_msix(offset, config))
     add(_pcie(offset, config))
-    for kind in (
-        CapabilityType.COMMON,
-        CapabilityType.NOTIFY,
-        CapabilityType.ISR,
-        CapabilityType.DEVICE,
-        CapabilityType.PCI,
-    ):
-        add(_virtio(config, kind, offset))
-    if config.has_fields:
-        add(_vendor(config, offset))
+    # The window of configuration space names no place until software writes one.
+    windows = [*face_windows(config), Window("window", 0, 0, 0, CapabilityType.PCI)]
+    told = [window for window in windows if window.capability is not None]
+    for window in sorted(told, key=lambda window: window.capability or 0):
+        add(_virtio(window, offset))
     if offset > CONFIG_SPACE_BYTES:
         raise ValueError(f"the capabilities end at {offset:#x}, after {CONFIG_SPACE_BYTES:#x}")
     for n in range(1, len(structures) - 1):

@@ -12,6 +12,7 @@ from ..interfaces import CorePort
 from ..spec.modern import MSIX_BAR
 from ..streams import completion_beat, request_beat, stream_of
 from ..tlp.arbiter import TlpArbiter
+from ..transport.face import Window
 from ..transport.register_router import RegisterArbiter, RegisterRouter
 from .capabilities import bars
 from .completer import Completer
@@ -67,7 +68,7 @@ class PciEdge(Component):
         m.submodules.requester = requester = TlpArbiter(config.data_width, 3)
         m.submodules.register_arbiter = arbiter = RegisterArbiter()
         m.submodules.register_router = router = RegisterRouter(
-            [("msix", MSIX_BAR, 0, sizes[MSIX_BAR])], rest="core"
+            [Window("msix", MSIX_BAR, 0, sizes[MSIX_BAR])], rest="core"
         )
         # An access to the table, or a message that waits for the link, holds up the core a cycle later.
         m.submodules.vectors = vectors = HalfBuffer(16)

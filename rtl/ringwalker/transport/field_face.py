@@ -10,12 +10,12 @@ from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..spec.fields import FIELD_QUEUE_STRIDE, FIELDS_BASE, CommonField
-from ..spec.modern import FACE_BAR
+from ..spec.modern import FACE_BAR, CapabilityType
 from ..streams import RegisterRequest
+from .face import RegisterFace, Window, within
 from .field_list import FieldDword, field_list, queue_field
-from .register_router import within
 
-__all__ = ["FieldFace"]
+__all__ = ["FIELD_FACE", "FieldFace"]
 
 _STRIDE_BITS = FIELD_QUEUE_STRIDE.bit_length() - 1
 
@@ -227,3 +227,12 @@ class FieldFace(Component):
                     end = self._list.fields[-1].header.value
                     m.d.comb += place.value.eq(Mux(queue == last_queue, end, header))
         return place
+
+
+def _windows(config: DeviceConfig) -> tuple[Window, ...]:
+    size = field_list(config).size
+    return (Window("fields", FACE_BAR, FIELDS_BASE, size, CapabilityType.VENDOR),)
+
+
+FIELD_FACE = RegisterFace("fields", lambda config: config.has_fields, _windows, FieldFace)
+"""The list, for devices that are found by the vendor of 2007."""

@@ -12,50 +12,17 @@ from ..buffers import HalfBuffer
 from ..component import Component
 from ..interfaces import RegisterPort
 from ..streams import RegisterRequest
+from .face import Window, check_windows, within
 
-__all__ = ["RegisterArbiter", "RegisterRouter", "Window", "check_windows", "within"]
-
-Window = tuple[str, int, int, int]
-"""Name of the port, BAR, first offset and size in bytes."""
-
-
-def check_windows(windows: Sequence[Window], rest: str | None = None) -> None:
-    """Errors: ``ValueError`` if names repeat, windows overlap, or one is not within a BAR."""
-    names = [name for name, _bar, _base, _size in windows]
-    names += [] if rest is None else [rest]
-    for name in names:
-        if not name.isidentifier() or name in ("i", "idle", "signature") or names.count(name) > 1:
-            raise ValueError(f"windows: the name {name!r} is taken or not an identifier")
-    for name, bar, base, size in windows:
-        if bar not in range(6):
-            raise ValueError(f"windows: {name} has BAR {bar}; there are 0 to 5")
-        if base < 0 or base % 4 or size <= 0 or base + size > 1 << 24:
-            raise ValueError(f"windows: {name} has base {base:#x} and size {size:#x}")
-    for n, (name, bar, base, size) in enumerate(windows):
-        for other, other_bar, other_base, other_size in windows[n + 1 :]:
-            if bar == other_bar and base < other_base + other_size and other_base < base + size:
-                raise ValueError(f"windows: {name} and {other} overlap")
-
-
-def within(offset: Any, base: int, size: int) -> tuple[Any, Any]:
-    """Whether ``offset`` is from ``base`` on and below ``base + size``, and how far from ``base`` it is then.
-
-    A base that is aligned for its size needs no arithmetic.
-    """
-    bits = (size - 1).bit_length()
-    if base % (1 << bits):
-        return (offset >= base) & (offset < base + size), offset - base
-    low = offset[:bits]
-    return (offset[bits:] == base >> bits) & (low < size), low
+__all__ = ["RegisterArbiter", "RegisterRouter"]
 
 
 class RegisterRouter(Component):
     """Passes each access to the window that its BAR and offset lie in.
 
-    Parameters: ``windows``, a list of :data:`Window`; ``base`` is a multiple of 4 and ``size`` is rounded up
-    to whole dwords. ``rest`` names a port for all accesses outside the windows, with the offset as it came;
-    without it such a read gives 0 and such a write has no effect. Errors: ``ValueError`` for bad or
-    overlapping windows.
+    Parameters: ``windows``, whose sizes are rounded up to whole dwords; ``rest`` names a port for accesses
+    outside the windows, with the offset as it came. Without it such a read gives 0 and such a write has no
+    effect. Errors: ``ValueError`` for bad or overlapping windows.
 
     Members:
 
@@ -69,10 +36,10 @@ class RegisterRouter(Component):
     """
 
     def __init__(self, windows: Sequence[Window], rest: str | None = None):
-        check_windows(windows, rest)
+        check_windows(tuple(windows), rest)
         self._windows = tuple(windows)
         self._rest = rest
-        names = [*(name for name, *_ in windows), *([] if rest is None else [rest])]
+        names = [*(window.name for window in windows), *([] if rest is None else [rest])]
         super().__init__(
             {"i": In(RegisterPort()), **{name: Out(RegisterPort()) for name in names}, "idle": Out(1)}
         )
@@ -87,12 +54,12 @@ class RegisterRouter(Component):
         selected = Signal.like(owner)
         hits: list[Any] = []
         m.d.comb += [selected.eq(outside), self.idle.eq(~waiting)]
-        for n, (name, bar, base, size) in enumerate(self._windows):
-            inside, offset = within(request.offset, base, size)
-            hits.append((request.bar == bar) & inside)
+        for n, window in enumerate(self._windows):
+            inside, offset = within(request.offset, window.base, window.size)
+            hits.append((request.bar == window.bar) & inside)
             with m.If(hits[n]):
                 m.d.comb += selected.eq(n)
-            self._connect(m, name, offset, hits[n] & ~waiting, waiting & (owner == n))
+            self._connect(m, window.name, offset, hits[n] & ~waiting, waiting & (owner == n))
         missed, nowhere = ~reduce(or_, hits) & ~waiting, waiting & (owner == outside)
         if self._rest is not None:
             self._connect(m, self._rest, request.offset, missed, nowhere)
