@@ -93,7 +93,7 @@ def test_the_identity_is_what_is_asked_for() -> None:
         (["--image", "a.img", "--socket", "no/s"], "there is no folder no"),
         (["--image", "a.img", "--stats-json", "no/s"], "there is no folder no"),
         (["--image", "absent.img"], "absent.img: No such file"),
-        (["--image", "a.img", "--socket", "b.img"], "b.img: is there already, and is no socket"),
+        (["--image", "a.img", "--socket", "b.img"], "b.img: the path exists and is no socket"),
         (["--image", "a.img", "--socket", "x" * 120], "too long"),
     ],
 )

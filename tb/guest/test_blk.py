@@ -245,7 +245,7 @@ def test_configuration_that_changes_while_it_is_read_is_read_again() -> None:
                 machine.model.generation += 1
             return original()
 
-        machine.model.config_bytes = changing  # type: ignore[method-assign]
+        machine.model.config_bytes = changing
         machine.model.set_capacity(1)
         await machine.port.sleep(2000)
         assert disk.capacity == 0x1_0000_0000
@@ -302,21 +302,21 @@ def test_a_device_that_jumps_with_the_used_index() -> None:
 
 def test_a_device_that_writes_no_status() -> None:
     machine = Machine()
-    machine.model._execute = lambda _readable, _room: (np.empty(0, np.uint8), b"")  # type: ignore[method-assign]
+    machine.model._execute = lambda _readable, _room: (np.empty(0, np.uint8), b"")
     expect_failure(machine, "used without a status")
 
 
 def test_a_device_that_invents_a_status() -> None:
     machine = Machine()
     answer = machine.model._answer
-    machine.model._answer = lambda *arguments: (answer(*arguments)[0], 9)  # type: ignore
+    machine.model._answer = lambda *arguments: (answer(*arguments)[0], 9)
     expect_failure(machine, "status 9 does not exist")
 
 
 def test_a_device_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blk_module, "TIMEOUT_CYCLES", 1000)
     machine = Machine()
-    machine.port.rings.doorbell = lambda _index: None  # type: ignore[method-assign]
+    machine.port.rings.doorbell = lambda index: None
     expect_failure(machine, "IN at sector 0 was not answered in 1000 cycles", RequestTimeout)
 
 
@@ -349,10 +349,10 @@ def test_a_device_that_cannot_be_used(breaks: str) -> None:
         model.features &= ~(1 << Feature.VERSION_1)
     elif breaks == "features":
         set_status = port._set_status
-        port._set_status = lambda value: set_status(value & ~DeviceStatus.FEATURES_OK)  # type: ignore
+        port._set_status = lambda value: set_status(value & ~DeviceStatus.FEATURES_OK)
     elif breaks == "status":
-        port._common = lambda _name: 0xFF  # type: ignore[method-assign]
-        port.sleep = _no_sleep  # type: ignore[method-assign]
+        port._common = lambda name: 0xFF
+        port.sleep = _no_sleep
     else:
         port.rings.queues.clear()
     with pytest.raises((BindError, RequestTimeout), match=message):
@@ -361,5 +361,5 @@ def test_a_device_that_cannot_be_used(breaks: str) -> None:
         assert port.model.status & DeviceStatus.FAILED
 
 
-async def _no_sleep(_cycles: int) -> None:
+async def _no_sleep(cycles: int) -> None:
     pass

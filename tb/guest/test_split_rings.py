@@ -78,7 +78,7 @@ class Device:
     def descriptor(self, at: int, table: int | None = None) -> tuple[int, int, int, int]:
         address = (self.vq.desc_address if table is None else table) + DESC_BYTES * at
         entry = self.memory.struct_view(address, Descriptor)[0]
-        return tuple(int(entry[name]) for name in ("addr", "len", "flags", "next"))  # pyright: ignore
+        return int(entry["addr"]), int(entry["len"]), int(entry["flags"]), int(entry["next"])
 
     def use(self, head: int, length: int = 0) -> None:
         where = self.vq.device_address + USED_RING_OFFSET

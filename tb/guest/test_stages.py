@@ -427,8 +427,9 @@ def test_2624_find_never_gives_the_same_field_twice() -> None:
         status = await config.get_status(vdev)
         assert status == linux2624.VIRTIO_CONFIG_S_ACKNOWLEDGE | linux2624.VIRTIO_CONFIG_S_DRIVER
         for name in (CommonField.DRIVER_FEATURES,):
-            token, _ = await config.find(vdev, name)  # type: ignore[misc]
-            await config.set(vdev, token, guest.model.features.to_bytes(8, "little"))
+            features = await config.find(vdev, name)
+            assert features is not None
+            await config.set(vdev, features[0], guest.model.features.to_bytes(8, "little"))
         calls: list[linux2624.virtqueue] = []
         first = await config.find_vq(vdev, lambda vq: bool(calls.append(vq)))
         second = await config.find_vq(vdev, None)

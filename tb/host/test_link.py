@@ -1,6 +1,7 @@
 """The link between device and host: its rate, credits, tags, and the latency of reads."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,8 +161,9 @@ def test_wrong_parameters_are_named():
         ("credit_return", 1.5),
         ("link_bytes_per_cycle", 0.001),
     ):
+        arguments: dict[str, Any] = {name: value}
         with pytest.raises(ValueError, match=f"{name} is {value}"):
-            HostParameters(**{name: value})  # type: ignore[arg-type]
+            HostParameters(**arguments)
 
 
 @pytest.mark.parametrize(

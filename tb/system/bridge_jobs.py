@@ -27,7 +27,8 @@ def _open_window(port: Any, read_limit: int = 512) -> int:
 
 
 def _offset(name: str) -> int:
-    return int(dtype_of(CopyRegisters).fields[name][1])  # pyright: ignore[reportOptionalSubscript, reportArgumentType]
+    fields: Any = dtype_of(CopyRegisters).fields
+    return int(fields[name][1])
 
 
 async def copy_memory(port: Any, job: dict[str, Any]) -> dict[str, Any]:

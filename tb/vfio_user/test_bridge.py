@@ -200,7 +200,7 @@ def test_memory_that_is_not_there_is_logged_and_the_device_fails(
         assert with_disk(port, body)
     settled(served)
     assert served.bridge.stats()["faults"] > before
-    assert any("which it has no access to" in message for message in caplog.messages)
+    assert any("which is not mapped for it" in message for message in caplog.messages)
     served.bridge._counts["faults"] = before
 
 

@@ -63,7 +63,7 @@ def test_dma_accesses_survive_a_round_trip() -> None:
 
 @pytest.mark.parametrize("size", [0, 15, HEADER_BYTES + protocol.MAX_BODY + 1, 0xFFFF_FFFF])
 def test_a_header_with_an_impossible_size_is_refused(size: int) -> None:
-    with pytest.raises(ProtocolError, match=f"says it has {size} bytes$"):
+    with pytest.raises(ProtocolError, match=f"has a size of {size} bytes$"):
         Header.unpack(Header(1, Command.REGION_READ, size).pack())
 
 
@@ -91,5 +91,5 @@ def test_a_malformed_body_is_refused(decode, body: bytes) -> None:
 
 def test_a_write_must_bring_as_much_as_it_says() -> None:
     body = protocol.RegionAccess(0, 4, 8).pack(b"1234")
-    with pytest.raises(ProtocolError, match="a write of 8 bytes brings 4"):
+    with pytest.raises(ProtocolError, match="a write of 8 bytes has 4 bytes of data"):
         protocol.RegionAccess.unpack(body, write=True)

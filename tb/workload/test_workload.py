@@ -70,12 +70,12 @@ def test_depth_is_what_is_in_flight() -> None:
         waiting += (port.rings.queues[index].last_avail - before) & 0xFFFF
         most = max(most, waiting)
 
-    def count_use(*arguments: int) -> None:
+    def count_use(index: int, head: int, written: int) -> None:
         nonlocal waiting
         waiting -= 1
-        use(*arguments)
+        use(index, head, written)
 
-    port.rings._visit, port.rings._use = count_visit, count_use  # type: ignore[method-assign]
+    port.rings._visit, port.rings._use = count_visit, count_use
     run(port, workload={"kind": "randread", "requests": 200, "queue_depth": 13})
     assert most == 13
 
@@ -147,14 +147,14 @@ def wrong_read(model: BlkModel) -> None:
     """One bit of what is read is wrong, once in a while."""
     answer = model._answer
 
-    def broken(*arguments: Any) -> Any:
-        data, status = answer(*arguments)
+    def broken(kind: int, sector: int, data: Any, room: int) -> Any:
+        data, status = answer(kind, sector, data, room)
         if len(data) and model.random.random() < 0.2:
             data = data.copy()
             data[777] ^= 0x10
         return data, status
 
-    model._answer = broken  # type: ignore[method-assign]
+    model._answer = broken
 
 
 def lost_write(model: BlkModel) -> None:
@@ -168,7 +168,7 @@ def lost_write(model: BlkModel) -> None:
             model.disk[:] = kept
         return result
 
-    model._answer = broken  # type: ignore[method-assign]
+    model._answer = broken
 
 
 def stray_write(model: BlkModel) -> None:
@@ -181,7 +181,7 @@ def stray_write(model: BlkModel) -> None:
             model.disk[-1] = wrong
         return answer(kind, sector, data, room)
 
-    model._answer = broken  # type: ignore[method-assign]
+    model._answer = broken
 
 
 def overrun(model: BlkModel) -> None:
@@ -207,7 +207,7 @@ def forgotten_data(model: BlkModel) -> None:
         got, status = answer(kind, sector, data, room)
         return (got[:0], status) if kind == 0 and next(turn) % 2 else (got, status)
 
-    model._answer = broken  # type: ignore[method-assign]
+    model._answer = broken
     model.server.mangle = lambda head, written: (head, written or 513)
 
 
@@ -275,7 +275,7 @@ def test_failed_requests_are_counted() -> None:
     answer = port.model._answer
     port.model._answer = lambda kind, sector, *rest: answer(
         kind, sector + (SECTORS if sector == 8 else 0), *rest
-    )  # type: ignore
+    )
     result = run(port, workload={"kind": "seqread", "requests": 64, "block_size": 4096})
     assert (result["errors"], result["requests"], result["bytes"]) == (1, 64, 63 * 4096)
     assert result["messages"] == ["IN at sector 8: IOERR"]
@@ -285,7 +285,7 @@ def test_a_device_that_stops_answering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump_module, "TIMEOUT_CYCLES", 5000)
     port = machine()
     doorbell, calls = port.rings.doorbell, iter(range(10))
-    port.rings.doorbell = lambda index: doorbell(index) if next(calls, None) is not None else None  # type: ignore
+    port.rings.doorbell = lambda index: doorbell(index) if next(calls, None) is not None else None
     with pytest.raises(RequestTimeout, match="requests ended in 5000 cycles"):
         port.run(run_job(port, {"workload": {"kind": "randread", "requests": 1000, "queue_depth": 1}}))
 

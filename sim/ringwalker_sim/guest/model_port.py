@@ -64,9 +64,10 @@ class _ConfigSpace:
     def __init__(self, config: DeviceConfig):
         described = layout(config)
         self.msix = described["msix"].offset
-        join = lambda name: bytearray(  # noqa: E731
-            b"".join(getattr(word, name).to_bytes(4, "little") for word in described.dwords)
-        )
+
+        def join(name: str) -> bytearray:
+            return bytearray(b"".join(getattr(word, name).to_bytes(4, "little") for word in described.dwords))
+
         self.bytes, self.writable, self.w1c = join("reset"), join("writable"), join("w1c")
         self.bars = {bar.index: bar for bar in described.bars}
 

@@ -1,4 +1,4 @@
-"""The host's side of the link: what the root complex does, as parameters."""
+"""The host's side of the link: the parameters of the root complex."""
 
 from .link import LINKS, Link
 from .parameters import Fault, HostParameters, LatencyShape, Split

@@ -1,8 +1,8 @@
-"""What a link carries: the costs of a TLP on the wire, and the rate that is left for TLPs.
+"""The capacity of a link: the cost of a TLP on the wire, and the rate that is left for TLPs.
 
 Ref: Neugebauer et al., "Understanding PCIe performance for end host networking", SIGCOMM 2018, section 3;
-PCI Express Base 3.1, 3.5.3.1 (acknowledge latency) and 4.2.7 (clock compensation). The costs hold framing,
-sequence number, LCRC and TLP header, for 64-bit addresses, without ECRC.
+PCI Express Base 3.1, 3.5.3.1 (acknowledge latency) and 4.2.7 (clock compensation). The costs include
+framing, sequence number, LCRC and TLP header, with 64-bit addresses and without ECRC.
 """
 
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from .parameters import HostParameters, Split
 __all__ = ["COMPLETION_BYTES", "LINKS", "REQUEST_32_BYTES", "REQUEST_64_BYTES", "Link"]
 
 _FRAMING = 8
-"""Start and end of packet, sequence number and LCRC."""
+"""Bytes of framing, sequence number and LCRC."""
 
 REQUEST_64_BYTES = _FRAMING + 16
-"""A memory request with its four-dword header."""
+"""Bytes of a memory request with its four-dword header."""
 
 REQUEST_32_BYTES = _FRAMING + 12
-"""A configuration or I/O request with its three-dword header."""
+"""Bytes of a configuration or I/O request with its three-dword header."""
 
 COMPLETION_BYTES = _FRAMING + 12
-"""A completion."""
+"""Bytes of a completion without its payload."""
 
 _LANE_GBPS = {1: 2.5 * 8 / 10, 2: 5.0 * 8 / 10, 3: 8.0 * 128 / 130}
-"""A lane after its line code."""
+"""Gb/s of a lane after its line code, by generation."""
 _INTERNAL_DELAY = {1: 19, 2: 70, 3: 115}
-"""Of a receiver, in symbol times."""
+"""Internal delay of a receiver, in symbol times."""
 _ACK_FACTOR = {
     128: {1: 1.4, 2: 1.4, 4: 1.4, 8: 2.5, 16: 3.0},
     256: {1: 1.4, 2: 1.4, 4: 1.4, 8: 2.5, 16: 3.0},
     512: {1: 1.0, 2: 1.0, 4: 1.0, 8: 1.0, 16: 2.0},
 }
-"""Packets of the largest payload to one acknowledge, by payload (above 512 as 512) and lanes."""
+"""Packets of the largest payload for each acknowledge, by payload (above 512 as for 512) and lanes."""
 _TLP_OVERHEAD = 28
 _DLLP_BYTES = 8
 _SKIP = 4 / 1538
@@ -42,11 +42,11 @@ _SKIP = 4 / 1538
 
 @dataclass(frozen=True)
 class Link:
-    """A link: ``generation`` 1 to 3, ``lanes`` 1, 2, 4, 8 or 16, and the sizes that its ends agreed on.
+    """A link: ``generation`` 1 to 3, ``lanes`` 1, 2, 4, 8 or 16, and the configured sizes.
 
-    ``max_payload``, ``max_read_request`` and ``read_completion_boundary`` are in bytes; ``split`` says how
-    the host cuts completions, at the payload limit (LARGEST) or at each boundary (SMALLEST). Errors:
-    :class:`~ringwalker_sim.errors.ParameterError` that names the parameter and the value.
+    ``max_payload``, ``max_read_request`` and ``read_completion_boundary`` are in bytes. ``split`` is the way
+    in which the host splits completions: at the payload limit (LARGEST) or at each boundary (SMALLEST).
+    Errors: :class:`~ringwalker_sim.errors.ParameterError` that names the parameter and the value.
     """
 
     generation: int
@@ -76,9 +76,9 @@ class Link:
 
     @property
     def tlp_gbps(self) -> float:
-        """Gb/s left for TLPs: one acknowledge and one flow control update are sent in each latency limit.
+        """Gb/s left for TLPs, with one acknowledge and one flow control update in each latency limit.
 
-        The limit is counted in bytes where the specification counts symbol times, as the model does.
+        The limit counts bytes where the specification counts symbol times, as the paper's model does.
         """
         factor = _ACK_FACTOR[min(self.max_payload, 512)][self.lanes]
         packets = (self.max_payload + _TLP_OVERHEAD) * factor / self.lanes
@@ -97,7 +97,7 @@ class Link:
     def host(
         self, clock_mhz: float, latency_ns: float = 550, jitter_ns: float = 0, **others: Any
     ) -> HostParameters:
-        """The root complex at this link under a device with that clock; ``others`` as in HostParameters."""
+        """The root complex on this link for a device with that clock; ``others`` as in HostParameters."""
         return HostParameters(
             latency=max(1, round(latency_ns * clock_mhz / 1000)),
             latency_jitter=round(jitter_ns * clock_mhz / 1000),
@@ -111,4 +111,4 @@ class Link:
 
 
 LINKS = {"gen2x4": Link(2, 4), "gen3x8": Link(3, 8), "gen3x16": Link(3, 16)}
-"""The links that have a name."""
+"""The links by name."""

@@ -1,4 +1,4 @@
-"""What a person can choose about the root complex and its link, in one validated value.
+"""The parameters of the root complex and its link, in one validated value.
 
 Ref: PCI Express Base 3.1, 2.3.1.1 (read completion boundary), 2.6.1 (credits), 7.8.4 (payload and read
 request sizes).
@@ -26,14 +26,14 @@ STREAMS = (
     "uart_tx",
     "uart_rx",
 )
-"""The streams between device and host that can be stalled at random."""
+"""The streams between device and host that ``stalls`` can stall."""
 
 CREDIT_BYTES = 16
-"""Payload that one credit for data stands for."""
+"""Bytes of payload for each data credit."""
 
 
 class Split(enum.IntEnum):
-    """How a read is cut into completions; all cuts are at multiples of the read completion boundary."""
+    """How a read is split into completions, always at multiples of the read completion boundary."""
 
     LARGEST = 0
     SMALLEST = 1
@@ -41,14 +41,14 @@ class Split(enum.IntEnum):
 
 
 class LatencyShape(enum.IntEnum):
-    """What a read takes on top of the latency: uniform up to the jitter, or exponential with it as mean."""
+    """Distribution of the jitter of a read: uniform up to the jitter, or exponential with it as mean."""
 
     UNIFORM = 0
     LONG_TAIL = 1
 
 
 class Fault(enum.IntEnum):
-    """What can go wrong with a read of the device."""
+    """Faults of a read of the device."""
 
     UNSUPPORTED_REQUEST = 0
     COMPLETER_ABORT = 1
@@ -66,23 +66,23 @@ def _check(condition: bool, name: str, value: object, wanted: str) -> None:
 class HostParameters:
     """The root complex. Errors: :class:`~ringwalker_sim.errors.ParameterError`.
 
-    ``latency`` is in cycles from a read request's arrival at the host to the first beat of its completion,
-    to which ``latency_jitter`` is added in the way of ``latency_shape``. ``max_payload``,
+    ``latency`` is in cycles from the arrival of a read request at the host to the first beat of its
+    completion. ``latency_jitter``, distributed as ``latency_shape``, is added to it. ``max_payload``,
     ``max_read_request`` and ``read_completion_boundary`` are in bytes; the first two bound the device's
-    requests too. ``reorder`` lets completions of different tags overtake each other and interleave.
-    ``completion_timeout`` is how many cycles the CPU waits for the device. ``device`` is the bus, device and
-    function that the link leads to (8, 5 and 3 bits). ``storage_latency`` is in cycles from a storage command
-    to its first beat.
+    requests too. With ``reorder`` completions of different tags overtake each other and interleave.
+    ``completion_timeout`` is the number of cycles that the CPU waits for the device. ``device`` is the number
+    of the device on the link: bus, device and function (8, 5 and 3 bits). ``storage_latency`` is in cycles
+    from a storage command to its first beat.
 
     ``link_bytes_per_cycle`` limits each direction of the link (headers counted as in
-    ``ringwalker_sim.host.link``). ``tags`` is how many reads may be in flight; ``posted_header_credits``,
-    ``posted_data_credits`` (16 bytes each) and ``nonposted_header_credits`` are what the host gives the
-    device, each given back ``credit_return`` cycles after it was spent. 0 is no limit for all of these. What
-    may not leave waits in the port, where writes and completions overtake reads.
+    ``ringwalker_sim.host.link``). ``tags`` is the number of reads that may be in flight;
+    ``posted_header_credits``, ``posted_data_credits`` (16 bytes each) and ``nonposted_header_credits`` are
+    the credits of the device, each returned ``credit_return`` cycles after its use. 0 is no limit for all of
+    these. TLPs without tag or credits wait in the port, where writes and completions overtake reads.
 
-    ``skip_idle`` lets the clock jump over cycles in which device and host are idle; what happens, and when,
-    is the same, and with waves or stalls it is not done. ``stalls`` is the probability of a stall a cycle,
-    for all streams, or by stream name. ``msi_window`` is the address range whose writes are interrupts.
+    With ``skip_idle`` the clock jumps over cycles in which device and host are idle. Events and their cycles
+    are the same; waves or stalls disable it. ``stalls`` is the probability of a stall a cycle, for all
+    streams, or by stream name. ``msi_window`` is the address range whose writes are interrupts.
     """
 
     latency: int = 125
@@ -145,7 +145,7 @@ class HostParameters:
             _check(0 <= value < 1, f"stalls of {name}", value, "at least 0 and less than 1")
 
     def stall_probabilities(self) -> dict[str, float]:
-        """The probability of a stall for each stream."""
+        """The probability of a stall in a cycle, by stream."""
         if isinstance(self.stalls, Mapping):
             return {**dict.fromkeys(STREAMS, 0.0), **self.stalls}
         return dict.fromkeys(STREAMS, float(self.stalls))

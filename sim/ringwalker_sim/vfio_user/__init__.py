@@ -1,1 +1,1 @@
-"""A device for QEMU over a socket: the vfio-user protocol, its server, and the bridge to an engine."""
+"""A device for QEMU on a socket: the vfio-user protocol, its server, and the bridge to an engine."""

@@ -1,4 +1,4 @@
-"""From vfio-user to the native engine: a device that a server serves, simulated."""
+"""The bridge from vfio-user to the native engine: the simulated device behind a server."""
 
 import logging
 from collections import deque
@@ -23,31 +23,31 @@ __all__ = ["EngineBridge"]
 log = logging.getLogger("ringwalker.vfio_user")
 
 _SLICE = 128
-"""Cycles between two looks at the socket."""
+"""Cycles between two polls of the socket."""
 
 _UNMAP_CYCLES = 1_000_000
-"""How long an unmapping waits for the device."""
+"""Cycles that an unmapping waits for the device."""
 
 STILL_CYCLES = 1_000_000
-"""Cycles without any traffic, beyond the device's own time limit, after which nothing will come any more."""
+"""Cycles without traffic, beyond the device's completion timeout, after which the device counts as stuck."""
 
 _STATS_CYCLES = 20_000
-"""How old counters that another thread sees may be."""
+"""Cycles after which the counters for other threads are read again."""
 
 _MOST_LOGGED = 20
-"""Accesses in vain that are written to the log, each time a peer is there."""
+"""Unmapped accesses that are logged for each peer."""
 
 
 class EngineBridge:
-    """A :class:`~.server.Device`: the device that ``engine`` simulates, and nothing about its function.
+    """A :class:`~.server.Device`: the device that ``engine`` simulates, whatever its function.
 
-    Accesses to regions become requests, mappings become memory, messages and the level of INTx become writes
-    of eventfds, and DMA to memory that came without a descriptor becomes messages to the peer. What the
-    device does is acted on in order, so an interrupt never overtakes data. Messages to the peer are sent only
-    while it does not wait for an answer; what comes after them waits with them.
+    Accesses to regions become requests, mappings become memory, MSI-X messages and changes of INTx become
+    writes of eventfds, and DMA to memory that was mapped without a descriptor becomes messages to the peer.
+    Events of the device are carried out in order, so an interrupt never overtakes data. A message to the peer
+    is sent only while the peer does not wait for an answer; later events wait behind it.
 
-    ``on_trouble`` is called with a line of text when the device breaks a rule of PCI Express or reaches
-    for memory that is not there; ``on_time`` after time has passed. ``name`` begins the lines of the log.
+    ``on_trouble`` is called with a line of text when the device breaks a rule of PCI Express or makes an
+    unmapped access; ``on_time`` after time has passed. ``name`` is the prefix of lines in the log.
     """
 
     def __init__(self, engine: ServedEngine, name: str = "device"):
@@ -81,23 +81,23 @@ class EngineBridge:
         return self._interrupts.info(index)
 
     def region_read(self, access: protocol.RegionAccess) -> bytes:
-        """Bytes of a region, after everything written before has arrived."""
+        """Read bytes of a region, after all earlier writes have reached the device."""
         data = self._regions.read(access)
         self._passed()
         return data
 
     def region_write(self, access: protocol.RegionAccess) -> None:
-        """Write a region; what goes to a BAR is on its way when this returns."""
+        """Write a region. Writes of BARs are posted: they may still be in flight when this returns."""
         self._regions.write(access)
         self._passed()
 
     def dma_map(self, mapping: protocol.DmaMap, fd: int | None) -> None:
-        """Make guest memory reachable; owns ``fd``. Errors: ``OSError``."""
+        """Map guest memory for the device; owns ``fd``. Errors: ``OSError``."""
         self._mappings.map(mapping, fd)
         log.debug("%s: mapped %s%s", self.name, mapping, " by message" if fd is None else "")
 
     def dma_unmap(self, mapping: protocol.DmaUnmap) -> None:
-        """Take guest memory away once the device is quiet. Errors: ``OSError``."""
+        """Unmap guest memory, after waiting until the device is idle. Errors: ``OSError``."""
         addresses = self._mappings.inside(mapping.address, mapping.size)
         self._settle()
         self._mappings.unmap(addresses)
@@ -109,7 +109,7 @@ class EngineBridge:
         self._passed()
 
     def reset(self) -> None:
-        """Reset the device; what is under way is dropped. Mappings and eventfds stay."""
+        """Reset the device; requests and events in flight are dropped. Mappings and eventfds stay."""
         log.info("%s: reset at cycle %d", self.name, self.engine.now)
         self._counts["resets"] += 1
         self._reset()
@@ -117,13 +117,13 @@ class EngineBridge:
         self._passed()
 
     def attached(self, peer: Peer) -> None:
-        """A peer is there."""
+        """A peer has connected."""
         self._peer = peer
         self._logged = 0
         self._counts["peers"] += 1
 
     def detached(self) -> None:
-        """The peer is gone, with its memory and interrupts; the device is as after power-up for the next."""
+        """The peer has gone: drop its mappings and eventfds, and reset the device."""
         self._peer = None
         self._interrupts.disarm()
         self._reset()
@@ -131,7 +131,7 @@ class EngineBridge:
         self._note_stats()
 
     def advance(self) -> bool:
-        """Let a slice of time pass; whether there is more to do before the next message."""
+        """Run the device for a slice of time; False when it has no work before the next message."""
         self._deliver()
         if self._events:
             return True
@@ -145,13 +145,13 @@ class EngineBridge:
     # --- time ---------------------------------------------------------------------------------------------
 
     def _passed(self) -> None:
-        """Time has passed, or may have."""
+        """Collect events and counters after time has passed."""
         if self.on_time:
             self.on_time()
         self._deliver()
 
     def _settle(self) -> None:
-        """Run until the device is quiet, or no longer if it cannot become quiet."""
+        """Run until the device is idle or stuck."""
         engine = self.engine
         end = engine.now + _UNMAP_CYCLES
         while True:
@@ -165,7 +165,7 @@ class EngineBridge:
                 return
 
     def _stuck(self) -> bool:
-        """Whether the device has been busy without any traffic for longer than its own time limit."""
+        """Whether the device has been busy without traffic for longer than its completion timeout."""
         limit = self.engine.config.completion_timeout + STILL_CYCLES
         if self.engine.now - self._busy_at < limit:
             return False
@@ -175,7 +175,9 @@ class EngineBridge:
             self._traffic, self._busy_at = traffic, self.engine.now
             return False
         log.warning(
-            "%s: the device waits, and nothing will come; its clock stops at %d", self.name, self.engine.now
+            "%s: the device waits for an answer that will not come; its clock stops at cycle %d",
+            self.name,
+            self.engine.now,
         )
         self._busy_at = self.engine.now
         return True
@@ -189,12 +191,12 @@ class EngineBridge:
         self._events.clear()
         self._regions.forget()
 
-    # --- what the device does -----------------------------------------------------------------------------
+    # --- events of the device -----------------------------------------------------------------------------
 
     def _deliver(self) -> None:
-        """Act on what has happened, in order, as far as that is allowed now."""
+        """Carry out events in order, as long as messages to the peer are allowed."""
         if self._delivering:
-            return  # a message that crossed one of ours: what it has caused comes after that
+            return  # A message crossed one of ours: the events that it caused come after that one.
         self._delivering = True
         try:
             while True:
@@ -212,7 +214,7 @@ class EngineBridge:
         self._complain()
 
     def _note(self, events: list[NativeEvent]) -> None:
-        """Take what has happened into the queue."""
+        """Append events to the queue."""
         for event in events:
             if event.kind is EventKind.INTX:
                 self._intx.line = bool(event.b)
@@ -240,7 +242,9 @@ class EngineBridge:
         self._call(Command.DMA_WRITE, DmaAccess(event.a, event.b, self.engine.external_data(event)))
 
     def _call(self, command: Command, access: DmaAccess) -> bytes | None:
-        """The data of the peer's answer, None when it refuses. Errors: ``ProtocolError``, ``PeerGone``."""
+        """Call the peer; the data of its answer, None when it refuses. Errors: ``ProtocolError``,
+        ``PeerGone``.
+        """
         assert self._peer is not None
         self._counts["dma_messages"] += 1
         try:
@@ -253,12 +257,12 @@ class EngineBridge:
         wanted = access.count if command is Command.DMA_READ else 0
         if len(answer.data) != wanted:
             raise ProtocolError(
-                f"{command.name} of {access.count} bytes was answered with {len(answer.data)}"
+                f"the answer to {command.name} of {access.count} bytes has {len(answer.data)} bytes"
             )
         return answer.data
 
     def _complain(self) -> None:
-        """Log what the device did wrong."""
+        """Log broken rules and unmapped accesses of the device."""
         engine = self.engine
         if engine.violations:
             for text in engine.violations:
@@ -270,14 +274,14 @@ class EngineBridge:
             for fault in engine.faults:
                 kind = "wrote" if fault.write else "read"
                 place = f"{fault.length} bytes at {fault.address:#x}"
-                self._fault(f"cycle {fault.cycle}: the device {kind} {place}, which it has no access to")
+                self._fault(f"cycle {fault.cycle}: the device {kind} {place}, which is not mapped for it")
             engine.faults.clear()
 
     def _fault(self, text: str) -> None:
         self._counts["faults"] += 1
         if self._logged < _MOST_LOGGED:
             self._logged += 1
-            more = "; no more of these are shown" if self._logged == _MOST_LOGGED else ""
+            more = "; further ones are not shown" if self._logged == _MOST_LOGGED else ""
             log.warning("%s: %s%s", self.name, text, more)
         self._trouble(text)
 
@@ -288,10 +292,10 @@ class EngineBridge:
     # --- MSI-X --------------------------------------------------------------------------------------------
 
     def _program_vectors(self, first: int, armed: Sequence[bool]) -> None:
-        """Fill entries of the device's MSI-X table: the data says which vector it is.
+        """Write entries of the device's MSI-X table: the data of a message is the number of its vector.
 
-        The peer keeps the guest's table to itself. A vector that nobody listens to is masked, so that what
-        it has to say is kept until somebody does.
+        The guest's own table stays with the peer. A vector without an eventfd is masked, so that its message
+        stays pending until it gets one.
         """
         address = self.engine.host.msi_window[0]
         writes = []
@@ -313,7 +317,7 @@ class EngineBridge:
         self._snapshot_due = self.engine.now + _STATS_CYCLES
 
     def stats(self) -> dict[str, Any]:
-        """Counters by name, as they were at most a moment ago; may be called from another thread.
+        """Counters by name, which may lag behind a little; may be called from another thread.
 
         ``config_reads``, ``config_writes``, ``bar_reads``, ``bar_writes``, ``dma_messages``, ``peers``,
         ``resets``, ``msix``, ``intx``, ``violations``, ``faults``, and all of the engine's counters.

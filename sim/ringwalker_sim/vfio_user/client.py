@@ -1,4 +1,4 @@
-"""The other side of vfio-user: what a virtual machine monitor does, for tests and small tools."""
+"""The client side of vfio-user, in the place of a virtual machine monitor, for tests and tools."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ _DMA_UNMAP = struct.Struct("<IIQQ")
 
 
 class _Memory:
-    """Answers the server's DMA_READ and DMA_WRITE from buffers that were mapped without a descriptor."""
+    """Answers DMA_READ and DMA_WRITE of the server from buffers that were mapped without a descriptor."""
 
     def __init__(self, peer: Peer):
         self._peer = peer
@@ -66,11 +66,11 @@ class _Memory:
 
 
 class Client:
-    """A connection to the server at ``path``, past the exchange of versions.
+    """A connection to the server at ``path``, after the exchange of versions.
 
-    Calls return when the server has answered; meanwhile, and in :meth:`poll`, its DMA messages are served.
-    ``dma_messages`` counts those. Errors: ``OSError`` with the server's errno when it refuses,
-    :class:`~.server.PeerGone` when it hangs up, ``ProtocolError`` for nonsense.
+    Calls return when the server has answered. While they wait, and in :meth:`poll`, DMA messages of the
+    server are answered; ``dma_messages`` counts them. Errors: ``OSError`` with the server's errno when it
+    refuses, :class:`~.server.PeerGone` when it closes the connection, ``ProtocolError`` for invalid messages.
     """
 
     def __init__(self, path: str | Path, timeout_s: float = 30.0):
@@ -91,26 +91,26 @@ class Client:
             self.close()
             raise
         self.capabilities = protocol.version(answer)[2]
-        """What the server offers."""
+        """Capabilities of the server, by name."""
 
     @property
     def dma_messages(self) -> int:
-        """How often the server asked for memory by message."""
+        """Number of DMA messages of the server."""
         return self._memory.messages
 
     def fileno(self) -> int:
-        """The socket's descriptor, readable when the server wants memory."""
+        """The descriptor of the socket, readable when a DMA message has arrived."""
         return self._peer.fileno()
 
     def poll(self, seconds: float = 0.0) -> bool:
-        """Serve a message of the server if one comes within ``seconds``; whether one came."""
+        """Answer a message of the server if one arrives within ``seconds``; whether one did."""
         if not self._peer.wait(seconds):
             return False
         self._memory.handle(*self._peer.receive())
         return True
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._peer.close()
 
     def __enter__(self) -> "Client":
@@ -133,12 +133,12 @@ class Client:
         return flags, count
 
     def read(self, region: int, offset: int, count: int) -> bytes:
-        """Bytes of a region."""
+        """Read bytes of a region."""
         answer = self._peer.call(Command.REGION_READ, RegionAccess(offset, region, count).pack())
         return answer[-count:] if count else b""
 
     def write(self, region: int, offset: int, data: bytes, posted: bool = False) -> None:
-        """Write a region; posted: do not wait for an answer."""
+        """Write bytes of a region; ``posted``: without waiting for an answer."""
         body = RegionAccess(offset, region, len(data)).pack(data)
         if posted:
             self._posted = (self._posted + 1) & 0xFFFF
@@ -162,7 +162,7 @@ class Client:
         buffer: memoryview | None = None,
         writable: bool = True,
     ) -> None:
-        """Lend memory to the device: ``fd`` from ``offset`` on, or ``buffer``, which is served by message."""
+        """Map memory for the device: ``fd`` from ``offset`` on, or ``buffer``, which DMA messages access."""
         flags = MapFlag.READ | (MapFlag.WRITE if writable else 0)
         mapping = DmaMap(flags, offset, address, size)
         body = _DMA_MAP.pack(_DMA_MAP.size, flags, mapping.offset, address, size)
@@ -171,7 +171,7 @@ class Client:
             self._memory.buffers[address] = (buffer, writable)
 
     def unmap(self, address: int, size: int) -> None:
-        """Take memory back; the device does not touch it any more when this returns."""
+        """Unmap memory; the device no longer accesses it when this returns."""
         self._peer.call(Command.DMA_UNMAP, _DMA_UNMAP.pack(_DMA_UNMAP.size, 0, address, size))
         self._memory.buffers.pop(address, None)
 
@@ -186,21 +186,21 @@ class Client:
         data: bytes = b"",
         fds: Sequence[int] = (),
     ) -> None:
-        """DEVICE_SET_IRQS as it is."""
+        """Send DEVICE_SET_IRQS with these values."""
         head = _IRQ_SET.pack(_IRQ_SET.size + len(data), flags, index, start, count)
         self._peer.call(Command.DEVICE_SET_IRQS, head + data, fds)
 
     def arm(self, index: int, fds: Sequence[int], start: int = 0) -> None:
-        """Have interrupts of a kind written to eventfds."""
+        """Signal interrupts of a kind by eventfds."""
         flags = IrqSetFlag.ACTION_TRIGGER | IrqSetFlag.DATA_EVENTFD
         for at in range(0, len(fds), protocol.MAX_FDS):
             some = fds[at : at + protocol.MAX_FDS]
             self.set_irqs(index, flags, start + at, len(some), fds=some)
 
     def disarm(self, index: int) -> None:
-        """No interrupts of a kind any more."""
+        """Disable interrupts of a kind."""
         self.set_irqs(index, IrqSetFlag.ACTION_TRIGGER | IrqSetFlag.DATA_NONE)
 
     def unmask(self, index: int) -> None:
-        """Let a masked interrupt speak again."""
+        """Unmask interrupts of a kind."""
         self.set_irqs(index, IrqSetFlag.ACTION_UNMASK | IrqSetFlag.DATA_NONE, count=1)

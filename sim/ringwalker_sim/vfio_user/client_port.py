@@ -1,4 +1,4 @@
-"""The guest's port over vfio-user: this project's own driver in the place of a virtual machine."""
+"""The port of a guest over vfio-user: this project's drivers in the place of a virtual machine."""
 
 import mmap
 import os
@@ -43,12 +43,12 @@ class SharedMemory(GuestMemory):
         self.array: np.ndarray = np.frombuffer(mmap.mmap(self.fd, size), dtype=np.uint8)
 
     def close(self) -> None:
-        """Close the descriptor; the memory stays while somebody uses it."""
+        """Close the descriptor; the memory stays while it is mapped anywhere."""
         os.close(self.fd)
 
 
 class _MsixTable:
-    """The guest's MSI-X table, which the monitor keeps, and its eventfds, which the server writes."""
+    """The guest's MSI-X table, which is on this side of the socket, and the eventfds of its vectors."""
 
     def __init__(self, client: Client, vectors: int, bar: int, offset: int):
         self.client = client
@@ -85,11 +85,11 @@ class _MsixTable:
         self.eventfds = {}
 
     def deliverable(self, function_mask: bool) -> list[tuple[int, int]]:
-        """Messages of pending vectors that nothing masks; they are not pending any more."""
+        """Take the messages of all pending vectors that are not masked, as (address, data)."""
         if function_mask:
             return []
-        masked = lambda vector: self.field(vector, "vector_control") & MsixVectorControl.MASK  # noqa: E731
-        ready = [vector for vector in sorted(self.pending) if not masked(vector)]
+        control = {vector: self.field(vector, "vector_control") for vector in sorted(self.pending)}
+        ready = [vector for vector, value in control.items() if not value & MsixVectorControl.MASK]
         self.pending.difference_update(ready)
         return [
             (
@@ -103,9 +103,9 @@ class _MsixTable:
 class VfioPort(Loop, Port):
     """A :class:`~ringwalker_sim.guest.port.Port` whose device is behind the vfio-user socket ``path``.
 
-    RAM is ``memory``; ``by_message`` keeps its descriptor back, so that the device's DMA comes as messages.
-    Time is real time in microseconds, whatever the device's clock is. Use it as a context manager.
-    Errors: :class:`StuckError` when nothing happens for a minute and nothing limits the waiting.
+    RAM is ``memory``. With ``by_message`` it is mapped without its descriptor, so that DMA of the device
+    arrives as messages. Time is real time in microseconds, independent of the device's clock. Use it as a
+    context manager. Errors: :class:`StuckError` when a wait without a time limit sees no event for a minute.
     """
 
     clock_mhz = 1
@@ -129,19 +129,19 @@ class VfioPort(Loop, Port):
         self.map_memory()
 
     def map_memory(self) -> None:
-        """Lend all of the RAM to the device."""
+        """Map all RAM for the device."""
         memory = self.memory
         if self.by_message:
-            self.client.map(memory.base, memory.size, buffer=memoryview(memory.array))  # type: ignore[arg-type]
+            self.client.map(memory.base, memory.size, buffer=memory.array.data)
         else:
             self.client.map(memory.base, memory.size, fd=memory.fd)
 
     def unmap_memory(self) -> None:
-        """Take the RAM back."""
+        """Unmap the RAM."""
         self.client.unmap(self.memory.base, self.memory.size)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.client.close()
         self.msix.close()
         if self._intx_fd >= 0:
@@ -263,21 +263,21 @@ class VfioPort(Loop, Port):
         self.client.write(bar, offset, value.to_bytes(size, "little"), posted=not io)
 
     def _unmask(self) -> None:
-        """An access to the device is taken for the end of the interrupt, as by QEMU."""
+        """Unmask INTx on an access to the device, which counts as the end of the interrupt, as in QEMU."""
         if self._intx_masked:
             self._intx_masked = False
             self.client.unmask(IrqIndex.INTX)
 
     async def memory_read(self, address: int, size: int) -> int:
-        """Read memory space; all ones when nothing answers."""
+        """Read memory space; all ones for an unmapped address."""
         return self._read(address, size, False)
 
     async def memory_write(self, address: int, size: int, value: int) -> None:
-        """Write memory space: posted."""
+        """Write memory space, posted."""
         self._write(address, size, value, False)
 
     async def io_read(self, address: int, size: int) -> int:
-        """Read I/O space; all ones when nothing answers."""
+        """Read I/O space; all ones for an unmapped address."""
         return self._read(address, size, True)
 
     async def io_write(self, address: int, size: int, value: int) -> None:

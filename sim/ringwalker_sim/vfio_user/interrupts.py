@@ -1,4 +1,4 @@
-"""Interrupts of a vfio-user device: eventfds, and when they are written."""
+"""Interrupts of a vfio-user device: its eventfds, and the conditions for writing them."""
 
 import contextlib
 import errno
@@ -22,7 +22,7 @@ def _signal(fd: int) -> bool:
     try:
         os.write(fd, _ONE)
     except BlockingIOError:
-        pass  # the counter is full: the other side has not looked yet, and will
+        pass  # The counter is full: the other side has an unread event already.
     except OSError as error:
         log.warning("an interrupt was lost: %s", error)
         return False
@@ -36,11 +36,11 @@ def _close(fd: int) -> None:
 
 
 class Intx:
-    """The interrupt line: an eventfd that is silent after each write until it is unmasked.
+    """The interrupt line: an eventfd that is masked by each write until the peer unmasks it.
 
-    The level is told twice. ``line`` is set as soon as it is known; :meth:`set_level` is called when all that
-    the device did before has been carried out. Only what is high in both is an interrupt: not before
-    its data is there, and not after the guest has had the device let go of the line.
+    There are two levels. ``line`` is the level that the device drives now. :meth:`set_level` is called when
+    all earlier events of the device have been carried out. The eventfd is written while both are high: not
+    before the data of the interrupt has arrived, and not after the device has released the line.
     """
 
     def __init__(self):
@@ -57,16 +57,16 @@ class Intx:
         self.unmask()
 
     def set_level(self, level: bool) -> None:
-        """The device has driven the line to ``level``, and what it did before has been carried out."""
+        """The line changed to ``level``, and all earlier events of the device have been carried out."""
         self.level = level
         self._look()
 
     def mask(self) -> None:
-        """Stay silent."""
+        """Mask the interrupt."""
         self.masked = True
 
     def unmask(self) -> None:
-        """Speak again, at once if the level is high."""
+        """Unmask the interrupt; it is signalled at once if the level is high."""
         self.masked = False
         self._look()
 
@@ -82,7 +82,7 @@ class Intx:
 
 
 class Msix:
-    """The MSI-X vectors: an eventfd each. ``program(first, armed)`` tells the device which have one."""
+    """The MSI-X vectors, an eventfd each. ``program(first, armed)`` masks the vectors without one."""
 
     def __init__(self, vectors: int, program: Callable[[int, Sequence[bool]], None]):
         self.fired = 0
@@ -101,23 +101,23 @@ class Msix:
             self._program(start, [fd >= 0 for fd in fds])
 
     def disarm(self) -> None:
-        """No vector has an eventfd any more."""
+        """Remove all eventfds."""
         if any(fd >= 0 for fd in self._fds):
             self.arm(0, [-1] * len(self._fds))
 
     def apply(self) -> None:
-        """Tell the device again: it was reset."""
+        """Program all vectors again, after a reset of the device."""
         if any(fd >= 0 for fd in self._fds):
             self._program(0, [fd >= 0 for fd in self._fds])
 
     def fire(self, vector: int) -> None:
-        """Write the eventfd of ``vector``; nothing happens when it has none or does not exist."""
+        """Write the eventfd of ``vector``, if the vector exists and has one."""
         if 0 <= vector < len(self._fds) and self._fds[vector] >= 0 and _signal(self._fds[vector]):
             self.fired += 1
 
 
 class Interrupts:
-    """What DEVICE_SET_IRQS asks of :class:`Intx` and :class:`Msix`; the device has no other interrupts."""
+    """Carries out DEVICE_SET_IRQS on :class:`Intx` and :class:`Msix`, the only interrupts of the device."""
 
     def __init__(self, intx: Intx, msix: Msix):
         self.intx = intx
@@ -132,12 +132,12 @@ class Interrupts:
         return 0, 0
 
     def disarm(self) -> None:
-        """Nobody listens any more."""
+        """Remove all eventfds."""
         self.intx.arm(-1)
         self.msix.disarm()
 
     def set(self, request: IrqSet, fds: list[int]) -> None:
-        """Carry out a request; owns ``fds``. Errors: ``OSError`` for what makes no sense or is not there."""
+        """Carry out a request; owns ``fds``. Errors: ``OSError`` for an invalid or unsupported request."""
         unused = list(fds)
         try:
             for fd in fds:
@@ -149,7 +149,7 @@ class Interrupts:
                 _close(fd)
 
     def _set(self, request: IrqSet, fds: list[int]) -> bool:
-        """Whether the descriptors were kept."""
+        """Carry out a request; whether the descriptors were kept."""
         kind, action = request.flags & _DATA, request.flags & _ACTION
         _flags, vectors = self.info(request.index)
         if kind.bit_count() != 1 or action.bit_count() != 1 or request.start + request.count > vectors:

@@ -1,4 +1,4 @@
-"""Guest memory that a vfio-user peer lends to the device."""
+"""Guest memory that a vfio-user peer maps for the device."""
 
 import contextlib
 import errno
@@ -13,14 +13,14 @@ from .protocol import DmaMap, MapFlag
 __all__ = ["Mappings"]
 
 _MOST = 4096
-"""Mappings at a time; a machine has some dozens."""
+"""Most mappings at a time; a machine has some dozens."""
 
 
 class Mappings:
     """The mappings of an engine's device, by address.
 
-    Memory that comes with a file descriptor is mapped into this process and used in place; without one it is
-    external, and the engine's events say what the device wants of it.
+    Memory with a file descriptor is mapped into this process and accessed in place. Memory without one is
+    external: accesses of the device become events of the engine.
     """
 
     def __init__(self, engine: ServedEngine):
@@ -29,13 +29,13 @@ class Mappings:
 
     @property
     def bytes(self) -> int:
-        """Bytes that are mapped now."""
+        """Number of mapped bytes."""
         return sum(self._sizes.values())
 
     def map(self, mapping: DmaMap, fd: int | None) -> None:
-        """Make memory reachable; owns ``fd``.
+        """Add a mapping; owns ``fd``.
 
-        Errors: ``OSError``: EEXIST for an overlap, ENOSPC for too many, what mmap says of the descriptor.
+        Errors: ``OSError``: EEXIST for an overlap, ENOSPC for too many mappings, and those of mmap.
         """
         try:
             if len(self._sizes) >= _MOST:
@@ -69,18 +69,18 @@ class Mappings:
         return touched
 
     def unmap(self, addresses: list[int]) -> None:
-        """Take mappings away."""
+        """Remove mappings."""
         for address in addresses:
             del self._sizes[address]
             self._engine.unmap(address)
 
     def clear(self) -> None:
-        """Take all away."""
+        """Remove all mappings."""
         self.unmap(list(self._sizes))
 
 
 def _array(mapping: DmaMap, fd: int, writable: bool) -> np.ndarray:
-    """The memory behind a descriptor, in place."""
+    """The memory of a descriptor, in place."""
     access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     try:
         mapped = mmap.mmap(fd, mapping.size, mmap.MAP_SHARED, access, offset=mapping.offset)

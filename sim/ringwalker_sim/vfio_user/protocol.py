@@ -1,7 +1,7 @@
-"""The vfio-user protocol: messages to and from bytes. No sockets, no device.
+"""The vfio-user protocol: encodes and decodes messages. It knows no socket and no device.
 
-Ref: QEMU's docs/interop/vfio-user.rst. All integers are little-endian. A message is a 16-byte header and a
-body whose layout depends on the command.
+Ref: QEMU's docs/interop/vfio-user.rst. All integers are little-endian. A message is a
+16-byte header and a body with a layout for each command.
 """
 
 import enum
@@ -43,13 +43,13 @@ __all__ = [
 
 HEADER_BYTES = 16
 MAX_DATA = 1 << 20
-"""The largest data transfer that we offer, in bytes."""
+"""Largest data transfer of the server, in bytes."""
 
 MAX_BODY = MAX_DATA + 4096
-"""A longer message is refused."""
+"""Largest message in bytes; a longer one is refused."""
 
 MAX_FDS = 8
-"""File descriptors that one message may bring."""
+"""Most file descriptors of a message."""
 
 DEVICE_FLAG_RESET = 1 << 0
 DEVICE_FLAG_PCI = 1 << 1
@@ -66,7 +66,7 @@ _VERSION = struct.Struct("<HH")
 
 
 class ProtocolError(ValueError):
-    """The peer sent something that is not vfio-user; the message names what."""
+    """The peer sent an invalid message."""
 
 
 class Command(enum.IntEnum):
@@ -140,7 +140,7 @@ class IrqFlag(enum.IntFlag):
 
 
 class IrqSetFlag(enum.IntFlag):
-    """Flags of DEVICE_SET_IRQS: what the data is, and what to do."""
+    """Flags of DEVICE_SET_IRQS: the kind of data, and the action."""
 
     DATA_NONE = 1
     DATA_BOOL = 2
@@ -151,7 +151,7 @@ class IrqSetFlag(enum.IntFlag):
 
 
 class MapFlag(enum.IntFlag):
-    """How the device may use a DMA mapping."""
+    """Accesses that a DMA mapping allows the device."""
 
     READ = 1
     WRITE = 2
@@ -168,7 +168,7 @@ class Header:
     error: int = 0
 
     def pack(self) -> bytes:
-        """The header as sent."""
+        """Encode the header."""
         return _HEADER.pack(self.id, self.command, self.size, self.flags, self.error)
 
     @classmethod
@@ -179,13 +179,13 @@ class Header:
         header = cls(*_HEADER.unpack(raw))
         if not HEADER_BYTES <= header.size <= HEADER_BYTES + MAX_BODY:
             raise ProtocolError(
-                f"message {header.id} (command {header.command}) says it has {header.size} bytes"
+                f"message {header.id} (command {header.command}) has a size of {header.size} bytes"
             )
         return header
 
     @property
     def is_reply(self) -> bool:
-        """Whether this answers a message of ours."""
+        """Whether this is the answer to a message of this side."""
         return self.flags & Flag.TYPE == Flag.REPLY
 
     @property
@@ -195,17 +195,17 @@ class Header:
 
 
 def message(id: int, command: Command, body: bytes, flags: int = 0) -> bytes:
-    """A command message of ours."""
+    """Encode a command message."""
     return Header(id, command, HEADER_BYTES + len(body), flags).pack() + body
 
 
 def reply(header: Header, body: bytes = b"") -> bytes:
-    """The answer to ``header``."""
+    """Encode the answer to ``header``."""
     return Header(header.id, header.command, HEADER_BYTES + len(body), Flag.REPLY).pack() + body
 
 
 def error_reply(header: Header, errno: int) -> bytes:
-    """The answer that says ``header``'s command failed with ``errno``."""
+    """Encode the answer to ``header`` for a command that failed with ``errno``."""
     flags = Flag.REPLY | Flag.ERROR
     return Header(header.id, header.command, HEADER_BYTES, flags, errno).pack()
 
@@ -217,33 +217,33 @@ def _unpack(layout: struct.Struct, body: bytes, what: str) -> tuple[Any, ...]:
 
 
 def version_body(capabilities: Mapping[str, Any]) -> bytes:
-    """The body of a VERSION message for protocol 0.0."""
+    """Encode the body of a VERSION message for protocol 0.0."""
     text = json.dumps({"capabilities": dict(capabilities)}).encode()
     return _VERSION.pack(0, 0) + text + b"\0"
 
 
 def version(body: bytes) -> tuple[int, int, dict[str, Any]]:
-    """Major, minor, and the peer's capabilities."""
+    """Decode a VERSION message: major, minor, and the peer's capabilities."""
     major, minor = _unpack(_VERSION, body, "VERSION")
     text = body[_VERSION.size :].rstrip(b"\0")
     try:
         parsed = json.loads(text) if text else {}
         capabilities = parsed.get("capabilities", {})
     except (ValueError, AttributeError):
-        raise ProtocolError(f"VERSION brings {text[:60]!r}, which is not a JSON object") from None
+        raise ProtocolError(f"VERSION has {text[:60]!r}, which is not a JSON object") from None
     if not isinstance(capabilities, dict):
-        raise ProtocolError(f"VERSION brings capabilities {capabilities!r}, not an object")
+        raise ProtocolError(f"VERSION has capabilities {capabilities!r}, not an object")
     return major, minor, capabilities
 
 
 def device_info(body: bytes) -> bytes:
-    """The answer to DEVICE_GET_INFO: a PCI device that can be reset."""
+    """Encode the answer to DEVICE_GET_INFO: a PCI device that can be reset."""
     _unpack(_INFO, body, "DEVICE_GET_INFO")
     return _INFO.pack(_INFO.size, DEVICE_FLAG_RESET | DEVICE_FLAG_PCI, REGIONS, IRQS)
 
 
 def region_info_index(body: bytes) -> int:
-    """The region that DEVICE_GET_REGION_INFO asks about."""
+    """Decode DEVICE_GET_REGION_INFO: the index of a region."""
     index = _unpack(_REGION_INFO, body, "DEVICE_GET_REGION_INFO")[2]
     if index >= REGIONS:
         raise ProtocolError(f"there is no region {index}")
@@ -251,13 +251,13 @@ def region_info_index(body: bytes) -> int:
 
 
 def region_info(index: int, size: int) -> bytes:
-    """The answer for a region of ``size`` bytes, 0 if it is absent. None can be mapped."""
+    """Encode the answer for a region of ``size`` bytes, 0 if it is absent. No region can be mapped."""
     flags = RegionFlag.READ | RegionFlag.WRITE if size else RegionFlag(0)
     return _REGION_INFO.pack(_REGION_INFO.size, flags, index, 0, size, 0)
 
 
 def irq_info_index(body: bytes) -> int:
-    """The interrupt kind that DEVICE_GET_IRQ_INFO asks about."""
+    """Decode DEVICE_GET_IRQ_INFO: the kind of interrupt."""
     index = _unpack(_INFO, body, "DEVICE_GET_IRQ_INFO")[2]
     if index >= IRQS:
         raise ProtocolError(f"there is no interrupt kind {index}")
@@ -265,13 +265,13 @@ def irq_info_index(body: bytes) -> int:
 
 
 def irq_info(index: int, flags: int, count: int) -> bytes:
-    """The answer for an interrupt kind with ``count`` vectors."""
+    """Encode the answer for a kind of interrupt with ``count`` vectors."""
     return _INFO.pack(_INFO.size, flags, index, count)
 
 
 @dataclass(frozen=True)
 class IrqSet:
-    """DEVICE_SET_IRQS. ``data`` is what follows for DATA_BOOL: a byte a vector."""
+    """DEVICE_SET_IRQS. ``data`` has a byte for each vector with DATA_BOOL, else it is empty."""
 
     flags: int
     index: int
@@ -287,13 +287,13 @@ class IrqSet:
             raise ProtocolError(f"there is no interrupt kind {index}")
         data = body[_IRQ_SET.size :]
         if flags & IrqSetFlag.DATA_BOOL and len(data) < count:
-            raise ProtocolError(f"DEVICE_SET_IRQS brings {len(data)} values for {count} vectors")
+            raise ProtocolError(f"DEVICE_SET_IRQS has {len(data)} values for {count} vectors")
         return cls(flags, index, start, count, data)
 
 
 @dataclass(frozen=True)
 class DmaMap:
-    """DMA_MAP: ``size`` bytes at guest address ``address``; ``offset`` in the descriptor that comes along."""
+    """DMA_MAP: ``size`` bytes at guest address ``address``, from ``offset`` of the file descriptor on."""
 
     flags: int
     offset: int
@@ -302,7 +302,7 @@ class DmaMap:
 
     @classmethod
     def unpack(cls, body: bytes) -> "DmaMap":
-        """Decode. Errors: :class:`ProtocolError` when it is short, empty or wraps."""
+        """Decode. Errors: :class:`ProtocolError` for a short body, and for an empty or wrapping range."""
         _argsz, flags, offset, address, size = _unpack(_DMA_MAP, body, "DMA_MAP")
         if size == 0 or address + size > 1 << 64:
             raise ProtocolError(f"DMA_MAP of {size:#x} bytes at {address:#x}")
@@ -311,7 +311,7 @@ class DmaMap:
 
 @dataclass(frozen=True)
 class DmaUnmap:
-    """DMA_UNMAP: forget the mapping of ``size`` bytes at ``address``."""
+    """DMA_UNMAP: remove the mappings in ``size`` bytes at ``address``."""
 
     address: int
     size: int
@@ -323,7 +323,7 @@ class DmaUnmap:
         return cls(address, size)
 
     def pack(self) -> bytes:
-        """The body of the answer."""
+        """Encode the body of the answer."""
         return _DMA_UNMAP.pack(_DMA_UNMAP.size, 0, self.address, self.size)
 
 
@@ -343,20 +343,20 @@ class RegionAccess:
         if region >= REGIONS:
             raise ProtocolError(f"there is no region {region}")
         if count > MAX_DATA:
-            raise ProtocolError(f"an access of {count} bytes is larger than the {MAX_DATA} that were agreed")
+            raise ProtocolError(f"an access of {count} bytes is larger than the negotiated {MAX_DATA}")
         data = body[_REGION_ACCESS.size :]
         if write and len(data) != count:
-            raise ProtocolError(f"a write of {count} bytes brings {len(data)}")
+            raise ProtocolError(f"a write of {count} bytes has {len(data)} bytes of data")
         return cls(offset, region, count, data if write else b"")
 
     def pack(self, data: bytes = b"") -> bytes:
-        """The body of the answer: the same access, then what was read."""
+        """Encode the body of the answer: the same access, then the read data."""
         return _REGION_ACCESS.pack(self.offset, self.region, self.count) + data
 
 
 @dataclass(frozen=True)
 class DmaAccess:
-    """DMA_READ or DMA_WRITE, from us to the peer, and its answer."""
+    """DMA_READ or DMA_WRITE, from the server to the peer, and its answer."""
 
     address: int
     count: int
@@ -369,5 +369,5 @@ class DmaAccess:
         return cls(address, count, body[_DMA_ACCESS.size :])
 
     def pack(self) -> bytes:
-        """The body as sent."""
+        """Encode the body."""
         return _DMA_ACCESS.pack(self.address, self.count) + self.data

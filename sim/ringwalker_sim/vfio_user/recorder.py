@@ -1,4 +1,4 @@
-"""Waves of a long run: from a cycle on, only the last cycles, or only when something went wrong."""
+"""Waves of a part of a long run: from a cycle on, of the last cycles, or of the cycles before an error."""
 
 import contextlib
 import logging
@@ -15,20 +15,20 @@ __all__ = ["WaveRecorder", "Waves"]
 log = logging.getLogger("ringwalker.vfio_user")
 
 _SEGMENTS = 4
-"""Into how many files the cycles to keep are divided while they are recorded."""
+"""Number of files that the recorded cycles are divided into."""
 
 _AFTER_TROUBLE = 2000
-"""Cycles that are still recorded after something went wrong."""
+"""Cycles that are recorded after an error."""
 
 
 @dataclass(frozen=True)
 class Waves:
-    """What to record in the FST file ``path``.
+    """The part of a run to record in the FST file ``path``.
 
-    ``first`` is the cycle to begin with. ``last`` keeps that many cycles before the end and at most a
-    quarter more, and needs no more room than that. With ``on_error`` recording ends soon after the device
-    broke a rule or reached for memory that is not there, and the file stays only if that happened.
-    Errors: :class:`~ringwalker_sim.errors.ParameterError` that names the parameter.
+    ``first`` is the first cycle. ``last`` keeps that number of cycles before the end and at most a quarter
+    more, in as much disk space. With ``on_error`` recording ends soon after the device broke a rule or made
+    an unmapped access, and the file is kept only then. Errors: :class:`~ringwalker_sim.errors.ParameterError`
+    that names the parameter.
     """
 
     path: str | Path
@@ -44,20 +44,20 @@ class Waves:
 
     @property
     def opening(self) -> Path:
-        """The file that the engine is to be opened with."""
+        """The file to open the engine with."""
         return Path(self.path) if self.last is None else self.segment(0)
 
     def segment(self, number: int) -> Path:
-        """A file that holds a part of the waves while they are recorded."""
+        """The file for a part of the waves during recording."""
         path = Path(self.path)
         return path.with_name(f"{path.name}.{number}")
 
 
 class WaveRecorder:
-    """Carries out ``waves`` on ``engine``, which was opened with ``waves.opening``.
+    """Records ``waves`` on ``engine``, which was opened with ``waves.opening``.
 
-    :meth:`tick` is to be called whenever time has passed, :meth:`trouble` when something went wrong, and
-    :meth:`finish` once the engine is closed.
+    Call :meth:`tick` after time has passed, :meth:`trouble` on an error, and :meth:`finish` when the engine
+    is closed.
     """
 
     def __init__(self, waves: Waves, engine: ServedEngine):
@@ -74,11 +74,11 @@ class WaveRecorder:
         engine.trace(self._recording)
 
     def tick(self) -> None:
-        """Look whether something is to be done now."""
+        """Start, switch or stop files when their cycle has come."""
         now = self._engine.now
         if not self._recording:
             if self._stop_at > now >= self._waves.first:
-                # The file has the first reset; it begins again here.
+                # The engine was opened with this file. It starts anew at ``first``, without the reset.
                 self._engine.next_waves(self._segments[-1])
                 self._recording = True
                 self._engine.trace(True)
@@ -95,19 +95,19 @@ class WaveRecorder:
                 self._segments.popleft().unlink(missing_ok=True)
 
     def trouble(self, text: str) -> None:
-        """Something went wrong; what led to it is kept."""
+        """An error occurred: keep the cycles before it."""
         if self._troubled or not self._waves.on_error:
             return
         self._troubled = True
         self._stop_at = self._engine.now + _AFTER_TROUBLE
-        log.info("%s: keeps what led to: %s", self._waves.path, text)
+        log.info("%s: keeps the waves before: %s", self._waves.path, text)
 
     def finish(self) -> Path | None:
-        """Put the file together; its path, or None when there is nothing to keep. Errors: ``OSError``."""
+        """Join the files; the path of the result, or None without one. Errors: ``OSError``."""
         path = Path(self._waves.path)
         try:
             if self._waves.on_error and not self._troubled:
-                log.info("%s: nothing went wrong, no waves are kept", path)
+                log.info("%s: there was no error; no waves are kept", path)
                 if self._waves.last is None:
                     path.unlink(missing_ok=True)
                 return None

@@ -1,4 +1,4 @@
-"""The regions of a vfio-user device as requests to an engine's device: configuration space and BARs."""
+"""The regions of a vfio-user device, configuration space and BARs, as requests to the engine's device."""
 
 import errno
 import logging
@@ -18,14 +18,14 @@ log = logging.getLogger("ringwalker.vfio_user")
 _DWORD = 4
 _READ_BYTES = 4 * MAX_LENGTH_DWORDS
 _WRITE_BYTES = 128
-"""Every device takes a payload of this size."""
+"""Bytes of payload that every device accepts."""
 
 _COMMAND = HEADER["command"].offset
 _BARS = range(HEADER["bar0"].offset, HEADER["bar5"].offset + _DWORD, _DWORD)
 
 
 def _pieces(start: int, count: int, limit: int) -> Iterator[tuple[int, int]]:
-    """Start and length of the pieces of a range that cross no multiple of ``limit``."""
+    """The (start, length) pieces of a range; none crosses a multiple of ``limit``."""
     end = start + count
     while start < end:
         stop = min(end, start - start % limit + limit)
@@ -36,9 +36,9 @@ def _pieces(start: int, count: int, limit: int) -> Iterator[tuple[int, int]]:
 class Regions:
     """Reads and writes of the regions of the device that ``engine`` simulates.
 
-    An access to a BAR goes to the address that the device's own register holds, so nothing answers while the
-    BAR is not decoded: reads give all ones, writes are dropped. Writes of BARs are posted; all else has
-    happened when the method returns. ``accesses`` counts by kind.
+    An access to a BAR uses the address in the device's register. While the BAR is not decoded, reads give all
+    ones and writes are dropped. Writes of BARs are posted; other accesses are complete when the method
+    returns. ``accesses`` counts them by kind.
 
     Errors: ``OSError`` (EINVAL) for an access that is not inside its region.
     """
@@ -58,7 +58,7 @@ class Regions:
         return self._bars[region].size if region in self._bars else 0
 
     def forget(self) -> None:
-        """The device was reset: its BARs are where the reset has put them."""
+        """Forget the addresses of BARs, after a reset of the device."""
         self._addresses = {}
 
     def _check(self, access: RegionAccess) -> None:
@@ -71,7 +71,7 @@ class Regions:
             )
 
     def read(self, access: RegionAccess) -> bytes:
-        """The bytes of a region; all ones for those that nothing answers."""
+        """Read bytes of a region; all ones where the device does not decode them."""
         self._check(access)
         if access.region == Region.CONFIG:
             self.accesses["config_reads"] += 1
@@ -124,7 +124,7 @@ class Regions:
                 engine.wait(ticket)
 
     def _address(self, bar: Bar) -> int:
-        """Where the device decodes ``bar`` now."""
+        """The address at which the device decodes ``bar``."""
         if not self._addresses:
             first = _COMMAND - _COMMAND % _DWORD
             raw = self._read(RequestKind.CONFIG_READ_0, first, _BARS.stop - first, _DWORD)
@@ -137,9 +137,9 @@ class Regions:
         return self._addresses[bar.index]
 
     def write_registers(self, bar: int, writes: Iterable[tuple[int, int]]) -> None:
-        """Write dwords (offset, value) behind a BAR whatever state the BAR is in.
+        """Write dwords (offset, value) of a BAR, also while the BAR is not decoded.
 
-        They go through the window of configuration space, whose registers are as before afterwards.
+        The writes use the window in configuration space, and restore its registers.
 
         Ref: virtio 1.4, 4.1.4.9
         """

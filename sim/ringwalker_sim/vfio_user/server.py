@@ -1,6 +1,6 @@
 """The vfio-user server: one listening socket, one device, one peer at a time.
 
-It knows messages and descriptors, nothing of what the device is for: that is behind :class:`Device`.
+It handles messages and descriptors. The device is behind :class:`Device`.
 """
 
 import array
@@ -30,7 +30,7 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(protocol.MAX_FDS * array.array("i").itemsiz
 
 
 def _ready(descriptors: Sequence[int], seconds: float | None) -> list[int]:
-    """Which of ``descriptors`` can be read within ``seconds`` (None: without limit), or have hung up."""
+    """The ``descriptors`` that become readable or closed within ``seconds`` (None: without limit)."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
@@ -38,15 +38,15 @@ def _ready(descriptors: Sequence[int], seconds: float | None) -> list[int]:
 
 
 class PeerGone(ConnectionError):
-    """The peer closed the socket or hung up in the middle of a message."""
+    """The peer closed the socket, perhaps in the middle of a message."""
 
 
 class SocketInUse(RingwalkerError):
-    """The socket's path belongs to another server, or to something else."""
+    """The path of the socket belongs to another server, or is no socket."""
 
 
 class Device(Protocol):
-    """What a server serves. Methods raise ``ProtocolError`` for what the peer must not ask."""
+    """The device behind a server. Methods raise ``ProtocolError`` for invalid requests of the peer."""
 
     def region_size(self, region: int) -> int:
         """Bytes in a region, 0 if it is absent."""
@@ -57,7 +57,7 @@ class Device(Protocol):
         ...
 
     def region_read(self, access: protocol.RegionAccess) -> bytes:
-        """``access.count`` bytes, after everything written before has arrived."""
+        """Read ``access.count`` bytes, after all earlier writes have reached the device."""
         ...
 
     def region_write(self, access: protocol.RegionAccess) -> None:
@@ -65,11 +65,11 @@ class Device(Protocol):
         ...
 
     def dma_map(self, mapping: protocol.DmaMap, fd: int | None) -> None:
-        """Make guest memory reachable; takes ownership of ``fd``."""
+        """Map guest memory for the device; takes ownership of ``fd``."""
         ...
 
     def dma_unmap(self, mapping: protocol.DmaUnmap) -> None:
-        """Return only when the device no longer touches it."""
+        """Unmap guest memory; returns when the device no longer accesses it."""
         ...
 
     def set_irqs(self, request: protocol.IrqSet, fds: list[int]) -> None:
@@ -81,24 +81,24 @@ class Device(Protocol):
         ...
 
     def attached(self, peer: "Peer") -> None:
-        """A peer connected; DMA by message goes through it."""
+        """A peer has connected; DMA messages go to it."""
         ...
 
     def detached(self) -> None:
-        """The peer is gone: forget its mappings and interrupts."""
+        """The peer has gone: drop its mappings and eventfds."""
         ...
 
     def advance(self) -> bool:
-        """Let some time pass while nobody waits; False when there is nothing to do until the next message."""
+        """Run for a slice of time while no message waits; False when there is no work before the next one."""
         ...
 
 
 class Peer:
-    """One connection: framing, descriptors, and our own messages to the other side.
+    """One connection: framing, descriptors, and messages of this side.
 
-    ``handler`` is called for each message that arrives while :meth:`call` waits for its answer: the peer may
-    have sent one at the same moment, and waits for us before it looks at ours.
-    Errors: :class:`PeerGone` when it closes, ``ProtocolError`` when it talks nonsense.
+    ``handler`` is called for each message that arrives while :meth:`call` waits for its answer: when both
+    sides send a command at the same time, the peer waits for its answer before it reads ours. Errors:
+    :class:`PeerGone` when the peer closes the socket, ``ProtocolError`` for invalid messages.
     """
 
     def __init__(self, connection: socket.socket, timeout_s: float = 30.0):
@@ -109,18 +109,18 @@ class Peer:
         self._next_id = 0
         self.handler: Callable[[Header, bytes, list[int]], None] | None = None
         self.answering = False
-        """Whether the peer waits for an answer of ours; :meth:`call` is forbidden then."""
+        """Whether the peer waits for an answer; :meth:`call` is not allowed then."""
 
     def wait(self, seconds: float) -> bool:
-        """Whether a message (or its beginning) is there within ``seconds``."""
+        """Whether bytes of a message arrive within ``seconds``."""
         return bool(self._poll.poll(1000 * seconds))
 
     def fileno(self) -> int:
-        """The socket's descriptor."""
+        """The descriptor of the socket."""
         return self._socket.fileno()
 
     def receive(self) -> tuple[Header, bytes, list[int]]:
-        """The next message: header, body, descriptors."""
+        """Receive the next message: header, body, descriptors."""
         raw, fds = self._exactly(protocol.HEADER_BYTES)
         try:
             header = Header.unpack(raw)
@@ -131,8 +131,8 @@ class Peer:
         return header, body, fds + more
 
     def _exactly(self, count: int) -> tuple[bytes, list[int]]:
-        # Descriptors come with the first byte of their message. Asking for no more than this message keeps
-        # them apart from the next one's.
+        # Descriptors arrive with the first byte of their message. Reading no more than this message keeps
+        # them apart from those of the next one.
         data = bytearray()
         fds: list[int] = []
         deadline = time.monotonic() + self._timeout
@@ -172,9 +172,10 @@ class Peer:
             raise PeerGone(str(error)) from None
 
     def call(self, command: Command, body: bytes, fds: Sequence[int] = ()) -> bytes:
-        """Send a command of ours with ``fds`` and wait for its answer.
+        """Send a command with ``fds`` and wait for its answer.
 
-        Errors: ``OSError`` with the peer's errno when it refuses; ``RuntimeError`` while it waits for us.
+        Errors: ``OSError`` with the peer's errno when it refuses; ``RuntimeError`` while the
+        peer waits for an answer.
         """
         if self.answering:
             raise RuntimeError(f"{command.name} while the peer waits for an answer: both would wait for ever")
@@ -189,13 +190,13 @@ class Peer:
                 continue
             _close(fds)
             if header.id != self._next_id or header.command != command:
-                raise ProtocolError(f"answer {header.id} to command {header.command} was not asked for")
+                raise ProtocolError(f"answer {header.id} to command {header.command} belongs to no command")
             if header.flags & protocol.Flag.ERROR:
                 raise OSError(header.error, f"{command.name}: {os.strerror(header.error)}")
             return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
 
@@ -206,12 +207,12 @@ def _close(fds: list[int]) -> None:
 
 
 class Server:
-    """Serves ``device`` on the unix socket ``path`` until :meth:`stop`; peers may come and go.
+    """Serves ``device`` on the unix socket ``path`` until :meth:`stop`, to one peer after another.
 
     Peers can connect as soon as the server is made; ``device`` may be set later, before :meth:`serve`.
 
-    Errors: :class:`SocketInUse` when another server listens there, or something else has the path;
-    ``OSError`` when the socket cannot be made.
+    Errors: :class:`SocketInUse` when another server listens there, or the path is no socket; ``OSError`` when
+    the socket cannot be made.
     """
 
     def __init__(self, path: str | Path, device: Device | None = None):
@@ -232,12 +233,12 @@ class Server:
                 raise OSError(error.errno, error.strerror or str(error), str(self.path)) from None
             if not self.path.is_socket():
                 listener.close()
-                raise SocketInUse(f"{self.path}: is there already, and is no socket") from None
+                raise SocketInUse(f"{self.path}: the path exists and is no socket") from None
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
                 try:
                     probe.connect(str(self.path))
                 except ConnectionRefusedError:
-                    self.path.unlink()  # what a server that was killed left behind
+                    self.path.unlink()  # The socket of a server that was killed.
                     listener.bind(str(self.path))
                 else:
                     listener.close()
@@ -247,18 +248,18 @@ class Server:
 
     def _device(self) -> Device:
         if self.device is None:
-            raise RuntimeError(f"{self.path}: there is no device to serve")
+            raise RuntimeError(f"{self.path}: the server has no device")
         return self.device
 
     def stop(self) -> None:
-        """Make :meth:`serve` return soon; safe from a signal handler and from another thread."""
+        """End :meth:`serve`; may be called from a signal handler and from another thread."""
         self._stopping = True
         with self._lock:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
-        """Release the socket and its path. May be called again."""
+        """Close the socket and remove its path. May be called again."""
         with self._lock:
             if self._wake < 0:
                 return
@@ -283,7 +284,7 @@ class Server:
             except PeerGone as error:
                 log.info("%s: peer gone: %s", self.path, error)
             except ProtocolError as error:
-                log.warning("%s: hung up on the peer: %s", self.path, error)
+                log.warning("%s: closed the connection: %s", self.path, error)
             finally:
                 device.detached()
                 peer.close()
@@ -306,7 +307,7 @@ class Server:
     def _handle(self, peer: Peer, header: Header, body: bytes, fds: list[int]) -> None:
         try:
             if header.is_reply:
-                raise ProtocolError(f"an answer ({header.id}) that nothing asked for")
+                raise ProtocolError(f"answer {header.id} belongs to no command")
             try:
                 peer.answering = True
                 answer = self._command(header, body, fds)
@@ -320,7 +321,7 @@ class Server:
             _close(fds)
 
     def _command(self, header: Header, body: bytes, fds: list[int]) -> bytes:
-        """Carry out a command. Takes out of ``fds`` what the device keeps."""
+        """Carry out a command; its answer. Descriptors that the device keeps are removed from ``fds``."""
         device = self._device()
         match header.command:
             case Command.VERSION:

@@ -1,4 +1,4 @@
-"""Devices served over vfio-user from this process, a thread each."""
+"""Serves devices over vfio-user from this process, one thread each."""
 
 import logging
 import threading
@@ -27,12 +27,12 @@ _JOIN_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class ServedDevice:
-    """A device to serve: its configuration, and the unix socket where a peer finds it.
+    """A device to serve: its configuration, and its unix socket.
 
-    ``image`` is the disk behind a block device, None for a blank one in memory; with ``read_only`` it is not
-    written. ``waves`` is an FST file for all of the run, or says which part of it to record. ``host``
-    describes the simulated root complex, by default one that takes whatever the device may send. ``seed``
-    is for the host's random choices.
+    ``image`` is the disk of a block device, None for a blank one in memory; with ``read_only`` it is not
+    written. ``waves`` is an FST file for the whole run, or the part of the run to record. ``host`` has the
+    parameters of the simulated root complex; the default accepts the device's largest payloads and read
+    requests. ``seed`` is for random choices of the host.
     """
 
     config: DeviceConfig
@@ -45,7 +45,7 @@ class ServedDevice:
 
     @property
     def parameters(self) -> HostParameters:
-        """``host``, or what stands for it."""
+        """``host``, or the default."""
         config = self.config
         return self.host or HostParameters(
             max_payload=config.max_payload, max_read_request=config.max_read_request
@@ -54,7 +54,7 @@ class ServedDevice:
 
 @dataclass
 class DeviceHandle:
-    """A device that is being served: ``socket`` where, ``error`` what ended it, None if nothing did."""
+    """A served device on ``socket``. ``error`` is None, or the exception that ended it."""
 
     device: ServedDevice
     bridge: EngineBridge
@@ -71,7 +71,7 @@ class DeviceHandle:
 
     @property
     def running(self) -> bool:
-        """Whether the device is still served."""
+        """Whether the device is being served."""
         return self.thread is not None and self.thread.is_alive()
 
     def stats(self) -> dict[str, Any]:
@@ -79,11 +79,11 @@ class DeviceHandle:
         return {**self.bridge.stats(), "seconds": time.monotonic() - self.started}
 
     def stop(self) -> None:
-        """Make the device end soon. May be called again."""
+        """Stop serving the device. Returns at once; may be called again."""
         self.server.stop()
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait for the end; whether it has come."""
+        """Wait until the device is no longer served; False after ``timeout_s``."""
         if self.thread is not None:
             self.thread.join(timeout_s)
         return not self.running
@@ -112,11 +112,11 @@ def _open_disk(device: ServedDevice) -> DiskImage | None:
 
 
 def _open(device: ServedDevice, stack: ExitStack, progress: Callable[[str], None] | None) -> DeviceHandle:
-    """Everything but the thread; the stack undoes it."""
+    """Open all of a device but its thread; ``stack`` closes it."""
     disk = _open_disk(device)
     if disk is not None:
         stack.callback(disk.close)
-    # A peer may come while the model is still being built: it waits.
+    # A peer that connects while the model is built waits.
     server = Server(device.socket)
     stack.callback(server.close)
     waves = device.waves if isinstance(device.waves, Waves | None) else Waves(device.waves)
@@ -144,12 +144,12 @@ def _open(device: ServedDevice, stack: ExitStack, progress: Callable[[str], None
 def serve_devices(
     devices: Sequence[ServedDevice], *, once: bool = False, progress: Callable[[str], None] | None = None
 ) -> Iterator[list[DeviceHandle]]:
-    """Serve ``devices`` while the block runs; a handle for each, in order.
+    """Serve ``devices`` for the time of a ``with`` block; a handle for each, in order.
 
-    All sockets accept connections when the block begins. At its end the servers are stopped, the
-    sockets removed, images flushed and unlocked, waves completed. With ``once`` a device ends when its first
-    peer has gone. ``progress`` gets a line of text while the model is built. What ends a device early is
-    logged and in its handle's ``error``.
+    All sockets accept connections when the block begins. At its end the servers are stopped, the sockets
+    removed, images flushed and unlocked, waves completed. With ``once`` a device ends when its first peer has
+    gone. ``progress`` is called with lines of text while the model is built. An exception that ends a device
+    is logged, and in ``error`` of its handle.
 
     Errors: :class:`~.server.SocketInUse`, :class:`~ringwalker_sim.memory.DiskError`,
     :class:`~ringwalker_sim.toolchain.ToolError`, ``EngineError``, ``OSError``; then nothing is left behind.
@@ -173,6 +173,6 @@ def _stop(handles: Sequence[DeviceHandle]) -> None:
         handle.stop()
     for handle in handles:
         while not handle.join(_JOIN_SECONDS):
-            # Its memory cannot be taken away under it.
+            # Its memory must not be unmapped while it runs.
             log.warning("%s: the device has not ended yet", handle.socket)
         log.info("%s: ended", handle.socket)
