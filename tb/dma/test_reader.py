@@ -12,6 +12,7 @@ from ringwalker.dma.reader import DmaReader
 from ringwalker.spec.tlp import CompletionStatus
 from ringwalker.tlp.tags import TagRange
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.cycles import Cycles, each_cycle
 from ringwalker_sim.testing.dma import HostMemoryModel
 
 TAGS = TagRange(low=5, low_count=8, high=40, high_count=24)
@@ -41,15 +42,13 @@ class Bench:
     async def start(self) -> None:
         """Start the clock; from here on every response can be awaited with :meth:`check`."""
         await start(self.dut)
-        cocotb.start_soon(self._count())
+        each_cycle(self.dut, self._count)
 
-    async def _count(self) -> None:
-        while True:
-            await RisingEdge(self.dut.clk)
-            for name in self.pulses:
-                self.pulses[name] += int(getattr(self.dut, name).value)
-            if not int(self.host.completions.ready.value):
-                raise AssertionError("completions.ready is not 1")
+    def _count(self, cycles: Cycles) -> None:
+        for name in self.pulses:
+            self.pulses[name] += cycles.up(name)
+        if not cycles.up("completions_ready"):
+            raise AssertionError("completions.ready is not 1")
 
     def read(self, address: int, length: int) -> tuple[int, int]:
         self.requests.queue({"address": address, "length": length})

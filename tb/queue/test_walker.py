@@ -27,6 +27,7 @@ from ringwalker.spec.ring import (
 from ringwalker.streams import Doorbell, completion_beat, request_beat, stream_of
 from ringwalker.tlp.arbiter import TlpArbiter
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.cycles import each_cycle
 from ringwalker_sim.testing.dma import HostMemoryModel
 from ringwalker_sim.testing.rings import EchoFunction, Ring, inverted
 from ringwalker_sim.testing.walker import pulses, until
@@ -112,7 +113,8 @@ class Bench:
         self.lies = []
         self.rung = 0
         self.taken = []
-        cocotb.start_soon(self._watch())
+        self.cycle = 0
+        each_cycle(dut, self._watch)
         self.doorbells = StreamSource(dut, "doorbells", stalls())
         self.interrupts = StreamSink(dut, "interrupts", stalls(), self._interrupt)
         self.echo = EchoFunction(dut, parameters()["width"], stalls=stalls, **echo)
@@ -131,15 +133,13 @@ class Bench:
         self.event_idx = True
         self.dut.features.value = 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX
 
-    async def _watch(self):
+    def _watch(self, cycles):
         """Note the cycle and the address of the last beat of each write that leaves."""
-        dut, cycle = self.dut, 0
-        while True:
-            await RisingEdge(dut.clk)
-            cycle += 1
-            taken = int(dut.requests_valid.value) and int(dut.requests_ready.value)
-            if taken and int(dut.requests_last.value) and int(dut.requests_dwords.value):
-                self.taken.append((cycle, int(dut.requests_header_address.value)))
+        self.cycle += 1
+        if all(cycles.up(f"requests_{name}") for name in ("valid", "ready", "last")):
+            beat = self.host.requests.unpacked(cycles.beat("requests"))
+            if beat["dwords"]:
+                self.taken.append((self.cycle, beat["header_address"]))
 
     def _interrupt(self, payload):
         self.vectors[payload["payload"]] += 1

@@ -6,11 +6,9 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import cocotb
-from cocotb.triggers import RisingEdge
-
 from ringwalker.spec.tlp import CompletionStatus, RequestKind
 
+from .cycles import Cycles
 from .streams import Payload, StreamSink, StreamSource
 
 __all__ = ["HostMemoryModel", "SegmentStoreModel", "bytes_of", "enabled_bytes", "packet_beats"]
@@ -107,7 +105,6 @@ class HostMemoryModel:
         self.write_bytes = 0
         self.tags: set[int] = set()
         self.most_tags = 0
-        self._dut = dut
         self._cycle = 0
         self._order = 0
         self._packet: list[Payload] = []
@@ -115,7 +112,8 @@ class HostMemoryModel:
         self.requests = StreamSink(dut, requests, request_stalls, self._take)
         self.data_width = len(self.requests.fields["data"])
         self.completions: Any = StreamSource(dut, completions, completion_stalls) if completions else None
-        self._task = cocotb.start_soon(self._run())
+        self._active: list[list[list[Payload]]] = []
+        Cycles.of(dut).add(self._step)
 
     @property
     def pending(self) -> int:
@@ -226,26 +224,23 @@ class HostMemoryModel:
             ends.append(end)
         return random.choice(ends) if self.reorder else ends[-1]
 
-    async def _run(self) -> None:
+    def _step(self, _bits: int) -> None:
         """Every cycle, hand on the next completion that is due."""
-        edge = RisingEdge(self._dut.clk)
-        active: list[list[list[Payload]]] = []
-        while True:
-            await edge
-            self._cycle += 1
-            if self.completions is None:
-                continue
-            while self._due and self._due[0][0] <= self._cycle:
-                active.append(heapq.heappop(self._due)[2]())
-            while active and self.completions.pending < 4:
-                choice = random.randrange(len(active)) if self.reorder else 0
-                packets = active[choice]
-                for beat in packets.pop(0):
-                    self.completions.queue(beat)
-                if not packets:
-                    active.pop(choice)
-                    # The tag is free again when the last beat is taken, which may be some cycles from now.
-                    self.tags.discard(beat["header_tag"])
+        self._cycle += 1
+        if self.completions is None:
+            return
+        active = self._active
+        while self._due and self._due[0][0] <= self._cycle:
+            active.append(heapq.heappop(self._due)[2]())
+        while active and self.completions.pending < 4:
+            choice = random.randrange(len(active)) if self.reorder else 0
+            packets = active[choice]
+            for beat in packets.pop(0):
+                self.completions.queue(beat)
+            if not packets:
+                active.pop(choice)
+                # The tag is free again when the last beat is taken, which may be some cycles from now.
+                self.tags.discard(beat["header_tag"])
 
 
 class SegmentStoreModel:
@@ -256,16 +251,15 @@ class SegmentStoreModel:
     """
 
     def __init__(self, dut: Any, port: str = "segments", size: int = 1024):
-        self._ports = {
-            key: getattr(dut, f"{port}_{key}") for key in ("en", "index", "address", "length", "next")
-        }
-        self._dut = dut
+        self._ports = {key: getattr(dut, f"{port}_{key}") for key in ("index", "address", "length", "next")}
         self._entries: dict[int, tuple[int, int, int]] = {}
         self._free = list(range(size))
         self._read: set[int] = set()
         for key in ("address", "length", "next"):
             self._ports[key].value = 0
-        self._task = cocotb.start_soon(self._run())
+        cycles = Cycles.of(dut)
+        self._enable = cycles.mask(f"{port}_en")
+        cycles.add(self._step)
 
     @property
     def used(self) -> int:
@@ -288,13 +282,10 @@ class SegmentStoreModel:
         self._read.discard(index)
         self._free.append(index)
 
-    async def _run(self) -> None:
-        edge = RisingEdge(self._dut.clk)
-        while True:
-            await edge
-            if int(self._ports["en"].value):
-                index = int(self._ports["index"].value)
-                assert index in self._entries, f"segment {index} is read but not in use"
-                self._read.add(index)
-                for key, value in zip(("address", "length", "next"), self._entries[index], strict=True):
-                    self._ports[key].value = value
+    def _step(self, bits: int) -> None:
+        if bits & self._enable:
+            index = int(self._ports["index"].value)
+            assert index in self._entries, f"segment {index} is read but not in use"
+            self._read.add(index)
+            for key, value in zip(("address", "length", "next"), self._entries[index], strict=True):
+                self._ports[key].value = value

@@ -1,9 +1,14 @@
-"""Runs cocotb tests on one component: Amaranth to Verilog, Verilator, then the tests of a module."""
+"""Runs cocotb tests on one component: Amaranth to Verilog, a simulator's build, then the tests of a module.
+
+Icarus Verilog builds a small design in a second, Verilator in five to ten; a large one simulates much faster
+with Verilator. ``docs/testing.md`` has the figures.
+"""
 
 import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -17,13 +22,37 @@ from cocotb_tools.runner import get_runner
 
 from ..toolchain import build_once, content_hash, verilator_environment
 from ..verilog_cache import component_verilog
+from .bench_top import BenchPorts, bench_verilog, initialised
+from .cycles import PORTS
 
-__all__ = ["parameters", "run_bench"]
+__all__ = ["SIMULATOR", "parameters", "run_bench"]
+
+SIMULATOR = "RINGWALKER_BENCH_SIMULATOR"
+"""The environment variable that says which simulator runs the benches: ``icarus``, ``verilator``, or
+``other`` for the one that would not be taken by itself."""
 
 _PARAMETERS = "RINGWALKER_BENCH_PARAMETERS"
 # Only the ports are needed; a model whose every signal can be written compiles and runs several times slower.
 _PORTS_ONLY = ["--no-public-flat-rw", "--public-depth", "1"]
-_FLAGS = [*_PORTS_ONLY, "-Wno-fatal", "--x-initial", "fast", "-CFLAGS", "-O1", "--no-timing"]
+_FLAGS = {
+    "verilator": [*_PORTS_ONLY, "-Wno-fatal", "--x-initial", "fast", "-CFLAGS", "-O1", "--no-timing"],
+    "icarus": ["-g2005"],
+}
+_SMALL = 250_000
+"""Characters of Verilog up to which a design is built by Icarus Verilog."""
+
+
+def _simulator(size: int) -> str:
+    """The simulator for a design with ``size`` characters of Verilog."""
+    wanted = os.environ.get(SIMULATOR, "")
+    if wanted in _FLAGS:
+        return wanted
+    usual = "icarus" if size <= _SMALL and shutil.which("iverilog") else "verilator"
+    if wanted == "other":
+        return next(name for name in _FLAGS if name != usual)
+    if wanted:
+        raise ValueError(f"{SIMULATOR} is {wanted!r}, but must be icarus, verilator or other")
+    return usual
 
 
 def parameters() -> dict[str, Any]:
@@ -49,15 +78,20 @@ def run_bench(
     """
     name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(component).__name__).lstrip("_")
     top = f"{name}_bench"
-    text, _ports = component_verilog(component, top)
+    text, ports = component_verilog(component, name)
+    simulator = _simulator(len(text))
+    two_states = simulator == "verilator"
+    text = text if two_states else initialised(text)
+    text += bench_verilog(ports, top, name, variables=not two_states)
     root = root or Path.cwd()
     # The simulator's Python gets this one's path, and must find the tests.
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     version = Path(cocotb_tools.__file__).parent.as_posix()
-    with build_once("bench", f"{name}-{content_hash([text, *_FLAGS, version])}") as (folder, missing):
+    key = content_hash([text, simulator, *_FLAGS[simulator], version])
+    with build_once("bench", f"{name}-{key}") as (folder, missing):
         build_dir = folder / "build"
-        runner = get_runner("verilator")
+        runner = get_runner(simulator)
         runner.log.setLevel(logging.ERROR)
         source = folder / f"{top}.v"
         os.environ.update(verilator_environment())
@@ -67,7 +101,7 @@ def run_bench(
                 sources=[source],
                 hdl_toplevel=top,
                 build_dir=build_dir,
-                build_args=_FLAGS,
+                build_args=_FLAGS[simulator],
                 always=True,
                 timescale=("1ns", "1ps"),
                 log_file=folder / "build.log",
@@ -90,6 +124,7 @@ def run_bench(
                 results_xml=str(work / "results.xml"),
                 extra_env={
                     _PARAMETERS: json.dumps(dict(parameters or {})),
+                    PORTS: json.dumps(BenchPorts.of(ports).to_json()),
                     "COCOTB_RANDOM_SEED": os.environ.get("COCOTB_RANDOM_SEED", str(seed)),
                 },
                 log_file=log,

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cocotb
-from cocotb.triggers import RisingEdge
-
 from ringwalker.spec.blk import SECTOR_BYTES
 from ringwalker.streams import StorageOp
 
+from .cycles import Cycles
 from .streams import StreamSink, StreamSource
 
 __all__ = ["FAILED_READ_BYTE", "StorageLogEntry", "StorageModel"]
@@ -55,7 +53,6 @@ class StorageModel:
         self.data = data
         self.log: list[StorageLogEntry] = []
         self.most_waiting = 0
-        self._dut = dut
         self._latency = latency or (lambda: 0)
         self._fails = fails or (lambda op, sector, sectors: False)
         self._commands: deque[tuple[int, dict[str, int]]] = deque()
@@ -69,7 +66,7 @@ class StorageModel:
         self._read_data = StreamSource(dut, f"{name}_read_data", pattern())
         self._result = StreamSource(dut, f"{name}_results", pattern())
         self._beat_bytes = len(self._read_data.fields["data"]) // 8
-        self._task = cocotb.start_soon(self._run())
+        Cycles.of(dut).add(self._step)
 
     @property
     def idle(self) -> bool:
@@ -91,16 +88,13 @@ class StorageModel:
     def _beats(self, sectors: int) -> int:
         return sectors * SECTOR_BYTES // self._beat_bytes
 
-    async def _run(self) -> None:
-        edge = RisingEdge(self._dut.clk)
-        while True:
-            await edge
-            self._cycle += 1
-            taken = self._queued - self._read_data.pending
-            while self._results and self._results[0][0] <= taken:
-                self._result.queue({"payload": int(self._results.popleft()[1])})
-            while self._commands and self._commands[0][0] <= self._cycle and self._execute():
-                self._commands.popleft()
+    def _step(self, _bits: int) -> None:
+        self._cycle += 1
+        taken = self._queued - self._read_data.pending
+        while self._results and self._results[0][0] <= taken:
+            self._result.queue({"payload": int(self._results.popleft()[1])})
+        while self._commands and self._commands[0][0] <= self._cycle and self._execute():
+            self._commands.popleft()
 
     def _execute(self) -> bool:
         """Run the oldest command; False when it must wait for its data."""

@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import Event, RisingEdge
+
+from .bench_top import beat_name
+from .cycles import Cycles
 
 __all__ = ["StreamChecker", "StreamSink", "StreamSource", "random_stalls", "start", "stream_names"]
 
@@ -25,40 +27,25 @@ def random_stalls(probability: float) -> Iterator[bool]:
         yield random.random() < probability
 
 
-def _ports(dut: Any) -> list[str]:
-    # Names with two underscores in a row are wires inside the top, which repeat the ports.
-    return [handle._name for handle in dut if "__" not in handle._name]
-
-
 def stream_names(dut: Any) -> list[str]:
     """Names of all streams among the ports of ``dut``."""
-    names = set(_ports(dut))
-    return sorted(n[: -len("_valid")] for n in names if n.endswith("_valid") and f"{n[:-6]}_ready" in names)
-
-
-def _fields(dut: Any, name: str) -> dict[str, Any]:
-    """Handles of the payload fields of stream ``name``."""
-    others = [n for n in stream_names(dut) if n != name and n.startswith(f"{name}_")]
-    fields = {}
-    for port in _ports(dut):
-        if not port.startswith(f"{name}_") or port in (f"{name}_valid", f"{name}_ready"):
-            continue
-        if any(port.startswith(f"{other}_") for other in others):
-            continue
-        fields[port[len(name) + 1 :]] = getattr(dut, port)
-    return fields
+    return sorted(Cycles.of(dut).ports.streams)
 
 
 class _Stream:
+    """``fields`` leads from a field of the payload to its bits in the vector of a beat."""
+
     def __init__(self, dut: Any, name: str):
         self.dut = dut
         self.name = name
-        self.valid = getattr(dut, f"{name}_valid")
-        self.ready = getattr(dut, f"{name}_ready")
-        self.fields = _fields(dut, name)
+        self.cycles = Cycles.of(dut)
+        self.fields = self.cycles.ports.streams[name]
+        self._valid, self._ready = self.cycles.mask(f"{name}_valid"), self.cycles.mask(f"{name}_ready")
+        self._parts = [(key, bits.start, (1 << len(bits)) - 1) for key, bits in self.fields.items()]
 
-    def sample(self) -> Payload:
-        return {key: int(handle.value) for key, handle in self.fields.items()}
+    def unpacked(self, beat: int) -> Payload:
+        """The fields of the vector of a beat."""
+        return {key: beat >> start & mask for key, start, mask in self._parts}
 
 
 class StreamSource(_Stream):
@@ -74,10 +61,14 @@ class StreamSource(_Stream):
         self._queue: deque[tuple[Payload, Event | None]] = deque()
         self._idle = Event()
         self._idle.set()
-        self.valid.value = 0
-        for handle in self.fields.values():
-            handle.value = 0
-        self._task = cocotb.start_soon(self._run())
+        self._active = False
+        self._port = getattr(dut, f"{name}_valid")
+        self._port.value = 0
+        self._beat = getattr(dut, beat_name(name)) if self.fields else None
+        self._driven = 0
+        if self._beat is not None:
+            self._beat.value = 0
+        self.cycles.add(self._step)
 
     def queue(self, payload: Payload) -> None:
         """Send ``payload`` when its turn comes."""
@@ -105,27 +96,35 @@ class StreamSource(_Stream):
         """Payloads not taken yet."""
         return len(self._queue)
 
-    async def _run(self) -> None:
-        edge = RisingEdge(self.dut.clk)
-        active = False
-        while True:
-            await edge
-            if active and int(self.ready.value):
-                active = False
-                _payload, event = self._queue.popleft()
-                if event:
-                    event.set()
-                if not self._queue:
-                    self._idle.set()
-            if not active:
-                if self._queue and not (self.stalls and next(self.stalls)):
-                    payload = self._queue[0][0]
-                    for key, handle in self.fields.items():
-                        handle.value = payload.get(key, 0)
-                    self.valid.value = 1
-                    active = True
-                else:
-                    self.valid.value = 0
+    def _packed(self, payload: Payload) -> int:
+        value = 0
+        for key, start, mask in self._parts:
+            part = payload.get(key, 0)
+            if not 0 <= part <= mask:
+                raise ValueError(f"field {key} of stream {self.name} cannot be {part:#x}")
+            value |= part << start
+        return value
+
+    def _step(self, bits: int) -> None:
+        was_active = self._active
+        if was_active and bits & self._ready:
+            self._active = False
+            _payload, event = self._queue.popleft()
+            if event:
+                event.set()
+            if not self._queue:
+                self._idle.set()
+        if self._active:
+            return
+        if self._queue and not (self.stalls and next(self.stalls)):
+            value = self._packed(self._queue[0][0])
+            if value != self._driven and self._beat is not None:
+                self._beat.value = self._driven = value
+            if not was_active:
+                self._port.value = 1
+            self._active = True
+        elif was_active:
+            self._port.value = 0
 
 
 class StreamSink(_Stream):
@@ -143,8 +142,10 @@ class StreamSink(_Stream):
         self.callback = callback
         self.received: deque[Payload] = deque()
         self._event = Event()
-        self.ready.value = 0
-        self._task = cocotb.start_soon(self._run())
+        self._port = getattr(dut, f"{name}_ready")
+        self._port.value = 0
+        self._up = False
+        self.cycles.add(self._step)
 
     async def receive(self) -> Payload:
         """The next payload, waiting for it if need be."""
@@ -160,20 +161,18 @@ class StreamSink(_Stream):
             beats.append(await self.receive())
         return beats
 
-    async def _run(self) -> None:
-        edge = RisingEdge(self.dut.clk)
-        ready = False
-        while True:
-            await edge
-            if ready and int(self.valid.value):
-                payload = self.sample()
-                if self.callback:
-                    self.callback(payload)
-                else:
-                    self.received.append(payload)
-                    self._event.set()
-            ready = not (self.stalls and next(self.stalls))
-            self.ready.value = int(ready)
+    def _step(self, bits: int) -> None:
+        if self._up and bits & self._valid:
+            payload = self.unpacked(self.cycles.beat(self.name))
+            if self.callback:
+                self.callback(payload)
+            else:
+                self.received.append(payload)
+                self._event.set()
+        up = not (self.stalls and next(self.stalls))
+        if up != self._up:
+            self._up = up
+            self._port.value = int(up)
 
 
 class StreamChecker(_Stream):
@@ -184,36 +183,32 @@ class StreamChecker(_Stream):
     def __init__(self, dut: Any, name: str):
         super().__init__(dut, name)
         self.transfers = 0
-        self._task = cocotb.start_soon(self._run())
+        self._reset = self.cycles.mask("rst")
+        self._waiting: int | None = None
+        self._inside = False
+        self._framed = {"first", "last"} <= set(self.fields)
+        self.cycles.add(self._step)
 
-    async def _run(self) -> None:
-        waiting: Payload | None = None
-        inside = False
-        edge = RisingEdge(self.dut.clk)
-        reset = getattr(self.dut, "rst", None)
-        framed = {"first", "last"} <= set(self.fields)
-        while True:
-            await edge
-            # Values sampled at the edge are those that the flip-flops see.
-            valid, ready = int(self.valid.value), int(self.ready.value)
-            if reset is not None and int(reset.value):
-                waiting, inside = None, False
-                continue
-            if not valid:
-                assert waiting is None, f"{self.name}: valid was withdrawn before ready"
-                continue
-            payload = self.sample()
-            if waiting is not None:
-                changed = {k for k in payload if payload[k] != waiting[k]}
-                assert not changed, f"{self.name}: {sorted(changed)} changed while waiting for ready"
-            if ready:
-                self.transfers += 1
-                waiting = None
-                if framed:
-                    assert payload["first"] == (not inside), f"{self.name}: first is wrong: {payload}"
-                    inside = not payload["last"]
-            else:
-                waiting = payload
+    def _step(self, bits: int) -> None:
+        if bits & self._reset:
+            self._waiting, self._inside = None, False
+        elif bits & self._valid:
+            beat = self.cycles.beat(self.name)
+            if self._waiting is not None and beat != self._waiting:
+                before, now = self.unpacked(self._waiting), self.unpacked(beat)
+                changed = sorted(key for key in now if now[key] != before[key])
+                raise AssertionError(f"{self.name}: {changed} changed while waiting for ready")
+            if not bits & self._ready:
+                self._waiting = beat
+                return
+            self.transfers += 1
+            self._waiting = None
+            if self._framed:
+                first, last = (beat >> self.fields[key].start & 1 for key in ("first", "last"))
+                assert first == (not self._inside), f"{self.name}: first is wrong: {self.unpacked(beat)}"
+                self._inside = not last
+        else:
+            assert self._waiting is None, f"{self.name}: valid was withdrawn before ready"
 
 
 async def start(dut: Any, period_ns: int = 4, check: bool = True) -> list[StreamChecker]:
@@ -221,7 +216,7 @@ async def start(dut: Any, period_ns: int = 4, check: bool = True) -> list[Stream
 
     Create sources and sinks before, so that their inputs have values during reset.
     """
-    cocotb.start_soon(Clock(dut.clk, period_ns, unit="ns").start())
+    Clock(dut.clk, period_ns, unit="ns", impl="gpi").start(start_high=False)
     dut.rst.value = 1
     for _ in range(2):
         await RisingEdge(dut.clk)

@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cocotb
 from amaranth.lib import data
 from cocotb.triggers import RisingEdge
 
 from ringwalker.interfaces import QueueRow
 
+from .cycles import Cycles
 from .streams import Payload, StreamSink, StreamSource
 
 __all__ = ["DmaReadModel", "QueueTableModel", "pulses", "until"]
@@ -29,27 +29,22 @@ class QueueTableModel:
         self.lookups = 0
         layout: Any = data.Layout.cast(QueueRow)
         fields = [str(key) for key, _field in layout]
-        self._handles = {
-            name: {key: getattr(dut, f"{name}_row_{key}") for key in fields} for name in self.names
-        }
-        for handles in self._handles.values():
+        self._ports = []
+        cycles = Cycles.of(dut)
+        for name in self.names:
+            handles = {key: getattr(dut, f"{name}_row_{key}") for key in fields}
             for handle in handles.values():
                 handle.value = 0
-        self._task = cocotb.start_soon(self._run())
+            self._ports.append((cycles.mask(f"{name}_en"), getattr(dut, f"{name}_index"), handles))
+        cycles.add(self._step)
 
-    async def _run(self) -> None:
-        ports = [
-            (getattr(self.dut, f"{name}_en"), getattr(self.dut, f"{name}_index"), self._handles[name])
-            for name in self.names
-        ]
-        while True:
-            await RisingEdge(self.dut.clk)
-            for enable, index, handles in ports:
-                if int(enable.value):
-                    self.lookups += 1
-                    row = self.rows.get(int(index.value), {})
-                    for key, handle in handles.items():
-                        handle.value = row.get(key, 0)
+    def _step(self, bits: int) -> None:
+        for enable, index, handles in self._ports:
+            if bits & enable:
+                self.lookups += 1
+                row = self.rows.get(int(index.value), {})
+                for key, handle in handles.items():
+                    handle.value = row.get(key, 0)
 
 
 class DmaReadModel:
@@ -83,7 +78,7 @@ class DmaReadModel:
         self._sampled: dict[int, bytes] = {}
         self._sink = StreamSink(dut, f"{name}_requests", stalls, self._take)
         self._source = StreamSource(dut, f"{name}_data", data_stalls)
-        self._task = cocotb.start_soon(self._run())
+        Cycles.of(dut).add(self._step)
 
     @property
     def outstanding(self) -> int:
@@ -106,32 +101,29 @@ class DmaReadModel:
             value = random.getrandbits(8 * self._bytes) if error else int.from_bytes(piece, "little")
             yield {"data": value, "first": int(n == 0), "last": int(n == count - 1), "error": int(error)}
 
-    async def _run(self) -> None:
-        while True:
-            await RisingEdge(self.dut.clk)
-            self._cycle += 1
-            for key, (address, length, sample, _deliver) in enumerate(self._waiting):
-                if sample <= self._cycle and key not in self._sampled:
-                    self._sampled[key] = bytes(self.memory[address : address + length])
-            while self._waiting and self._waiting[0][3] <= self._cycle:
-                address, _length, _sample, _deliver = self._waiting.popleft()
-                content = self._sampled[0]
-                self._sampled = {key - 1: value for key, value in self._sampled.items() if key}
-                for beat in self._beats(address, content, self.fails(address)):
-                    self._source.queue(beat)
+    def _step(self, _bits: int) -> None:
+        self._cycle += 1
+        for key, (address, length, sample, _deliver) in enumerate(self._waiting):
+            if sample <= self._cycle and key not in self._sampled:
+                self._sampled[key] = bytes(self.memory[address : address + length])
+        while self._waiting and self._waiting[0][3] <= self._cycle:
+            address, _length, _sample, _deliver = self._waiting.popleft()
+            content = self._sampled[0]
+            self._sampled = {key - 1: value for key, value in self._sampled.items() if key}
+            for beat in self._beats(address, content, self.fails(address)):
+                self._source.queue(beat)
 
 
 class _Pulses:
     def __init__(self, dut: Any, name: str):
         self.count = 0
-        self._handle = getattr(dut, name)
-        self._clk = dut.clk
-        self._task = cocotb.start_soon(self._run())
+        cycles = Cycles.of(dut)
+        self._mask = cycles.mask(name)
+        cycles.add(self._step)
 
-    async def _run(self) -> None:
-        while True:
-            await RisingEdge(self._clk)
-            self.count += int(self._handle.value)
+    def _step(self, bits: int) -> None:
+        if bits & self._mask:
+            self.count += 1
 
 
 def pulses(dut: Any, name: str) -> _Pulses:
