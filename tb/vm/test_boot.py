@@ -64,7 +64,9 @@ def test_a_device_that_never_answers_is_suspected(setup: GuestSetup, tmp_path: P
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent"))
         silent.listen(1)
-        with pytest.raises(GuestTimeout, match=r"has not even begun. Does another guest use one of its dev"):
+        with pytest.raises(
+            GuestTimeout, match=r"has no output at all. Does another guest use one of its dev"
+        ):
             boot(
                 setup.qemu, setup.files, [VfioUserDevice(tmp_path / "silent")], GuestJob("true", timeout_s=2)
             )

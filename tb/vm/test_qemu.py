@@ -62,7 +62,7 @@ def test_option_variable_cache_and_path_are_looked_at_in_this_order(
     ("says", "code", "why"), [("hello", 0, "hello"), ("", 1, "no output"), ("QEMU version 11.1.1", 3, "11")]
 )
 def test_what_is_no_qemu_is_refused(tmp_path: Path, says: str, code: int, why: str) -> None:
-    with pytest.raises(ToolError, match=f"does not say a QEMU version: .*{why}"):
+    with pytest.raises(ToolError, match=f"prints no QEMU version: .*{why}"):
         find_qemu(program(tmp_path, says, code=code))
 
 

@@ -1,1 +1,1 @@
-"""A real guest: a stock QEMU with an unmodified Linux, and QEMU's own devices to compare with."""
+"""A real guest: an unmodified Linux in a stock QEMU, and QEMU's own devices for comparison."""

@@ -1,4 +1,4 @@
-"""Debian packages unpacked into a folder, from the archive that this machine's apt uses; nothing is
+"""Unpacks Debian packages into a folder, from the archive in this machine's apt sources. Nothing is
 installed.
 """
 
@@ -14,13 +14,13 @@ __all__ = ["PrivateApt", "debian_archive"]
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _RELEASES = ("bookworm", "trixie", "forky", "sid", "stable", "testing", "unstable", "oldstable")
-"""Names under which a Debian archive may stand in apt's sources."""
+"""Origins of a Debian archive in apt's sources."""
 _TIMEOUT_S = 900
 _ARCHITECTURE = "amd64"
 
 
 def _run(command: Sequence[str], what: str, environment: dict[str, str], folder: Path | None = None) -> str:
-    """Standard output of ``command``. Errors: :class:`ToolError` with the last line that it said."""
+    """Standard output of ``command``. Errors: :class:`ToolError` with its last line of output."""
     try:
         done = subprocess.run(
             command,
@@ -68,9 +68,9 @@ def debian_archive() -> str:
 
 
 class PrivateApt:
-    """An apt of its own in ``folder``, which knows ``suites`` of ``archive`` and no installed package.
+    """A private apt in ``folder`` with ``suites`` of ``archive`` and without installed packages.
 
-    Settings of the machine, such as a proxy, hold for it too. Errors: :class:`ToolError` from all methods.
+    Settings of the machine, such as a proxy, apply. Errors: :class:`ToolError` from all methods.
     """
 
     def __init__(self, folder: Path, archive: str, suites: Sequence[str]):
@@ -107,11 +107,11 @@ class PrivateApt:
         return _run(["apt-get", "-qy", *arguments], what, self._environment, self.folder)
 
     def update(self) -> None:
-        """Fetch the lists of packages."""
+        """Download the package lists."""
         self._apt("update")
 
     def dependency(self, package: str) -> str:
-        """The first package that ``package`` depends on: what a meta-package stands for today."""
+        """The first package that ``package`` depends on: the present version behind a meta-package."""
         text = _run(["apt-cache", "depends", package], "apt-cache depends", self._environment)
         for line in text.splitlines():
             if line.strip().startswith("Depends:"):
@@ -119,7 +119,7 @@ class PrivateApt:
         raise ToolError(f"the package {package} depends on nothing, where a version was expected")
 
     def unpack(self, packages: Sequence[str], target: Path, *, whole: bool = False, suite: str = "") -> None:
-        """Download ``packages``, with all that they need if ``whole``, and unpack them into ``target``."""
+        """Download ``packages``, with their dependencies if ``whole``, and unpack them into ``target``."""
         archives = self.folder / "cache/archives"
         if whole:
             chosen = ("-t", suite) if suite else ()

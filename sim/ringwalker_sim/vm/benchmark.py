@@ -1,4 +1,4 @@
-"""The same guest with the simulated disk and with QEMU's own, one after the other, and how they compare."""
+"""Boots the same guest with the simulated disk and with QEMU's own, and compares their times."""
 
 import shutil
 import tempfile
@@ -19,11 +19,11 @@ mark read-begins
 dd if=/dev/vda of=/dev/null bs=1M 2>/dev/null || exit
 mark read-ends
 """
-"""Reads the first disk from one end to the other."""
+"""Shell commands that read the whole first disk."""
 
 
 def read_figures(session: Session, size: int) -> dict[str, float]:
-    """Speed of the sequential read of ``size`` bytes: ``read_mb_s`` (10^6 bytes a second of real time) and,
+    """Figures of the sequential read of ``size`` bytes: ``read_mb_s`` (10^6 bytes a second of real time) and,
     with a simulated disk, ``cycles_per_byte``.
     """
     begin, end = session.mark("read-begins"), session.mark("read-ends")
@@ -51,12 +51,11 @@ def _run(setup: GuestSetup, disks: Sequence[Disk], job: GuestJob, folder: Path, 
 def compare_disks(
     setup: GuestSetup, disks: Sequence[Disk], job: GuestJob, status: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """Boot the guest twice, each time with fresh copies of the images, run the job's command, read the first
-    disk.
+    """Boot the guest twice with fresh copies of the images; run the job's command and read the first disk.
 
     The result has ``ringwalker`` and ``qemu`` (the figures of a :class:`~.session.Session` and of
-    :func:`read_figures`), ``boot_ratio`` and ``total_ratio``: the simulated disk's time in parts of the
-    other's. Errors: :class:`~.boot.GuestError` also for a command that fails.
+    :func:`read_figures`), and ``boot_ratio`` and ``total_ratio``: the times with the simulated disk, divided
+    by those with QEMU's. Errors: :class:`~.boot.GuestError`, also for a command that fails.
     """
     say = status or (lambda _text: None)
     job = replace(job, command=f"({job.command}) || exit\n{_READ}")

@@ -1,4 +1,4 @@
-"""Boots a guest, runs a command in it, and brings back what it said."""
+"""Boots a guest, runs a command in it, and returns its output."""
 
 import contextlib
 import math
@@ -30,27 +30,27 @@ __all__ = ["GuestError", "GuestJob", "GuestResult", "GuestTimeout", "boot"]
 
 _PANIC = b"Kernel panic - not syncing"
 _EXIT_WITH_PARENT = (10, 2)
-"""The first version that can be told to end with the process that started it."""
+"""The first version of QEMU that can end with its parent process."""
 _TAIL_LINES = 12
 
 
 class GuestError(ToolError):
-    """The guest did not get to its end; the message has the last lines of its console."""
+    """The guest failed; the message has the last lines of its console."""
 
 
 class GuestTimeout(GuestError):
-    """The guest was still running when its time was up."""
+    """The guest was still running at its time limit."""
 
     exit_code = 124
 
 
 @dataclass(frozen=True)
 class GuestJob:
-    """What a guest is to do: ``command`` (for a shell) or ``interactive``.
+    """The job of a guest: a shell ``command``, or ``interactive``.
 
-    ``root``: / is on the first disk, an ext4 file system with a userland. ``interrupt``: ``"msix"`` or
-    ``"intx"``. ``reboot``: a reboot of the guest starts it again, instead of ending it. ``timeout_s`` None:
-    no limit. ``files`` are found under /run in the guest. ``append`` goes to the kernel's command line.
+    With ``root``, / is on the first disk, an ext4 file system with a userland. ``interrupt`` is ``"msix"`` or
+    ``"intx"``. With ``reboot`` a reboot starts the guest again; else it ends QEMU. ``timeout_s`` None is no
+    limit. ``files`` are in /run of the guest. ``append`` is added to the kernel's command line.
     """
 
     command: str = "true"
@@ -81,11 +81,11 @@ class GuestJob:
 
 @dataclass
 class GuestResult:
-    """``status`` is the exit status of the command; ``stdout`` and ``stderr`` are what it wrote.
+    """``status`` is the exit status of the command, ``stdout`` and ``stderr`` are its output.
 
-    ``console`` is what the kernel said, ``firmware`` what the BIOS said. ``boot_s``: seconds from the start
-    of QEMU to the last line of the boot, when the command starts; ``total_s``: to the end of QEMU.
-    ``uptimes_s``: the guest's own clock at the end of each boot.
+    ``console`` is the output of the kernel, ``firmware`` that of the BIOS. ``boot_s`` is the time in seconds
+    from the start of QEMU to the end of the boot, when the command starts; ``total_s`` the time to the end of
+    QEMU. ``uptimes_s`` are the guest's uptimes at the end of each boot.
     """
 
     status: int = -1
@@ -99,7 +99,7 @@ class GuestResult:
 
 
 class _Run:
-    """What comes out of a running guest."""
+    """The output of a running guest."""
 
     def __init__(self, forward: Mapping[str, Callable[[bytes], None]], mark: Callable[[str], None]):
         self.begin = time.monotonic()
@@ -113,7 +113,7 @@ class _Run:
         self._ended = False
 
     def sink(self, name: str) -> Callable[[bytes], None]:
-        """The function that takes the bytes of channel ``name``."""
+        """The function for received bytes of channel ``name``."""
 
         def take(data: bytes) -> None:
             kept = self.output[name]
@@ -145,7 +145,7 @@ class _Run:
 
     @property
     def has_status(self) -> bool:
-        """Whether the guest has told the exit status."""
+        """Whether the guest has reported the exit status."""
         return self._ended
 
     def tail(self) -> str:
@@ -154,7 +154,7 @@ class _Run:
         return "".join(f"\n  {line}" for line in lines[-_TAIL_LINES:] if line.strip())
 
     def finish(self) -> GuestResult:
-        """The result, when all has arrived."""
+        """The result, after all output has arrived."""
         self.result.total_s = time.monotonic() - self.begin
         self.result.stdout, self.result.stderr = bytes(self.output["out"]), bytes(self.output["err"])
         for name in ("console", "firmware"):
@@ -165,7 +165,7 @@ class _Run:
 
 @contextlib.contextmanager
 def _terminal_kept() -> Iterator[None]:
-    """The terminal on standard input is afterwards as it was, whatever happens."""
+    """Restore the settings of the terminal on standard input at the end of the block."""
     if not sys.stdin.isatty():
         yield
         return
@@ -225,12 +225,12 @@ def boot(
     forward: Mapping[str, Callable[[bytes], None]] | None = None,
     mark: Callable[[str], None] = lambda _name: None,
 ) -> GuestResult:
-    """Boot a guest with ``devices``, do ``job``, and wait for its end.
+    """Boot a guest with ``devices``, run ``job``, and wait for its end.
 
-    ``forward``: functions that get the bytes of ``"out"``, ``"err"`` or ``"console"`` as they come.
+    ``forward``: functions for the bytes of ``"out"``, ``"err"`` or ``"console"``, called as they arrive.
     ``mark`` is called with NAME when the guest's command runs ``mark NAME``.
-    Errors: :class:`GuestError` when the guest ends without telling a status (QEMU does not start, the kernel
-    panics, a device is lost), :class:`GuestTimeout` after ``job.timeout_s``. QEMU has ended in any case.
+    Errors: :class:`GuestError` when the guest ends without an exit status (QEMU does not start, the kernel
+    panics, a device is lost), :class:`GuestTimeout` after ``job.timeout_s``. QEMU has always ended on return.
     """
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name, _terminal_kept():
         folder = Path(name)
@@ -264,13 +264,13 @@ def _on_terminal(channel: str, job: GuestJob) -> bool:
 
 
 def _judge(run: _Run, job: GuestJob, ended: bool, said: str, code: int) -> None:
-    """Raise what is wrong with the end of the guest, if anything."""
+    """Raise :class:`GuestError` unless the guest has ended with an exit status."""
     if run.panicked:
         raise GuestError(f"the guest's kernel panicked; the end of its console:{run.tail()}")
     if not ended:
         reason = f"the end of its console:{run.tail()}"
         if not run.output["console"] and not run.output["firmware"]:
-            reason = "it has not even begun. Does another guest use one of its devices?"
+            reason = "it has no output at all. Does another guest use one of its devices?"
         raise GuestTimeout(f"the guest did not end in {job.timeout_s:g} s; {reason}")
     if run.why:
         raise GuestError(f"{run.why}; the end of the guest's console:{run.tail()}")

@@ -1,4 +1,4 @@
-"""Requests laid out by hand, rings that no driver may make, and what a virtio block device does with them."""
+"""Hand-made requests and invalid rings, and how a virtio block device reacts to them."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,14 +21,12 @@ __all__ = ["SETTLE_CYCLES", "Chain", "make_chain", "observe_broken_rings"]
 HEADER_BYTES = dtype_of(BlkRequestHeader).itemsize
 
 SETTLE_CYCLES = 200_000
-"""Cycles in which an answer must have come."""
+"""Cycles within which an answer must arrive."""
 
 
 @dataclass
 class Chain:
-    """A request as it lies in memory: ``pieces`` are (address, length), the first ``readable`` for the
-    device.
-    """
+    """A request in memory: ``pieces`` are (address, length); the first ``readable`` are device-readable."""
 
     pieces: list[tuple[int, int]]
     readable: int
@@ -37,12 +35,12 @@ class Chain:
 
     @property
     def writable(self) -> int:
-        """Pieces that the device writes."""
+        """The device-writable pieces."""
         return len(self.pieces) - self.readable
 
 
 def make_chain(memory: GuestMemory, kind: int, sector: int, out: list[int], back: list[int]) -> Chain:
-    """A request with data pieces of lengths ``out`` or ``back``."""
+    """A request with readable data of lengths ``out`` and writable data of lengths ``back``, in bytes."""
     start = memory.allocate(HEADER_BYTES)
     view = memory.struct_view(start.address, BlkRequestHeader)
     view["type"], view["sector"] = kind, sector
@@ -79,7 +77,7 @@ def _break_index(vq: SplitVirtqueue, head: int) -> None:
 
 
 def _break_order(vq: SplitVirtqueue, head: int) -> None:
-    """The status is writable, and after it comes a readable piece."""
+    """Put a readable piece behind the writable status."""
     last = int(vq._next[int(vq._next[head])])
     vq._flags[int(vq._next[head])] = DESC_F_NEXT | DESC_F_WRITE
     vq._flags[last] = 0
@@ -101,7 +99,7 @@ _BROKEN: dict[str, Callable[[SplitVirtqueue, int], None]] = {
 
 
 async def observe_broken_rings(port: Port, pci: PciDevice, interrupt: str) -> dict[str, Any]:
-    """What the device does with rings that no driver may make, each on a device that was just set up."""
+    """Observations of the device on invalid rings, each after a new set-up."""
     seen: dict[str, Any] = {}
     for name, damage in _BROKEN.items():
         transport = await VirtioPciTransport.bind(pci, interrupt)
@@ -129,7 +127,7 @@ async def observe_broken_rings(port: Port, pci: PciDevice, interrupt: str) -> di
 
 
 async def _settle(port: Port, condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for the condition, and then a little more for interrupts on their way."""
+    """Wait for the condition, then a little longer for interrupts in flight."""
     for _ in range(20):
         if await condition():
             break

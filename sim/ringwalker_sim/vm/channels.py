@@ -1,4 +1,4 @@
-"""The guest's serial ports as streams of bytes, and the wait for the end of the process behind them."""
+"""The guest's serial ports as byte streams, and the wait for the end of QEMU."""
 
 import os
 import selectors
@@ -18,10 +18,11 @@ _LONGEST_WAIT_S = 60.0
 
 
 class Channels:
-    """A listening socket in ``folder`` for each name in ``sinks``, whose function gets what arrives there.
+    """A listening socket in ``folder`` for each name in ``sinks``; its function is called with received
+    bytes.
 
-    Errors: :class:`ToolError` when a socket cannot be there. Use as a context manager; :meth:`path` goes to
-    the other side, :meth:`pump` moves bytes.
+    :meth:`path` is the address for the other side; :meth:`pump` receives bytes. Use it as a context manager.
+    Errors: :class:`ToolError` when a socket cannot be made.
     """
 
     def __init__(self, folder: Path, sinks: Mapping[str, Sink]):
@@ -40,7 +41,7 @@ class Channels:
             self._register(listener, lambda item, sink=sink: self._accept(item, sink))
 
     def path(self, name: str) -> Path:
-        """Where the channel ``name`` listens."""
+        """The path of the socket of channel ``name``."""
         return self._folder / f"{name}.socket"
 
     def _register(self, item: socket.socket, action: Callable[[socket.socket], None]) -> None:
@@ -71,8 +72,10 @@ class Channels:
             self._close(connection)
 
     def pump(self, process: int, deadline: float, stop: Callable[[], bool]) -> bool:
-        """Hand on what arrives until the process with id ``process`` (a child) has ended and all of its
-        output is here; False when ``stop()`` said so first, or ``time.monotonic()`` passed ``deadline``.
+        """Receive bytes until the child process with id ``process`` has ended and all of its output has
+        arrived.
+
+        False when ``stop()`` became true before, or ``time.monotonic()`` passed ``deadline``.
         """
         watcher = os.pidfd_open(process)
         try:
@@ -96,7 +99,7 @@ class Channels:
             os.close(watcher)
 
     def close(self) -> None:
-        """Close everything."""
+        """Close all sockets."""
         for item in tuple(self._open):
             self._close(item)
         self._selector.close()

@@ -1,4 +1,4 @@
-"""Where this project's block device and QEMU's behave differently, why, and a check that this is all.
+"""The differences between this project's block device and QEMU's, their reasons, and a check of the list.
 
 ``python -m ringwalker_sim.vm.comparison docs/qemu-comparison.md`` writes the page.
 """
@@ -25,8 +25,8 @@ __all__ = ["DIFFERENCES", "Comparison", "Difference", "compare", "document", "ju
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that the two devices do differently: ``why``, and by what is looked at (a pattern with ``*``)
-    the two values, QEMU's first, as text. ``interrupt``: only in this mode, if not None.
+    """A difference: its reason ``why``, and ``values``: the two values as text, QEMU's first, by observation
+    (a pattern with ``*``). ``interrupt`` is the only mode in which it shows, or None.
     """
 
     title: str
@@ -38,26 +38,25 @@ class Difference:
 DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "Subsystem",
-        "The specification asks for a subsystem vendor and device id and leaves the choice open. QEMU has "
-        "one id for all its devices, this device repeats the virtio device type.",
+        "The specification leaves the choice of subsystem vendor and device id to the device. QEMU has one "
+        "id for all its devices; this device repeats the virtio device type.",
         {"header subsystem_id": ("4352", "2")},
     ),
     Difference(
-        "Place on PCI Express",
-        "Directly on the root complex QEMU's device is a conventional one. This device always has the PCI "
-        "Express capability, since payload sizes are set there, and the power management capability that "
-        "belongs to it.",
+        "Capabilities of PCI Express",
+        "On the root complex bus QEMU's device is a conventional PCI device. This device always has the PCI "
+        "Express capability, which sets its payload sizes, and with it the power management capability.",
         {"capability PCI_EXPRESS": ("0", "1"), "capability POWER_MANAGEMENT": ("0", "1")},
     ),
     Difference(
         "Prefetchable BAR",
-        "Reading the ISR status clears it, so the BAR that has it is not marked prefetchable here.",
+        "A read of the ISR status clears it, so its BAR is not marked as prefetchable here.",
         {"bar 4": ("64-bit prefetchable 0x4000", "64-bit 0x4000")},
     ),
     Difference(
         "Length of the structures",
-        "QEMU gives every structure a whole page. Here the length is what there is, so that a driver can "
-        "tell which fields exist; the places are the same.",
+        "QEMU gives every structure a whole page. Here the length is that of its fields, so that a driver "
+        "can tell which fields exist. The offsets are the same.",
         {
             "structure COMMON": ("bar 0x4 offset 0x0 size 0x1000", "bar 0x4 offset 0x0 size 0x40"),
             "structure ISR": ("bar 0x4 offset 0x1000 size 0x1000", "bar 0x4 offset 0x1000 size 0x1"),
@@ -67,8 +66,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "Features",
-        "QEMU offers more: geometry, topology, the cache mode, discard and write zeroes. This device offers "
-        "what it implements.",
+        "QEMU offers more features: geometry, topology, the cache mode, discard and write zeroes. This "
+        "device does not implement them.",
         {
             "feature GEOMETRY": ("1", "0"),
             "feature TOPOLOGY": ("1", "0"),
@@ -80,8 +79,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "Notifications that carry the index",
-        "This device offers VIRTIO_F_NOTIFICATION_DATA, with which it need not read the available index. "
-        "QEMU, as it is started for this page, does not.",
+        "This device offers VIRTIO_F_NOTIFICATION_DATA; with it, it need not read the available index. QEMU, "
+        "as started for this page, does not offer it.",
         {
             "feature NOTIFICATION_DATA": ("0", "1"),
             "running: device_feature": ("257", "321"),
@@ -90,8 +89,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "Fields that belong to those features",
-        "A field of device configuration without its feature is 0 here. QEMU fills in some of them also when "
-        "the feature was not negotiated.",
+        "A field of device configuration is 0 here without its feature. QEMU sets some of these fields also "
+        "when their feature was not negotiated.",
         {
             "config cylinders": ("4", "0"),
             "config heads": ("16", "0"),
@@ -102,7 +101,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "A queue that does not exist",
-        "The specification says of such a queue only that its size reads 0. Here all of its fields read 0.",
+        "The specification defines only the size of such a queue, 0. Here all of its fields read 0.",
         {
             "*, no such queue: queue_msix_vector": ("65535", "0"),
             "*, no such queue: queue_notify_off": ("31", "0"),
@@ -110,15 +109,15 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "ISR status with MSI-X",
-        "QEMU sets the queue bit of the ISR status also when it sends a message. The specification asks for "
-        "it with INTx only.",
+        "QEMU sets the queue bit of the ISR status also when it sends an MSI-X message. The specification "
+        "requires it for INTx only.",
         {"after requests: isr_status": ("1", "0")},
         "msix",
     ),
     Difference(
         "Registers after a reset by the driver",
-        "QEMU keeps the two feature selectors over a reset of the device, and so shows the upper half of the "
-        "features. Here all read-write registers get back their reset values.",
+        "QEMU keeps the two feature selectors over a device reset, and so shows the upper half of the "
+        "features. Here all read-write registers return to their reset values.",
         {
             "reset again: device_feature_select": ("1", "0"),
             "reset again: driver_feature_select": ("1", "0"),
@@ -127,9 +126,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "Used length of a refused request",
-        "QEMU counts the data buffers also when it has not written them. Here the used length counts bytes "
-        "from the first writable one on that were written; the status lies behind data that was not, so it "
-        "is 0.",
+        "QEMU counts the data buffers also when it has not written them. Here the used length counts the "
+        "written bytes from the first writable one on. The data before the status was not written, so the "
+        "used length is 0.",
         {
             "read across the end: used len": ("1025", "0"),
             "read after the end: used len": ("513", "0"),
@@ -140,8 +139,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "A chain without room for a header",
-        "QEMU stops the device. Here the ring itself is sound, so the chain is given back with the used "
-        "length 0 and an untouched status, and the device goes on.",
+        "QEMU stops the device. Here the ring itself is valid, so the device returns the chain with a used "
+        "length of 0, leaves the status byte as it was, and goes on.",
         {
             "no readable descriptor: needs reset": ("1", "0"),
             "no readable descriptor: used": ("0", "1"),
@@ -153,20 +152,20 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "An available index ahead by more than the ring",
-        "Both stop the device. QEMU first takes the chains that the ring shows and notices when more are "
-        "under way than fit; here the index is refused before any chain is looked at.",
+        "Both devices stop. QEMU first takes chains from the ring, and stops when more are in flight than "
+        "the ring holds. This device refuses the index before it takes any chain.",
         {"index ahead by the ring: status": ("0", "255")},
     ),
 )
-"""All that is known to differ, in the order of the page."""
+"""All known differences, in the order of the page."""
 
 
 @dataclass
 class Comparison:
-    """What came of a comparison: how many observations agree, and the ``unexplained`` and ``missing`` ones.
+    """The result of a comparison: the number of observations that agree, and two lists.
 
-    ``unexplained``: what differs and is not in :data:`DIFFERENCES`. ``missing``: entries of it that did not
-    show.
+    ``unexplained``: differences that are not in :data:`DIFFERENCES`. ``missing``: entries of
+    :data:`DIFFERENCES` that did not show.
     """
 
     agreeing: int
@@ -175,7 +174,7 @@ class Comparison:
 
 
 def judge(theirs: Mapping[str, Any], ours: Mapping[str, Any], interrupt: str) -> Comparison:
-    """Hold two tables of :func:`~.observation.observe`, QEMU's and ours, against :data:`DIFFERENCES`."""
+    """Compare two tables of :func:`~.observation.observe`, QEMU's and ours, with :data:`DIFFERENCES`."""
     expected = {
         pattern: values
         for item in DIFFERENCES
@@ -199,10 +198,9 @@ def judge(theirs: Mapping[str, Any], ours: Mapping[str, Any], interrupt: str) ->
 
 
 def compare(qemu: Qemu, interrupt: str = "msix") -> Comparison:
-    """Drive QEMU's virtio-blk-pci and this project's device with the same requests, and compare all that
-    shows.
+    """Drive QEMU's virtio-blk-pci and this project's device with the same requests; compare all observations.
 
-    What is on the two disks in the end is compared too. Errors: those of the engines and of QEMU.
+    The final contents of the two disks are compared too. Errors: those of the engines and of QEMU.
     """
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name:
         paths = [Path(name) / item for item in ("theirs.img", "ours.img")]
@@ -216,19 +214,19 @@ def compare(qemu: Qemu, interrupt: str = "msix") -> Comparison:
             ours = port.run(observe(port, interrupt))
         result = judge(theirs, ours, interrupt)
         if paths[0].read_bytes() != paths[1].read_bytes():
-            result.unexplained.append("the contents of the two disks differ in the end")
+            result.unexplained.append("the final contents of the two disks differ")
         return result
 
 
 _INTRODUCTION = """\
 # This device beside QEMU's virtio-blk-pci
 
-The guest driver of this project drives QEMU's own block device through QEMU's test socket, and this project's
-device on the native engine, with the same requests, well-formed and malformed. Registers after every step,
-features, device configuration, used rings, statuses, data, interrupts and the disks in the end are compared,
-with MSI-X and with INTx. Some 350 observations agree. What differs is listed here, all of it: a test fails
-for a difference that is not on this page, and for an entry that no longer shows. This page is made from the
-table in `sim/ringwalker_sim/vm/comparison.py`.
+The guest driver of this project drives QEMU's own block device through QEMU's test socket, and this
+project's device on the native engine, with the same valid and invalid requests. The comparison covers
+registers after every step, features, device configuration, used rings, statuses, data, interrupts and the
+final contents of the disks, with MSI-X and with INTx. Some 350 observations agree. This page lists every
+difference: a test fails for one that is not listed, and for an entry that no longer shows. The page is made
+from the table in `sim/ringwalker_sim/vm/comparison.py`.
 """
 
 

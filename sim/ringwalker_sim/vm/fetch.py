@@ -1,6 +1,6 @@
-"""QEMU and what a guest is made of, fetched from Debian into the cache. No package of the host is touched.
+"""Fetches QEMU and the parts of a guest from Debian into the cache. Packages of the host are not changed.
 
-A fetch that was interrupted is never taken for a whole one: see :func:`~..toolchain.build_once`.
+An interrupted fetch never counts as complete: see :func:`~..toolchain.build_once`.
 """
 
 import shutil
@@ -29,8 +29,8 @@ _TOOL_NAMES = {"mkfs.ext4": "mke2fs", "mkfs.ext2": "mke2fs", "fsck.ext4": "e2fsc
 
 @dataclass(frozen=True)
 class GuestFiles:
-    """What a guest is made of: ``kernel``, ``modules`` (a folder like /lib/modules/VERSION, or None when all
-    is built in), and ``userland``, a folder with a small root file system without an init.
+    """The parts of a guest: ``kernel``, ``modules`` (a folder like /lib/modules/VERSION, None if all are
+    built in), and ``userland``, a folder with a small root file system without an init.
     """
 
     kernel: Path
@@ -52,7 +52,7 @@ def _finished(name: str) -> Path | None:
 
 
 def _qemu_command(folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The fetched program is started through its own loader, with its own libraries."""
+    """The command of the fetched QEMU, with its own loader and libraries, and environment variables."""
     libraries = folder / _LIBRARIES
     command = (
         str(libraries / _LOADER),
@@ -74,7 +74,7 @@ def _guest_files(folder: Path) -> GuestFiles:
 
 
 def fetched_qemu() -> tuple[tuple[str, ...], dict[str, str]] | None:
-    """The command and the environment variables of the QEMU in the cache; None when it was not fetched."""
+    """Command and environment variables of the QEMU in the cache; None when it was not fetched."""
     folder = _finished(_qemu_name())
     return None if folder is None else _qemu_command(folder)
 
@@ -94,7 +94,7 @@ def _clear(folder: Path) -> None:
 
 
 def fetch_qemu(status: Status | None = None) -> None:
-    """Bring QEMU into the cache, unless it is there. About 60 MB to download, 180 MB on the disk.
+    """Fetch QEMU into the cache, unless it is there: a download of 60 MB, 180 MB on the disk.
 
     Errors: :class:`ToolError`.
     """
@@ -115,8 +115,8 @@ def fetch_qemu(status: Status | None = None) -> None:
 
 
 def fetch_guest(status: Status | None = None) -> None:
-    """Bring a kernel, its modules and a userland into the cache, unless they are there. About 30 MB to
-    download, 110 MB on the disk.
+    """Fetch a kernel, its modules and a userland into the cache, unless they are there: a download of 30 MB,
+    110 MB on the disk.
 
     Errors: :class:`ToolError`.
     """
@@ -142,10 +142,10 @@ def fetch_guest(status: Status | None = None) -> None:
 
 
 def _check_program(command: list[str], environment: dict[str, str] | None = None) -> str:
-    """What ``command`` prints. Errors: :class:`ToolError` when what was fetched does not run here."""
+    """The output of ``command``. Errors: :class:`ToolError` when a fetched program does not run here."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
-        raise ToolError(f"what was fetched does not run here: {command[0]}: {done.stderr.strip()[:200]}")
+        raise ToolError(f"a fetched program does not run here: {command[0]}: {done.stderr.strip()[:200]}")
     return done.stdout
 
 
@@ -157,7 +157,7 @@ def _find(parts: Path, name: str) -> Path:
 
 
 def _make_userland(parts: Path, userland: Path) -> None:
-    """busybox with a link for every applet, and the file system tools with their libraries."""
+    """Make a userland: busybox with a link for each applet, and ext4 tools with their libraries."""
     for name in ("bin", "sbin", "lib64", "lib", "dev", "proc", "sys", "run", "tmp", "mnt", "etc", "root"):
         (userland / name).mkdir(parents=True)
     (userland / "etc/mtab").symlink_to("/proc/mounts")

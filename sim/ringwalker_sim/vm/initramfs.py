@@ -1,4 +1,4 @@
-"""The guest's first file system: an archive in memory with tools, kernel modules and the job to do.
+"""The guest's initial file system: an archive in memory with tools, kernel modules and the job.
 
 Ref: Linux, Documentation/driver-api/early-userspace/buffer-format.rst (the "newc" format of cpio).
 """
@@ -15,7 +15,7 @@ from ..toolchain import ToolError
 __all__ = ["BLOCK_MODULES", "build_initramfs", "cpio_archive", "module_closure", "tree_entries"]
 
 BLOCK_MODULES = ("virtio_pci", "virtio_blk")
-"""What a guest needs to have a virtio disk."""
+"""Kernel modules for a virtio disk."""
 
 _SCRIPTS = Path(__file__).parent / "guest"
 _MAGIC = b"070701"
@@ -23,7 +23,7 @@ _TRAILER = "TRAILER!!!"
 _SUFFIXES = (".ko", ".ko.xz", ".ko.gz")
 
 Entry = tuple[str, int, bytes, tuple[int, int]]
-"""Name, mode with the type of file, content, and for a device its major and minor number."""
+"""Name, mode with the file type, content, and major and minor number of a device."""
 
 
 def _padded(content: bytes) -> bytes:
@@ -31,7 +31,7 @@ def _padded(content: bytes) -> bytes:
 
 
 def cpio_archive(entries: Iterable[Entry]) -> bytes:
-    """The entries, folders before what is in them, as a cpio archive of format newc; all belongs to root."""
+    """A cpio archive of format newc, all owned by root. ``entries`` has folders before their contents."""
     parts = []
     end: Entry = (_TRAILER, 0, b"", (0, 0))
     for number, (name, mode, content, device) in enumerate([*entries, end], start=1):
@@ -76,10 +76,10 @@ def _dependencies(content: bytes) -> list[str]:
 
 
 def module_closure(folder: Path | None, wanted: Sequence[str]) -> dict[str, bytes]:
-    """The modules ``wanted`` and all that they depend on, from ``folder`` (like /lib/modules/VERSION):
-    content by name, in the order in which they load. A name without a file counts as built in.
+    """The modules ``wanted`` and their dependencies, from ``folder`` (like /lib/modules/VERSION): content by
+    name, in load order. A name without a file counts as built in.
 
-    Errors: :class:`ToolError` for a module in a compression that is not known here.
+    Errors: :class:`ToolError` for a module with an unknown compression.
     """
     files: dict[str, Path] = {}
     if folder is not None:
@@ -113,8 +113,8 @@ def build_initramfs(
 ) -> bytes:
     """A compressed archive for ``-initrd``: loads ``modules`` in order, then runs ``command`` in a shell.
 
-    ``settings`` are shell variables: ``ROOT`` (a device that becomes /) with ``ROOT_MODE`` (rw or ro), and
-    ``INTERACTIVE``. ``files`` are put under /job, and found under /run.
+    ``settings`` are shell variables: ``ROOT`` (the device of /) with ``ROOT_MODE`` (rw or ro), and
+    ``INTERACTIVE``. ``files`` are stored under /job, and appear under /run.
     """
     variables = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
     order = "".join(f"{name}.ko\n" for name in modules)

@@ -1,4 +1,4 @@
-"""The command line of QEMU: which machine, with which devices and serial ports."""
+"""The command line of QEMU: machine, devices and serial ports."""
 
 import json
 from collections.abc import Sequence
@@ -8,22 +8,22 @@ from pathlib import Path
 __all__ = ["SERIAL_PORTS", "OwnDisk", "VfioUserDevice", "device_options", "machine_options", "serial_options"]
 
 MESSAGE_TIMEOUT_MS = 3_600_000
-"""How long QEMU waits for an answer of a vfio-user device. A simulated one may be stopped in a debugger."""
+"""Time limit of QEMU for an answer of a vfio-user device, long enough for a debugger."""
 
 SERIAL_PORTS = {"console": 4, "out": 3, "err": 5, "state": 7}
-"""The serial ports ttyS0 to ttyS3 and an interrupt for each that it need not share."""
+"""The serial ports ttyS0 to ttyS3, each with an interrupt that is not shared."""
 
 
 @dataclass(frozen=True)
 class VfioUserDevice:
-    """A device behind ``socket``, on which its server listens."""
+    """A device on the vfio-user socket ``socket``."""
 
     socket: Path
 
 
 @dataclass(frozen=True)
 class OwnDisk:
-    """QEMU's own virtio-blk-pci on a raw ``image``, the yardstick."""
+    """QEMU's own virtio-blk-pci on a raw ``image``, for comparison."""
 
     image: Path
     read_only: bool = False
@@ -68,9 +68,9 @@ def device_options(devices: Sequence[VfioUserDevice | OwnDisk]) -> list[str]:
 
 
 def machine_options(memory_mib: int, ram_file: Path | None = None, accelerator: str = "tcg") -> list[str]:
-    """A q35 machine without any default device, whose RAM other processes can map.
+    """Options for a q35 machine without default devices, with RAM that other processes can map.
 
-    ``ram_file``: a file that becomes the RAM, instead of memory that has no name.
+    ``ram_file`` is the file of the RAM; None for a memfd.
     """
     size = f"{memory_mib}M"
     backend: dict[str, object] = {"id": "ram", "size": memory_mib << 20, "share": True}
@@ -86,13 +86,13 @@ def machine_options(memory_mib: int, ram_file: Path | None = None, accelerator: 
 
 
 def serial_options(sockets: dict[str, Path], interactive: bool) -> list[str]:
-    """The serial ports of :data:`SERIAL_PORTS`, each on a socket; the console on the terminal if
-    ``interactive``.
+    """Options for the serial ports of :data:`SERIAL_PORTS`, each on a socket; with ``interactive`` the
+    console is on the terminal.
     """
     options: list[str] = []
     for index, (name, interrupt) in enumerate(SERIAL_PORTS.items()):
         if name == "console" and interactive:
-            # Control-A x ends QEMU, as everywhere; control-C goes to the guest.
+            # Control-A x ends QEMU; control-C goes to the guest.
             options += ["-chardev", f"stdio,id={name},mux=on,signal=off"]
             options += ["-mon", f"chardev={name},mode=readline"]
         else:

@@ -1,7 +1,6 @@
-"""What a virtio block device does when a driver drives it by the book, and against it: a table of
-observations.
+"""A table of observations of a virtio block device under valid and invalid requests.
 
-The same steps are done on any port, so that two devices can be compared value by value.
+The steps are the same on every port, so that two devices can be compared value by value.
 """
 
 import hashlib
@@ -31,13 +30,13 @@ DISK_SECTORS = 4096
 
 _ADDRESSES = ("queue_desc", "queue_driver", "queue_device")
 _WINDOW = ("bar", "offset", "size")
-"""What a virtio capability says about where its structure lies."""
+"""Fields of a virtio capability that give the place of its structure."""
 _QUEUES = (0, 31)
-"""The queue that there is, and one that there is not."""
+"""The index of the queue, and the index of a queue that does not exist."""
 
 
 def disk_content() -> np.ndarray:
-    """What is on the disk at the start: :data:`DISK_SECTORS` sectors."""
+    """The initial content of the disk, :data:`DISK_SECTORS` sectors: shape (n,), uint8."""
     return np.random.default_rng(2007).integers(0, 256, DISK_SECTORS * SECTOR_BYTES, np.uint8)
 
 
@@ -46,7 +45,7 @@ def _digest(data: Any) -> str:
 
 
 class _Observer:
-    """Writes what it sees into ``seen``: a text or a number by the name of what was looked at."""
+    """Collects observations in ``seen``: a text or a number by the name of the observation."""
 
     def __init__(self, port: Port, transport: VirtioPciTransport):
         self.port = port
@@ -58,7 +57,7 @@ class _Observer:
     # --- configuration space --------------------------------------------------------------------------------
 
     async def configuration_space(self) -> None:
-        """Header, BARs and capabilities."""
+        """Observe header, BARs and capabilities."""
         skipped = ("command", "status", "interrupt_line", "capabilities_pointer", "cache_line_size")
         for register in HEADER:
             if register.name not in skipped and not register.name.startswith("bar"):
@@ -79,7 +78,7 @@ class _Observer:
     # --- registers ------------------------------------------------------------------------------------------
 
     async def registers(self, step: str) -> None:
-        """All of the common configuration, for queue 0 and for a queue that does not exist."""
+        """Observe the common configuration, for queue 0 and for a queue that does not exist."""
         self.seen[f"{step}: isr_status"] = await self.transport.structures.read(
             CapabilityType.ISR, ISR.isr_status
         )
@@ -98,14 +97,14 @@ class _Observer:
         await self.transport.write_common("queue_select", 0)
 
     async def offered(self) -> None:
-        """Feature bits, each by its name."""
+        """Observe the offered feature bits by name."""
         offered = await self.transport.device_features()
         names = {item.value: item.name for item in (*BlkFeature, *Feature)}
         for bit in range(64):
             self.seen[f"feature {names.get(bit, f'bit {bit}')}"] = offered >> bit & 1
 
     async def device_configuration(self) -> None:
-        """All fields that the device has."""
+        """Observe the fields of device configuration."""
         for register in BLK_CONFIG:
             if self.transport.find(BLK_CONFIG, register.name) is not None:
                 self.seen[f"config {register.name}"] = await self.transport.get(register)
@@ -113,7 +112,7 @@ class _Observer:
     # --- requests -------------------------------------------------------------------------------------------
 
     async def request(self, vq: SplitVirtqueue, name: str, chain: Chain) -> None:
-        """Do a request and note used element, status, data and what the interrupts were."""
+        """Do a request; observe its used element, status, data and interrupts."""
         before = vq.interrupts
         vq.add_buf(chain.pieces, chain.readable, chain.writable, chain)
         await vq.kick()
@@ -140,7 +139,7 @@ class _Observer:
         return condition()
 
     async def requests(self, vq: SplitVirtqueue) -> None:
-        """Requests of every type, and ones that must be refused."""
+        """Do requests of every type, and some that must be refused."""
         kinds = BlkRequestType
         cases: dict[str, Chain] = {
             "read 1 sector": make_chain(self.memory, kinds.IN, 3, [], [512]),
@@ -166,7 +165,7 @@ class _Observer:
             await self.request(vq, name, chain)
 
     async def batch(self, vq: SplitVirtqueue) -> None:
-        """Sixteen reads at once: all come back, in whatever order."""
+        """Do sixteen reads at once; they may complete in any order."""
         chains = [make_chain(self.memory, BlkRequestType.IN, number * 5, [], [512]) for number in range(16)]
         first = vq._last_used
         for chain in chains:
@@ -179,7 +178,7 @@ class _Observer:
         self.seen["16 reads: data"] = _digest(b"".join(chain.data.array.tobytes() for chain in chains))
         while vq.get_buf():
             pass
-        # Interrupts that are still on their way are served before anybody looks at the registers.
+        # Interrupts in flight are served before the registers are read.
         await self.port.sleep(SETTLE_CYCLES // 4)
 
 
@@ -206,14 +205,14 @@ async def _by_the_book(port: Port, pci: PciDevice, interrupt: str) -> dict[str, 
 
 
 async def observe(port: Port, interrupt: str = "msix") -> dict[str, Any]:
-    """Drive the modern virtio block device that ``port`` reaches, and note all that it does.
+    """Drive the modern virtio block device of ``port``, and collect observations.
 
-    Its disk has :data:`DISK_SECTORS` sectors with :func:`disk_content`. Keys say what was looked at, values
-    are numbers or texts. Errors: :class:`DeviceError` when there is not exactly one such device.
+    Its disk must have :data:`DISK_SECTORS` sectors with :func:`disk_content`. Keys are names of observations,
+    values numbers or texts. Errors: :class:`DeviceError` unless there is exactly one such device.
     """
     wanted = (VENDOR_OASIS, OASIS_DEVICE_BASE + DeviceType.BLK)
     found = [item for item in await enumerate_pci(port) if (item.id.vendor, item.id.device) == wanted]
     if len(found) != 1:
-        raise DeviceError(f"there are {len(found)} virtio block devices on the bus, one is wanted")
+        raise DeviceError(f"there are {len(found)} virtio block devices on the bus; it must be one")
     seen = await _by_the_book(port, found[0], interrupt)
     return seen | await observe_broken_rings(port, found[0], interrupt)

@@ -1,4 +1,4 @@
-"""Finds a QEMU that can do what is asked of it."""
+"""Finds a QEMU of a version that is new enough."""
 
 import os
 import re
@@ -23,8 +23,8 @@ _FIX = f"give one with --qemu or {_VARIABLE}, or let --fetch bring one into the 
 
 @dataclass(frozen=True)
 class Qemu:
-    """A QEMU: ``command`` starts it, with ``environment`` added to the variables; ``origin`` says whence
-    it is.
+    """A QEMU: ``command`` starts it, with ``environment`` added to the variables. ``origin`` says where it
+    was found.
     """
 
     command: tuple[str, ...]
@@ -38,7 +38,7 @@ class Qemu:
         return ".".join(str(number) for number in self.version)
 
     def variables(self) -> dict[str, str]:
-        """All environment variables to start it with."""
+        """The environment variables to start it with."""
         return {**os.environ, **self.environment}
 
 
@@ -54,17 +54,17 @@ def _version(command: tuple[str, ...], environment: Mapping[str, str], origin: s
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it does not say its version in 30 s"
+        reason = error.strerror if isinstance(error, OSError) else "it did not print its version in 30 s"
         raise ToolError(f"{origin}: {command[0]} cannot be used: {reason}; {_FIX}") from None
     found = re.search(r"version (\d+)\.(\d+)\.(\d+)", done.stdout)
     if done.returncode or not found:
         text = (done.stderr or done.stdout).strip().partition("\n")[0] or "no output"
-        raise ToolError(f"{origin}: {command[0]} does not say a QEMU version: {text[:200]}; {_FIX}")
+        raise ToolError(f"{origin}: {command[0]} prints no QEMU version: {text[:200]}; {_FIX}")
     return tuple(int(number) for number in found.groups())
 
 
 def _candidate(explicit: str | Path | None) -> tuple[tuple[str, ...], Mapping[str, str], str] | None:
-    """Command, environment and origin of what is to be used."""
+    """Command, environment and origin of the first QEMU found."""
     if explicit is not None:
         return (str(explicit),), {}, "--qemu"
     if os.environ.get(_VARIABLE):

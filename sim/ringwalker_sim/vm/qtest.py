@@ -1,4 +1,4 @@
-"""A guest without a processor: the driver model does the accesses of a QEMU machine through its test socket.
+"""A guest without a processor: drivers in Python access a QEMU machine through its test socket.
 
 Ref: QEMU, docs/devel/testing/qtest.rst and the comment at the head of system/qtest.c (the protocol).
 """
@@ -27,7 +27,7 @@ __all__ = ["QtestError", "QtestPort", "SharedMemory", "qtest_machine"]
 
 _RAM_MIB = 64
 _RAM_BASE = 16 << 20
-"""Where the driver's memory begins. Below 1 MiB a PC has holes; the rest is left for nobody."""
+"""Start of the drivers' memory. Below it are the holes of a PC, and unused RAM."""
 _CONFIG_ADDRESS, _CONFIG_DATA = 0xCF8, 0xCFC
 _CONFIG_ENABLE = 1 << 31
 _LETTERS = {1: "b", 2: "w", 4: "l"}
@@ -37,11 +37,11 @@ _CONNECT_S = 30.0
 
 
 class QtestError(ToolError):
-    """QEMU did not do what the test protocol says; the message has the line or what QEMU said."""
+    """QEMU broke the test protocol or did not start; the message has its line or its output."""
 
 
 class SharedMemory(GuestMemory):
-    """Guest RAM that is the bytes of ``file`` from offset ``base`` to its end, at the same addresses."""
+    """Guest RAM in ``file``, from offset ``base`` to its end; addresses are offsets in the file."""
 
     def __init__(self, file: Path, base: int):
         size = file.stat().st_size - base
@@ -54,8 +54,8 @@ class SharedMemory(GuestMemory):
 class QtestPort(Loop, Port):
     """A :class:`~..guest.port.Port` on the test socket of a QEMU machine, on a ``connection``.
 
-    One cycle is a microsecond of real time, so that the driver's time limits are those of a person. A message
-    of the device goes to a word of RAM, which is polled; INTA is seen where it enters the interrupt
+    One cycle is a microsecond of real time, so the drivers' time limits are some seconds. A message of the
+    device is written to a word of RAM, which is polled. INTA is observed at the input of the interrupt
     controller.
     """
 
@@ -72,12 +72,12 @@ class QtestPort(Loop, Port):
         self._intx: list[Callable[[], None]] = []
         self._raised = 0
         self.message_counts: list[int] = []
-        """Messages seen so far, by the order of :meth:`msi_target`."""
+        """Messages received so far, in the order of :meth:`msi_target`."""
 
     # --- the socket ---------------------------------------------------------------------------------------
 
     def _line(self, timeout_s: float) -> str | None:
-        """The next line, or None after ``timeout_s``."""
+        """Receive a line; None after ``timeout_s``."""
         while b"\n" not in self._received:
             if not select.select([self._connection], [], [], timeout_s)[0]:
                 return None
@@ -89,14 +89,14 @@ class QtestPort(Loop, Port):
         return line.decode()
 
     def _note_interrupt(self, line: str) -> bool:
-        """Whether the line tells of an interrupt input; those that rise are counted."""
+        """Whether the line reports an interrupt input; rising edges are counted."""
         if not line.startswith("IRQ "):
             return False
         self._raised += line.startswith("IRQ raise")
         return True
 
     def command(self, *words: object) -> str:
-        """Send a command; what follows OK in the answer. Errors: :class:`QtestError`."""
+        """Send a command; the text behind OK in the answer. Errors: :class:`QtestError`."""
         text = " ".join(f"{word:#x}" if isinstance(word, int) else str(word) for word in words)
         self._connection.sendall(text.encode() + b"\n")
         while True:
@@ -116,7 +116,7 @@ class QtestPort(Loop, Port):
         return int((time.monotonic() - self._begin) * 1e6)
 
     def advance(self, deadline: int | None) -> None:
-        """Wait until an interrupt comes, or until ``deadline``."""
+        """Wait for an interrupt, or until ``deadline``."""
         begin = time.monotonic()
         while not self._happened():
             if deadline is not None:
@@ -129,7 +129,7 @@ class QtestPort(Loop, Port):
                 raise QtestError(f"{line!r} came without a command")
 
     def _happened(self) -> bool:
-        """Run the callbacks of interrupts that have come; whether there were any."""
+        """Run the callbacks of received interrupts; whether there were any."""
         due = []
         for number, (word, callback) in enumerate(self._messages):
             if word[0]:
@@ -164,7 +164,7 @@ class QtestPort(Loop, Port):
         return self._read("read", address, size)
 
     async def memory_write(self, address: int, size: int, value: int) -> None:
-        """Write memory space; it has reached the device afterwards."""
+        """Write memory space; the write has reached the device on return."""
         self.command("write" + _LETTERS[size], address, value)
 
     async def io_read(self, address: int, size: int) -> int:
@@ -176,14 +176,14 @@ class QtestPort(Loop, Port):
         self.command("out" + _LETTERS[size], address, value)
 
     def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
-        """A word of RAM, as the address of a message, and its data."""
+        """The address of a word in RAM, and the data of a message."""
         buffer = self.memory.allocate(4, 4)
         self._messages.append((buffer.array.view("<u4"), callback))
         self.message_counts.append(0)
         return buffer.address, len(self._messages)
 
     def intx_handler(self, callback: Callable[[], None]) -> None:
-        """``callback`` runs whenever INTA is asserted."""
+        """``callback`` runs on every assertion of INTA."""
         if not self._intx:
             self.command("irq_intercept_in", "ioapic")
         self._intx.append(callback)
@@ -202,14 +202,15 @@ def _accept(listener: socket.socket, process: subprocess.Popen[bytes], errors: P
         connection.setblocking(True)
         return connection
     said = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-    raise QtestError(f"QEMU did not start; it said: {said[0]}")
+    raise QtestError(f"QEMU did not start: {said[0]}")
 
 
 @contextlib.contextmanager
 def qtest_machine(qemu: Qemu, devices: Sequence[OwnDisk | VfioUserDevice]) -> Iterator[QtestPort]:
-    """A q35 machine with ``devices`` whose processor does nothing, and a port on it; ended with the block.
+    """A port on a q35 machine with ``devices`` and an idle processor, for the time of a ``with`` block.
 
-    Its RAM, from 16 MiB on, is the port's ``memory``. Errors: :class:`QtestError` when QEMU does not start.
+    The ``memory`` of the port is the machine's RAM from 16 MiB on. Errors: :class:`QtestError` when QEMU does
+    not start.
     """
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name, socket.socket(socket.AF_UNIX) as listener:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""A guest with disks: on the simulated device, or on QEMU's own for comparison."""
+"""A guest with disks, on the simulated device or on QEMU's own."""
 
 import tempfile
 import time
@@ -20,7 +20,7 @@ from .setup import GuestSetup
 __all__ = ["LINUX_CONFIG", "LINUX_DRIVERS", "Disk", "Mark", "Session", "linux_config", "run_guest"]
 
 LINUX_CONFIG = DeviceConfig(identity=Identity(preset="oasis"))
-"""The device as today's Linux expects it."""
+"""A device with the identity that today's Linux expects."""
 
 LINUX_DRIVERS = {
     "blk": "virtio_blk",
@@ -28,15 +28,15 @@ LINUX_DRIVERS = {
     "console": "virtio_console",
     "entropy": "virtio_rng",
 }
-"""Linux's module for each function of a device."""
+"""The module of Linux for each function of a device."""
 
 _LINUX_DEVICE_IDS = range(0x1000, 0x1080)
-"""What Linux's virtio-pci takes, whatever the vendor."""
+"""The device ids that Linux's virtio-pci accepts, for every vendor."""
 
 
 def linux_config(config: DeviceConfig) -> DeviceConfig:
-    """``config`` with a device id that Linux's virtio-pci takes: 0x1040 and the virtio type in place of one
-    that it does not take. The vendor stays.
+    """``config`` with a device id that Linux's virtio-pci accepts: another one is replaced by 0x1040 plus the
+    virtio type. The vendor stays.
     """
     if config.resolved_identity.device in _LINUX_DEVICE_IDS:
         return config
@@ -46,9 +46,10 @@ def linux_config(config: DeviceConfig) -> DeviceConfig:
 
 @dataclass(frozen=True)
 class Disk:
-    """A device for the guest, with an image if it is a disk. ``config`` None: QEMU's own virtio-blk.
+    """A device for the guest, with an image if it is a disk. ``config`` None stands for QEMU's own
+    virtio-blk.
 
-    ``waves``: what to record of its signals, where it is simulated.
+    ``waves``: the part of a simulated device's signals to record.
     """
 
     image: Path | None
@@ -59,8 +60,8 @@ class Disk:
 
 @dataclass(frozen=True)
 class Mark:
-    """A place that the guest's command has come to: ``seconds`` since the start, and what each simulated
-    device had counted until then (:meth:`~..vfio_user.serving.DeviceHandle.stats`).
+    """A mark that the guest's command set: ``seconds`` since the start, and the counters of each simulated
+    device at that time (:meth:`~..vfio_user.serving.DeviceHandle.stats`).
     """
 
     name: str
@@ -70,9 +71,7 @@ class Mark:
 
 @dataclass
 class Session:
-    """What came of a guest: the ``result``, ``marks``, and what each simulated device has counted in the
-    end.
-    """
+    """The ``result`` of a guest, its ``marks``, and the final counters of each simulated device."""
 
     result: GuestResult
     marks: list[Mark] = field(default_factory=list)
@@ -86,7 +85,7 @@ class Session:
         raise KeyError(f"the guest has set no mark {name!r}")
 
     def figures(self) -> dict[str, Any]:
-        """The session as numbers for JSON."""
+        """The figures of the session, for JSON."""
         result = self.result
         return {
             "status": result.status,
@@ -98,7 +97,7 @@ class Session:
 
 
 def _check_images(disks: Sequence[Disk]) -> None:
-    """Images that are there, that nobody uses, and none twice if it can be written."""
+    """Check that images exist, are not in use, and that a writable one is given once only."""
     for at, disk in enumerate(disks):
         if disk.image is None:
             continue
@@ -119,12 +118,11 @@ def run_guest(
     others: Sequence[VfioUserDevice] = (),
     begin: Callable[[], None] = lambda: None,
 ) -> Session:
-    """Boot a guest with ``disks``, in this order /dev/vda, /dev/vdb, ...; do ``job``; wait for the end.
+    """Boot a guest with ``disks`` (/dev/vda, /dev/vdb, ... in this order), run ``job``, and wait for the end.
 
-    ``others`` are devices that something else serves; they come after ``disks``. ``begin`` is called when the
-    devices are ready, before QEMU starts. ``forward``: see :func:`~.boot.boot`. Errors:
-    :class:`~.boot.GuestError`, :class:`~..memory.DiskError`, :class:`~..toolchain.ToolError`; an error of a
-    device is named in the guest's.
+    ``others`` are devices of other servers, behind ``disks``. ``begin`` is called when the devices are ready,
+    before QEMU starts. ``forward``: see :func:`~.boot.boot`. Errors: :class:`~.boot.GuestError`, which names
+    the error of a device too, :class:`~..memory.DiskError`, :class:`~..toolchain.ToolError`.
     """
     _check_images(disks)
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name:
@@ -147,7 +145,7 @@ def run_guest(
 
 
 def _places(disks: Sequence[Disk], handles: Sequence[DeviceHandle]) -> list[VfioUserDevice | OwnDisk]:
-    """What QEMU is told of ``disks``, whose simulated ones are served as ``handles``, in order."""
+    """The devices of QEMU for ``disks``; ``handles`` are the simulated ones, in order."""
     waiting = iter(handles)
     return [
         OwnDisk(disk.image, disk.read_only)

@@ -1,4 +1,4 @@
-"""Everything that is needed before a guest can start: a QEMU, a kernel, a userland."""
+"""Finds the parts of a guest: a QEMU, a kernel, a userland."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .qemu import VFIO_USER_MINIMUM, Qemu, find_qemu
 __all__ = ["GuestSetup", "guest_setup", "kernel_version"]
 
 _VERSION_POINTER = 0x20E
-"""Where a bzImage says, less 0x200, where its version text is. Ref: Linux,
+"""Offset in a bzImage of the 16-bit pointer to its version text, which is relative to 0x200. Ref: Linux,
 Documentation/arch/x86/boot.rst.
 """
 _MAGIC_PLACE, _MAGIC = 0x202, b"HdrS"
@@ -19,14 +19,14 @@ _MAGIC_PLACE, _MAGIC = 0x202, b"HdrS"
 
 @dataclass(frozen=True)
 class GuestSetup:
-    """A QEMU, and what the guest in it is made of."""
+    """A QEMU, and the files of its guest."""
 
     qemu: Qemu
     files: GuestFiles
 
 
 def kernel_version(kernel: Path) -> str:
-    """The version of a kernel for x86, such as ``6.1.0-50-cloud-amd64``. Errors: :class:`ToolError`."""
+    """The version of an x86 kernel, such as ``6.1.0-50-cloud-amd64``. Errors: :class:`ToolError`."""
     try:
         head = kernel.read_bytes()[: 1 << 16]
     except OSError as error:
@@ -38,9 +38,7 @@ def kernel_version(kernel: Path) -> str:
 
 
 def _other_kernel(kernel: Path, userland: Path) -> GuestFiles:
-    """The files of a guest with a kernel that somebody chose; its modules lie beside it or in
-    /lib/modules.
-    """
+    """The files of a guest with the chosen ``kernel``; its modules are beside it or in /lib/modules."""
     version = kernel_version(kernel)
     for root in (kernel.resolve().parent.parent, Path("/")):
         modules = root / "lib/modules" / version
@@ -57,10 +55,10 @@ def guest_setup(
     minimum: tuple[int, ...] = VFIO_USER_MINIMUM,
     status: Callable[[str], None] | None = None,
 ) -> GuestSetup:
-    """Find what a guest needs; with ``fetch``, bring what is missing into the cache first.
+    """Find the parts of a guest; with ``fetch``, fetch missing ones into the cache first.
 
-    A named ``qemu`` or ``kernel`` is used instead of the fetched one.
-    Errors: :class:`ToolError` that says what is missing and what to do.
+    ``qemu`` and ``kernel`` replace the fetched ones.
+    Errors: :class:`ToolError` that names what is missing and how to get it.
     """
     if fetch:
         fetch_guest(status)
