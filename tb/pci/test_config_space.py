@@ -16,8 +16,8 @@ from ringwalker.spec.pci import (
     HEADER,
     Command,
     DeviceControl,
-    DeviceStatus,
     MsixControl,
+    PcieDeviceStatus,
     PmControlStatus,
     PowerState,
     Status,
@@ -32,6 +32,7 @@ INPUTS = (
     "transactions_pending",
     "completion_unsupported",
     "completion_aborted",
+    "unexpected_completion",
     "unsupported_request",
     "unsupported_posted",
     "poisoned",
@@ -190,13 +191,14 @@ async def errors_are_logged_and_cleared_by_writing_one(dut):
     bench = Bench(dut)
     await start(dut)
     always = Status.CAPABILITIES_LIST
-    unsupported, correctable = DeviceStatus.UNSUPPORTED_REQUEST, DeviceStatus.CORRECTABLE_ERROR
+    unsupported, correctable = PcieDeviceStatus.UNSUPPORTED_REQUEST, PcieDeviceStatus.CORRECTABLE_ERROR
     cases = [
         (["completion_unsupported"], Status.RECEIVED_MASTER_ABORT, 0),
         (["completion_aborted"], Status.RECEIVED_TARGET_ABORT, 0),
         (["unsupported_request"], 0, unsupported | correctable),
-        (["unsupported_request", "unsupported_posted"], 0, unsupported | DeviceStatus.NON_FATAL_ERROR),
+        (["unsupported_request", "unsupported_posted"], 0, unsupported | PcieDeviceStatus.NON_FATAL_ERROR),
         (["unsupported_posted"], 0, 0),
+        (["unexpected_completion"], 0, correctable),
         (["poisoned"], Status.DETECTED_PARITY_ERROR, correctable),
         (["poisoned_request"], Status.DETECTED_PARITY_ERROR, correctable),
     ]
@@ -228,7 +230,7 @@ async def levels_are_shown(dut):
         await RisingEdge(dut.clk)
         await bench.set("header", "status", 0xFFFF)
         assert bool(await bench.get("header", "status") & Status.INTERRUPT_STATUS) == level
-        pending = await bench.get("pcie", "device_status") & DeviceStatus.TRANSACTIONS_PENDING
+        pending = await bench.get("pcie", "device_status") & PcieDeviceStatus.TRANSACTIONS_PENDING
         assert bool(pending) == level
 
 

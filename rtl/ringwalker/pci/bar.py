@@ -54,32 +54,32 @@ class Bar:
 class BarDecode(Component):
     """Says which BAR an access hits. Combinational.
 
-    Parameters: ``bars``, the BARs there are.
-
-    Members: ``state`` as ConfigSpace gives it; ``address`` a byte address of a dword, ``length`` in dwords,
-    ``io`` for I/O space. ``hit``: the BAR's space is enabled and the whole access lies in one BAR; then
-    ``bar`` is its number and ``offset`` the byte offset in it. An access that starts in a BAR and runs over
-    its end is no hit.
+    Parameters: ``bars``, the BARs there are. Errors: ``ValueError`` if two of them share a register.
 
     Ref: PCI 3.0, 6.2.5.1
     """
+
+    state: In(FunctionState())
+    """As ConfigSpace gives it."""
+    address: In(64)
+    """Of a dword, in bytes."""
+    length: In(range(MAX_LENGTH_DWORDS + 1))
+    """In dwords."""
+    io: In(1)
+    """The access is one of I/O space."""
+    hit: Out(1)
+    """The space is enabled and the whole access lies in one BAR. One that runs over its end is no hit."""
+    bar: Out(3)
+    """Number of the BAR that is hit."""
+    offset: Out(_OFFSET_BITS)
+    """Of the access in that BAR, in bytes."""
 
     def __init__(self, bars: Sequence[Bar]):
         taken = [n for bar in bars for n in range(bar.index, bar.index + 1 + bar.is_64)]
         if len(set(taken)) != len(taken):
             raise ValueError(f"bars overlap: {list(bars)}")
         self._bars = tuple(bars)
-        super().__init__(
-            {
-                "state": In(FunctionState()),
-                "address": In(64),
-                "length": In(range(MAX_LENGTH_DWORDS + 1)),
-                "io": In(1),
-                "hit": Out(1),
-                "bar": Out(3),
-                "offset": Out(_OFFSET_BITS),
-            }
-        )
+        super().__init__()
 
     def _matches(self, bar: Bar) -> Any:
         bits = bar.size.bit_length() - 1

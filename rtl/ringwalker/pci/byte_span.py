@@ -14,23 +14,19 @@ __all__ = ["ByteSpan"]
 class ByteSpan(Component):
     """The bytes that a memory read asks for. Combinational.
 
-    Members: ``length`` in dwords, ``first_be``, ``last_be`` as in the request; ``skip``, the bytes before the
-    first one enabled (0 to 3); ``count``, the bytes from the first to the last one enabled (1 for a
-    read of no bytes).
-
     Ref: PCIe 3.1, 2.3.1.1, table 2-38
     """
 
-    def __init__(self):
-        super().__init__(
-            {
-                "length": In(range(MAX_LENGTH_DWORDS + 1)),
-                "first_be": In(4),
-                "last_be": In(4),
-                "skip": Out(2),
-                "count": Out(13),
-            }
-        )
+    length: In(range(MAX_LENGTH_DWORDS + 1))
+    """In dwords."""
+    first_be: In(4)
+    """Byte enables of the first dword."""
+    last_be: In(4)
+    """Byte enables of the last dword; 0 if there is one only."""
+    skip: Out(2)
+    """Bytes before the first one enabled."""
+    count: Out(13)
+    """Bytes from the first to the last one enabled; 1 for a read of no bytes."""
 
     def elaborate(self, platform):
         m: Any = Module()

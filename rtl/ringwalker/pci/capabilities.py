@@ -32,7 +32,6 @@ from ..spec.pci import (
     Command,
     DeviceCapabilities,
     DeviceControl,
-    DeviceStatus,
     InterruptPin,
     LinkCapabilities,
     LinkCapabilities2,
@@ -42,6 +41,7 @@ from ..spec.pci import (
     MsixControl,
     MsixTableOffset,
     PcieCapabilities,
+    PcieDeviceStatus,
     PmCapabilities,
     PmControlStatus,
     Status,
@@ -263,10 +263,10 @@ def _pcie(offset: int, config: DeviceConfig) -> Structure:
         "link_control_2": LinkControl2.TARGET_SPEED,
     }
     w1c: dict[str, int] = {
-        "device_status": DeviceStatus.CORRECTABLE_ERROR
-        | DeviceStatus.NON_FATAL_ERROR
-        | DeviceStatus.FATAL_ERROR
-        | DeviceStatus.UNSUPPORTED_REQUEST
+        "device_status": PcieDeviceStatus.CORRECTABLE_ERROR
+        | PcieDeviceStatus.NON_FATAL_ERROR
+        | PcieDeviceStatus.FATAL_ERROR
+        | PcieDeviceStatus.UNSUPPORTED_REQUEST
     }
     return Structure("pcie", offset, PCIE_CAPABILITY, values, writable, w1c)
 

@@ -44,9 +44,17 @@ class Completer(Component):
 
     Parameters: ``config`` (the data width and the BARs); ``bar_list`` replaces the BARs of ``config``.
 
-    Members: ``requests`` in, ``completions`` out; ``config`` and ``registers`` to the blocks behind;
-    ``state`` as ConfigSpace gives it; pulses of a cycle: ``unsupported`` (a request was refused),
-    ``unsupported_posted`` (with it: it was a posted one), ``poisoned`` (a poisoned write came in); ``idle``.
+    Members (W is ``config.data_width``):
+
+    - ``requests`` In stream of request_beat(W)
+    - ``completions`` Out stream of completion_beat(W)
+    - ``config`` Out(ConfigPort()): configuration space
+    - ``registers`` Out(RegisterPort()): the blocks behind the BARs
+    - ``state`` In(FunctionState()): as ConfigSpace gives it
+    - ``unsupported`` Out 1, pulse: a request was refused
+    - ``unsupported_posted`` Out 1, with ``unsupported``: it was a posted one
+    - ``poisoned`` Out 1, pulse: a poisoned write came
+    - ``idle`` Out 1: no request is in flight
 
     Latency: the first dword of a write is offered on ``registers`` 2 cycles after the beat was taken, the
     next ones follow each cycle, a further beat costs one cycle more. A read takes 3 cycles to the first
@@ -73,7 +81,7 @@ class Completer(Component):
                 "idle": Out(1),
             }
         )
-        # The request under way, and the beat of it that is being worked on.
+        # The request in flight, and the beat of it that is being worked on.
         self._header: Any = Signal(RequestHeader, name="header")
         self._data: Any = Signal(config.data_width, name="data")
         self._dwords: Any = Signal(self._slots, name="dwords")

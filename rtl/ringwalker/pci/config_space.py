@@ -11,8 +11,8 @@ from ..interfaces import ConfigPort, ConfigRequest, FunctionState, RegisterPort
 from ..spec.pci import (
     Command,
     DeviceControl,
-    DeviceStatus,
     MsixControl,
+    PcieDeviceStatus,
     PmControlStatus,
     PowerState,
     Status,
@@ -21,16 +21,6 @@ from .capabilities import encode_bytes, layout
 from .config_window import ConfigWindow
 
 __all__ = ["ConfigSpace"]
-
-_LEVELS = ("intx_asserted", "transactions_pending")
-_PULSES = (
-    "completion_unsupported",
-    "completion_aborted",
-    "unsupported_request",
-    "unsupported_posted",
-    "poisoned",
-    "poisoned_request",
-)
 
 
 def _bits(value: Any, flag: int) -> Any:
@@ -42,20 +32,15 @@ def _bits(value: Any, flag: int) -> Any:
 class ConfigSpace(Component):
     """Answers configuration requests and keeps the state of the function.
 
-    Registers beyond 256 bytes read 0 (no extended capabilities). The bus, device and function of each write
-    become ``state.requester_id``. In D3hot memory, I/O and bus mastering are off in ``state``, whatever
-    the command register says; a write of a power state other than D0 and D3hot leaves it as it was, and
-    coming back to D0 resets nothing. Maximum payload and read request size are bounded by ``config`` in
-    ``state``, while the register reads as it was written. Errors are logged as a device with role-based
-    error reporting does: what the requester learns from a completion is an advisory, thus a correctable
-    error. No error messages are sent.
-
-    Members: ``config`` takes the requests; ``window`` is where an access through the virtio PCI access
-    capability goes (:class:`ConfigWindow`); ``state``, from registers; inputs of one bit:
-    ``intx_asserted`` and ``transactions_pending`` (levels, shown in the status registers);
-    ``completion_unsupported``, ``completion_aborted``, ``poisoned`` (a completion with that came in),
-    ``unsupported_request`` (a request was refused; ``unsupported_posted`` with it if that one was
-    posted), ``poisoned_request`` (pulses of a cycle each); ``idle``.
+    - Registers beyond 256 bytes read 0: there are no extended capabilities.
+    - The bus, device and function of each write become ``state.requester_id``.
+    - In D3hot memory, I/O and bus mastering are off in ``state``, whatever the command register says. A write
+      of a power state other than D0 and D3hot leaves it as it was. Coming back to D0 resets nothing.
+    - Maximum payload and read request size are bounded by ``config`` in ``state``. The register reads as it
+      was written.
+    - Errors are logged as role-based error reporting asks: an error that the requester learns of by a
+      completion, an unexpected completion and poisoned data are advisory, thus correctable errors. No error
+      messages are sent.
 
     Latency: 2 cycles from a request to its response, and one request at a time; more for the window.
     ``state`` has changed when the response to the write is valid.
@@ -63,19 +48,38 @@ class ConfigSpace(Component):
     Ref: PCI 3.0, 6.2; PCI PM 1.2, 3.2; PCIe 3.1, 2.2.9, 6.2, 7.8; virtio 1.4, 4.1.4.9
     """
 
+    config: In(ConfigPort())
+    """Configuration requests."""
+    window: Out(RegisterPort())
+    """Accesses through the virtio PCI access capability; see :class:`ConfigWindow`."""
+    state: Out(FunctionState())
+    """What the registers say, from registers."""
+    intx_asserted: In(1)
+    """Level: the interrupt status bit."""
+    transactions_pending: In(1)
+    """Level: the bit of this name."""
+    completion_unsupported: In(1)
+    """Pulse: a completion came with status Unsupported Request."""
+    completion_aborted: In(1)
+    """Pulse: a completion came with status Completer Abort."""
+    unexpected_completion: In(1)
+    """Pulse: a completion came that was not asked for."""
+    poisoned: In(1)
+    """Pulse: a completion came with poisoned data."""
+    unsupported_request: In(1)
+    """Pulse: a request was refused."""
+    unsupported_posted: In(1)
+    """With ``unsupported_request``: it was a posted one."""
+    poisoned_request: In(1)
+    """Pulse: a write came with poisoned data."""
+    idle: Out(1)
+    """No request is in flight."""
+
     def __init__(self, config: DeviceConfig):
         self._device = config
         self._layout = layout(config)
         self._registers: dict[int, Any] = {}
-        super().__init__(
-            {
-                "config": In(ConfigPort()),
-                "window": Out(RegisterPort()),
-                "state": Out(FunctionState()),
-                **{name: In(1) for name in (*_LEVELS, *_PULSES)},
-                "idle": Out(1),
-            }
-        )
+        super().__init__()
 
     def _field(self, structure: str, register: str) -> Any:
         """The signal of a register of a capability (or ``"header"``)."""
@@ -96,9 +100,11 @@ class ConfigSpace(Component):
             Status.MASTER_DATA_PARITY_ERROR: poisoned & parity_response,
         }
         device_status = {
-            DeviceStatus.UNSUPPORTED_REQUEST: unsupported,
-            DeviceStatus.CORRECTABLE_ERROR: (unsupported & ~posted) | received,
-            DeviceStatus.NON_FATAL_ERROR: posted,
+            PcieDeviceStatus.UNSUPPORTED_REQUEST: unsupported,
+            PcieDeviceStatus.CORRECTABLE_ERROR: (unsupported & ~posted)
+            | received
+            | self.unexpected_completion,
+            PcieDeviceStatus.NON_FATAL_ERROR: posted,
         }
         result: dict[int, Any] = {}
         for structure, register, flags in (
@@ -117,7 +123,7 @@ class ConfigSpace(Component):
         result: dict[int, Any] = {}
         for structure, register, flag, level in (
             ("header", "status", Status.INTERRUPT_STATUS, self.intx_asserted),
-            ("pcie", "device_status", DeviceStatus.TRANSACTIONS_PENDING, self.transactions_pending),
+            ("pcie", "device_status", PcieDeviceStatus.TRANSACTIONS_PENDING, self.transactions_pending),
         ):
             dword, shift, _width = self._layout[structure].locate(register)
             result[dword] = Mux(level, int(flag) << shift, 0)

@@ -25,28 +25,26 @@ class ConfigWindow(Component):
     """Performs the BAR access that an access to ``pci_cfg_data`` stands for.
 
     The access is made if ``size`` is 1, 2 or 4, ``offset`` is a multiple of it, the bytes lie in one of
-    ``bars``, and ``strobe`` has at least the first ``size`` bytes; what is beyond them is ignored in a write
+    ``bars``, and ``strobe`` has at least the first ``size`` bytes. Bytes beyond them are ignored in a write
     and 0 in a read. Otherwise a write has no effect and a read gives 0. Memory and I/O enable do not
     matter: the window is for software that has no BARs mapped.
-
-    Members: ``accesses`` in, ``results`` out, one for each access in order (0 for a write);
-    ``registers`` to the blocks behind the BARs; ``idle``.
 
     Latency: 3 cycles, and for a read what the register takes. One access at a time.
 
     Ref: virtio 1.4, 4.1.4.9
     """
 
+    accesses: In(stream_of(WindowAccess))
+    results: Out(stream_of(RegisterResponse))
+    """One for each access, in order; 0 for a write."""
+    registers: Out(RegisterPort())
+    """The blocks behind the BARs."""
+    idle: Out(1)
+    """No access is in flight."""
+
     def __init__(self, bars: Sequence[Bar]):
         self._bars = tuple(bars)
-        super().__init__(
-            {
-                "accesses": In(stream_of(WindowAccess)),
-                "results": Out(stream_of(RegisterResponse)),
-                "registers": Out(RegisterPort()),
-                "idle": Out(1),
-            }
-        )
+        super().__init__()
 
     def _legal(self, access: Any) -> tuple[Any, Any]:
         """Whether the access is to be made, and the mask of its bytes from byte 0 up."""

@@ -43,10 +43,14 @@ class MsixTable(Component):
 
     Parameters: ``config`` (the data width and the number of vectors).
 
-    Members: ``registers``, offsets from the start of the BAR: table at 0, pending bits at
-    ``msix_pba_offset``; ``vectors`` in; ``messages`` out, memory writes of one dword without a requester
-    id; ``enable`` and ``function_mask`` from the MSI-X capability; ``idle`` (a pending bit of a vector
-    that stays masked does not count).
+    Members (W is ``config.data_width``):
+
+    - ``registers`` In(RegisterPort()): table from offset 0, pending bits from ``msix_pba_offset``
+    - ``vectors`` In stream of 16
+    - ``messages`` Out stream of request_beat(W): memory writes of one dword, without a requester ID
+    - ``enable`` In 1: messages may be sent
+    - ``function_mask`` In 1: all vectors are masked
+    - ``idle`` Out 1: nothing is in flight; a pending bit of a vector that stays masked does not count
 
     Latency: 2 cycles from a vector to its message and from a read to its response. After reset nothing is
     taken for a cycle a vector. What was unmasked is found by a scan of one cycle a vector, which

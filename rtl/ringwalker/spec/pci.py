@@ -26,7 +26,6 @@ __all__ = [
     "Command",
     "DeviceCapabilities",
     "DeviceControl",
-    "DeviceStatus",
     "InterruptPin",
     "LinkCapabilities",
     "LinkCapabilities2",
@@ -37,6 +36,7 @@ __all__ = [
     "MsixTableOffset",
     "MsixVectorControl",
     "PcieCapabilities",
+    "PcieDeviceStatus",
     "PmCapabilities",
     "PmControlStatus",
     "PowerState",
@@ -279,8 +279,8 @@ class DeviceControl(enum.IntFlag):
     INITIATE_FUNCTION_LEVEL_RESET = 1 << 15
 
 
-class DeviceStatus(enum.IntFlag):
-    """Device status register bits."""
+class PcieDeviceStatus(enum.IntFlag):
+    """Device status register bits of PCI Express; virtio's are in ``spec.modern``."""
 
     CORRECTABLE_ERROR = 1 << 0
     NON_FATAL_ERROR = 1 << 1

@@ -65,18 +65,9 @@ def _aligned(value: Value, alignment: int) -> Value:
 
 
 class CommonConfig(Component):
-    """The registers of ``spec.common.COMMON``.
+    """The registers of ``spec.modern.COMMON``.
 
     Parameters: ``device_features``, the 64 feature bits that are offered.
-
-    Members: ``registers`` (:class:`RegisterPort`; of the offset only the place in the page counts; outside
-    the table reads give 0 and writes have no effect), ``hold`` (no request is taken while it is up; the table
-    is not written from the third cycle of it on), ``table_read`` and ``table_write`` (:class:`QueueRead`,
-    :class:`QueueWrite`), ``status`` (8 bits, what the driver reads), ``driver_ok``, ``driver_features``,
-    ``config_vector``, ``config_generation``, ``needs_reset``, ``config_change`` (pulse: tell the driver that
-    DEVICE_NEEDS_RESET is set; to be joined with the function's own), ``reset_request`` and ``reset_done``:
-    see :class:`~ringwalker.transport.device_status.DeviceStatusMachine`; ``queue_reset_request`` with
-    ``queue_reset_index`` (levels until ``queue_reset_done``; another may follow in the next cycle).
 
     A write is done three cycles after it was taken and then the next request is; a read is
     answered two cycles after it was taken.
@@ -104,6 +95,37 @@ class CommonConfig(Component):
     Ref: virtio 1.4, 4.1.4.3 (structure), 2.6.1 (virtqueue reset), 4.1.5.1.2 (vectors).
     """
 
+    registers: In(RegisterPort())
+    """Of the offset only the place in the page counts. Outside the table reads give 0, writes do nothing."""
+    hold: In(1)
+    """No request is taken while it is up. The table is not written from the third cycle of it on."""
+    table_read: Out(QueueRead())
+    """The row of the selected queue."""
+    table_write: Out(QueueWrite())
+    """What the driver configures."""
+    status: Out(8)
+    """The device status as the driver reads it."""
+    driver_ok: Out(1)
+    """DRIVER_OK is set, and no reset is in progress or needed."""
+    driver_features: Out(64)
+    """The feature bits that the driver accepted."""
+    config_vector: Out(16, init=NO_VECTOR)
+    """The vector of configuration changes."""
+    config_generation: In(8)
+    """Changes whenever the device configuration does."""
+    needs_reset: In(1)
+    """See :class:`~ringwalker.transport.device_status.DeviceStatusMachine`, also for the next three."""
+    config_change: Out(1)
+    """Pulse, to be joined with the function's own."""
+    reset_request: Out(1)
+    reset_done: In(1)
+    queue_reset_request: Out(1)
+    """Level until ``queue_reset_done``; another may follow in the next cycle."""
+    queue_reset_index: Out(QUEUE_BITS)
+    """The queue of ``queue_reset_request``."""
+    queue_reset_done: In(1)
+    """Pulse."""
+
     def __init__(self, config: DeviceConfig, device_features: int):
         if not 0 <= device_features < 1 << 64:
             raise ValueError(f"device_features is {device_features:#x}; it must have at most 64 bits")
@@ -114,26 +136,7 @@ class CommonConfig(Component):
                 raise ValueError(f"device_features is {device_features:#x}; {feature.name} is not supported")
         self.config = config
         self.device_features = device_features
-        super().__init__(
-            {
-                "registers": In(RegisterPort()),
-                "hold": In(1),
-                "table_read": Out(QueueRead()),
-                "table_write": Out(QueueWrite()),
-                "status": Out(8),
-                "driver_ok": Out(1),
-                "driver_features": Out(64),
-                "config_vector": Out(16, init=NO_VECTOR),
-                "config_generation": In(8),
-                "needs_reset": In(1),
-                "config_change": Out(1),
-                "reset_request": Out(1),
-                "reset_done": In(1),
-                "queue_reset_request": Out(1),
-                "queue_reset_index": Out(QUEUE_BITS),
-                "queue_reset_done": In(1),
-            }
-        )
+        super().__init__()
         self._device_feature_select = Signal(32)
         self._driver_feature_select = Signal(32)
         self._queue_select = Signal(16)

@@ -14,41 +14,40 @@ __all__ = ["DeviceStatusMachine"]
 class DeviceStatusMachine(Component):
     """The status byte of :class:`~ringwalker.transport.common_config.CommonConfig`.
 
-    Members: ``write`` (for one cycle) with ``value``, what the driver writes; ``features_acceptable``;
-    ``needs_reset`` (level or pulse, an error that only a reset cures); ``reset_done`` (pulse); ``status``,
-    what the driver reads; ``features_ok``; ``driver_ok`` (DRIVER_OK is set, no reset is under way or needed);
-    ``reset_request`` (from a write of 0 until ``reset_done``); ``config_change`` (pulse: the driver must be
-    told that DEVICE_NEEDS_RESET was set, which ``status`` shows by then). All outputs but ``status`` and
-    ``driver_ok`` come from registers directly. A write shows in the cycle after it.
-
     - Bits are only ever added, since a driver must not clear any: a write is ORed into the byte.
     - ACKNOWLEDGE, DRIVER and FAILED can always be set; none of them has a further effect.
     - FEATURES_OK sticks only while ``features_acceptable``, otherwise the bit stays 0 and can be tried again.
     - DRIVER_OK sticks only with FEATURES_OK, set before or by the same write.
     - DEVICE_NEEDS_RESET is set by ``needs_reset`` once DRIVER, FEATURES_OK or DRIVER_OK is, never by a write.
-      With DRIVER_OK the driver is told.
+      With DRIVER_OK the driver is notified.
     - Other bits stay 0.
-    - While a reset is under way writes are ignored and the old value is read. Should that be 0,
-      DEVICE_NEEDS_RESET is read instead: 0 would say that the reset is over.
+    - During a reset writes are ignored and the old value is read. Should that be 0, DEVICE_NEEDS_RESET is
+      read instead: 0 would say that the reset is over.
+
+    Latency: a write shows in the cycle after it. All outputs but ``status`` and ``driver_ok`` come from
+    registers directly.
 
     Ref: virtio 1.4, 2.1 (status), 2.2.2 (FEATURES_OK), 2.4 (reset), 4.1.4.3.1.
     """
 
-    def __init__(self):
-        super().__init__(
-            {
-                "write": In(1),
-                "value": In(8),
-                "features_acceptable": In(1),
-                "needs_reset": In(1),
-                "reset_done": In(1),
-                "status": Out(8),
-                "features_ok": Out(1),
-                "driver_ok": Out(1),
-                "reset_request": Out(1),
-                "config_change": Out(1),
-            }
-        )
+    write: In(1)
+    """For one cycle: the driver writes ``value``."""
+    value: In(8)
+    features_acceptable: In(1)
+    """The driver may set FEATURES_OK."""
+    needs_reset: In(1)
+    """Level or pulse: an error that only a reset cures."""
+    reset_done: In(1)
+    """Pulse: the reset that was asked for is over."""
+    status: Out(8)
+    """What the driver reads."""
+    features_ok: Out(1)
+    driver_ok: Out(1)
+    """DRIVER_OK is set, and no reset is in progress or needed."""
+    reset_request: Out(1)
+    """From a write of 0 until ``reset_done``."""
+    config_change: Out(1)
+    """Pulse: notify the driver that DEVICE_NEEDS_RESET, which ``status`` shows by then, was set."""
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -66,11 +66,9 @@ def _to_list(dword: Any, place: Any) -> Any:
 class FieldFace(Component):
     """Shows the list at FIELDS_BASE of the register BAR, and passes on all other accesses.
 
-    Members: ``i`` from the initiator and ``o`` to the registers (:class:`RegisterPort`), ``idle``.
-
     An access to a view is carried out as an access of the register. Where that needs a select register, it is
     read, written, and written back after the access, with nothing else in between, so a driver of the virtio
-    structures does not notice. Bytes that are not writable ignore writes. While a device reset is under way
+    structures does not notice. Bytes that are not writable ignore writes. During a device reset
     the select registers take no writes, so what a view that needs one shows or changes then is undefined, as
     it is for the registers.
 
@@ -81,11 +79,18 @@ class FieldFace(Component):
     Ref: "virtio with config abstraction and ring implementation", 20 September 2007.
     """
 
+    i: In(RegisterPort())
+    """The initiator."""
+    o: Out(RegisterPort())
+    """The registers."""
+    idle: Out(1)
+    """No access is in flight."""
+
     def __init__(self, config: DeviceConfig):
         self._config = config
         self._list = field_list(config)
         self._own: Any = Signal(RegisterRequest, name="own")
-        super().__init__({"i": In(RegisterPort()), "o": Out(RegisterPort()), "idle": Out(1)})
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -13,36 +13,34 @@ __all__ = ["InterruptRouter"]
 
 
 class InterruptRouter(Component):
-    """Routes used buffer notifications and configuration changes.
+    """Routes used buffer notifications and configuration changes: to MSI-X vectors or to the ISR.
 
-    Members: ``interrupts`` (stream of 16-bit vectors of used buffer notifications), ``config_change``
-    (pulse), ``config_vector`` (16 bits), ``msix_enable``, ``vectors`` (stream of 16-bit vectors to the MSI-X
-    table), ``set_queue`` and ``set_config`` (pulses to the ISR, from registers), ``idle``.
-
-    With MSI-X enabled a vector other than NO_VECTOR goes out one cycle after it was taken, NO_VECTOR is
-    dropped, and the ISR's queue bit is left alone. Otherwise that bit is set and no vector goes out. The
-    ISR's configuration bit is set for every change in both modes. Configuration
-    changes are remembered until they are sent, several as one, with the vector of that moment; one that
-    arrives while an earlier is being sent is sent too. They go first, but never twice in a row while a used
-    buffer notification waits.
+    - With MSI-X enabled a vector other than NO_VECTOR goes out one cycle after it was taken, NO_VECTOR is
+      dropped, and the ISR's queue bit is left alone. Otherwise that bit is set and no vector goes out.
+    - The ISR's configuration bit is set for every change in both modes.
+    - Configuration changes are remembered until they are sent, several as one, with the vector of that
+      moment. One that arrives while an earlier is being sent is sent too. They go first, but never twice in
+      a row while a used buffer notification waits.
 
     Ref: virtio 1.4, 4.1.5.3 (used buffer notifications), 4.1.5.4 (configuration changes), 4.1.4.5.1
     (the ISR's configuration bit), 4.1.5.1.2 (vectors).
     """
 
-    def __init__(self):
-        super().__init__(
-            {
-                "interrupts": In(stream_of(16)),
-                "config_change": In(1),
-                "config_vector": In(16),
-                "msix_enable": In(1),
-                "vectors": Out(stream_of(16)),
-                "set_queue": Out(1),
-                "set_config": Out(1),
-                "idle": Out(1),
-            }
-        )
+    interrupts: In(stream_of(16))
+    """Vectors of used buffer notifications."""
+    config_change: In(1)
+    """Pulse."""
+    config_vector: In(16)
+    """The vector of configuration changes."""
+    msix_enable: In(1)
+    vectors: Out(stream_of(16))
+    """Vectors for MSI-X."""
+    set_queue: Out(1)
+    """Pulse to the ISR, from a register."""
+    set_config: Out(1)
+    """Pulse to the ISR, from a register."""
+    idle: Out(1)
+    """Nothing waits to be sent."""
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -17,30 +17,27 @@ _CONFIG = IsrBit.CONFIG.bit_length() - 1
 
 
 class Isr(Component):
-    """Reading the byte gives the bits and clears them.
-
-    Members: ``registers`` (:class:`RegisterPort`; of the offset only the place in the page counts),
-    ``set_queue`` and ``set_config`` (pulses that set a bit), ``clear`` (device reset: clears both and wins
-    over a set in the same cycle), ``asserted`` (any bit is set, from registers).
+    """The ISR status byte: reading it gives the bits and clears them.
 
     A read that does not enable the byte leaves the bits alone, as does a read of another offset, which gives
     0. Writes have no effect. A set in the cycle in which a read is taken is not lost: the read
-    gives the bits from before, and the set remains. A response is valid one cycle after its request was
-    taken.
+    gives the bits from before, and the set remains.
+
+    Latency: a response is valid one cycle after its request was taken.
 
     Ref: virtio 1.4, 4.1.4.5.
     """
 
-    def __init__(self):
-        super().__init__(
-            {
-                "registers": In(RegisterPort()),
-                "set_queue": In(1),
-                "set_config": In(1),
-                "clear": In(1),
-                "asserted": Out(1),
-            }
-        )
+    registers: In(RegisterPort())
+    """Of the offset only the place in the page counts."""
+    set_queue: In(1)
+    """Pulse: a used ring changed."""
+    set_config: In(1)
+    """Pulse: the configuration changed."""
+    clear: In(1)
+    """Device reset: clears both bits, and wins over a set in the same cycle."""
+    asserted: Out(1)
+    """A bit is set; from registers."""
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -19,17 +19,27 @@ __all__ = ["Notify"]
 class Notify(Component):
     """A write at ``n * NOTIFY_MULTIPLIER`` in the page rings the doorbell of queue ``n``.
 
-    Members: ``registers`` (:class:`RegisterPort`; of the offset only the place in the page counts),
-    ``doorbells`` (stream of :class:`Doorbell`), ``with_data`` (VIRTIO_F_NOTIFICATION_DATA was negotiated: a
-    write of 32 bits that names its queue says in its upper half what the available index is), ``enable``
-    (while it is low writes have no effect), ``idle`` (no doorbell waits to be taken).
+    With ``with_data`` a write of 32 bits that names its queue carries the available index in its upper half.
+    Otherwise the value is not looked at. A write without any byte enabled, of a queue that does not exist,
+    or between two doorbells has no effect. Reads give 0.
 
-    Otherwise the written value is not looked at; a write without any byte enabled, of a queue that does not
-    exist, or between two doorbells has no effect. Reads give 0. A doorbell is valid one cycle after its
-    write was taken, and one write a cycle is taken while the doorbells are.
+    Latency: a doorbell is valid one cycle after its write was taken, and one write a cycle is taken while the
+    doorbells are.
+
+    Errors: ``ValueError`` when the doorbells of all queues do not fit into a page.
 
     Ref: virtio 1.4, 4.1.4.4, 4.1.5.2 (Available Buffer Notifications), 2.9 (Driver Notifications).
     """
+
+    registers: In(RegisterPort())
+    """Of the offset only the place in the page counts."""
+    doorbells: Out(stream_of(Doorbell))
+    with_data: In(1)
+    """VIRTIO_F_NOTIFICATION_DATA was negotiated."""
+    enable: In(1)
+    """While it is low writes have no effect."""
+    idle: Out(1)
+    """No doorbell waits to be taken."""
 
     def __init__(self, config: DeviceConfig):
         if NOTIFY_MULTIPLIER < 4 or NOTIFY_MULTIPLIER & (NOTIFY_MULTIPLIER - 1):
@@ -37,15 +47,7 @@ class Notify(Component):
         if config.queues * NOTIFY_MULTIPLIER > PAGE:
             raise ValueError(f"queues is {config.queues}; their doorbells do not fit into {PAGE} bytes")
         self.config = config
-        super().__init__(
-            {
-                "registers": In(RegisterPort()),
-                "doorbells": Out(stream_of(Doorbell)),
-                "with_data": In(1),
-                "enable": In(1),
-                "idle": Out(1),
-            }
-        )
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -94,18 +94,21 @@ class RegisterRouter(Component):
 class RegisterArbiter(Component):
     """Lets two initiators share one register port.
 
-    Members: ``a`` and ``b`` from the initiators, ``o`` to the registers; ``idle``. Each initiator gets the
-    responses to its own reads, in order. When both ask, they take turns.
+    Each initiator gets the responses to its own reads, in order. When both ask, they take turns.
 
     Latency: 1 cycle for requests, which go through a buffer, so no register depends on who asks in the same
     cycle; none for responses. An access every two cycles. While a read waits for its response no further
     access is taken.
     """
 
-    def __init__(self):
-        super().__init__(
-            {"a": In(RegisterPort()), "b": In(RegisterPort()), "o": Out(RegisterPort()), "idle": Out(1)}
-        )
+    a: In(RegisterPort())
+    """One initiator."""
+    b: In(RegisterPort())
+    """The other initiator."""
+    o: Out(RegisterPort())
+    """The registers."""
+    idle: Out(1)
+    """No access is in flight."""
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -25,15 +25,6 @@ CommonConfig needs to reach the queue table."""
 class ResetSequencer(Component):
     """Resets all queues after power-up and on ``device_request``, one queue on ``queue_request``.
 
-    Members: ``device_request`` and ``queue_request`` with ``queue_index`` (levels; each must fall, or name
-    the next queue, in the cycle after its ``device_done`` or ``queue_done``), ``idle`` (all blocks are idle),
-    ``halt`` (from the cycle after a request until done, and during power-up: nothing new is to begin),
-    ``whole`` (what ``halt`` and ``idle`` are about: 1 for the device, 0 for the queue ``queue_index`` alone),
-    ``table_write`` (:class:`QueueWrite`) and ``clear`` (:class:`QueueClear`), ``clearing`` (pulse at a device
-    reset once all is idle: forget everything else), ``device_done`` and ``queue_done`` (pulses), ``ready``
-    (low while rows are being rewritten: CommonConfig must be held; whoever shares the table's write
-    port has it to itself while ``ready`` is up, except that ``table_write.en`` always wins).
-
     Waiting for ``idle`` takes as long as it takes; register accesses must go on meanwhile, since the answers
     of the host to reads may stand behind its writes. Then a row a cycle: ``ready`` is low for
     ``CLOSE_CYCLES`` + rows cycles. A device request goes before a queue request, and makes it superfluous if
@@ -42,24 +33,35 @@ class ResetSequencer(Component):
     Ref: virtio 1.4, 2.4 (device reset), 2.6.1 (virtqueue reset), 4.1.4.3.1.
     """
 
+    device_request: In(1)
+    """Level; must fall in the cycle after ``device_done``."""
+    queue_request: In(1)
+    """Level; must fall, or name the next queue, in the cycle after ``queue_done``."""
+    queue_index: In(QUEUE_BITS)
+    """The queue of ``queue_request``."""
+    idle: In(1)
+    """All blocks that ``whole`` speaks of are idle."""
+    halt: Out(1)
+    """Nothing new is to begin: from the cycle after a request until done, and during power-up."""
+    whole: Out(1, init=1)
+    """What ``halt`` and ``idle`` are about: 1 for the device, 0 for the queue ``queue_index`` alone."""
+    table_write: Out(QueueWrite())
+    """Rows in their reset state."""
+    clear: Out(QueueClear())
+    """The ring positions of the same queue."""
+    clearing: Out(1)
+    """Pulse at a device reset once all is idle: forget everything else."""
+    device_done: Out(1)
+    """Pulse."""
+    queue_done: Out(1)
+    """Pulse."""
+    ready: Out(1)
+    """Low while rows are being rewritten: CommonConfig must be held. Whoever shares the table's write
+    port has it to itself while this is up, except that ``table_write.en`` always wins."""
+
     def __init__(self, config: DeviceConfig):
         self.config = config
-        super().__init__(
-            {
-                "device_request": In(1),
-                "queue_request": In(1),
-                "queue_index": In(QUEUE_BITS),
-                "idle": In(1),
-                "halt": Out(1),
-                "whole": Out(1, init=1),
-                "table_write": Out(QueueWrite()),
-                "clear": Out(QueueClear()),
-                "clearing": Out(1),
-                "device_done": Out(1),
-                "queue_done": Out(1),
-                "ready": Out(1),
-            }
-        )
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -21,7 +21,6 @@ from ringwalker.spec.pci import (
     Command,
     DeviceCapabilities,
     DeviceControl,
-    DeviceStatus,
     LinkCapabilities,
     LinkControl,
     LinkControl2,
@@ -29,6 +28,7 @@ from ringwalker.spec.pci import (
     MsixControl,
     MsixTableOffset,
     PcieCapabilities,
+    PcieDeviceStatus,
     PmCapabilities,
     PmControlStatus,
     Status,
@@ -253,11 +253,11 @@ def _pcie_lines(cap: Fields) -> list[str]:
         "NoSnoop": DeviceControl.NO_SNOOP_ENABLE,
     }
     states = {
-        "CorrErr": DeviceStatus.CORRECTABLE_ERROR,
-        "NonFatalErr": DeviceStatus.NON_FATAL_ERROR,
-        "FatalErr": DeviceStatus.FATAL_ERROR,
-        "UnsupReq": DeviceStatus.UNSUPPORTED_REQUEST,
-        "TransPend": DeviceStatus.TRANSACTIONS_PENDING,
+        "CorrErr": PcieDeviceStatus.CORRECTABLE_ERROR,
+        "NonFatalErr": PcieDeviceStatus.NON_FATAL_ERROR,
+        "FatalErr": PcieDeviceStatus.FATAL_ERROR,
+        "UnsupReq": PcieDeviceStatus.UNSUPPORTED_REQUEST,
+        "TransPend": PcieDeviceStatus.TRANSACTIONS_PENDING,
     }
     able = {
         "ExtTag": DeviceCapabilities.EXTENDED_TAG,
