@@ -24,25 +24,30 @@ __all__ = ["FlatTop", "PortInfo", "VerilogDesign", "to_verilog", "verilog_design
 
 @dataclass(frozen=True)
 class PortInfo:
-    """One Verilog port: its name, direction (``"input"`` or ``"output"``), width, and the Amaranth path."""
+    """One Verilog port: its name, direction (``"input"`` or ``"output"``), width, and the Amaranth path.
+
+    ``init`` is the value that an input has while nobody drives it.
+    """
 
     name: str
     direction: str
     width: int
     path: str
+    init: int = 0
 
 
-def _leaves(shape: object, value: Value, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Value]]:
-    """The fields of ``value`` with their paths; arrays and scalars are leaves."""
+def _leaves(
+    shape: object, value: Value, init: int, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Value, int]]:
+    """The fields of ``value`` with their paths and their part of ``init``; arrays and scalars are leaves."""
     if isinstance(shape, type) and issubclass(shape, data.Struct):
         shape = data.Layout.cast(shape)
     if isinstance(shape, data.StructLayout):
-        raw = Value.cast(value)
         for key, item in shape:
-            part = raw[item.offset : item.offset + item.width]
-            yield from _leaves(item.shape, part, (*path, str(key)))
+            part: Any = value[item.offset : item.offset + item.width]
+            yield from _leaves(item.shape, part, init >> item.offset, (*path, str(key)))
     else:
-        yield path, Value.cast(value)
+        yield path, value, init & ((1 << len(value)) - 1)
 
 
 class FlatTop(Elaboratable):
@@ -66,7 +71,9 @@ class FlatTop(Elaboratable):
 
     def _add_member(self, path: tuple[str, ...], member: wiring.Member, value: object) -> None:
         shown = tuple(part for part in path if part != "payload")
-        for leaf_path, leaf in _leaves(member.shape, value, shown):  # type: ignore[arg-type]
+        whole = Value.cast(value)  # type: ignore[arg-type]
+        initial = whole.init if member.flow is In and isinstance(whole, Signal) else 0
+        for leaf_path, leaf, init in _leaves(member.shape, whole, initial, shown):
             scalar_payload = path[-1] == "payload" and leaf_path == shown
             name = "_".join(path if scalar_payload else leaf_path)
             if name in self.signals:
@@ -76,7 +83,8 @@ class FlatTop(Elaboratable):
             self.signals[name] = port
             self._connections.append((port, leaf, is_input))
             amaranth_path = ".".join((*path, *leaf_path[len(shown) :]))
-            self.ports.append(PortInfo(name, "input" if is_input else "output", len(leaf), amaranth_path))
+            direction = "input" if is_input else "output"
+            self.ports.append(PortInfo(name, direction, len(leaf), amaranth_path, init))
 
     def elaborate(self, platform):
         m = Module()

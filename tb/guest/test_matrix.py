@@ -61,19 +61,19 @@ class Cell:
         if self.model is not None:
             self.model.loopback = True
         elif self.function == "net":
-            self.engine.mac_loopback(True)
+            self.engine.ports.mac.loopback(True)
         else:
-            self.engine.uart_loopback(True)
+            self.engine.ports.uart.loopback(True)
 
     def set_link(self, up: bool) -> None:
-        (self.model or self.engine).set_link(up)
+        (self.model or self.engine.ports.mac).set_link(up)
 
     def set_size(self, cols: int, rows: int) -> None:
-        (self.model.set_size if self.model is not None else self.engine.set_terminal)(cols, rows)
+        (self.model.set_size if self.model is not None else self.engine.ports.uart.set_terminal)(cols, rows)
 
     def bring(self, frame: bytes) -> None:
         """A frame comes in from outside."""
-        (self.model.receive if self.model is not None else self.engine.mac_send)(frame)
+        (self.model.receive if self.model is not None else self.engine.ports.mac.send)(frame)
 
 
 @contextmanager

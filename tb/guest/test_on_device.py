@@ -275,7 +275,7 @@ def test_a_buffer_outside_memory_needs_a_reset(machine: Machine) -> None:
 
 def test_capacity_can_change(machine: Machine) -> None:
     async def body(disk: BlkDevice) -> None:
-        machine.port.engine.set_capacity(SECTORS // 2)
+        machine.port.engine.ports.storage.set_capacity(SECTORS // 2)
         await machine.port.sleep(5000)
         assert (disk.capacity, disk.capacity_changes) == (SECTORS // 2, 1)
         with pytest.raises(RequestError, match="IOERR"):

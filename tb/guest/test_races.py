@@ -337,7 +337,7 @@ def test_receive_buffers_are_detached_while_frames_arrive(transport: str, seed: 
     memory = GuestMemory(4 << 20)
     if transport == "pci":
         with open_engine("native", NET, memory, host=HOST, seed=seed) as port:
-            port.run(receive(port, transport, port.engine.mac_send, seed))
+            port.run(receive(port, transport, port.engine.ports.mac.send, seed))
     else:
         port = SoftwarePort(memory)
         model = NetModel(port.schedule, queue_size=64)
@@ -372,7 +372,7 @@ def test_receive_buffers_of_a_terminal_are_detached_while_bytes_arrive(seed: int
         sent = bytearray()
         for _ in range(60):
             part = chance.randbytes(chance.randint(1, 100))
-            port.engine.uart_send(part)
+            port.engine.ports.uart.send(part)
             sent += part
             await vq.kick()
             await port.sleep(chance.randint(1, 1200))

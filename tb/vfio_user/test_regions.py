@@ -192,7 +192,7 @@ def test_a_message_becomes_a_write_of_its_eventfd(bench: Bench) -> None:
     bench.bridge.set_irqs(IrqSet(TRIGGER, IrqIndex.MSIX, 0, 2), fds)
     bench.write(FACE_BAR, COMMON_BASE + COMMON.config_msix_vector.offset, (0).to_bytes(2, "little"))
     bench.start()
-    bench.engine.set_capacity(77)
+    bench.engine.ports.storage.set_capacity(77)
     bench.idle()
     assert os.eventfd_read(kept[0]) == 1
     with pytest.raises(BlockingIOError):
@@ -208,7 +208,7 @@ def test_the_line_has_fallen_when_the_guest_unmasks_it_after_the_register_read(b
     bench.start()
     unmask = IrqSet(IrqSetFlag.ACTION_UNMASK | IrqSetFlag.DATA_NONE, IrqIndex.INTX, 0, 1)
     for sectors in (99, 100, 101):
-        bench.engine.set_capacity(sectors)
+        bench.engine.ports.storage.set_capacity(sectors)
         bench.idle()
         assert os.eventfd_read(fd) == 1
         bench.bridge.set_irqs(unmask, [])

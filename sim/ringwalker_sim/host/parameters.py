@@ -8,23 +8,14 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..engine.peripherals import PERIPHERALS
 from ..errors import ParameterError
 
 __all__ = ["CREDIT_BYTES", "STREAMS", "Fault", "HostParameters", "LatencyShape", "Split"]
 
 STREAMS = (
-    "completer_request",
-    "completer_completion",
-    "requester_request",
-    "requester_completion",
-    "storage_commands",
-    "storage_write_data",
-    "storage_read_data",
-    "storage_results",
-    "mac_tx",
-    "mac_rx",
-    "uart_tx",
-    "uart_rx",
+    *("completer_request", "completer_completion", "requester_request", "requester_completion"),
+    *(name for kind in PERIPHERALS for name in kind.streams),
 )
 """The streams between device and host that ``stalls`` can stall."""
 

@@ -127,7 +127,7 @@ class FrameLoad:
         to_add = total
         begin = self.port.now()
         if self.direction == "tx":
-            engine.mac_expect(self._frames)
+            engine.ports.mac.expect(self._frames)
         self.done = 0
         supplied = self.direction == "tx"
         while self.done < total:
@@ -140,7 +140,7 @@ class FrameLoad:
                 await self.port.sleep(2 * engine.host.latency * 4)
                 begin, supplied = self.port.now(), True
                 self._started[:] = begin
-                engine.mac_supply(self._frames, total)
+                engine.ports.mac.supply(self._frames, total)
             free += await self._wait()
         self.cycles = self.port.now() - begin
         different = engine.stats()["mac_tx_different"] - before
@@ -153,7 +153,7 @@ class FrameLoad:
         cycles = 0
         for _ in range(_PROBES):
             if receives:
-                self.port.engine.mac_supply(self._frames, 1)
+                self.port.engine.ports.mac.supply(self._frames, 1)
             await self.port.sleep(rest)
             size = HEADER_BYTES + self.length
             watch = self.port.memory.watch(self._memory.address, size, reads=not receives, writes=receives)

@@ -142,7 +142,7 @@ def run_net(
         traffic = Traffic("out and back", "frames")
         arrivals = Arrivals(port, frames, traffic, _counter("frames", len(frames), progress))
         if model is None:
-            port.engine.mac_loopback(True)
+            port.engine.ports.mac.loopback(True)
 
         async def job() -> float:
             opened = await _open(setup, machine, model)
@@ -245,8 +245,8 @@ def run_console(
         config, shown = setup.config, bytearray()
         model: FunctionModel | None = None
         if setup.transport == "pci":
-            port.on_uart = shown.extend
-            enter: Callable[[bytes], Any] = port.engine.uart_send
+            port.engine.ports.uart.on_bytes = shown.extend
+            enter: Callable[[bytes], Any] = port.engine.ports.uart.send
         else:
             model = model_of(config, port.schedule)
             assert isinstance(model, ConsoleModel)

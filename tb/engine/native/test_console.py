@@ -144,8 +144,8 @@ def test_bytes_go_both_ways_through_stalls(interrupt: str) -> None:
 
     async def body(port: Any, console: RawConsole) -> None:
         screen: list[bytes] = []
-        port.on_uart = screen.append
-        port.engine.uart_send(typed)
+        port.engine.ports.uart.on_bytes = screen.append
+        port.engine.ports.uart.send(typed)
         port.start(console.send(*shown))
         while len(console.received) < len(typed):
             await console.offer(*(random.choice([1, 3, 8, 100, 300]) for _ in range(20)))
@@ -170,12 +170,12 @@ def test_bytes_go_both_ways_through_stalls(interrupt: str) -> None:
 
 def test_the_terminal_echoes() -> None:
     async def body(port: Any, console: RawConsole) -> None:
-        port.engine.uart_loopback(True)
+        port.engine.ports.uart.loopback(True)
         await console.offer(*[100] * 8)
         await console.send(b"hello, ", b"world")
         await console.until(lambda: len(console.received) == 12)
         assert console.received == b"hello, world"
-        assert port.engine.uart_receive() == b""
+        assert port.engine.ports.uart.receive() == b""
 
     run(body)
 
@@ -189,7 +189,7 @@ def test_a_resize_is_told() -> None:
         assert await size(console) == (CONFIG.console.cols, CONFIG.console.rows)
         generation = await console.transport.read_common("config_generation")
         for number, wanted in enumerate(((132, 50), (132, 24), (1, 65535)), 1):
-            port.engine.set_terminal(*wanted)
+            port.engine.ports.uart.set_terminal(*wanted)
             await console.until(lambda number=number: console.changed == number)
             assert await size(console) == wanted
             assert await console.transport.read_common("config_generation") == generation + number
@@ -197,7 +197,7 @@ def test_a_resize_is_told() -> None:
             shown = await console.transport.pci.bar_read(FACE_BAR, field, 4)
             assert shown == wanted[1] << 16 | wanted[0]
         with pytest.raises(ValueError, match="rows is 65536"):
-            port.engine.set_terminal(80, 65536)
+            port.engine.ports.uart.set_terminal(80, 65536)
 
     run(body)
 
@@ -215,7 +215,7 @@ def test_an_emergency_write_needs_no_driver() -> None:
             await port.sleep(50)
 
         port.run(main())
-        assert port.engine.uart_receive() == b"panic!"
+        assert port.engine.ports.uart.receive() == b"panic!"
 
 
 def test_receive_waits_and_transmit_goes_on() -> None:
@@ -225,10 +225,10 @@ def test_receive_waits_and_transmit_goes_on() -> None:
         await console.send(*shown)
         await console.until(lambda: console.sent == len(shown))
         assert console.answers == []
-        port.engine.uart_send(b"now")
+        port.engine.ports.uart.send(b"now")
         await console.until(lambda: console.received == b"now")
         # And the other way: a terminal that takes nothing holds up nobody who types.
-        assert port.engine.uart_receive() == b"".join(shown)
+        assert port.engine.ports.uart.receive() == b"".join(shown)
 
     run(body)
 
@@ -237,7 +237,7 @@ def test_typing_goes_on_while_the_terminal_takes_nothing() -> None:
     async def body(port: Any, console: RawConsole) -> None:
         await console.offer(*[16] * 10)
         await console.send(bytes(4000))
-        port.engine.uart_send(b"typed meanwhile")
+        port.engine.ports.uart.send(b"typed meanwhile")
         await console.until(lambda: console.received == b"typed meanwhile")
         assert console.sent == 0
 
@@ -249,7 +249,7 @@ def test_a_reset_in_flight_ends() -> None:
         for turn in range(6):
             await console.offer(*[16] * 20)
             await console.send(*pieces(20))
-            port.engine.uart_send(random.randbytes(100))
+            port.engine.ports.uart.send(random.randbytes(100))
             await port.sleep(random.randrange(2000))
             before = port.now()
             await console.leave(console.transport.reset)
@@ -259,10 +259,10 @@ def test_a_reset_in_flight_ends() -> None:
             assert (port.memory.array == untouched).all(), f"turn {turn}: memory was written after the reset"
             await console.start()
         # It works as on the first day; what was typed before waits in the device.
-        port.engine.uart_receive()
+        port.engine.ports.uart.receive()
         console.received = b""
         await console.offer(*[200] * 10)
-        port.engine.uart_send(b"end")
+        port.engine.ports.uart.send(b"end")
         await console.until(lambda: console.received.endswith(b"end"))
 
     run(body, stalls={"uart_tx": 0.999, "uart_rx": 0.5})
@@ -282,7 +282,7 @@ def test_one_queue_is_reset_while_the_other_works(queue: int) -> None:
                 await console.send(*pieces(10))
                 await console.offer(*[300] * 4)
                 typed += (more := random.randbytes(150))
-                port.engine.uart_send(more)
+                port.engine.ports.uart.send(more)
             await port.sleep(random.randrange(600))
             before = port.now()
             for item in await console.queues[queue].shutdown():
@@ -291,7 +291,7 @@ def test_one_queue_is_reset_while_the_other_works(queue: int) -> None:
         if other == CONSOLE_TRANSMIT_QUEUE:
             await console.until(lambda: console.sent == 8)
             await port.sleep(500)
-            assert port.engine.uart_receive() == shown
+            assert port.engine.ports.uart.receive() == shown
         else:
             await console.until(lambda: len(console.received) == len(typed))
             assert console.received == typed
@@ -302,7 +302,7 @@ def test_one_queue_is_reset_while_the_other_works(queue: int) -> None:
 
 def test_it_is_quiet_while_it_waits() -> None:
     with ServedEngine(CONFIG) as engine:
-        engine.uart_send(bytes(RECEIVE_BYTES + 10))
+        engine.ports.uart.send(bytes(RECEIVE_BYTES + 10))
         engine.run_until_quiet(10_000)
         assert engine.quiet()
         assert engine.now < 1000

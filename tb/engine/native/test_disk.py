@@ -76,15 +76,15 @@ def test_storage_errors_can_be_injected_and_capacity_checked():
     with open_copier() as engine:
         assert engine.disk
         content = fill(engine.disk)
-        engine.inject_storage_error(2)
-        engine.inject_storage_error(5)
+        engine.ports.storage.inject_error(2)
+        engine.ports.storage.inject_error(5)
         assert copy_disk(engine) == 2
         second = engine.disk.array[len(content) :].reshape(-1, 512)
         same = (second == content.reshape(-1, 512)).all(axis=1)
         # The third data command is the read of sector 1, the sixth the write of sector 2.
         assert [n for n in range(len(same)) if not same[n]] == [1, 2]
         assert not second[1].any(), "a failed read delivers zeros"
-        engine.set_capacity(SECTORS * 2)
+        engine.ports.storage.set_capacity(SECTORS * 2)
         assert copy_disk(engine) == SECTORS, "all writes and no reads are outside"
 
 
@@ -189,9 +189,9 @@ def test_a_model_for_waves_goes_the_same_way(tmp_path):
         with open_copier(waves=waves, stalls=0.2, storage_latency=9, skip_idle=False) as engine:
             assert engine.disk
             fill(engine.disk)
-            engine.inject_storage_error(4)
+            engine.ports.storage.inject_error(4)
             errors = [copy_disk(engine)]
-            engine.set_capacity(SECTORS * 2)
+            engine.ports.storage.set_capacity(SECTORS * 2)
             errors.append(copy_disk(engine))
             engine.reset()
             errors.append(copy_disk(engine))

@@ -68,7 +68,7 @@ def test_frames_come_back_byte_for_byte(interrupt: str, stalls: float) -> None:
     sent = frames(60)
 
     async def body(port: Any, net: RawNet) -> None:
-        port.engine.mac_loopback(True)
+        port.engine.ports.mac.loopback(True)
         await net.offer(len(sent))
         await net.send(*sent)
         await net.until(lambda: len(net.received) == net.sent == len(sent))
@@ -82,7 +82,7 @@ def test_frames_reach_the_hook_of_the_port_and_are_counted() -> None:
     got: list[bytes] = []
 
     async def body(port: Any, net: RawNet) -> None:
-        port.on_frame = got.append
+        port.engine.ports.mac.on_frame = got.append
         await net.send(*sent)
         await net.until(lambda: net.sent == len(sent))
         await port.sleep(100)
@@ -98,9 +98,9 @@ def test_frames_wait_in_the_device_for_buffers_and_others_are_filtered() -> None
 
     async def body(port: Any, net: RawNet) -> None:
         for item in mine:
-            port.engine.mac_send(frame(100, OTHER))
-            port.engine.mac_send(item)
-            port.engine.mac_send(item, error=True)
+            port.engine.ports.mac.send(frame(100, OTHER))
+            port.engine.ports.mac.send(item)
+            port.engine.ports.mac.send(item, error=True)
         await port.sleep(5000)
         assert net.received == []
         await net.offer(3)
@@ -118,8 +118,8 @@ def test_a_buffer_that_is_too_small_costs_one_frame() -> None:
     async def body(port: Any, net: RawNet) -> None:
         await net.offer(1, 211)
         await net.offer(1, 212)
-        port.engine.mac_send(first)
-        port.engine.mac_send(second)
+        port.engine.ports.mac.send(first)
+        port.engine.ports.mac.send(second)
         await net.until(lambda: len(net.answers) == 2)
         assert net.answers == [0, 212]
         assert net.received == [second]
@@ -130,15 +130,15 @@ def test_a_buffer_that_is_too_small_costs_one_frame() -> None:
 def test_link_changes_are_told() -> None:
     async def body(port: Any, net: RawNet) -> None:
         for count, up in enumerate((False, True, False), 1):
-            port.engine.set_link(up)
+            port.engine.ports.mac.set_link(up)
             await net.until(lambda wanted=count: net.changed == wanted)
             status = await net.transport.get(NET_CONFIG.status)
             assert status == (NetStatus.LINK_UP if up else 0)
             assert await net.transport.read_common("config_generation") == count
-        assert not port.engine.mac_send(frame(60))
+        assert not port.engine.ports.mac.send(frame(60))
         await net.send(frame(60))
         await net.until(lambda: net.sent == 1)
-        assert port.engine.mac_receive() == []
+        assert port.engine.ports.mac.receive() == []
         assert port.engine.stats()["mac_lost"] == 2
 
     run(body)
@@ -151,7 +151,7 @@ def test_control_commands_change_what_is_received() -> None:
         async def received(*items: bytes) -> list[bytes]:
             net.received.clear()
             for item in items:
-                port.engine.mac_send(item)
+                port.engine.ports.mac.send(item)
             await port.sleep(3000)
             return net.received
 
@@ -184,7 +184,7 @@ def test_control_commands_change_what_is_received() -> None:
 
 def test_a_reset_in_flight_delivers_nothing_old() -> None:
     async def body(port: Any, net: RawNet) -> None:
-        port.engine.mac_loopback(True)
+        port.engine.ports.mac.loopback(True)
         for cycles in (0, 800, 1500, 3000, 8000):
             # More than there are buffers for, and less than the device can keep.
             old = [frame(random.randint(14, 300)) for _ in range(25)]
@@ -235,7 +235,7 @@ def test_a_reset_of_the_receive_queue_leaves_transmission_alone() -> None:
         await task.join()
         await net.until(lambda: net.sent == len(sent))
         kept = frame(99)
-        port.engine.mac_send(kept)
+        port.engine.ports.mac.send(kept)
         await port.sleep(300)
         for (item,) in await vq.shutdown():
             item.free()
@@ -266,14 +266,14 @@ def test_readable_bytes_in_a_receive_chain_and_odd_transmit_chains_are_dropped()
         await net.offer(1)
         assert net.add(NET_RECEIVE_QUEUE, [bytes(5000)], [])
         await net.queues[NET_RECEIVE_QUEUE].kick()
-        port.engine.mac_send(frame(64))
+        port.engine.ports.mac.send(frame(64))
         await net.until(lambda: bool(net.received))
         for chain in ([HEADER], [HEADER, bytes(13)], [bytes(1)], [HEADER, bytes(CONFIG.net.frame_bytes + 1)]):
             assert net.add(NET_TRANSMIT_QUEUE, chain, [])
         assert net.add(NET_TRANSMIT_QUEUE, [HEADER[:5], HEADER[5:] + OTHER, bytes(100)], [])
         await net.send(frame(60, OTHER))
         await net.until(lambda: net.sent == 6)
-        assert [len(item) for item in port.engine.mac_receive()] == [106, 60]
+        assert [len(item) for item in port.engine.ports.mac.receive()] == [106, 60]
         assert await net.control(b"\0") == ERR
         assert await net.control(bytes(300)) == ERR
         assert not await net.transport.needs_reset()
@@ -285,7 +285,7 @@ def test_readable_bytes_in_a_receive_chain_and_odd_transmit_chains_are_dropped()
 @pytest.mark.parametrize("queue", [NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE, NET_CONTROL_QUEUE])
 def test_a_loop_of_descriptors_needs_a_reset_and_one_helps(queue: int) -> None:
     async def body(port: Any, net: RawNet) -> None:
-        port.engine.mac_loopback(True)
+        port.engine.ports.mac.loopback(True)
         await net.offer(5)
         vq: Any = net.queues[queue]
         assert net.add(queue, [bytes(30), bytes(30)], [])

@@ -44,72 +44,72 @@ def settle(engine: NativeEngine, cycles: int) -> list[int]:
 def test_bytes_come_back_in_order(stalls):
     with open_echo(stalls=stalls) as engine:
         content = random.randbytes(3000)
-        engine.uart_send(content[:1000])
-        engine.uart_send(content[1000:])
+        engine.ports.uart.send(content[:1000])
+        engine.ports.uart.send(content[1000:])
         assert sum(settle(engine, 12_000)) == 3000
-        assert engine.uart_receive() == content
-        assert engine.uart_receive() == b""
+        assert engine.ports.uart.receive() == content
+        assert engine.ports.uart.receive() == b""
         stats = engine.stats()
         assert stats["uart_tx_bytes"] == stats["uart_rx_bytes"] == 3000
 
 
 def test_it_tells_at_a_pause_or_when_there_is_much():
     with open_echo() as engine:
-        engine.uart_send(bytes(MOST_UNTOLD + 10))
+        engine.ports.uart.send(bytes(MOST_UNTOLD + 10))
         assert settle(engine, MOST_UNTOLD + 60) == [MOST_UNTOLD]
         assert settle(engine, 100) == [10]
         # A byte a cycle: the first event comes after the last byte and the pause.
         begin = engine.now
-        engine.uart_send(b"abc")
+        engine.ports.uart.send(b"abc")
         (event,) = engine.run(1000)
         assert (event.kind, event.a) == (EventKind.BYTES, 3)
         assert PAUSE <= event.cycle - begin < PAUSE + 12
         # What was fetched is not told of.
-        engine.uart_send(b"abc")
+        engine.ports.uart.send(b"abc")
         settle(engine, 20)
-        assert engine.uart_receive()[-3:] == b"abc"
+        assert engine.ports.uart.receive()[-3:] == b"abc"
         assert settle(engine, 200) == []
 
 
 def test_loopback_needs_no_help():
     with open_echo() as engine:
-        engine.uart_loopback(True)
-        engine.uart_send(b"round")
+        engine.ports.uart.loopback(True)
+        engine.ports.uart.send(b"round")
         assert settle(engine, 1000) == []
         assert engine.stats()["uart_rx_bytes"] > 500
-        engine.uart_loopback(False)
+        engine.ports.uart.loopback(False)
         assert settle(engine, 200) == [5]
-        assert sorted(engine.uart_receive()) == sorted(b"round")
+        assert sorted(engine.ports.uart.receive()) == sorted(b"round")
 
 
 def test_what_nobody_fetches_is_bounded():
     with open_echo() as engine:
-        engine.uart_send(b"lost" + bytes(MOST_BYTES))
+        engine.ports.uart.send(b"lost" + bytes(MOST_BYTES))
         settle(engine, MOST_BYTES + 200)
-        assert engine.uart_receive() == bytes(MOST_BYTES)
+        assert engine.ports.uart.receive() == bytes(MOST_BYTES)
         assert engine.stats()["uart_lost"] == 4
 
 
 def test_the_terminal_has_the_configured_size_at_first():
     with open_echo() as engine:
         assert engine.memory_read(OFFSETS["errors"], 4) == 307
-        engine.set_terminal(1000, 2)
+        engine.ports.uart.set_terminal(1000, 2)
         assert engine.memory_read(OFFSETS["errors"], 4) == 1002
         with pytest.raises(ValueError, match="cols is 0"):
-            engine.set_terminal(0, 2)
+            engine.ports.uart.set_terminal(0, 2)
 
 
 def test_a_reset_drops_nothing_of_what_the_terminal_has():
     with open_echo(stalls={"uart_tx": 0.9}) as engine:
         content = bytes(range(100))
-        engine.uart_send(content)
+        engine.ports.uart.send(content)
         settle(engine, 50)
         engine.reset()
-        engine.uart_receive()
+        engine.ports.uart.receive()
         taken = engine.stats()["uart_rx_bytes"]
         assert 16 <= taken < 100
         settle(engine, 5000)
-        assert engine.uart_receive() == content[taken:]
+        assert engine.ports.uart.receive() == content[taken:]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_a_broken_rule_is_noticed(offence, complaint):
     with open_echo(stalls={"uart_tx": 0.6}) as engine:
         engine.memory_write(OFFSETS["destination"], int(offence), 4)
         assert engine.memory_read(OFFSETS["destination"], 4) == offence
-        engine.uart_send(bytes(400))
+        engine.ports.uart.send(bytes(400))
         with pytest.raises(ProtocolError, match=complaint):
             settle(engine, 1000)

@@ -1,18 +1,31 @@
-"""What Python and the C++ host agree on, written once: from here come the ctypes and a C++ header."""
+"""What Python and the C++ host agree on, written once: from here come the ctypes and ``spec.h``."""
 
 import ctypes
 import enum
+from typing import Any
+
+from amaranth.lib import data
 
 from ringwalker.spec.blk import SECTOR_BYTES
-from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, CompletionStatus, RequestKind
+from ringwalker.spec.tlp import (
+    MAX_LENGTH_DWORDS,
+    REQUEST_CODES,
+    CompletionHeader,
+    CompletionStatus,
+    RequestHeader,
+    RequestKind,
+)
 from ringwalker.streams import StorageOp
-from ringwalker.verilog import PortInfo
 
 from ...host.link import COMPLETION_BYTES, REQUEST_32_BYTES, REQUEST_64_BYTES
 from ...host.parameters import CREDIT_BYTES, STREAMS, Fault, LatencyShape, Split
+from ..noise import NOISE_SALT
+from ..peripherals import PERIPHERALS
 
 __all__ = [
     "EVENT_FORMAT",
+    "HEADERS",
+    "PAGE_BYTES",
     "PARAMETERS",
     "STATS",
     "CEvent",
@@ -20,7 +33,9 @@ __all__ = [
     "CStats",
     "EventKind",
     "Outcome",
-    "generated_header",
+    "c_type",
+    "fields_of",
+    "spec_header",
 ]
 
 
@@ -117,25 +132,50 @@ STATS = (
     "dma_write_bytes",
     "most_reads_in_flight",
     "completion_stalls",
-    "storage_reads",
-    "storage_writes",
-    "storage_flushes",
-    "mac_tx_frames",
-    "mac_tx_bytes",
-    "mac_tx_errors",
-    "mac_tx_different",
-    "mac_rx_frames",
-    "mac_rx_bytes",
-    "mac_lost",
-    "uart_tx_bytes",
-    "uart_rx_bytes",
-    "uart_lost",
+    *(name for kind in PERIPHERALS for name in kind.counters),
     "violations",
 )
 
-EVENT_FORMAT = "<IIQQQ"
 _EVENT = (("kind", 32), ("status", 32), ("time", 64), ("a", 64), ("b", 64))
 _C_TYPES = {32: ctypes.c_uint32, 64: ctypes.c_uint64}
+EVENT_FORMAT = "<" + "".join({32: "I", 64: "Q"}[width] for _name, width in _EVENT)
+"""An event for :mod:`struct`."""
+
+
+def fields_of(layout: Any) -> dict[str, data.Field]:
+    """The fields of a struct by name."""
+    fields: Any = data.Layout.cast(layout)
+    return {str(name): item for name, item in fields}
+
+
+PAGE_BYTES = 4096
+"""No request crosses a multiple of it. Ref: PCI Express Base 3.1, 2.2.7."""
+
+HEADERS = (RequestHeader, CompletionHeader)
+"""The headers of TLPs, as they lie beside the data of a beat."""
+
+_CONSTANTS = {
+    "max_length_dwords": MAX_LENGTH_DWORDS,
+    "tag_count": 1 << fields_of(RequestHeader)["tag"].width,
+    "lower_address_range": 1 << fields_of(CompletionHeader)["lower_address"].width,
+    "page_bytes": PAGE_BYTES,
+    "sector_bytes": SECTOR_BYTES,
+    "request_64_bytes": REQUEST_64_BYTES,
+    "request_32_bytes": REQUEST_32_BYTES,
+    "completion_bytes": COMPLETION_BYTES,
+    "credit_bytes": CREDIT_BYTES,
+    "noise_salt": NOISE_SALT,
+}
+_ENUMS = {
+    "RequestKind": RequestKind,
+    "CompletionStatus": CompletionStatus,
+    "StorageOp": StorageOp,
+    "EventKind": EventKind,
+    "Outcome": Outcome,
+    "FaultKind": Fault,
+    "Split": Split,
+    "LatencyShape": LatencyShape,
+}
 
 
 class CParameters(ctypes.Structure):
@@ -169,44 +209,35 @@ def _struct(name: str, fields: list[tuple[str, int]], size: int) -> list[str]:
     return [f"struct {name} {{", *rows, "};", f"static_assert(sizeof({name}) == {size});", ""]
 
 
-def generated_header(ports: list[PortInfo]) -> str:
-    """``generated.h``: codes of the specification, the shared structs, and which ports the model has."""
-    names = {port.name: port for port in ports}
-    if "requester_request_data" not in names:
-        raise ValueError("the component has no stream requester_request; it is not a PCIe device")
-    constants = {
-        "beat_dwords": names["requester_request_data"].width // 32,
-        "max_length_dwords": MAX_LENGTH_DWORDS,
-        "sector_bytes": SECTOR_BYTES,
-        "request_64_bytes": REQUEST_64_BYTES,
-        "request_32_bytes": REQUEST_32_BYTES,
-        "completion_bytes": COMPLETION_BYTES,
-        "credit_bytes": CREDIT_BYTES,
-    }
-    lines = ["// Generated; do not edit.", "#pragma once", "", "#include <cstdint>", ""]
-    for macro, port in (
-        ("STORAGE", "storage_commands_valid"),
-        ("CAPACITY", "capacity"),
-        ("INTX", "intx"),
-        ("IDLE", "idle"),
-        ("MAC", "mac_tx_valid"),
-        ("UART", "uart_tx_valid"),
-    ):
-        lines.append(f"#define RW_HAS_{macro} {int(port in names)}")
-    lines += ["", "namespace rw {", ""]
-    lines += [f"inline constexpr unsigned {name} = {value};" for name, value in constants.items()]
+def c_type(width: int) -> str:
+    """The C++ type of a number of ``width`` bits, 1 to 64."""
+    if width == 1:
+        return "bool"
+    return f"std::uint{next(size for size in (8, 16, 32, 64) if width <= size)}_t"
+
+
+def _layout(name: str, layout: Any) -> list[str]:
+    """A packed layout as a struct of whole numbers."""
+    rows = []
+    for field, item in fields_of(layout).items():
+        shape = item.shape
+        kind = shape.__name__ if isinstance(shape, enum.EnumMeta) else c_type(item.width)
+        rows.append(f"  {kind} {field}{{}};")
+    return [f"struct {name} {{", *rows, f"  bool operator==(const {name}&) const = default;", "};", ""]
+
+
+def spec_header() -> str:
+    """``spec.h``, the same for all models: numbers of the specifications, and structs of both sides."""
+    lines = ["// Generated; do not edit.", "#pragma once", "", "#include <cstdint>", "", "namespace rw {", ""]
+    lines += [f"inline constexpr unsigned {name} = {value};" for name, value in _CONSTANTS.items()]
     lines.append("")
-    for name, members in (
-        ("RequestKind", RequestKind),
-        ("CompletionStatus", CompletionStatus),
-        ("StorageOp", StorageOp),
-        ("EventKind", EventKind),
-        ("Outcome", Outcome),
-        ("FaultKind", Fault),
-        ("Split", Split),
-        ("LatencyShape", LatencyShape),
-    ):
+    for name, members in _ENUMS.items():
         lines += _enum(name, members)
+    for layout in HEADERS:
+        lines += _layout(layout.__name__, layout)
+    writes = [kind.name for kind, (_type, has_payload) in REQUEST_CODES.items() if has_payload]
+    test = " || ".join(f"kind == RequestKind::{name}" for name in writes)
+    lines += [f"constexpr bool is_write(RequestKind kind) {{ return {test}; }}", ""]
     lines += _struct("Parameters", [(name, 64) for name in PARAMETERS], ctypes.sizeof(CParameters))
     lines += _struct("Stats", [(name, 64) for name in STATS], ctypes.sizeof(CStats))
     lines += _struct("Event", list(_EVENT), ctypes.sizeof(CEvent))

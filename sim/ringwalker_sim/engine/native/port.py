@@ -15,9 +15,8 @@ __all__ = ["NativePort"]
 class NativePort(Loop, Port):
     """A :class:`~ringwalker_sim.guest.port.Port` on ``engine``; ``run(coroutine)`` drives it.
 
-    ``on_frame``, when set, gets every frame that the device sends to its MAC, and ``on_uart`` the bytes that
-    it sends to its terminal; otherwise they wait in the engine. ``hang_cycles`` is how long nothing may
-    happen while something is waited for without a time limit. Errors: :class:`StuckError` after that.
+    ``hang_cycles`` is how long nothing may happen while something is waited for without a time limit.
+    Errors: :class:`StuckError` after that.
     """
 
     def __init__(self, engine: NativeEngine, hang_cycles: int = 20_000_000):
@@ -31,8 +30,7 @@ class NativePort(Loop, Port):
         self._messages: dict[tuple[int, int], Callable[[], None]] = {}
         self._intx: list[Callable[[], None]] = []
         self._last_event = 0
-        self.on_frame: Callable[[bytes], None] | None = None
-        self.on_uart: Callable[[bytes], None] | None = None
+        self._notices = {peripheral.event: peripheral.notice for peripheral in engine.ports}
         self.unexpected_messages: list[tuple[int, int]] = []
 
     # --- the loop -----------------------------------------------------------------------------------------
@@ -64,11 +62,8 @@ class NativePort(Loop, Port):
             elif event.kind is EventKind.INTX and event.b:
                 for callback in self._intx:
                     callback()
-            elif event.kind is EventKind.FRAME and self.on_frame:
-                for frame in self.engine.mac_receive():
-                    self.on_frame(frame)
-            elif event.kind is EventKind.BYTES and self.on_uart:
-                self.on_uart(self.engine.uart_receive())
+            elif event.kind in self._notices:
+                self._notices[event.kind]()
 
     async def _request(
         self, kind: RequestKind, address: int, size: int, data: bytes | None = None, bdf: int | None = None

@@ -59,7 +59,7 @@ class ServedEngine(NativeEngine):
         """Like :meth:`run`, but ends early when the device and its host have nothing left to do."""
         if self._backlog:
             return self.run(0)
-        return self._run_chunk(max_cycles, self._library.rw_run_until_quiet)
+        return self._run_chunk(max_cycles, self.library.rw_run_until_quiet)
 
     def drain(self) -> list[NativeEvent]:
         """What has happened so far, in order, without letting any time pass."""
@@ -70,7 +70,7 @@ class ServedEngine(NativeEngine):
 
     def quiet(self) -> bool:
         """Whether nothing is under way, as :meth:`run_until_quiet` found it; a request makes it False."""
-        return not self._backlog and bool(self._library.rw_quiet(self._open()))
+        return not self._backlog and bool(self.library.rw_quiet(self.handle()))
 
     # --- requests -----------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class ServedEngine(NativeEngine):
             value = all_ones(length)
         elif length > 8:
             out = ctypes.create_string_buffer(length)
-            if self._library.rw_fetch(self._open(), ticket, out, length):
+            if self.library.rw_fetch(self.handle(), ticket, out, length):
                 return out.raw
             raise EngineError(f"the answer to request {ticket} is gone")
         return value.to_bytes(length, "little")
@@ -93,20 +93,20 @@ class ServedEngine(NativeEngine):
 
         Errors: ``ValueError`` on overlap.
         """
-        if not self._library.rw_map_external(self._open(), address, size, int(writable)):
+        if not self.library.rw_map_external(self.handle(), address, size, int(writable)):
             raise ValueError(f"{size} bytes at {address:#x} overlap what is mapped")
         self._kept[address] = np.empty(0, dtype=np.uint8)
 
     def answer_external(self, event: NativeEvent, data: bytes | None) -> None:
         """Answer an EXTERNAL_READ; None refuses it. Errors: ``ValueError`` when it does not wait any more."""
         length = 0 if data is None else len(data)
-        if not self._library.rw_external_answer(self._open(), event.status, data, length):
+        if not self.library.rw_external_answer(self.handle(), event.status, data, length):
             raise ValueError(f"no read of {length} bytes waits at {event.a:#x}")
 
     def external_data(self, event: NativeEvent) -> bytes:
         """The data of an EXTERNAL_WRITE. Every one must be asked for, in the order of the events."""
         out = ctypes.create_string_buffer(event.b)
-        if not self._library.rw_external_write(self._open(), out, event.b):
+        if not self.library.rw_external_write(self.handle(), out, event.b):
             raise EngineError(f"the data of the write at {event.a:#x} is gone")
         return out.raw
 
@@ -115,12 +115,12 @@ class ServedEngine(NativeEngine):
     def raw_stats(self) -> CStats:
         """All counters as they are now, in a structure of its own: cheaper than :meth:`stats`."""
         values = CStats()
-        self._library.rw_stats(self._open(), ctypes.byref(values))
+        self.library.rw_stats(self.handle(), ctypes.byref(values))
         return values
 
     # --- waves --------------------------------------------------------------------------------------------
 
     def next_waves(self, path: str | Path) -> None:
         """Complete the waves written so far and go on in another file. Errors: :class:`EngineError`."""
-        if not self._library.rw_trace_next(self._open(), str(path).encode()):
+        if not self.library.rw_trace_next(self.handle(), str(path).encode()):
             raise EngineError(f"{path}: cannot be written")

@@ -1,4 +1,4 @@
-// The face to ctypes: plain functions on an opaque handle. Python checks arguments; lengths are in bytes.
+// The face to ctypes, but for what is behind ports: plain functions on an opaque handle. Python checks arguments; lengths are in bytes.
 #include <exception>
 
 #include "host.h"
@@ -79,14 +79,6 @@ void rw_clear_watches(Host* host) noexcept { host->memory().clear_watches(); }
 void rw_inject(Host* host, std::uint32_t kind, std::uint64_t nth, std::uint64_t delay) noexcept {
   host->reads().inject(static_cast<rw::FaultKind>(kind), nth, delay);
 }
-
-void rw_storage(Host* host, std::uint8_t* image, std::uint64_t sectors, std::uint32_t read_only) noexcept {
-  host->attach(image, sectors, read_only != 0);
-}
-
-void rw_storage_fail(Host* host, std::uint64_t nth) noexcept { host->storage().fail(nth); }
-
-void rw_capacity(Host* host, std::uint64_t sectors) noexcept { host->capacity(sectors); }
 
 void rw_trace(Host* host, std::uint32_t on) noexcept { host->trace(on != 0); }
 

@@ -22,9 +22,9 @@ std::uint64_t Cpu::submit(RequestKind kind, std::uint64_t address, std::uint32_t
   RequestHeader& h = item.packet.header;
   h.kind = kind;
   h.address = address - item.offset;
-  h.length = (item.offset + length + 3) / 4;
+  h.length = static_cast<std::uint16_t>((item.offset + length + 3) / 4);
   const unsigned from = 0xfu << item.offset & 0xfu;
-  const unsigned to = 0xfu >> (4 * h.length - item.offset - length);
+  const unsigned to = 0xfu >> (4u * h.length - item.offset - length);
   h.first_be = static_cast<std::uint8_t>(h.length == 1 ? from & to : from);
   h.last_be = static_cast<std::uint8_t>(h.length == 1 ? 0 : to);
   h.requester_id = static_cast<std::uint16_t>(shared_.parameters.root_id);
@@ -67,7 +67,7 @@ bool Cpu::check(const Pending& p, const CompletionHeader& h) {
   const std::uint32_t got = static_cast<std::uint32_t>(p.data.size());
   const std::uint64_t at = p.header.address + p.offset + got;
   const std::uint32_t byte_count = memory ? p.length - got : 4;
-  const std::uint32_t lower = memory ? at % 128 : 0;
+  const std::uint32_t lower = memory ? at % lower_address_range : 0;
   if (h.has_data == is_write(p.header.kind)) {
     shared_.violation("completion of tag %u: has_data is %d", h.tag, h.has_data);
     return false;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "shared.h"
-#include "types.h"
+#include "packets.h"
 
 namespace rw {
 

@@ -5,14 +5,16 @@
 
 namespace rw {
 
+thread_local bool inputs_changed = true;
+
 Host::Host(const Parameters& parameters, const char* trace)
     : shared_(parameters),
       up_(parameters),
       down_(parameters.link_rate),
       stalls_(parameters.seed ^ 0x7374616cu),
       pins_((context_.traceEverOn(trace != nullptr), context_)),
-      skips_(parameters.skip_idle != 0 && trace == nullptr) {
-  pins_.link_up(true);
+      skips_(parameters.skip_idle != 0 && trace == nullptr),
+      peripherals_(Maker<Peripherals>::make(board_)) {
   if (trace == nullptr) return;
   waves_ = std::make_unique<Waves>(context_, pins_, trace);
   if (!waves_->open()) throw std::runtime_error("cannot write waves");
@@ -36,31 +38,15 @@ void Host::reset(std::uint64_t cycles) {
   completion_sink_.reset();
   request_source_.reset();
   completion_source_.reset();
-  command_check_.reset();
-  write_data_check_.reset();
   reads_.reset();
   cpu_.reset();
-  storage_.reset();
   memory_.reset();
   up_.reset();
   down_.reset();
+  each([](auto& peripheral) { peripheral.reset(); });
   calm_ = 0;
   if (shared_.now != 0) ++shared_.now;  // in waves the reset begins after the cycle that has settled
-  reset_mac();
-  reset_uart();
-  request_ready_ = completion_ready_ = commands_ready_ = write_data_ready_ = false;
-  read_data_valid_ = results_valid_ = false;
   device_id_ = -1;
-  pins_.requester_request_ready(false);
-  pins_.requester_completion_valid(false);
-  pins_.completer_request_valid(false);
-  pins_.completer_completion_ready(false);
-#if RW_HAS_STORAGE
-  pins_.commands_ready(false);
-  pins_.write_data_ready(false);
-  pins_.read_data_valid(false);
-  pins_.results_valid(false);
-#endif
   pins_.reset(true);
   settle();
   for (std::uint64_t i = 0; i < cycles; ++i) {
@@ -75,9 +61,9 @@ void Host::reset(std::uint64_t cycles) {
 }
 
 bool Host::calm() const {
+  const auto all = [](const auto&... peripheral) { return (peripheral.calm() && ...); };
   return pins_.idle() && pins_.intx() == intx_ && !request_source_.busy() && !completion_source_.busy() &&
-         !read_data_valid_ && !results_valid_ && storage_.quiet() && calm_mac() && calm_uart() &&
-         reads_.quiet() && cpu_.quiet() && up_.empty();
+         std::apply(all, peripherals_) && reads_.quiet() && cpu_.quiet() && up_.empty();
 }
 
 std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet) {
@@ -116,39 +102,25 @@ void Host::cycle() {
     sent_level(level);
   }
   transfer_uplink();
-  transfer_storage();
-  transfer_mac();
-  transfer_uart();
+  each([](auto& peripheral) { peripheral.transfer(); });
   ++shared_.now;
   cpu_.tick();
   drive_requests();
   drive_completions();
-  drive_storage();
-  drive_mac();
-  drive_uart();
+  each([](auto& peripheral) { peripheral.drive(); });
   edge();
   settle();
 }
 
 void Host::transfer_requests() {
-  const bool valid = pins_.requester_request_valid();
-  if (valid) pins_.get(request_beat_);
-  if (request_sink_.cycle(valid, request_ready_, request_beat_)) sent(request_sink_.packet());
-  if (request_source_.valid() && pins_.completer_request_ready()) {
-    if (request_source_.advance()) count_down(request_source_.header());
-  }
+  if (request_sink_.transfer()) sent(request_sink_.packet());
+  if (request_source_.transfer()) count_down(request_source_.header());
 }
 
 void Host::transfer_completions() {
-  const bool valid = pins_.completer_completion_valid();
-  if (valid) pins_.get(completion_beat_);
-  if (completion_sink_.cycle(valid, completion_ready_, completion_beat_)) sent(completion_sink_.packet());
-  if (!completion_source_.valid()) return;
-  if (!pins_.requester_completion_ready()) {
-    ++shared_.stats.completion_stalls;
-    return;
-  }
-  if (!completion_source_.advance()) return;
+  if (completion_sink_.transfer()) sent(completion_sink_.packet());
+  if (completion_source_.valid() && !completion_source_.accepted()) ++shared_.stats.completion_stalls;
+  if (!completion_source_.transfer()) return;
   const CompletionHeader& header = completion_source_.header();
   const unsigned dwords = payload_dwords(header);
   reads_.sent(header, dwords);
@@ -161,8 +133,7 @@ void Host::transfer_completions() {
 
 void Host::drive_requests() {
   const Parameters& p = shared_.parameters;
-  request_ready_ = up_.ready() && !stalls_.chance(p.stall_requester_request);
-  pins_.requester_request_ready(request_ready_);
+  request_sink_.drive(up_.ready(), p.stall_requester_request);
   if (!request_source_.busy() && down_.free(shared_.now)) {
     RequestPacket packet;
     if (cpu_.next(packet)) {
@@ -171,16 +142,12 @@ void Host::drive_requests() {
       request_source_.start(std::move(packet));
     }
   }
-  if (request_source_.wants_show() && request_source_.show(stalls_.chance(p.stall_completer_request))) {
-    pins_.put(request_source_.beat());
-  }
-  pins_.completer_request_valid(request_source_.valid());
+  request_source_.drive(p.stall_completer_request);
 }
 
 void Host::drive_completions() {
   const Parameters& p = shared_.parameters;
-  completion_ready_ = up_.ready() && !stalls_.chance(p.stall_completer_completion);
-  pins_.completer_completion_ready(completion_ready_);
+  completion_sink_.drive(up_.ready(), p.stall_completer_completion);
   if (!completion_source_.busy() && down_.free(shared_.now)) {
     CompletionPacket packet;
     if (reads_.next(packet)) {
@@ -188,10 +155,7 @@ void Host::drive_completions() {
       completion_source_.start(std::move(packet));
     }
   }
-  if (completion_source_.wants_show() && completion_source_.show(stalls_.chance(p.stall_requester_completion))) {
-    pins_.put(completion_source_.beat());
-  }
-  pins_.requester_completion_valid(completion_source_.valid());
+  completion_source_.drive(p.stall_requester_completion);
 }
 
 void Host::count_down(const RequestHeader& h) {
@@ -218,11 +182,6 @@ std::uint64_t Host::submit(RequestKind kind, std::uint64_t address, std::uint32_
                            const std::uint8_t* data) {
   calm_ = 0;
   return cpu_.submit(kind, address, length, target_id, data);
-}
-
-void Host::attach(std::uint8_t* image, std::uint64_t sectors, bool read_only) {
-  storage_.attach(image, sectors, read_only);
-  pins_.capacity(sectors);
 }
 
 void Host::trace(bool on) {

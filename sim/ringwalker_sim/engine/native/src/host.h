@@ -3,18 +3,17 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "cpu.h"
 #include "link.h"
-#include "mac.h"
 #include "memory_map.h"
+#include "peripherals.h"
 #include "pins.h"
 #include "reads.h"
 #include "rng.h"
 #include "shared.h"
-#include "storage.h"
 #include "streams.h"
-#include "uart.h"
 #include "uplink.h"
 #include "waves.h"
 
@@ -38,40 +37,15 @@ class Host {
 
   std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
                        const std::uint8_t* data);
-  void attach(std::uint8_t* image, std::uint64_t sectors, bool read_only);
-  // What hangs on the port has settled when this returns, as it has after every cycle.
-  void capacity(std::uint64_t sectors) {
-    calm_ = 0;
-    pins_.capacity(sectors);
-    pins_.clock(false);
+  // What is behind one of the device's ports; wake is for whoever changes what it will do.
+  template <class P>
+  P& peripheral() {
+    return std::get<P>(peripherals_);
   }
-  // The same for the state of the medium; frames of the other side are lost while it is down.
-  void link(bool up) {
+  template <class P>
+  P& wake() {
     calm_ = 0;
-    mac_.link(up);
-    pins_.link_up(up);
-    pins_.clock(false);
-  }
-  // See Mac::send.
-  bool send(Bytes&& frame, std::uint64_t due, bool error) {
-    calm_ = 0;
-    return mac_.send(std::move(frame), due, error);
-  }
-  // See Mac::supply.
-  void supply(const Rows& rows, std::uint64_t frames) {
-    calm_ = 0;
-    mac_.supply(rows, frames);
-  }
-  // The same for the size of the terminal, in characters.
-  void terminal(std::uint32_t cols, std::uint32_t rows) {
-    calm_ = 0;
-    pins_.terminal(cols, rows);
-    pins_.clock(false);
-  }
-  // See Uart::send.
-  void type(const std::uint8_t* bytes, std::size_t count) {
-    calm_ = 0;
-    uart_.send(bytes, count);
+    return std::get<P>(peripherals_);
   }
   void trace(bool on);
   bool trace_next(const char* path);
@@ -81,9 +55,6 @@ class Host {
   MemoryMap& memory() { return memory_; }
   ReadServer& reads() { return reads_; }
   Cpu& cpu() { return cpu_; }
-  Storage& storage() { return storage_; }
-  Mac& mac() { return mac_; }
-  Uart& uart() { return uart_; }
 
  private:
   // Cycles in a row in which the device says that it is idle: more than an item takes from one of its blocks
@@ -93,21 +64,15 @@ class Host {
   void cycle();
   void skip(std::uint64_t end);
   bool calm() const;
-  bool calm_mac() const;
-  bool calm_uart() const;
   void transfer_requests();
   void transfer_completions();
   void transfer_uplink();
-  void transfer_storage();
-  void transfer_mac();
-  void transfer_uart();
   void drive_requests();
   void drive_completions();
-  void drive_storage();
-  void drive_mac();
-  void drive_uart();
-  void reset_mac();
-  void reset_uart();
+  template <class Visit>
+  void each(Visit&& visit) {
+    std::apply([&](auto&... peripheral) { (visit(peripheral), ...); }, peripherals_);
+  }
   bool is_message(const RequestHeader& header) const {
     const Parameters& p = shared_.parameters;
     return header.kind == RequestKind::MEMORY_WRITE && header.address >= p.msi_first && header.address <= p.msi_last;
@@ -125,9 +90,6 @@ class Host {
   MemoryMap memory_{shared_};
   ReadServer reads_{shared_, memory_};
   Cpu cpu_{shared_};
-  Storage storage_{shared_};
-  Mac mac_{shared_};
-  Uart uart_{shared_};
   Uplink up_;
   LinkModel down_;
   Rng stalls_;
@@ -137,26 +99,12 @@ class Host {
   std::unique_ptr<Waves> waves_{};
   std::string violation_{};
 
-  PacketSink<RequestHeader> request_sink_{shared_, "requester_request"};
-  PacketSink<CompletionHeader> completion_sink_{shared_, "completer_completion"};
-  PacketSource<RequestHeader> request_source_{};
-  PacketSource<CompletionHeader> completion_source_{};
-  StallCheck<StorageCommand> command_check_{shared_, "storage_commands"};
-  StallCheck<StorageBeat> write_data_check_{shared_, "storage_write_data"};
-  StallCheck<MacBeat> mac_tx_check_{shared_, "mac_tx"};
-  StallCheck<std::uint8_t> uart_tx_check_{shared_, "uart_tx"};
-  Beat<RequestHeader> request_beat_{};
-  Beat<CompletionHeader> completion_beat_{};
-  bool request_ready_ = false;
-  bool completion_ready_ = false;
-  bool commands_ready_ = false;
-  bool write_data_ready_ = false;
-  bool read_data_valid_ = false;
-  bool results_valid_ = false;
-  bool mac_tx_ready_ = false;
-  bool mac_rx_valid_ = false;
-  bool uart_tx_ready_ = false;
-  bool uart_rx_valid_ = false;
+  Board board_{shared_, pins_, stalls_};
+  PacketSink<port::requester_request> request_sink_{board_};
+  PacketSink<port::completer_completion> completion_sink_{board_};
+  PacketSource<port::completer_request> request_source_{board_};
+  PacketSource<port::requester_completion> completion_source_{board_};
+  Peripherals peripherals_;
   bool intx_ = false;
   unsigned calm_ = 0;
   int device_id_ = -1;

@@ -4,7 +4,40 @@
 #include <cstring>
 #include <utility>
 
+#include "host.h"
+
 namespace rw {
+
+Mac::Mac(Board& board) : Peripheral(board), tx_(board), rx_(board) { pins_.drive<port::mac_link_up>(up_); }
+
+void Mac::link(bool up) {
+  up_ = up;
+  pins_.drive<port::mac_link_up>(up);
+  pins_.clock(false);
+}
+
+void Mac::transfer() {
+  if (tx_.transfer()) take(tx_.payload());
+  if (rx_.transfer()) beat_taken();
+}
+
+void Mac::drive() {
+  tx_.drive(true, shared_.parameters.stall_mac_tx);
+  rx_.drive(has_beat(), shared_.parameters.stall_mac_rx, [this]() -> const Beat& { return beat(); });
+}
+
+// A frame that the device does not take yet moves only when the guest does something.
+bool Mac::calm() const {
+  if (tx_.offered()) return false;
+  return rx_.valid() ? !rx_.accepted() : !waits();
+}
+
+void Mac::reset() {
+  tx_.reset();
+  rx_.reset();
+  inside_ = false;
+  if (position_ != 0) leave();
+}
 
 bool Mac::send(Bytes&& frame, std::uint64_t due, bool error) {
   if (!up_ || waiting_.size() >= most_frames) {
@@ -15,8 +48,8 @@ bool Mac::send(Bytes&& frame, std::uint64_t due, bool error) {
   return true;
 }
 
-void Mac::take(const MacBeat& beat) {
-  constexpr std::size_t full = sizeof(BeatData);
+void Mac::take(const port::mac_tx::Payload& beat) {
+  constexpr std::size_t full = sizeof beat.data;
   if (beat.first == inside_) shared_.violation("mac_tx: first is %d", beat.first);
   if (beat.count == 0 || beat.count > full || (!beat.last && beat.count != full)) {
     shared_.violation("mac_tx: %u bytes in a beat whose last is %d", beat.count, beat.last);
@@ -58,14 +91,14 @@ void Mac::compare() {
   expected_.pop();
 }
 
-const MacBeat& Mac::beat() {
+const Mac::Beat& Mac::beat() {
   if (position_ == 0) supplied_ = waiting_.empty() || waiting_.front().time > shared_.now;
   const std::uint8_t* bytes = supplied_ ? supply_.front() : waiting_.front().bytes.data();
   const std::size_t length = supplied_ ? supply_.length : waiting_.front().bytes.size();
-  const std::size_t count = std::min(sizeof(BeatData), length - position_);
+  const std::size_t count = std::min(sizeof beat_.data, length - position_);
   beat_.data.fill(0);
   std::memcpy(beat_.data.data(), bytes + position_, count);
-  beat_.count = static_cast<std::uint32_t>(count);
+  beat_.count = static_cast<decltype(beat_.count)>(count);
   beat_.first = position_ == 0;
   beat_.last = position_ + count == length;
   beat_.error = beat_.last && !supplied_ && waiting_.front().error;
@@ -91,9 +124,44 @@ void Mac::leave() {
   supply_.pop();
 }
 
-void Mac::reset() {
-  inside_ = false;
-  if (position_ != 0) leave();
+}  // namespace rw
+
+extern "C" {
+
+// 0 when the frame is lost. length is not 0.
+std::uint32_t rw_mac_send(rw::Host* host, const std::uint8_t* frame, std::uint32_t length, std::uint64_t due,
+                          std::uint32_t error) noexcept {
+  return host->wake<rw::Mac>().send(rw::Bytes(frame, frame + length), due, error != 0);
 }
 
-}  // namespace rw
+// The length of the oldest frame of the device, and when it was complete; 0 when there is none.
+std::uint32_t rw_mac_next(rw::Host* host, std::uint64_t* time) noexcept {
+  const rw::Mac& mac = host->peripheral<rw::Mac>();
+  if (mac.front() == nullptr) return 0;
+  *time = mac.front_time();
+  return static_cast<std::uint32_t>(mac.front()->size());
+}
+
+// Moves that frame to out, which has room for it.
+void rw_mac_fetch(rw::Host* host, std::uint8_t* out) noexcept {
+  rw::Mac& mac = host->peripheral<rw::Mac>();
+  std::memcpy(out, mac.front()->data(), mac.front()->size());
+  mac.pop();
+}
+
+// Frames for the device: rows of length bytes, in turn. The rows stay where they are until all are gone.
+void rw_mac_supply(rw::Host* host, const std::uint8_t* rows, std::uint64_t length, std::uint64_t count,
+                   std::uint64_t frames) noexcept {
+  host->wake<rw::Mac>().supply({rows, length, count, 0}, frames);
+}
+
+// What frames of the device are compared with; count 0 ends that.
+void rw_mac_expect(rw::Host* host, const std::uint8_t* rows, std::uint64_t length, std::uint64_t count) noexcept {
+  host->peripheral<rw::Mac>().expect({rows, length, count, 0});
+}
+
+void rw_mac_loopback(rw::Host* host, std::uint32_t on) noexcept { host->peripheral<rw::Mac>().loopback(on != 0); }
+
+void rw_mac_link(rw::Host* host, std::uint32_t up) noexcept { host->wake<rw::Mac>().link(up != 0); }
+
+}  // extern "C"

@@ -4,8 +4,7 @@
 #include <deque>
 #include <vector>
 
-#include "shared.h"
-#include "types.h"
+#include "peripheral.h"
 
 namespace rw {
 
@@ -22,12 +21,12 @@ struct Rows {
   void pop() { next = next + 1 == count ? 0 : next + 1; }
 };
 
-class Mac {
+class Mac final : public Peripheral {
  public:
-  explicit Mac(Shared& shared) : shared_(shared) {}
+  explicit Mac(Board& board);
 
-  // While it is down frames are lost both ways. Up from the start.
-  void link(bool up) { up_ = up; }
+  // While it is down frames are lost both ways. Up from the start. The device sees it.
+  void link(bool up);
 
   // Whether frames of the device come back to it; otherwise they wait to be fetched, each with an event.
   void loopback(bool on) { loopback_ = on; }
@@ -50,18 +49,11 @@ class Mac {
   // From now on frames of the device are compared with the rows in turn, and not kept. No rows: they are kept.
   void expect(Rows rows) { expected_ = rows; }
 
-  void take(const MacBeat& beat);
-
-  bool has_beat() const {
-    if (position_ != 0) return true;
-    return (!waiting_.empty() && waiting_.front().time <= shared_.now) || supplies();
-  }
-  bool waits() const { return position_ != 0 || !waiting_.empty() || supplies(); }
-  const MacBeat& beat();
-  void beat_taken();
-
+  void transfer() override;
+  void drive() override;
+  bool calm() const override;
   // A frame that is under way ends here; frames that wait stay.
-  void reset();
+  void reset() override;
 
  private:
   static constexpr std::size_t most_frames = 4096;
@@ -71,12 +63,23 @@ class Mac {
     bool error;
   };
 
+  using Beat = port::mac_rx::Payload;
+
+  bool has_beat() const {
+    if (position_ != 0) return true;
+    return (!waiting_.empty() && waiting_.front().time <= shared_.now) || supplies();
+  }
+  bool waits() const { return position_ != 0 || !waiting_.empty() || supplies(); }
+  void take(const port::mac_tx::Payload& beat);
+  const Beat& beat();
+  void beat_taken();
   void arrived(bool error);
   void compare();
   void leave();
   bool supplies() const { return supplies_left_ != 0 && up_; }
 
-  Shared& shared_;
+  Taker<port::mac_tx> tx_;
+  Giver<port::mac_rx> rx_;
   bool up_ = true;
   bool loopback_ = false;
   bool inside_ = false;
@@ -88,7 +91,7 @@ class Mac {
   Rows expected_{};
   bool supplied_ = false;     // the frame on its way to the device is a supplied one
   std::size_t position_ = 0;  // in that frame
-  MacBeat beat_{};
+  Beat beat_{};
 };
 
 }  // namespace rw

@@ -9,7 +9,7 @@ namespace {
 
 // Whether byte i of a write's payload is to be written.
 bool enabled(const RequestHeader& header, std::uint32_t i) {
-  const bool in_last = header.length > 1 && i >= 4 * (header.length - 1);
+  const bool in_last = header.length > 1 && i >= 4u * (header.length - 1u);
   const unsigned enables = i < 4 ? header.first_be : in_last ? header.last_be : 0xfu;
   return (enables >> (i % 4) & 1) != 0;
 }
@@ -22,7 +22,7 @@ Extent extent(const RequestHeader& header) {
   if (first == 0 || last == 0) return {0, 1};  // a read of nothing still has a byte count of 1
   const auto low = static_cast<std::uint32_t>(std::countr_zero(first));
   const auto high = static_cast<std::uint32_t>(std::bit_width(last)) - 1;
-  return {low, 4 * (header.length - 1) + high + 1 - low};
+  return {low, 4u * (header.length - 1u) + high + 1 - low};
 }
 
 bool MemoryMap::map(std::uint64_t address, std::uint64_t size, std::uint8_t* host, bool writable) {
@@ -76,7 +76,7 @@ void MemoryMap::write(const RequestPacket& packet) {
     std::memcpy(host, source + bytes.offset, bytes.count);
     return;
   }
-  for (std::uint32_t i = 0; i < 4 * header.length; ++i) {
+  for (std::uint32_t i = 0; i < 4u * header.length; ++i) {
     if (enabled(header, i)) host[i - bytes.offset] = source[i];
   }
 }

@@ -144,9 +144,9 @@ void ReadServer::fill(CompletionPacket& out, const Read& read, std::uint64_t sto
   h = {};
   h.status = read.status;
   h.has_data = with_data;
-  h.byte_count = static_cast<std::uint32_t>(read.end - read.position);
-  h.lower_address = static_cast<std::uint8_t>(read.position % 128);
-  h.length = with_data ? (skip + length + 3) / 4 : 0;
+  h.byte_count = static_cast<std::uint16_t>(read.end - read.position);
+  h.lower_address = static_cast<std::uint8_t>(read.position % lower_address_range);
+  h.length = static_cast<std::uint16_t>(with_data ? (skip + length + 3) / 4 : 0);
   h.requester_id = request.requester_id;
   h.completer_id = static_cast<std::uint16_t>(shared_.parameters.root_id);
   h.tag = request.tag;

@@ -8,7 +8,7 @@
 #include "memory_map.h"
 #include "rng.h"
 #include "shared.h"
-#include "types.h"
+#include "packets.h"
 
 namespace rw {
 
@@ -78,7 +78,7 @@ class ReadServer {
   Planned taken_{};
   std::uint64_t order_ = 0;
   std::uint64_t latest_ = 0;
-  std::array<bool, 256> in_flight_{};
+  std::array<bool, tag_count> in_flight_{};
   std::uint64_t count_in_flight_ = 0;
   std::size_t waiting_ = 0;
 };

@@ -5,8 +5,6 @@
 namespace rw {
 namespace {
 
-constexpr std::uint64_t page_bytes = 4096;
-
 bool rises(unsigned be) { return be == 0x8 || be == 0xc || be == 0xe || be == 0xf; }   // ends at byte 3
 bool falls(unsigned be) { return be == 0x1 || be == 0x3 || be == 0x7 || be == 0xf; }   // starts at byte 0
 

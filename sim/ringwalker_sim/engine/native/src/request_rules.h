@@ -2,7 +2,7 @@
 #pragma once
 
 #include "shared.h"
-#include "types.h"
+#include "packets.h"
 
 namespace rw {
 

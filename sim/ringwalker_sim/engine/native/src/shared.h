@@ -5,7 +5,7 @@
 #include <deque>
 #include <string>
 
-#include "generated.h"
+#include "spec.h"
 
 namespace rw {
 

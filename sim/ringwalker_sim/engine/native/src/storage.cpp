@@ -3,18 +3,59 @@
 #include <algorithm>
 #include <cstring>
 
+#include "host.h"
+
 namespace rw {
+
+Storage::Storage(Board& board)
+    : Peripheral(board), commands_(board), write_data_(board), read_data_(board), answers_(board) {}
 
 void Storage::attach(std::uint8_t* image, std::uint64_t sectors, bool read_only) {
   image_ = image;
   sectors_ = sectors;
   read_only_ = read_only;
+  pins_.drive<port::capacity>(sectors);
+}
+
+void Storage::capacity(std::uint64_t sectors) {
+  pins_.drive<port::capacity>(sectors);
+  pins_.clock(false);
 }
 
 void Storage::fail(std::uint64_t nth) { failures_.push_back(data_commands_ + nth); }
 
-void Storage::command(const StorageCommand& command) {
-  const bool flush = command.op == StorageOp::FLUSH;
+void Storage::transfer() {
+  if (commands_.transfer()) command(commands_.payload());
+  if (write_data_.transfer()) data(write_data_.payload());
+  if (read_data_.transfer()) data_taken();
+  if (answers_.transfer()) results_.pop_front();
+  tick();
+}
+
+void Storage::drive() {
+  const Parameters& p = shared_.parameters;
+  commands_.drive(queue_.size() < most_commands, p.stall_storage_commands);
+  write_data_.drive(wants_data(), p.stall_storage_write_data);
+  read_data_.drive(has_data(), p.stall_storage_read_data, [this]() -> const auto& { return beat_; });
+  answers_.drive(!results_.empty(), p.stall_storage_results, [this] { return results_.front(); });
+}
+
+bool Storage::calm() const {
+  return !read_data_.valid() && !answers_.valid() && !active_ && queue_.empty() && results_.empty();
+}
+
+void Storage::reset() {
+  commands_.reset();
+  write_data_.reset();
+  read_data_.reset();
+  answers_.reset();
+  queue_.clear();
+  results_.clear();
+  active_ = false;
+}
+
+void Storage::command(const Command& command) {
+  const bool flush = static_cast<StorageOp>(command.op) == StorageOp::FLUSH;
   if (!flush && command.sectors == 0) shared_.violation("storage command without sectors");
   queue_.push_back({command, shared_.now + shared_.parameters.storage_latency});
 }
@@ -25,10 +66,10 @@ void Storage::start() {
   queue_.pop_front();
   active_ = true;
   position_ = 0;
-  const bool flush = head_.op == StorageOp::FLUSH;
+  const bool flush = op() == StorageOp::FLUSH;
   length_ = flush ? 0 : std::uint64_t{head_.sectors} * sector_bytes;
   const bool inside = head_.sector <= sectors_ && head_.sectors <= sectors_ - head_.sector;
-  error_ = !flush && (!inside || (head_.op == StorageOp::WRITE && read_only_));
+  error_ = !flush && (!inside || (op() == StorageOp::WRITE && read_only_));
   if (!flush) {
     const auto planned = std::find(failures_.begin(), failures_.end(), data_commands_++);
     if (planned != failures_.end()) {
@@ -37,7 +78,7 @@ void Storage::start() {
     }
   }
   Stats& stats = shared_.stats;
-  ++(flush ? stats.storage_flushes : head_.op == StorageOp::READ ? stats.storage_reads : stats.storage_writes);
+  ++(flush ? stats.storage_flushes : op() == StorageOp::READ ? stats.storage_reads : stats.storage_writes);
   if (has_data()) cut();
 }
 
@@ -45,20 +86,20 @@ void Storage::cut() {
   if (error_) {
     beat_.data.fill(0);
   } else {
-    std::memcpy(beat_.data.data(), image_ + head_.sector * sector_bytes + position_, sizeof(BeatData));
+    std::memcpy(beat_.data.data(), image_ + head_.sector * sector_bytes + position_, beat_bytes);
   }
-  beat_.last = position_ + sizeof(BeatData) >= length_;
+  beat_.last = position_ + beat_bytes >= length_;
 }
 
-void Storage::data(const StorageBeat& beat) {
-  if (!error_) std::memcpy(image_ + head_.sector * sector_bytes + position_, beat.data.data(), sizeof(BeatData));
-  position_ += sizeof(BeatData);
+void Storage::data(const port::storage_write_data::Payload& beat) {
+  if (!error_) std::memcpy(image_ + head_.sector * sector_bytes + position_, beat.data.data(), beat_bytes);
+  position_ += beat_bytes;
   const bool last = position_ >= length_;
   if (beat.last != last) shared_.violation("storage_write_data: last is %d, not %d", beat.last, last);
 }
 
 void Storage::data_taken() {
-  position_ += sizeof(BeatData);
+  position_ += beat_bytes;
   if (has_data()) cut();
 }
 
@@ -68,13 +109,22 @@ void Storage::tick() {
     active_ = false;
   }
   if (active_ || queue_.empty()) return;
-  if (queue_.front().command.op == StorageOp::WRITE || queue_.front().due <= shared_.now) start();
-}
-
-void Storage::reset() {
-  queue_.clear();
-  results_.clear();
-  active_ = false;
+  const bool write = static_cast<StorageOp>(queue_.front().command.op) == StorageOp::WRITE;
+  if (write || queue_.front().due <= shared_.now) start();
 }
 
 }  // namespace rw
+
+extern "C" {
+
+void rw_storage_attach(rw::Host* host, std::uint8_t* image, std::uint64_t sectors, std::uint32_t read_only) noexcept {
+  host->wake<rw::Storage>().attach(image, sectors, read_only != 0);
+}
+
+void rw_storage_capacity(rw::Host* host, std::uint64_t sectors) noexcept {
+  host->wake<rw::Storage>().capacity(sectors);
+}
+
+void rw_storage_fail(rw::Host* host, std::uint64_t nth) noexcept { host->peripheral<rw::Storage>().fail(nth); }
+
+}  // extern "C"

@@ -3,53 +3,51 @@
 
 #include <deque>
 
-#include "shared.h"
-#include "types.h"
+#include "peripheral.h"
 
 namespace rw {
 
-class Storage {
+class Storage final : public Peripheral {
  public:
-  explicit Storage(Shared& shared) : shared_(shared) {}
+  explicit Storage(Board& board);
 
   // The disk's bytes; they must stay where they are. Without an image every command fails.
   void attach(std::uint8_t* image, std::uint64_t sectors, bool read_only);
 
+  // Drives the device's port capacity, if it has one.
+  void capacity(std::uint64_t sectors);
+
   // The nth data command from now (0 is the next) answers with an error.
   void fail(std::uint64_t nth);
 
-  bool wants_command() const { return queue_.size() < most_commands; }
-  void command(const StorageCommand& command);
-
-  bool wants_data() const { return active_ && head_.op == StorageOp::WRITE && position_ < length_; }
-  void data(const StorageBeat& beat);
-
-  bool has_data() const { return active_ && head_.op == StorageOp::READ && position_ < length_; }
-  const StorageBeat& beat() const { return beat_; }
-  void data_taken();
-
-  bool has_result() const { return !results_.empty(); }
-  bool result() const { return results_.front(); }
-  void result_taken() { results_.pop_front(); }
-
-  // Nothing is queued and nothing waits to be taken.
-  bool quiet() const { return !active_ && queue_.empty() && results_.empty(); }
-
-  // Called every cycle after the transfers of the cycle.
-  void tick();
-  void reset();
+  void transfer() override;
+  void drive() override;
+  bool calm() const override;
+  void reset() override;
 
  private:
+  using Command = port::storage_commands::Payload;
   static constexpr std::size_t most_commands = 64;
+  static constexpr std::size_t beat_bytes = sizeof(port::storage_read_data::Payload::data);
   struct Queued {
-    StorageCommand command;
+    Command command;
     std::uint64_t due;
   };
 
+  bool wants_data() const { return active_ && op() == StorageOp::WRITE && position_ < length_; }
+  bool has_data() const { return active_ && op() == StorageOp::READ && position_ < length_; }
+  StorageOp op() const { return static_cast<StorageOp>(head_.op); }
+  void command(const Command& command);
+  void data(const port::storage_write_data::Payload& beat);
+  void data_taken();
+  void tick();
   void start();
   void cut();
 
-  Shared& shared_;
+  Taker<port::storage_commands> commands_;
+  Taker<port::storage_write_data> write_data_;
+  Giver<port::storage_read_data> read_data_;
+  Giver<port::storage_results> answers_;
   std::uint8_t* image_ = nullptr;
   std::uint64_t sectors_ = 0;
   bool read_only_ = false;
@@ -57,8 +55,8 @@ class Storage {
   std::deque<bool> results_{};
   std::deque<std::uint64_t> failures_{};  // numbers of data commands that fail
   std::uint64_t data_commands_ = 0;
-  StorageCommand head_{};
-  StorageBeat beat_{};
+  Command head_{};
+  port::storage_read_data::Payload beat_{};
   std::uint64_t due_ = 0;
   std::uint64_t position_ = 0;  // in bytes of the active command
   std::uint64_t length_ = 0;

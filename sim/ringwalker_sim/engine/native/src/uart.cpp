@@ -2,7 +2,40 @@
 
 #include <algorithm>
 
+#include "host.h"
+
 namespace rw {
+
+void Uart::terminal(std::uint32_t cols, std::uint32_t rows) {
+  pins_.drive<port::cols>(cols);
+  pins_.drive<port::rows>(rows);
+  pins_.clock(false);
+}
+
+void Uart::transfer() {
+  if (tx_.transfer()) take(tx_.payload());
+  if (rx_.transfer()) {
+    ++shared_.stats.uart_rx_bytes;
+    waiting_.pop_front();
+  }
+  tick();
+}
+
+void Uart::drive() {
+  tx_.drive(true, shared_.parameters.stall_uart_tx);
+  rx_.drive(!waiting_.empty(), shared_.parameters.stall_uart_rx, [this] { return waiting_.front(); });
+}
+
+// A byte that the device does not take yet moves only when the guest does something.
+bool Uart::calm() const {
+  if (tx_.offered() || news_) return false;
+  return rx_.valid() ? !rx_.accepted() : waiting_.empty();
+}
+
+void Uart::reset() {
+  tx_.reset();
+  rx_.reset();
+}
 
 void Uart::fetch(std::uint8_t* out, std::size_t count) {
   const auto end = sent_.begin() + static_cast<std::ptrdiff_t>(count);
@@ -28,11 +61,6 @@ void Uart::take(std::uint8_t byte) {
   last_ = shared_.now;
 }
 
-void Uart::byte_taken() {
-  ++shared_.stats.uart_rx_bytes;
-  waiting_.pop_front();
-}
-
 void Uart::tick() {
   if (!news_ || (untold_ < most_untold && shared_.now - last_ < pause_cycles)) return;
   shared_.event(EventKind::BYTES, 0, untold_, 0);
@@ -41,3 +69,25 @@ void Uart::tick() {
 }
 
 }  // namespace rw
+
+extern "C" {
+
+void rw_uart_send(rw::Host* host, const std::uint8_t* bytes, std::uint64_t count) noexcept {
+  host->wake<rw::Uart>().send(bytes, count);
+}
+
+// How many bytes of the device wait.
+std::uint64_t rw_uart_size(rw::Host* host) noexcept { return host->peripheral<rw::Uart>().size(); }
+
+// Moves count of them, not more than there are, to out.
+void rw_uart_fetch(rw::Host* host, std::uint8_t* out, std::uint64_t count) noexcept {
+  host->peripheral<rw::Uart>().fetch(out, count);
+}
+
+void rw_uart_loopback(rw::Host* host, std::uint32_t on) noexcept { host->peripheral<rw::Uart>().loopback(on != 0); }
+
+void rw_uart_terminal(rw::Host* host, std::uint32_t cols, std::uint32_t rows) noexcept {
+  host->wake<rw::Uart>().terminal(cols, rows);
+}
+
+}  // extern "C"

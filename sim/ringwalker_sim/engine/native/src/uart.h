@@ -5,13 +5,16 @@
 #include <deque>
 #include <vector>
 
-#include "shared.h"
+#include "peripheral.h"
 
 namespace rw {
 
-class Uart {
+class Uart final : public Peripheral {
  public:
-  explicit Uart(Shared& shared) : shared_(shared) {}
+  explicit Uart(Board& board) : Peripheral(board), tx_(board), rx_(board) {}
+
+  // The size of the terminal, in characters, as the device sees it.
+  void terminal(std::uint32_t cols, std::uint32_t rows);
 
   // Whether bytes of the device come back to it; otherwise they wait to be fetched.
   void loopback(bool on) { loopback_ = on; }
@@ -23,22 +26,23 @@ class Uart {
   std::size_t size() const { return sent_.size(); }
   void fetch(std::uint8_t* out, std::size_t count);
 
-  void take(std::uint8_t byte);
-  bool has_byte() const { return !waiting_.empty(); }
-  std::uint8_t byte() const { return waiting_.front(); }
-  void byte_taken();
-
-  // Once a cycle: tells of what the device sent when it pauses, or has sent much, so not byte for byte.
-  void tick();
-  // Nobody has to be told of anything.
-  bool told() const { return !news_; }
+  void transfer() override;
+  void drive() override;
+  bool calm() const override;
+  // What the terminal has waits; a byte that was offered is offered again.
+  void reset() override;
 
  private:
   static constexpr std::uint64_t pause_cycles = 64;
   static constexpr std::uint64_t most_untold = 4096;
   static constexpr std::size_t most_bytes = 1 << 20;
 
-  Shared& shared_;
+  void take(std::uint8_t byte);
+  // Tells of what the device sent when it pauses, or has sent much, so not byte for byte.
+  void tick();
+
+  Taker<port::uart_tx> tx_;
+  Giver<port::uart_rx> rx_;
   bool loopback_ = false;
   bool news_ = false;
   std::uint64_t untold_ = 0;

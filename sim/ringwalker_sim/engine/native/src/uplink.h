@@ -8,7 +8,7 @@
 
 #include "link.h"
 #include "shared.h"
-#include "types.h"
+#include "packets.h"
 
 namespace rw {
 

@@ -1,0 +1,26 @@
+// Packets as the host sees them; the headers are those of ringwalker/spec/tlp.py.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "spec.h"
+
+namespace rw {
+
+inline bool is_posted(RequestKind kind) { return kind == RequestKind::MEMORY_WRITE || kind == RequestKind::MESSAGE; }
+
+inline unsigned payload_dwords(const RequestHeader& header) { return is_write(header.kind) ? header.length : 0u; }
+
+inline unsigned payload_dwords(const CompletionHeader& header) { return header.has_data ? header.length : 0u; }
+
+template <class Header>
+struct Packet {
+  Header header{};
+  std::vector<std::uint32_t> payload{};
+};
+
+using RequestPacket = Packet<RequestHeader>;
+using CompletionPacket = Packet<CompletionHeader>;
+
+}  // namespace rw

@@ -1,0 +1,42 @@
+"""The disk behind the device's storage port, as a part of the native engine."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ...memory import DiskImage
+from .peripheral import HANDLE, POINTER, U32, U64, Functions, Peripheral
+
+if TYPE_CHECKING:
+    from .engine import NativeEngine
+
+__all__ = ["StoragePeripheral"]
+
+
+class StoragePeripheral(Peripheral):
+    """The engine's ``disk``; without one a blank disk in memory, of the configured capacity."""
+
+    functions: ClassVar[Functions] = {
+        "rw_storage_attach": (None, [HANDLE, POINTER, U64, U32]),
+        "rw_storage_capacity": (None, [HANDLE, U64]),
+        "rw_storage_fail": (None, [HANDLE, U64]),
+    }
+
+    def __init__(self, engine: "NativeEngine"):
+        super().__init__(engine)
+        if engine.disk is None and engine.config.blk.capacity:
+            engine.disk = DiskImage.blank(engine.config.blk.capacity)
+        self._disk = disk = engine.disk
+        if disk is not None:
+            self._call("rw_storage_attach", disk.array.ctypes.data, disk.sectors, int(disk.read_only))
+
+    def set_capacity(self, sectors: int) -> None:
+        """Drive the device's ``capacity`` port; the image behind the storage port stays as it is."""
+        self._call("rw_storage_capacity", sectors)
+
+    def inject_error(self, nth: int = 0) -> None:
+        """Let the ``nth`` read or write from now fail; 0 is the next."""
+        self._call("rw_storage_fail", nth)
+
+    def close(self) -> None:
+        """What was written is in the file."""
+        if self._disk is not None:
+            self._disk.flush()
