@@ -9,7 +9,6 @@ from amaranth.lib import data
 from ringwalker.spec.blk import SECTOR_BYTES
 from ringwalker.spec.tlp import (
     MAX_LENGTH_DWORDS,
-    REQUEST_CODES,
     CompletionHeader,
     CompletionStatus,
     RequestHeader,
@@ -235,9 +234,6 @@ def spec_header() -> str:
         lines += _enum(name, members)
     for layout in HEADERS:
         lines += _layout(layout.__name__, layout)
-    writes = [kind.name for kind, (_type, has_payload) in REQUEST_CODES.items() if has_payload]
-    test = " || ".join(f"kind == RequestKind::{name}" for name in writes)
-    lines += [f"constexpr bool is_write(RequestKind kind) {{ return {test}; }}", ""]
     lines += _struct("Parameters", [(name, 64) for name in PARAMETERS], ctypes.sizeof(CParameters))
     lines += _struct("Stats", [(name, 64) for name in STATS], ctypes.sizeof(CStats))
     lines += _struct("Event", list(_EVENT), ctypes.sizeof(CEvent))

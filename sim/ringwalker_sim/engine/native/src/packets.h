@@ -8,6 +8,11 @@
 
 namespace rw {
 
+inline bool is_write(RequestKind kind) {
+  return kind == RequestKind::MEMORY_WRITE || kind == RequestKind::IO_WRITE || kind == RequestKind::CONFIG_WRITE_0 ||
+         kind == RequestKind::CONFIG_WRITE_1;
+}
+
 inline bool is_posted(RequestKind kind) { return kind == RequestKind::MEMORY_WRITE || kind == RequestKind::MESSAGE; }
 
 inline unsigned payload_dwords(const RequestHeader& header) { return is_write(header.kind) ? header.length : 0u; }
