@@ -29,8 +29,8 @@ def image(name: str = "disk.img", sectors: int = SECTORS, seed: int = 1) -> Path
 
 
 def run(*arguments: str) -> int:
-    """Exit code of ``ringwalker run blk`` on the engine in memory."""
-    return cli.main(["run", "blk", "--engine", "memory", *arguments])
+    """Exit code of ``ringwalker run blk`` on the engine without hardware."""
+    return cli.main(["run", "blk", "--engine", "model", *arguments])
 
 
 def test_read_all_copies_the_disk() -> None:
@@ -67,7 +67,7 @@ def test_json_has_all_figures(capsys: pytest.CaptureFixture[str]) -> None:
         "cycles_per_second",
     } <= set(result)
     assert (result["engine"], result["requests"], result["bytes"], result["errors"]) == (
-        "memory",
+        "model",
         50,
         51200,
         0,
@@ -137,8 +137,8 @@ def test_a_reading_workload_needs_no_right_to_write() -> None:
         (("--image", "disk.img", "--json", "no/x.json"), "--json no/x.json: there is no folder no"),
         (("--image", "disk.img", "--engine", "native", "--waves", "x.vcd"), "the name must end with .fst"),
         (("--image", "disk.img", "--waves", "x.fst"), "--waves: a device in Python has no signals"),
-        (("--image", "disk.img", "--link", "gen3x8"), "--link: the memory engine has no model of the link"),
-        (("--image", "disk.img", "--latency-tail-ns", "10"), "--latency-tail-ns: the memory engine"),
+        (("--image", "disk.img", "--link", "gen3x8"), "--link: the model engine has no model of the link"),
+        (("--image", "disk.img", "--latency-tail-ns", "10"), "--latency-tail-ns: the model engine"),
         (("--image", "disk.img", "--clock-mhz", "2000"), "clock_mhz is 2000"),
     ],
 )
@@ -237,20 +237,20 @@ def test_a_device_that_fails_is_exit_code_1(
 
 
 def test_lspci(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["lspci", "--engine", "memory", "--preset", "oasis", "--json", "x.json"]) == 0
+    assert cli.main(["lspci", "--engine", "model", "--preset", "oasis", "--json", "x.json"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("01:00.0 SCSI storage controller [0100]: Virtio block device [1af4:1042]")
     (function,) = json.loads(Path("x.json").read_text())["functions"]
     assert function["header"]["vendor_id"] == 0x1AF4
-    assert cli.main(["lspci", "--engine", "memory", "-x"]) == 0
+    assert cli.main(["lspci", "--engine", "model", "-x"]) == 0
     assert "\n00: 00 50 02 00 " in capsys.readouterr().out
-    assert cli.main(["lspci", "--engine", "memory", "--json", "-"]) == 0
+    assert cli.main(["lspci", "--engine", "model", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["functions"][0]["slot"] == "01:00.0"
 
 
 def test_lspci_shows_the_function_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     Path("my.toml").write_text("queues = 4\n")
-    lspci = ["lspci", "--engine", "memory", "--config", "my.toml"]
+    lspci = ["lspci", "--engine", "model", "--config", "my.toml"]
     assert cli.main([*lspci, "--function", "net"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("01:00.0 Ethernet controller [0200]: Virtio network device [5000:0001]")
@@ -283,7 +283,7 @@ def test_waves_of_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_it_with_one_line_and_exit_code_130(number: signal.Signals) -> None:
     image()
-    arguments = ["--engine", "memory", "--image", "disk.img", "--workload", "randwrite", "--requests", "100m"]
+    arguments = ["--engine", "model", "--image", "disk.img", "--workload", "randwrite", "--requests", "100m"]
     process = subprocess.Popen(
         [sys.executable, "-m", "ringwalker_sim.cli.main", "run", "blk", *arguments],
         stderr=subprocess.PIPE,

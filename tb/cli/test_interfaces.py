@@ -36,7 +36,7 @@ def test_a_disk_goes_there_and_back(interface: str, transport: str) -> None:
     assert Path("back.img").read_bytes() == wanted
     result = json.loads(Path("result.json").read_text())
     assert (result["interface"], result["transport"]) == (interface, transport)
-    assert result["engine"] == ("native" if transport == "pci" else "memory")
+    assert result["engine"] == ("native" if transport == "pci" else "model")
     assert (result["errors"], result["bytes"]) == (0, 2 * len(wanted))
 
 

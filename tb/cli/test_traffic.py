@@ -16,7 +16,8 @@ from ringwalker.config import DeviceConfig
 from ringwalker.spec.ids import CLASS_CODES, DeviceType
 from ringwalker_sim.cli.main import main
 from ringwalker_sim.waves.fst import read_fst_end
-from ringwalker_sim.workload import traffic_run
+from ringwalker_sim.workload import net_task
+from ringwalker_sim.workload.job import Job
 
 CONFIG = 'function = "{}"\ndata_width = 64\nqueue_size = 64\n'
 """The device that other tests build too."""
@@ -114,10 +115,10 @@ def test_waves_of_two_guests_are_those_of_the_first(monkeypatch):
         asked.append(waves)
         yield None
 
-    monkeypatch.setattr(traffic_run, "open_engine", engine)
-    setup = traffic_run.Setup(DeviceConfig(function="net"), waves="run.fst")
+    monkeypatch.setattr(net_task, "open_engine", engine)
+    job = Job(net_task.ExchangeTask(sizes=(60,), count=1))
     for number in range(2):
-        with traffic_run._port(setup, None, number):
+        with net_task._port(DeviceConfig(function="net"), job, number, "run.fst", None):
             pass
     assert asked == ["run.fst", None]
 

@@ -13,6 +13,7 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.net import NetRxMode
 from ringwalker_sim.engine.engines import open_engine
+from ringwalker_sim.function.simulation import simulation_of
 from ringwalker_sim.guest.blk import BlkDevice
 from ringwalker_sim.guest.console import ConsoleDevice
 from ringwalker_sim.guest.errors import BindError, RequestError
@@ -27,7 +28,7 @@ from ringwalker_sim.guest.machine import Machine
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.build import model_of
 from ringwalker_sim.guest.net import NetDevice
-from ringwalker_sim.guest.opening import DRIVERS, TRANSPORTS, open_device
+from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import DiskImage, GuestMemory
 
@@ -216,7 +217,7 @@ def test_any_driver_with_any_handler_on_any_transport(function: str, handler: An
         async def main() -> None:
             machine = cell.machine
             await machine.bus.register_virtio_driver(
-                draft3_glue.adapt(DRIVERS[function](cell.port), cell.port, handler)
+                draft3_glue.adapt(simulation_of(function).driver(cell.port), cell.port, handler)
             )
             if transport == "pci model":
                 (device,) = await machine.probe_pci()

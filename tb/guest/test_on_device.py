@@ -18,7 +18,8 @@ from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.guest.virtqueue import Virtqueue
 from ringwalker_sim.memory import DiskImage, GuestMemory
-from ringwalker_sim.workload.blk import run_job
+from ringwalker_sim.workload.block_task import BlockTask, Workload
+from ringwalker_sim.workload.job import Job
 
 CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)
 SECTORS = 256
@@ -88,8 +89,8 @@ def test_every_request_on_every_queue(machine: Machine, interrupt: str) -> None:
 
 @pytest.mark.parametrize("interrupt", ["msix", "intx"])
 def test_a_workload_over_four_queues(machine: Machine, interrupt: str) -> None:
-    workload = {"kind": "randrw", "requests": 400, "queue_depth": 40, "block_size": 1024}
-    result = machine.port.run(run_job(machine.port, {"workload": workload, "interrupt": interrupt}))
+    task = BlockTask(Workload("randrw", requests=400, queue_depth=40, block_size=1024))
+    result = machine.port.run(Job(task, interrupt=interrupt).run(machine.port, CONFIG))
     assert (result["requests"], result["errors"]) == (400, 0), result["messages"]
 
 
@@ -109,9 +110,9 @@ def test_a_workload_with_what_rings_offer_beside(
 ) -> None:
     # More requests at once than chains of three descriptors would fit.
     depth = 4 * 32 if "INDIRECT_DESC" in features else 40
-    workload = {"kind": "randrw", "requests": 400, "queue_depth": depth, "block_size": 1024}
-    job = {"workload": workload, "interrupt": interrupt, "ring_features": features}
-    result = machine.port.run(run_job(machine.port, job))
+    load = Workload("randrw", requests=400, queue_depth=depth, block_size=1024)
+    job = Job(BlockTask(load, ring_features=tuple(features)), interrupt=interrupt)
+    result = machine.port.run(job.run(machine.port, CONFIG))
     assert (result["requests"], result["errors"]) == (400, 0), result["messages"]
 
 

@@ -27,7 +27,8 @@ from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.errors import DeviceError
 from ringwalker_sim.guest.split_queue import BufferSet, QueueControl, SplitVirtqueue
 from ringwalker_sim.memory import GuestMemory
-from ringwalker_sim.workload.blk import run_job
+from ringwalker_sim.workload.block_task import BlockTask, Workload
+from ringwalker_sim.workload.job import Job
 
 INDIRECT, EVENTS = 1 << Feature.INDIRECT_DESC, 1 << Feature.EVENT_IDX
 
@@ -299,7 +300,8 @@ def test_what_is_good_before_a_lie_is_not_lost(memory, head, length, message):
 @pytest.mark.parametrize("features", [[], ["INDIRECT_DESC"], ["EVENT_IDX"], ["INDIRECT_DESC", "EVENT_IDX"]])
 def test_a_workload_on_the_model(features):
     depth = 32 if "INDIRECT_DESC" in features else 10
-    workload = {"kind": "randrw", "requests": 200, "queue_depth": depth, "block_size": 512}
-    with open_engine("memory", DeviceConfig(queue_size=32), GuestMemory(4 << 20)) as port:
-        result = port.run(run_job(port, {"workload": workload, "ring_features": features}))
+    load = Workload("randrw", requests=200, queue_depth=depth, block_size=512)
+    config, job = DeviceConfig(queue_size=32), Job(BlockTask(load, ring_features=tuple(features)))
+    with open_engine("model", config, GuestMemory(4 << 20)) as port:
+        result = port.run(job.run(port, config))
     assert (result["requests"], result["errors"]) == (200, 0), result["messages"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ringwalker_sim.cli import bench_engines
 from ringwalker_sim.cli import main as cli
-from ringwalker_sim.cli import run as cli_run
 from ringwalker_sim.performance import Case, engine_speed
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -40,8 +40,8 @@ def test_documents_are_written(tmp_path, monkeypatch):
         "net", "tx", data_width=64, requests=64, depth=32, queue_size=64, read_tags=8, ring_tags=8, chains=8
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli_run, "run_on_engine", run_on_engine)
-    monkeypatch.setattr(cli_run, "verdict", lambda row: 0)
+    monkeypatch.setattr(bench_engines, "run_on_engine", run_on_engine)
+    monkeypatch.setattr(bench_engines, "verdict", lambda row: 0)
     monkeypatch.setattr(engine_speed, "_CASES", [(what, small) for what, _case in engine_speed._CASES])
     assert cli.main(["bench-engines", "--docs", str(tmp_path), "--requests", "2"]) == 0
     figures = json.loads((tmp_path / "engines.json").read_text())

@@ -31,15 +31,14 @@ def _offset(name: str) -> int:
     return int(fields[name][1])
 
 
-async def copy_memory(port: Any, job: dict[str, Any]) -> dict[str, Any]:
+async def copy_memory(port: Any, chunk: int, chunks: int, read_limit: int = 512) -> dict[str, Any]:
     """Let the device copy memory; check the copy, the registers and the interrupt message."""
     found = await port.config_read(ENDPOINT, HEADER.vendor_id.offset, 4)
     assert found == VENDOR_ID | DEVICE_ID << 16, hex(found)
     assert await port.config_read(ENDPOINT, HEADER.device_id.offset, 2) == DEVICE_ID
     assert await port.config_read(make_bdf(1, 1), HEADER.vendor_id.offset, 4) == 0xFFFF_FFFF
     assert await port.config_read(make_bdf(0, 9), HEADER.vendor_id.offset, 4) == 0xFFFF_FFFF
-    base = _open_window(port, job.get("read_limit", 512))
-    chunk, chunks = job["chunk"], job["chunks"]
+    base = _open_window(port, read_limit)
     source = port.memory.allocate(chunk * chunks, 4096)
     target = port.memory.allocate(chunk * chunks, 4096)
     source.array[:] = np.frombuffer(random.randbytes(chunk * chunks), dtype=np.uint8)
@@ -72,7 +71,7 @@ async def copy_memory(port: Any, job: dict[str, Any]) -> dict[str, Any]:
     return {"cycles": port.now() - start, "bytes": chunk * chunks}
 
 
-async def copy_disk(port: Any, job: dict[str, Any]) -> dict[str, Any]:
+async def copy_disk(port: Any) -> dict[str, Any]:
     """Let the device copy the first half of the disk onto the second."""
     base = _open_window(port)
     half = len(port.disk.array) // 2
@@ -92,7 +91,7 @@ async def copy_disk(port: Any, job: dict[str, Any]) -> dict[str, Any]:
     return {"digest": hashlib.sha256(port.disk.array).hexdigest()}
 
 
-async def fail(port: Any, job: dict[str, Any]) -> dict[str, Any]:
+async def fail(port: Any) -> dict[str, Any]:
     """A job that ends with an exception in a task that it started."""
 
     async def broken() -> None:
@@ -103,7 +102,7 @@ async def fail(port: Any, job: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-async def hang(port: Any, job: dict[str, Any]) -> dict[str, Any]:
+async def hang(port: Any) -> dict[str, Any]:
     """A job that never ends."""
     while True:
         await port.sleep(1000)

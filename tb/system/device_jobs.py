@@ -68,22 +68,22 @@ async def _requests(port: Any, disk: BlkDevice, rng: random.Random, count: int) 
     return sorted(finished)
 
 
-async def scripted_requests(port: Any, job: dict[str, Any]) -> dict[str, Any]:
+async def scripted_requests(port: Any, seed: int, count: int, interrupt: str = "msix") -> dict[str, Any]:
     """Random but fixed requests; the result has every status, length and buffer, and the disk's digest."""
-    rng = random.Random(job["seed"])
+    rng = random.Random(seed)
     found = await enumerate_pci(port, assign=len(port.mmio32) > 0)
-    transport = await VirtioPciTransport.bind(found[0], job.get("interrupt", "msix"))
+    transport = await VirtioPciTransport.bind(found[0], interrupt)
     bus = VirtioBus()
     await bus.register_virtio_driver(blk_driver(port))
     await bus.register_virtio_device(transport.device)
     disk: BlkDevice = transport.device.priv
-    answers = await _requests(port, disk, rng, job["count"])
+    answers = await _requests(port, disk, rng, count)
     await bus.unregister_virtio_device(transport.device)
     await transport.unbind()
     return {"answers": answers, "disk": hashlib.sha256(port.disk.array).hexdigest(), "tlps": port.tlps()}
 
 
-async def cycles_to_first_read(port: Any, job: dict[str, Any]) -> dict[str, Any]:
+async def cycles_to_first_read(port: Any, features: int) -> dict[str, Any]:
     """Cycles from the doorbell's TLP to that of the first read, of one request on each queue of a device at
     rest. Only on the cocotb engine."""
     from cocotb import start_soon
@@ -92,7 +92,7 @@ async def cycles_to_first_read(port: Any, job: dict[str, Any]) -> dict[str, Any]
     found = await enumerate_pci(port, assign=len(port.mmio32) > 0)
     transport = await VirtioPciTransport.bind(found[0])
     bus = VirtioBus()
-    await bus.register_virtio_driver(blk_driver(port, ring_features=job["features"]))
+    await bus.register_virtio_driver(blk_driver(port, ring_features=features))
     await bus.register_virtio_device(transport.device)
     disk: BlkDevice = transport.device.priv
     dut, cycles = port.dut, []

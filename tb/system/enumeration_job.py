@@ -76,9 +76,9 @@ async def _negotiate(registers: _Registers) -> None:
     assert await registers.read("device_status") == status
 
 
-async def enumerate_and_interrupt(port: Any, job: dict[str, Any]) -> dict[str, Any]:
+async def enumerate_and_interrupt(port: Any, device: dict[str, Any]) -> dict[str, Any]:
     """cocotbext-pcie alone: its enumeration, its BAR windows, its MSI-X; one GET_ID by hand."""
-    config = DeviceConfig.from_dict(job["device"])
+    config = DeviceConfig.from_dict(device)
     function = port.rc.find_device(PcieId(1, 0, 0))
     assert function is not None
     _check_function(function, config)
@@ -92,7 +92,7 @@ async def enumerate_and_interrupt(port: Any, job: dict[str, Any]) -> dict[str, A
     await _negotiate(registers)
     memory, size = port.memory, 4
     rings = memory.allocate(4096, 4096)
-    desc, driver, device = rings.address, rings.address + 1024, rings.address + 2048
+    desc, driver, used_ring = rings.address, rings.address + 1024, rings.address + 2048
     queue, vector = config.queues - 1, config.vectors - 1
     for name, value in {
         "queue_select": queue,
@@ -100,7 +100,7 @@ async def enumerate_and_interrupt(port: Any, job: dict[str, Any]) -> dict[str, A
         "queue_msix_vector": vector,
         "queue_desc": desc,
         "queue_driver": driver,
-        "queue_device": device,
+        "queue_device": used_ring,
         "queue_enable": 1,
     }.items():
         await registers.write(name, value)
@@ -121,8 +121,8 @@ async def enumerate_and_interrupt(port: Any, job: dict[str, Any]) -> dict[str, A
     await function.bar_window[FACE_BAR].write(doorbell, queue.to_bytes(2, "little"))
     await arrived.wait()
     assert not any(event.is_set() for event in others)
-    assert memory.struct_view(device, RingHeader)[0]["idx"] == 1
-    used = memory.struct_view(device + USED_RING_OFFSET, UsedElement)[0]
+    assert memory.struct_view(used_ring, RingHeader)[0]["idx"] == 1
+    used = memory.struct_view(used_ring + USED_RING_OFFSET, UsedElement)[0]
     assert (used["id"], used["len"]) == (0, ID_BYTES + 1)
     assert reply.array[ID_BYTES] == BlkStatus.OK
     assert port.faults == []

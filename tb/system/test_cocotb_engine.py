@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker.config import DeviceConfig
+from ringwalker.config import BlkConfig, DeviceConfig
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.cocotb.run import CocotbError, run_simulation
+from ringwalker_sim.host import HostParameters
 from ringwalker_sim.testing.traffic import DiskCopier, MemoryCopier
+from ringwalker_sim.workload.job import CallTask, Job
 
 JOBS = "tb.system.bridge_jobs"
 ROOT = Path(__file__).parents[2]
@@ -23,10 +25,13 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
 
 
-def _copy_memory(width: int, **job: object) -> dict[str, object]:
+def _copy_memory(
+    width: int, seed: int = 1, host: HostParameters | None = None, **arguments: object
+) -> dict[str, object]:
     text, _ports = to_verilog(MemoryCopier(width, chunk=256, slots=8), "memory_copier")
-    order = {"coroutine": f"{JOBS}:copy_memory", "chunk": 256, "chunks": 64, **job}
-    return run_simulation(text, "memory_copier", DeviceConfig(data_width=width), order, timeout_s=300)
+    task = CallTask(f"{JOBS}:copy_memory", {"chunk": 256, "chunks": 64, **arguments})
+    job = Job(task, seed=seed, host=host or HostParameters())
+    return run_simulation(text, "memory_copier", DeviceConfig(data_width=width), job, timeout_s=300)
 
 
 @pytest.mark.parametrize("width", [64, 256])
@@ -44,11 +49,12 @@ def test_copies_memory_through_the_root_complex(width: int) -> None:
 
 
 def test_copies_memory_with_stalls_on_every_stream() -> None:
-    assert _copy_memory(64, stalls=0.4, seed=7)["bytes"] == 64 * 256
+    assert _copy_memory(64, seed=7, host=HostParameters(stalls=0.4))["bytes"] == 64 * 256
 
 
 def test_latency_of_host_memory_takes_its_time() -> None:
-    short, long = (_copy_memory(256, latency=latency, chunks=16)["cycles"] for latency in (100, 1100))
+    hosts = (HostParameters(latency=latency) for latency in (100, 1100))
+    short, long = (_copy_memory(256, host=host, chunks=16)["cycles"] for host in hosts)
     assert isinstance(short, int)
     assert isinstance(long, int)
     # 16 chunks, 8 reads in flight: two rounds.
@@ -63,8 +69,9 @@ def test_a_request_over_the_limit_is_noticed() -> None:
 @pytest.mark.parametrize("stalls", [0, 0.3])
 def test_storage_model_serves_a_disk(stalls: float) -> None:
     text, _ports = to_verilog(DiskCopier(64), "disk_copier")
-    order = {"coroutine": f"{JOBS}:copy_disk", "blank_sectors": 16, "stalls": stalls}
-    run_simulation(text, "disk_copier", DeviceConfig(data_width=64), order, timeout_s=300)
+    config = DeviceConfig(data_width=64, blk=BlkConfig(capacity=16))
+    job = Job(CallTask(f"{JOBS}:copy_disk"), host=HostParameters(stalls=stalls))
+    run_simulation(text, "disk_copier", config, job, timeout_s=300)
 
 
 def _simple() -> str:
@@ -72,7 +79,7 @@ def _simple() -> str:
 
 
 def test_an_exception_inside_comes_out_with_its_traceback() -> None:
-    order = {"coroutine": f"{JOBS}:fail"}
+    order = Job(CallTask(f"{JOBS}:fail"))
     with pytest.raises(CocotbError, match="this is what went wrong") as caught:
         run_simulation(_simple(), "memory_copier", DeviceConfig(), order, timeout_s=300)
     assert "LookupError" in caught.value.__notes__[0]
@@ -93,7 +100,7 @@ def _processes(folder: str) -> list[str]:
 
 def test_a_simulation_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGWALKER_TEST_MARK", str(tmp_path))
-    order = {"coroutine": f"{JOBS}:hang"}
+    order = Job(CallTask(f"{JOBS}:hang"))
     with pytest.raises(CocotbError, match="3 s"):
         run_simulation(_simple(), "memory_copier", DeviceConfig(), order, timeout_s=3)
     others = [number for number in _processes(str(tmp_path)) if number != str(os.getpid())]
@@ -105,8 +112,9 @@ def test_interrupt_leaves_readable_waves(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom ringwalker.config import DeviceConfig\n"
         "from ringwalker_sim.engine.cocotb.run import run_simulation\n"
+        "from ringwalker_sim.workload.job import CallTask, Job\n"
         "try: run_simulation(open(sys.argv[1]).read(), 'memory_copier', DeviceConfig(), "
-        f"{{'coroutine': '{JOBS}:hang'}}, waves=sys.argv[2])\n"
+        f"Job(CallTask('{JOBS}:hang')), waves=sys.argv[2])\n"
         "except KeyboardInterrupt: sys.exit(130)\n"
     )
     verilog = tmp_path / "memory_copier.v"

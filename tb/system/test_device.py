@@ -11,7 +11,10 @@ from ringwalker.config import BlkConfig, DeviceConfig
 from ringwalker.spec.features import Feature
 from ringwalker_sim.engine.cocotb.run import run_cocotb
 from ringwalker_sim.engine.engines import open_engine, run_on_engine
+from ringwalker_sim.host import HostParameters
 from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.workload.block_task import BlockTask, Workload
+from ringwalker_sim.workload.job import CallTask, Job
 
 JOBS = "tb.system.device_jobs"
 ROOT = Path(__file__).parents[2]
@@ -26,12 +29,9 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("config", [WIDE, NARROW], ids=["256 bits", "64 bits, 3 queues"])
 def test_cocotbext_pcie_enumerates_it_and_drives_msix(config: DeviceConfig) -> None:
-    job = {
-        "coroutine": "tb.system.enumeration_job:enumerate_and_interrupt",
-        "device": dataclasses.asdict(config),
-        "blank_sectors": 64,
-    }
-    assert run_cocotb(config, job, timeout_s=300)["serial"] == config.blk.serial
+    name = "tb.system.enumeration_job:enumerate_and_interrupt"
+    task = CallTask(name, {"device": dataclasses.asdict(config)})
+    assert run_cocotb(config, Job(task), timeout_s=300)["serial"] == config.blk.serial
 
 
 def _image(path: Path, sectors: int) -> Path:
@@ -46,7 +46,7 @@ def _native(config: DeviceConfig, job: dict[str, Any], image: Path) -> dict[str,
         DiskImage(image) as disk,
         open_engine("native", config, GuestMemory(64 << 20), disk, host={"latency": 200}) as port,
     ):
-        return port.run(scripted_requests(port, job))
+        return port.run(scripted_requests(port, **job))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,8 @@ def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str
     job = {"seed": 3, "count": 100, "interrupt": interrupt}
     images = [_image(tmp_path / f"{name}.img", config.blk.capacity) for name in ("native", "cocotb")]
     native = _native(config, job, images[0])
-    order = {**job, "coroutine": f"{JOBS}:scripted_requests", "image": str(images[1]), "latency": 200}
+    task = CallTask(f"{JOBS}:scripted_requests", job)
+    order = Job(task, seed=3, image=str(images[1]), host=HostParameters(latency=200))
     cocotb = run_cocotb(config, order, timeout_s=600)
     assert cocotb["faults"] == []
     # Status, used length and every byte of every buffer, request by request.
@@ -71,23 +72,27 @@ def test_a_disk_goes_through_the_cocotb_engine_both_ways(tmp_path: Path) -> None
     before = disk.read_bytes()
     new, out = tmp_path / "new.img", tmp_path / "out.img"
     new.write_bytes(np.random.default_rng(6).bytes(len(before)))
-    job = {"image": str(disk), "read_all": str(out), "latency": 50}
-    assert run_on_engine("cocotb", WIDE, job)["errors"] == 0
+
+    def run(task: BlockTask) -> int:
+        job = Job(task, image=str(disk), host=HostParameters(latency=50))
+        return run_on_engine("cocotb", WIDE, job)["errors"]
+
+    assert run(BlockTask(read_all=str(out))) == 0
     assert out.read_bytes() == before
-    assert run_on_engine("cocotb", WIDE, {**job, "write_all": str(new)})["errors"] == 0
+    assert run(BlockTask(read_all=str(out), write_all=str(new))) == 0
     assert disk.read_bytes() == new.read_bytes() == out.read_bytes()
 
 
 def test_stalls_on_every_stream_change_nothing(tmp_path: Path) -> None:
     disk = _image(tmp_path / "disk.img", 512)
-    workload = {"kind": "randrw", "requests": 60, "queue_depth": 16, "block_size": 1536}
-    job = {"image": str(disk), "workload": workload, "stalls": 0.3, "seed": 4}
+    task = BlockTask(Workload("randrw", requests=60, queue_depth=16, block_size=1536))
+    job = Job(task, image=str(disk), host=HostParameters(stalls=0.3), seed=4)
     assert run_on_engine("cocotb", WIDE, job)["errors"] == 0
 
 
 @pytest.mark.parametrize("features", [0, 1 << Feature.NOTIFICATION_DATA], ids=["", "notification data"])
 def test_the_first_read_leaves_within_12_cycles_of_the_doorbell(features: int) -> None:
-    job = {"coroutine": f"{JOBS}:cycles_to_first_read", "features": features, "blank_sectors": 4096}
+    job = Job(CallTask(f"{JOBS}:cycles_to_first_read", {"features": features}))
     cycles = run_cocotb(NARROW, job, timeout_s=300)["cycles"]
     assert len(cycles) == NARROW.queues
     assert 1 <= min(cycles) <= max(cycles) <= 12, cycles

@@ -22,20 +22,17 @@ from ringwalker_sim.vfio_user.recorder import Waves
 from ringwalker_sim.vfio_user.server import PeerGone, SocketInUse
 from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
 from ringwalker_sim.waves.fst import read_fst_signals
-from ringwalker_sim.workload.blk import run_job
+from ringwalker_sim.workload.block_task import BlockTask, Workload
+from ringwalker_sim.workload.job import Job
 
 SECTOR = 512
-JOB = {
-    "workload": {"kind": "randrw", "block_size": 4096, "queue_depth": 8, "requests": 40, "seed": 3},
-    "ids": [[0x1AF4, 0x1042]],
-    "use_queues": 1,
-}
+TASK = BlockTask(Workload("randrw", block_size=4096, queue_depth=8, requests=40, seed=3))
 
 
 def do_job(port: VfioPort, handle: DeviceHandle, interrupt: str = "msix") -> dict[str, Any]:
     """A verified workload; its result."""
     port.disk = handle.disk
-    result = port.run(run_job(port, {**JOB, "interrupt": interrupt}))
+    result = port.run(Job(TASK, interrupt=interrupt).run(port, handle.device.config))
     assert (result["requests"], result["errors"]) == (40, 0), result["messages"]
     return result
 

@@ -13,9 +13,10 @@ from ringwalker_sim.guest.errors import BindError, RequestTimeout
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.memory import DiskImage, GuestMemory
-from ringwalker_sim.workload import pump as pump_module
-from ringwalker_sim.workload.blk import WORKLOADS, Workload, WorkloadError, run_job
-from ringwalker_sim.workload.phases import Synthetic, difference
+from ringwalker_sim.workload import block_pump
+from ringwalker_sim.workload.block_task import WORKLOADS, BlockTask, Transfer, Workload
+from ringwalker_sim.workload.disk_phases import Synthetic, WorkloadError, difference
+from ringwalker_sim.workload.job import Job
 
 SECTORS = 512
 
@@ -28,8 +29,12 @@ def machine(config: DeviceConfig | None = None, sectors: int = SECTORS, **model:
     return port
 
 
-def run(port: ModelPort, **job: Any) -> dict[str, Any]:
-    result = port.run(run_job(port, job))
+def run(port: ModelPort, interrupt: str = "msix", **parts: Any) -> dict[str, Any]:
+    """What comes of a task with ``parts``, of which ``workload`` and ``transfer`` are given as mappings."""
+    for name, kind in (("workload", Workload), ("transfer", Transfer)):
+        if name in parts:
+            parts[name] = kind(**parts[name])
+    result = port.run(Job(BlockTask(**parts), interrupt=interrupt).run(port, port.config))
     assert port.memory.allocated == 0
     return result
 
@@ -282,23 +287,24 @@ def test_failed_requests_are_counted() -> None:
 
 
 def test_a_device_that_stops_answering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump_module, "TIMEOUT_CYCLES", 5000)
+    monkeypatch.setattr(block_pump, "TIMEOUT_CYCLES", 5000)
     port = machine()
     doorbell, calls = port.rings.doorbell, iter(range(10))
     port.rings.doorbell = lambda index: doorbell(index) if next(calls, None) is not None else None
     with pytest.raises(RequestTimeout, match="requests ended in 5000 cycles"):
-        port.run(run_job(port, {"workload": {"kind": "randread", "requests": 1000, "queue_depth": 1}}))
+        run(port, workload={"kind": "randread", "requests": 1000, "queue_depth": 1})
 
 
 def test_no_device_and_no_driver() -> None:
     port = machine()
     port.bdf = 0x4200
     with pytest.raises(BindError, match="no PCI function answers"):
-        port.run(run_job(port, {}))
-    port = machine(DeviceConfig(identity=Identity(vendor=0x1234)))
+        run(port)
+    other = DeviceConfig(identity=Identity(vendor=0x1234))
+    port = machine(other)
     with pytest.raises(BindError, match="no driver for 1234:0002"):
-        port.run(run_job(port, {}))
-    assert run(machine(DeviceConfig(identity=Identity(vendor=0x1234))), ids=[[0x1234, 2]])["requests"] == 0
+        port.run(Job(BlockTask()).run(port, DeviceConfig()))
+    assert run(machine(other))["requests"] == 0
 
 
 @pytest.mark.parametrize("length", [512, 8192, 8704, 65536])

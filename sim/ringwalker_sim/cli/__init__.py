@@ -1,1 +1,1 @@
-"""The ``ringwalker`` command, one module a command."""
+"""The ``ringwalker`` command, one module a command; :mod:`.main` has the table of them."""

@@ -6,9 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .options import UsageError, byte_count, check_output, positive
+from .options import UsageError, add_command, byte_count, check_output, positive
 
-__all__ = ["add_parser", "run_bench"]
+__all__ = ["add_parser", "run"]
 
 _EXAMPLES = """\
 examples:
@@ -41,28 +41,21 @@ _TEXTS = {
     "requests": "how many requests",
     "device_queues": "queues that the device has",
     "queue_size": "entries of a queue",
-    "read_tags": "reads of payload that the device can have under way",
+    "read_tags": "reads of payload that the device can have in flight",
     "ring_tags": "reads of descriptors",
     "chains": "chains that are walked at once",
 }
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``bench`` to the commands of the command line."""
+    """Add ``bench`` to the commands."""
     from ringwalker.config import USUAL
 
     from ..performance.cases import Case
     from ..performance.report import FIGURES
 
     text = "measure what the device reaches of what its link allows"
-    parser = commands.add_parser(
-        "bench",
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=run_bench)
+    parser = add_command(commands, "bench", text, _EXAMPLES, run)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="a few rows only")
     which.add_argument("--from", metavar="FILE", dest="source", help="show figures that --json has written")
@@ -135,7 +128,7 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
     return rows
 
 
-def run_bench(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """``ringwalker bench``."""
     from ..performance.plot import plot
     from ..performance.report import FIGURES, print_rows, write_page

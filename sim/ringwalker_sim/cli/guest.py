@@ -4,9 +4,9 @@ import argparse
 from typing import Any
 
 from .devices import add_waves_options
-from .options import add_device_options, byte_count, positive
+from .options import add_command, add_device_options, byte_count, positive
 
-__all__ = ["EXIT_NO_GUEST", "add_parser", "run_guest_command"]
+__all__ = ["EXIT_NO_GUEST", "add_parser", "run"]
 
 EXIT_NO_GUEST = 125
 """The guest could not be started, or ended without an exit status."""
@@ -31,16 +31,10 @@ its time was up, 2 for a bad option, 130 interrupted.
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``guest`` to the commands of the command line."""
+    """Add ``guest`` to the commands."""
     text = "boot an unmodified Linux in QEMU with the device as its disk"
-    parser = commands.add_parser(
-        "guest",
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=run_guest_command, exit_failed=EXIT_NO_GUEST)
+    parser = add_command(commands, "guest", text, _EXAMPLES, run)
+    parser.set_defaults(exit_failed=EXIT_NO_GUEST)
     _job_options(parser)
     _disk_options(parser)
     add_device_options(parser)
@@ -102,8 +96,8 @@ def _machine_options(parser: Any) -> None:
     group.add_argument("--timeout", metavar="S", type=positive, help=text)
 
 
-def run_guest_command(options: argparse.Namespace) -> int:
-    """``ringwalker guest``: the exit code."""
+def run(options: argparse.Namespace) -> int:
+    """``ringwalker guest``."""
     from .guest_run import guest_command
 
     return guest_command(options)

@@ -13,17 +13,19 @@ from rich.table import Table
 
 from ringwalker.config import DeviceConfig
 
+from ..errors import RingwalkerError
+from ..function.blk import RUN_FOLDER
+from ..function.simulation import simulation_of
 from ..vm.benchmark import compare_disks
 from ..vm.boot import GuestJob
 from ..vm.machine import VfioUserDevice
 from ..vm.qemu import VFIO_USER_MINIMUM
-from ..vm.session import LINUX_DRIVERS, Disk, linux_config, run_guest
+from ..vm.session import Disk, linux_config, run_guest
 from ..vm.setup import GuestSetup, guest_setup
 from ..workload.images import default_image, make_file_system
 from .devices import check_no_window, modern_config, parse_device, waves_window
 from .options import UsageError, check_output
 from .report import status_line, write_json
-from .run import RUN_FOLDER
 from .waves import note_config
 
 __all__ = ["guest_command"]
@@ -83,9 +85,11 @@ def _specs(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """The devices that ``--device`` asks for, when all that is said about devices and waves can be done."""
     specs = [parse_device(text, _DEVICE_KEYS) for text in options.device]
     for function, settings in specs:
-        if function not in LINUX_DRIVERS:
-            raise UsageError(f"--device {function}: there is {', '.join(LINUX_DRIVERS)}")
-        if (function == "blk") != ("image" in settings):
+        try:
+            has_image = simulation_of(function).open_disk is not None
+        except RingwalkerError as error:
+            raise UsageError(f"--device {function}: {error}") from None
+        if has_image != ("image" in settings):
             raise UsageError(f"--device {function}: a block device has image=FILE, and no other one has")
     names = [options.waves, *(settings.get("waves") for _, settings in specs)]
     if not any(waves_window(options, name) for name in names):
@@ -107,13 +111,19 @@ def _disks(options: argparse.Namespace, setup: GuestSetup) -> list[Disk]:
     images = [Path(name) for name in options.image]
     if options.make_root:
         images.insert(0, _root_image(options, setup))
-    if not (images or specs or options.socket):
-        images.append(default_image(RUN_FOLDER / "disk.img"))
-        print(f"made {images[0]}, a small ext4 image", file=sys.stderr)
     config = None if options.own_device else _config(options)
-    if images and config is not None and config.function != "blk":
-        raise UsageError(f"--config {options.config}: function {config.function} has no image")
-    disks = [Disk(image, config, options.read_only) for image in images]
+    has_image = config is None or simulation_of(config.function).open_disk is not None
+    disks = []
+    if not (images or specs or options.socket):
+        if has_image:
+            images.append(default_image(RUN_FOLDER / "disk.img"))
+            print(f"made {images[0]}, a small ext4 image", file=sys.stderr)
+        elif options.function is not None:
+            disks.append(Disk(None, config))
+    if config is not None and not has_image and not disks and (images or not specs):
+        where = f"--config {options.config}: " if options.function is None else ""
+        raise UsageError(f"{where}function {config.function} has no image")
+    disks += [Disk(image, config, options.read_only) for image in images]
     for function, settings in specs:
         read_only = options.read_only or "read-only" in settings
         image = Path(settings["image"]) if "image" in settings else None

@@ -1,337 +1,54 @@
-"""Configuration space in words, in the manner of ``lspci -vvv``; fields come from the tables in ``spec``."""
+"""The command ``lspci``: the function's configuration space, as a guest finds it."""
 
-import enum
-from collections.abc import Callable, Mapping
+import argparse
 from typing import Any
 
-from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
-from ringwalker.spec.modern import CapabilityType
-from ringwalker.spec.pci import (
-    CONFIG_SPACE_BYTES,
-    HEADER,
-    MSIX_CAPABILITY,
-    PCIE_CAPABILITY,
-    PM_CAPABILITY,
-    VIRTIO_CAPABILITY,
-    VIRTIO_NOTIFY_CAPABILITY,
-    VIRTIO_PCI_CAPABILITY,
-    VIRTIO_VENDOR_CAPABILITY,
-    BarType,
-    CapabilityId,
-    Command,
-    DeviceCapabilities,
-    DeviceControl,
-    LinkCapabilities,
-    LinkControl,
-    LinkControl2,
-    LinkStatus,
-    MsixControl,
-    MsixTableOffset,
-    PcieCapabilities,
-    PcieDeviceStatus,
-    PmCapabilities,
-    PmControlStatus,
-    Status,
-)
-from ringwalker.spec.registers import RegisterTable
+from ..engine.engines import run_on_engine
+from ..workload.job import DescribeTask, Job
+from .config_space import decode, format_function, hex_dump
+from .options import add_command, add_device_options, add_engine_option, device_config
+from .report import status_line, write_json
 
-from ..guest.port import bdf_name
+__all__ = ["add_parser", "run"]
 
-__all__ = ["decode", "format_function", "hex_dump"]
-
-_CLASSES = {0x00FF: "Unclassified device", 0x0100: "SCSI storage controller", 0x0200: "Ethernet controller"}
-_CLASSES[0x0780] = "Communication controller"
-_KINDS = {DeviceType.NET: "network", DeviceType.BLK: "block", DeviceType.CONSOLE: "console"}
-_KINDS[DeviceType.ENTROPY] = "entropy"
-_SPEEDS = {1: "2.5GT/s", 2: "5GT/s", 3: "8GT/s", 4: "16GT/s", 5: "32GT/s", 6: "64GT/s"}
-_PORT_TYPES = {0: "Endpoint", 1: "Legacy Endpoint", 4: "Root Port", 5: "Upstream Port", 6: "Downstream Port"}
-_STRUCTURES = {
-    CapabilityType.COMMON: "CommonCfg",
-    CapabilityType.NOTIFY: "Notify",
-    CapabilityType.ISR: "ISR",
-    CapabilityType.DEVICE: "DeviceCfg",
-    CapabilityType.PCI: "PCI config access",
-    CapabilityType.SHARED_MEMORY: "Shared memory",
-    CapabilityType.VENDOR: "Vendor data",
-}
-
-_VENDOR_DATA = RegisterTable("vendor_data", "Vendor data of others.", tuple(VIRTIO_VENDOR_CAPABILITY)[:5])
-
-Fields = dict[str, Any]
+_EXAMPLES = """\
+examples:
+  ringwalker lspci
+  ringwalker lspci --preset oasis --queues 4
+  ringwalker lspci --function net
+  ringwalker lspci --function examples.crc32:KIND
+      a function of your own, found in the working folder
+  ringwalker lspci -x > dump.txt && lspci -F dump.txt -vvv
+      the same bytes, in the words of pciutils
+  ringwalker lspci --json -
+"""
 
 
-def _field(value: int, mask: int) -> int:
-    """The bits of ``mask`` in ``value``, moved down to bit 0."""
-    return (value & mask) // (mask & -mask)
+def add_parser(commands: Any) -> None:
+    """Add ``lspci`` to the commands."""
+    parser = add_command(commands, "lspci", "show the function's configuration space", _EXAMPLES, run)
+    add_device_options(parser)
+    add_engine_option(parser)
+    parser.add_argument("-x", dest="dump", action="store_true", help="print the bytes in hexadecimal")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the decoded fields as JSON ('-': standard output)"
+    )
 
 
-def _signs(value: int, names: Mapping[str, enum.IntFlag]) -> str:
-    return " ".join(f"{name}{'+' if value & bit else '-'}" for name, bit in names.items())
-
-
-def _size(size: int) -> str:
-    for suffix, unit in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
-        if size >= unit and size % unit == 0:
-            return f"{size // unit}{suffix}"
-    return str(size)
-
-
-# --- decoding ----------------------------------------------------------------------------------------------
-
-
-def _decode_table(table: RegisterTable, content: bytes, base: int = 0) -> Fields:
-    fields: Fields = {}
-    for row in table:
-        raw = content[base + row.offset : base + row.offset + row.size]
-        if len(raw) == row.size:
-            fields[row.name] = int.from_bytes(raw, "little")
-    return fields
-
-
-def _capability_table(content: bytes, offset: int) -> tuple[str, RegisterTable | None]:
-    capability = content[offset]
-    if capability == CapabilityId.VENDOR:
-        kind = content[offset + VIRTIO_CAPABILITY.type.offset]
-        if kind == CapabilityType.NOTIFY:
-            return "virtio", VIRTIO_NOTIFY_CAPABILITY
-        if kind == CapabilityType.VENDOR:
-            vendor = VIRTIO_VENDOR_CAPABILITY.vendor_id
-            raw = content[offset + vendor.offset : offset + vendor.offset + vendor.size]
-            known = int.from_bytes(raw, "little") == VENDOR_2007
-            return "virtio", VIRTIO_VENDOR_CAPABILITY if known else _VENDOR_DATA
-        return "virtio", VIRTIO_PCI_CAPABILITY if kind == CapabilityType.PCI else VIRTIO_CAPABILITY
-    others: dict[int, tuple[str, RegisterTable]] = {
-        CapabilityId.POWER_MANAGEMENT: ("pm", PM_CAPABILITY),
-        CapabilityId.MSIX: ("msix", MSIX_CAPABILITY),
-        CapabilityId.PCI_EXPRESS: ("pcie", PCIE_CAPABILITY),
-    }
-    return others.get(capability, ("unknown", None))
-
-
-def _decode_bars(header: Fields, sizes: Mapping[int, int]) -> list[Fields]:
-    bars = []
-    for index, size in sorted(sizes.items()):
-        low = header[f"bar{index}"]
-        io = bool(low & BarType.IO)
-        is_64 = not io and bool(low & BarType.MEMORY_64)
-        address = low & ~(0b11 if io else 0b1111)
-        if is_64:
-            address |= header[f"bar{index + 1}"] << 32
-        prefetchable = not io and bool(low & BarType.PREFETCHABLE)
-        bars.append(
-            {
-                "index": index,
-                "address": address,
-                "size": size,
-                "io": io,
-                "64bit": is_64,
-                "prefetchable": prefetchable,
-            }
-        )
-    return bars
-
-
-def decode(content: bytes, bar_sizes: Mapping[int, int], bdf: int = 0) -> Fields:
-    """``content`` (at least 256 bytes of configuration space) as nested dicts of numbers.
-
-    ``bar_sizes`` are in bytes by index of the BAR. Keys: ``slot``, ``header`` (a number for each row of the
-    header's table), ``bars``, ``capabilities`` (each with ``kind``, ``offset`` in configuration space, and
-    the fields of its table; a virtio structure's own offset is ``offset_in_bar``).
-    Errors: ``ValueError`` for too little content or a capability list that does not end.
-    """
-    if len(content) < CONFIG_SPACE_BYTES:
-        raise ValueError(f"{len(content)} bytes of configuration space; it has at least {CONFIG_SPACE_BYTES}")
-    header = _decode_table(HEADER, content)
-    capabilities: list[Fields] = []
-    offset = header["capabilities_pointer"] & ~0b11 if header["status"] & Status.CAPABILITIES_LIST else 0
-    while offset:
-        if any(item["offset"] == offset for item in capabilities) or offset < HEADER.size:
-            raise ValueError(f"the capability list leads to {offset:#x} a second time, or into the header")
-        kind, table = _capability_table(content, offset)
-        fields = _decode_table(table, content, offset) if table else {"id": content[offset]}
-        if "offset" in fields:
-            fields["offset_in_bar"] = fields.pop("offset")
-        capabilities.append({"kind": kind, "offset": offset, **fields})
-        offset = content[offset + 1] & ~0b11
-    bars = _decode_bars(header, bar_sizes)
-    return {"slot": bdf_name(bdf), "header": header, "bars": bars, "capabilities": capabilities}
-
-
-# --- words -------------------------------------------------------------------------------------------------
-
-
-def _name(header: Fields) -> str:
-    vendor, device = header["vendor_id"], header["device_id"]
-    kind = None
-    if vendor == VENDOR_2007:
-        kind = _KINDS.get(device)  # type: ignore[arg-type]
-    elif vendor == VENDOR_OASIS:
-        kind = _KINDS.get(device - OASIS_DEVICE_BASE)  # type: ignore[arg-type]
-    text = f"Virtio {kind} device" if kind else "Device"
-    return f"{text} [{vendor:04x}:{device:04x}]"
-
-
-def _header_lines(header: Fields, bars: list[Fields]) -> list[str]:
-    command, status = header["command"], header["status"]
-    commands = {
-        "I/O": Command.IO_ENABLE,
-        "Mem": Command.MEMORY_ENABLE,
-        "BusMaster": Command.BUS_MASTER_ENABLE,
-        "ParErr": Command.PARITY_ERROR_RESPONSE,
-        "SERR": Command.SERR_ENABLE,
-        "DisINTx": Command.INTX_DISABLE,
-    }
-    states = {
-        "Cap": Status.CAPABILITIES_LIST,
-        "ParErr": Status.DETECTED_PARITY_ERROR,
-        ">TAbort": Status.SIGNALED_TARGET_ABORT,
-        "<TAbort": Status.RECEIVED_TARGET_ABORT,
-        "<MAbort": Status.RECEIVED_MASTER_ABORT,
-        ">SERR": Status.SIGNALED_SYSTEM_ERROR,
-        "<PERR": Status.MASTER_DATA_PARITY_ERROR,
-        "INTx": Status.INTERRUPT_STATUS,
-    }
-    lines = [
-        f"Subsystem: Device [{header['subsystem_vendor_id']:04x}:{header['subsystem_id']:04x}]",
-        f"Control: {_signs(command, commands)}",
-        f"Status: {_signs(status, states)}",
-        f"Latency: {header['latency_timer']}, Cache Line Size: {header['cache_line_size'] * 4} bytes",
-    ]
-    pin = header["interrupt_pin"]
-    if pin:
-        lines.append(
-            f"Interrupt: pin {'?ABCD'[pin] if pin < 5 else '?'} routed to IRQ {header['interrupt_line']}"
-        )
-    for bar in bars:
-        if bar["io"]:
-            lines.append(
-                f"Region {bar['index']}: I/O ports at {bar['address']:04x} [size={_size(bar['size'])}]"
-            )
-            continue
-        width = "64-bit" if bar["64bit"] else "32-bit"
-        prefetch = "prefetchable" if bar["prefetchable"] else "non-prefetchable"
-        place = f"{bar['address']:0{16 if bar['64bit'] else 8}x}"
-        lines.append(
-            f"Region {bar['index']}: Memory at {place} ({width}, {prefetch}) [size={_size(bar['size'])}]"
-        )
-    return lines
-
-
-def _pm_lines(cap: Fields) -> list[str]:
-    control = cap["control_status"]
-    state = _field(control, PmControlStatus.POWER_STATE)
-    reset = _signs(control, {"NoSoftRst": PmControlStatus.NO_SOFT_RESET})
-    return [
-        f"Power Management version {_field(cap['capabilities'], PmCapabilities.VERSION)}",
-        f"Status: D{state if state < 3 else '3hot'} {reset}",
-    ]
-
-
-def _msix_lines(cap: Fields) -> list[str]:
-    control = cap["control"]
-    count = _field(control, MsixControl.TABLE_SIZE) + 1
-    enable = _signs(control, {"Enable": MsixControl.ENABLE})
-    masked = _signs(control, {"Masked": MsixControl.FUNCTION_MASK})
-    lines = [f"MSI-X: {enable} Count={count} {masked}"]
-    for name, row in (("Vector table", "table"), ("PBA", "pba")):
-        bar = cap[row] & MsixTableOffset.BAR
-        lines.append(f"{name}: BAR={bar} offset={cap[row] & ~int(MsixTableOffset.BAR):08x}")
-    return lines
-
-
-def _pcie_lines(cap: Fields) -> list[str]:
-    kind = _field(cap["capabilities"], PcieCapabilities.DEVICE_TYPE)
-    version = _field(cap["capabilities"], PcieCapabilities.VERSION)
-    abilities, control = cap["device_capabilities"], cap["device_control"]
-    enables = {
-        "CorrErr": DeviceControl.CORRECTABLE_ERROR_ENABLE,
-        "NonFatalErr": DeviceControl.NON_FATAL_ERROR_ENABLE,
-        "FatalErr": DeviceControl.FATAL_ERROR_ENABLE,
-        "UnsupReq": DeviceControl.UNSUPPORTED_REQUEST_ENABLE,
-        "RlxdOrd": DeviceControl.RELAXED_ORDERING_ENABLE,
-        "ExtTag": DeviceControl.EXTENDED_TAG_ENABLE,
-        "NoSnoop": DeviceControl.NO_SNOOP_ENABLE,
-    }
-    states = {
-        "CorrErr": PcieDeviceStatus.CORRECTABLE_ERROR,
-        "NonFatalErr": PcieDeviceStatus.NON_FATAL_ERROR,
-        "FatalErr": PcieDeviceStatus.FATAL_ERROR,
-        "UnsupReq": PcieDeviceStatus.UNSUPPORTED_REQUEST,
-        "TransPend": PcieDeviceStatus.TRANSACTIONS_PENDING,
-    }
-    able = {
-        "ExtTag": DeviceCapabilities.EXTENDED_TAG,
-        "RBE": DeviceCapabilities.ROLE_BASED_ERROR_REPORTING,
-        "FLReset": DeviceCapabilities.FUNCTION_LEVEL_RESET,
-    }
-    link_controls = {"CommClk": LinkControl.COMMON_CLOCK, "ExtSynch": LinkControl.EXTENDED_SYNCH}
-    boundary = 128 if cap["link_control"] & LinkControl.READ_COMPLETION_BOUNDARY else 64
-    payload = 128 << _field(control, DeviceControl.MAX_PAYLOAD_SIZE)
-    read_request = 128 << _field(control, DeviceControl.MAX_READ_REQUEST_SIZE)
-
-    def speed(register: str, fields: Any) -> str:
-        return _SPEEDS.get(_field(cap[register], fields.SPEED), "unknown")
-
-    return [
-        f"Express (v{version}) {_PORT_TYPES.get(kind, f'type {kind}')}",
-        f"DevCap: MaxPayload {128 << _field(abilities, DeviceCapabilities.MAX_PAYLOAD_SUPPORTED)} bytes, "
-        + _signs(abilities, able),
-        f"DevCtl: {_signs(control, enables)}",
-        f"        MaxPayload {payload} bytes, MaxReadReq {read_request} bytes",
-        f"DevSta: {_signs(cap['device_status'], states)}",
-        f"LnkCap: Speed {speed('link_capabilities', LinkCapabilities)}, "
-        f"Width x{_field(cap['link_capabilities'], LinkCapabilities.WIDTH)}",
-        f"LnkCtl: RCB {boundary} bytes, {_signs(cap['link_control'], link_controls)}",
-        f"LnkSta: Speed {speed('link_status', LinkStatus)}, "
-        f"Width x{_field(cap['link_status'], LinkStatus.WIDTH)}",
-        f"LnkCtl2: Target Link Speed: "
-        f"{_SPEEDS.get(_field(cap['link_control_2'], LinkControl2.TARGET_SPEED), 'unknown')}",
-    ]
-
-
-def _virtio_lines(cap: Fields) -> list[str]:
-    name = _STRUCTURES.get(cap["type"], f"type {cap['type']}")  # type: ignore[arg-type]
-    title = f"Vendor Specific Information: VirtIO: {name}"
-    if "vendor_id" in cap:
-        title += f" [{cap['vendor_id']:04x}]"
-    if "bar" not in cap:
-        return [title]
-    if "version" in cap:
-        title += f" field list version {cap['version']}"
-    place = f"BAR={cap['bar']} offset={cap['offset_in_bar']:08x} size={cap['size']:08x}"
-    extra = f" multiplier={cap['multiplier']:08x}" if "multiplier" in cap else ""
-    return [title, place + extra]
-
-
-_FORMATS: dict[str, Callable[[Fields], list[str]]] = {
-    "pm": _pm_lines,
-    "msix": _msix_lines,
-    "pcie": _pcie_lines,
-    "virtio": _virtio_lines,
-}
-
-
-def format_function(function: Fields) -> str:
-    """What :func:`decode` gave, as lines of text that end with a newline."""
-    header = function["header"]
-    class_code = header["class"] << 8 | header["subclass"]
-    title = _CLASSES.get(class_code, "Device of class")
-    lines = [
-        f"{function['slot']} {title} [{class_code:04x}]: {_name(header)} (rev {header['revision_id']:02x})",
-        *(f"\t{line}" for line in _header_lines(header, function["bars"])),
-    ]
-    for cap in function["capabilities"]:
-        describe = _FORMATS.get(cap["kind"], lambda item: [f"Capability id {item['id']:#04x}"])
-        first, *rest = describe(cap)
-        lines.append(f"\tCapabilities: [{cap['offset']:02x}] {first}")
-        lines += [f"\t\t{line}" for line in rest]
-    return "\n".join(lines) + "\n"
-
-
-def hex_dump(content: bytes, bdf: int = 0) -> str:
-    """The bytes in rows of 16 as ``lspci -xxx`` prints them, which ``lspci -F`` can read."""
-    lines = [f"{bdf_name(bdf)} configuration space"]
-    for offset in range(0, len(content), 16):
-        row = " ".join(f"{byte:02x}" for byte in content[offset : offset + 16])
-        lines.append(f"{offset:02x}: {row}")
-    return "\n".join(lines) + "\n"
+def run(options: argparse.Namespace) -> int:
+    """``ringwalker lspci``."""
+    config = device_config(options)
+    with status_line("starting") as status:
+        result = run_on_engine(options.engine, config, Job(DescribeTask()), status=status)
+    functions = []
+    text = []
+    for item in result["functions"]:
+        content = bytes.fromhex(item["config"])
+        function = decode(content, {int(key): size for key, size in item["bars"].items()}, item["bdf"])
+        functions.append(function)
+        text.append(hex_dump(content, item["bdf"]) if options.dump else format_function(function))
+    if options.json:
+        write_json(options.json, {"functions": functions})
+    if options.json != "-":
+        print("\n".join(text), end="")
+    return 0

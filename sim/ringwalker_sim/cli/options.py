@@ -2,15 +2,18 @@
 
 import argparse
 import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ringwalker.config import USUAL, DeviceConfig
 
 from ..errors import RingwalkerError
+from ..host.parameters import HostParameters, LatencyShape
 
 __all__ = [
     "UsageError",
+    "add_command",
     "add_device_options",
     "add_engine_option",
     "add_interface_options",
@@ -18,7 +21,7 @@ __all__ = [
     "byte_count",
     "check_output",
     "device_config",
-    "link_job",
+    "link_host",
     "positive",
 ]
 
@@ -47,22 +50,42 @@ def positive(text: str) -> int:
     return int(digits) * scale
 
 
-def add_engine_option(parser: Any, default: str | None = "native") -> None:
-    """``--engine``; ``default`` None leaves the choice to the command."""
+def add_engine_option(
+    parser: Any, default: str | None = "native", engines: Sequence[str] | None = None
+) -> None:
+    """``--engine``, of ``engines`` or of all; ``default`` None leaves the choice to the command."""
     from ..engine.engines import ENGINES
 
-    text = "what simulates the device (default native; memory: a model in Python, without the hardware)"
-    parser.add_argument("--engine", choices=ENGINES, default=default, help=text)
+    text = "what simulates the device (default native; model: a model in Python, without the hardware)"
+    parser.add_argument("--engine", choices=engines or ENGINES, default=default, help=text)
 
 
-def add_device_options(parser: Any, function: bool = False) -> None:
-    """``--config`` and options that change single settings of it; ``--function`` only with ``function``."""
+def add_command(
+    commands: Any, name: str, summary: str, examples: str, run: Callable[[argparse.Namespace], int]
+) -> Any:
+    """A parser for a command: ``summary``, in lower case, is its help and, as a sentence, its description;
+    ``run(options)`` does it and gives the exit code.
+    """
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=run)
+    return parser
+
+
+def add_device_options(parser: Any, function: bool = True) -> None:
+    """``--config`` and options that change single settings of it; no ``--function`` without ``function``."""
     group = parser.add_argument_group("device")
     if function:
-        from ringwalker.function.kind import FUNCTIONS
-
-        text = "what the device is for (default blk)"
-        group.add_argument("--function", choices=tuple(FUNCTIONS), help=text)
+        text = (
+            "what the device is for: blk (default), net, console, or a function of your own as "
+            "package.module:Name"
+        )
+        group.add_argument("--function", metavar="NAME", help=text)
     group.add_argument("--config", metavar="FILE.toml", help="configuration of the device")
     group.add_argument("--data-width", type=int, choices=(64, 128, 256, 512), help="bits a beat")
     group.add_argument("--queues", metavar="N", type=int, help="how many queues the device has")
@@ -126,28 +149,26 @@ def add_link_options(parser: Any) -> None:
     parser.add_argument("--latency-tail-ns", metavar="N", type=positive, help=text)
 
 
-def link_job(options: argparse.Namespace, config: DeviceConfig) -> dict[str, Any]:
-    """What the options of :func:`add_link_options` come to as keys of a job for ``run_on_engine``.
-
-    Errors: :class:`UsageError` for an engine without a link.
+def link_host(options: argparse.Namespace, engine: str, config: DeviceConfig) -> HostParameters:
+    """What the options of :func:`add_link_options` come to. Errors: :class:`UsageError` for an engine without
+    a link; :class:`~..errors.ParameterError`.
     """
     from ..host.link import LINKS
-    from ..host.parameters import LatencyShape
 
     for option in ("link", "latency_tail_ns"):
-        if getattr(options, option) is not None and options.engine != "native":
+        if getattr(options, option) is not None and engine != "native":
             name = option.replace("_", "-")
-            raise UsageError(f"--{name}: the {options.engine} engine has no model of the link")
+            raise UsageError(f"--{name}: the {engine} engine has no model of the link")
     latency = options.latency or _LATENCY
     if options.latency_ns is not None:
         latency = max(1, round(options.latency_ns * config.clock_mhz / 1000))
-    job: dict[str, Any] = {"latency": latency}
+    values: dict[str, Any] = {"latency": latency}
     if options.link is not None:
-        job["link_bytes_per_cycle"] = LINKS[options.link].bytes_per_cycle(config.clock_mhz)
+        values["link_bytes_per_cycle"] = LINKS[options.link].bytes_per_cycle(config.clock_mhz)
     if options.latency_tail_ns is not None:
-        job["latency_jitter"] = round(options.latency_tail_ns * config.clock_mhz / 1000)
-        job["latency_shape"] = int(LatencyShape.LONG_TAIL)
-    return job
+        values["latency_jitter"] = round(options.latency_tail_ns * config.clock_mhz / 1000)
+        values["latency_shape"] = LatencyShape.LONG_TAIL
+    return HostParameters(**values)
 
 
 def check_output(option: str, name: str | None) -> None:

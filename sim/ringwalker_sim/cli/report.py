@@ -14,6 +14,7 @@ from rich.table import Table
 
 __all__ = [
     "print_bench",
+    "print_numbers",
     "print_result",
     "print_traffic",
     "progress_bar",
@@ -85,13 +86,21 @@ def progress_bar() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[
         yield move, lambda text: bar.update(task, description=text)
 
 
-def _console(json_name: str | None) -> Console:
-    """Tables go to standard output unless the JSON is there."""
-    return Console(stderr=json_name == "-", highlight=False)
+def print_numbers(result: Mapping[str, Any], on_stderr: bool = False) -> None:
+    """A table of all numbers and short texts of a result, for a function that has no table of its own."""
+    table = Table(title=f"{result['engine']} engine", show_header=False, min_width=40)
+    table.add_column("")
+    table.add_column("", justify="right")
+    for name, value in result.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | str) or name == "engine":
+            continue
+        form = ",.2f" if isinstance(value, float) else "," if isinstance(value, int) else ""
+        table.add_row(name.replace("_", " "), f"{value:{form}}")
+    Console(stderr=on_stderr, highlight=False).print(table)
 
 
-def print_result(result: Mapping[str, Any], json_name: str | None = None) -> None:
-    """The table at the end of a run."""
+def print_result(result: Mapping[str, Any], on_stderr: bool = False) -> None:
+    """The table at the end of a run that moved blocks."""
     table = Table(title=f"{result['engine']} engine", show_header=len(result["phases"]) > 1, min_width=40)
     table.add_column("")
     columns = [*result["phases"], result] if len(result["phases"]) > 1 else [result]
@@ -110,7 +119,7 @@ def print_result(result: Mapping[str, Any], json_name: str | None = None) -> Non
         row(f"latency {name}, cycles", lambda item, name=name: f"{item['latency_cycles'][name]:,}")
     row("seconds", lambda item: f"{item['wall_s']:.2f}")
     row("cycles a second", lambda item: f"{item['cycles_per_second']:,.0f}")
-    console = _console(json_name)
+    console = Console(stderr=on_stderr, highlight=False)
     console.print(table)
     if result["tlps"]:
         packets = Table(title="TLPs", show_header=False, min_width=40)
@@ -121,7 +130,7 @@ def print_result(result: Mapping[str, Any], json_name: str | None = None) -> Non
         console.print(packets)
 
 
-def print_traffic(result: Mapping[str, Any], to_stderr: bool = False) -> None:
+def print_traffic(result: Mapping[str, Any], on_stderr: bool = False) -> None:
     """The table at the end of a run with frames or bytes."""
     table = Table(title=f"{result['transport']} transport, interface {result['interface']}", min_width=40)
     directions = result["directions"]
@@ -141,7 +150,7 @@ def print_traffic(result: Mapping[str, Any], to_stderr: bool = False) -> None:
         clock = f"at {result['clock_mhz']} MHz"
         row(f"a second {clock}", lambda item: f"{item['per_second']:,.0f}")
         row(f"Mb/s {clock}", lambda item: f"{item['bits_per_second'] / 1e6:,.1f}")
-    console = Console(stderr=to_stderr, highlight=False)
+    console = Console(stderr=on_stderr, highlight=False)
     console.print(table)
     seconds = result["wall_s"]
     console.print(f"{seconds:.2f} s, {result['cycles_per_second']:,.0f} simulated cycles a second")
@@ -149,10 +158,10 @@ def print_traffic(result: Mapping[str, Any], to_stderr: bool = False) -> None:
 
 def verdict(result: Mapping[str, Any]) -> int:
     """The exit code of a run; what went wrong is printed on standard error."""
-    if not result["errors"]:
+    if not result.get("errors"):
         return 0
     print(f"ringwalker: the run found {result['errors']} error(s):", file=sys.stderr)
-    for message in result["messages"]:
+    for message in result.get("messages", ()):
         print(f"  {message}", file=sys.stderr)
     return 1
 
@@ -171,6 +180,7 @@ def print_bench(rows: list[Mapping[str, Any]], ratio: float, json_name: str | No
             f"{item['wall_s']:.2f}",
             f"{item['cycles_per_second']:,.0f}",
         )
-    console = _console(json_name)
+    # Tables go to standard output unless the JSON is there.
+    console = Console(stderr=json_name == "-", highlight=False)
     console.print(table)
     console.print(f"native is {ratio:.1f} times as fast as cocotb")

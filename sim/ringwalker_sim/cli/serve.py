@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..function.simulation import simulation_of
 from ..host import HostParameters
 from ..workload.images import default_image
 from .devices import add_waves_options, check_no_window, modern_config, parse_device, waves_window
-from .options import UsageError, add_device_options, check_output, positive
+from .options import UsageError, add_command, add_device_options, check_output, positive
 from .report import status_line, write_json
 
-__all__ = ["add_parser", "serve"]
+__all__ = ["add_parser", "run"]
 
 _SOCKET = "ringwalker.sock"
 _FOLDER = Path("ringwalker-run")
@@ -33,6 +34,8 @@ examples:
                 "socket":{"type":"unix","path":"blk.sock"}}'
   ringwalker serve --device blk,image=a.img,socket=a.sock --device blk,image=b.img,socket=b.sock
       two disks; without socket=... they are at S.0 and S.1, where S is --socket
+  ringwalker serve --function examples.crc32:KIND
+      a function of your own, found in the working folder
   ringwalker serve --image disk.img --waves run.fst --waves-last 200k
       waves of the last 200,000 cycles, however long it runs
 
@@ -44,15 +47,9 @@ a socket that is in use.
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``serve`` to the commands of the ``ringwalker`` command."""
-    parser = commands.add_parser(
-        "serve",
-        help="serve devices to a virtual machine over vfio-user",
-        description="Serve devices to a virtual machine over vfio-user.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=serve)
+    """Add ``serve`` to the commands."""
+    text = "serve devices to a virtual machine over vfio-user"
+    parser = add_command(commands, "serve", text, _EXAMPLES, run)
     what = parser.add_argument_group("what is served")
     text = (
         f"unix socket to listen on (default {_SOCKET}); with several devices they are at S.0, S.1 and so on"
@@ -93,7 +90,10 @@ def _devices(options: argparse.Namespace) -> list[Any]:
     for number, (function, settings) in enumerate(specs):
         config = modern_config(options, function)
         image = settings.get("image", options.image)
-        if image is None and config.function == "blk":
+        has_image = simulation_of(config.function).open_disk is not None
+        if image is not None and not has_image:
+            raise UsageError(f"image {image}: function {config.function} has none")
+        if image is None and has_image:
             image = default_image(_FOLDER / (f"disk{number}.img" if several else "disk.img"))
             print(f"made {image}, a small ext4 image", file=sys.stderr)
         waves = waves_window(options, settings.get("waves", options.waves))
@@ -166,7 +166,7 @@ def _figures(handles: Sequence[Any]) -> dict[str, Any]:
     return {"devices": devices}
 
 
-def serve(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """``ringwalker serve``."""
     from ..vfio_user.serving import serve_devices
     from .serve_report import live_table, logging_to, print_figures

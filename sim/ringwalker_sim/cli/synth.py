@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .options import UsageError, add_device_options, check_output, device_config, positive
+from .options import UsageError, add_command, add_device_options, check_output, device_config, positive
 
-__all__ = ["add_parser", "run_synth"]
+__all__ = ["add_parser", "run"]
 
 _EXAMPLES = """\
 examples:
@@ -33,23 +33,16 @@ _DEVICES = ("12k", "25k", "45k", "85k", "um-25k", "um-45k", "um-85k", "um5g-25k"
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``synth`` to the commands of the command line."""
+    """Add ``synth`` to the commands."""
     from ..performance.synth.targets import TARGETS
 
     text = "synthesize the device for an FPGA: area, longest paths and clock"
-    parser = commands.add_parser(
-        "synth",
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=run_synth)
+    parser = add_command(commands, "synth", text, _EXAMPLES, run)
     parser.add_argument("--target", choices=tuple(TARGETS), help="the family of FPGA (default ecp5)")
     text = "only this block of the device, like walker.lane0.gather"
     parser.add_argument("--block", metavar="PATH", help=text)
     parser.add_argument("--paths", metavar="N", type=positive, help="how many paths to show (default 10)")
-    add_device_options(parser, function=True)
+    add_device_options(parser)
     route = parser.add_argument_group("place and route (ecp5)")
     route.add_argument("--no-pnr", action="store_true", help="synthesis only")
     route.add_argument("--seeds", metavar="N", type=positive, help="runs, with seeds from 1 on (default 1)")
@@ -143,7 +136,7 @@ def _measure(options: argparse.Namespace, status: Any) -> list[dict[str, Any]]:
     return [{"name": options.block or f"{config.function}, {config.data_width} bits", **result, "goals": []}]
 
 
-def run_synth(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """``ringwalker synth``."""
     import sys
 

@@ -1,4 +1,4 @@
-"""The command ``waves``, and what a run leaves beside its waves for it."""
+"""The command ``waves``: a layout for a viewer; and what a run leaves beside its waves for it."""
 
 import argparse
 import json
@@ -10,10 +10,24 @@ from ringwalker.config import DeviceConfig
 from ..toolchain import build_once, content_hash
 from ..waves.fst import read_fst_signals
 from ..waves.layout import open_waves, write_layout
-from .options import UsageError
+from .options import UsageError, add_command
 from .report import status_line
 
-__all__ = ["note_config", "show_waves", "signal_map"]
+__all__ = ["add_parser", "note_config", "run", "signal_map"]
+
+_EXAMPLES = """\
+examples:
+  ringwalker run blk --workload randread --requests 50 --waves run.fst
+  ringwalker waves run.fst
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``waves`` to the commands."""
+    parser = add_command(commands, "waves", "open waves with a layout, or write the layout", _EXAMPLES, run)
+    parser.add_argument("fst", metavar="FILE.fst", help="waves that a run has written")
+    text = "configuration of the device (default: FILE.toml, which the run has left beside the waves)"
+    parser.add_argument("--config", metavar="FILE.toml", help=text)
 
 
 def _note(fst: Path) -> Path:
@@ -40,7 +54,7 @@ def signal_map(config: DeviceConfig) -> dict[str, Any]:
         return json.loads(path.read_text())
 
 
-def show_waves(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """``ringwalker waves``."""
     fst = Path(options.fst)
     if not fst.is_file():

@@ -24,11 +24,11 @@ class OpensAndCloses(Protocol):
 
 
 def device_driver(
-    device_type: DeviceType, make: Callable[[VirtioDevice], OpensAndCloses], ids: Sequence[Matcher] = ()
+    device_type: int, make: Callable[[VirtioDevice], OpensAndCloses], ids: Sequence[Matcher] = ()
 ) -> VirtioDriver:
     """A driver for a bus. Its probe opens ``make(device)`` and puts it into ``priv`` of the device.
 
-    It matches the ids of ``device_type`` and ``ids``. A device that cannot be opened gets the status FAILED,
+    It matches the ids of ``device_type``, a virtio device type, and ``ids``. A device that cannot be opened gets the status FAILED,
     and the error is raised by the call that registered.
     """
 
@@ -48,5 +48,7 @@ def device_driver(
         device.priv = None
         await driven.close()
 
-    table = (*virtio_ids(device_type, CLASS_CODES[device_type]), *ids)
-    return VirtioDriver(f"virtio_{device_type.name.lower()}", table, probe, remove)
+    known = device_type in tuple(DeviceType)
+    class_code = CLASS_CODES[DeviceType(device_type)] if known else 0
+    name = DeviceType(device_type).name.lower() if known else str(device_type)
+    return VirtioDriver(f"virtio_{name}", (*virtio_ids(device_type, class_code), *ids), probe, remove)

@@ -1,39 +1,34 @@
 """Opens a device by the names of its function, its interface and its transport."""
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ringwalker.spec.ids import DeviceType
-
-from .blk import blk_driver
-from .bus import VirtioDevice, VirtioDriver
-from .console import console_driver
+from ..function.simulation import device_type_of, simulation_of
+from .bus import VirtioDevice, VirtioDeviceId, VirtioDriver
 from .errors import BindError, VirtioError
 from .history import INTERFACES, adapt
-from .machine import Machine
+from .machine import Machine, VirtioPciDriver
 from .models.function import FunctionModel
-from .net import net_driver
+from .pci import enumerate_pci
 from .transport.virtio_pci import VirtioPciTransport
 
-__all__ = ["DRIVERS", "INTERFACES", "TRANSPORTS", "OpenDevice", "open_device"]
-
-DRIVERS: dict[str, Callable[..., VirtioDriver]] = {
-    "blk": blk_driver,
-    "net": net_driver,
-    "console": console_driver,
-}
+__all__ = ["INTERFACES", "TRANSPORTS", "OpenDevice", "open_device"]
 
 
 @dataclass
 class OpenDevice:
-    """A device with its driver. ``driven`` is the driver's object: a ``BlkDevice``, ``NetDevice``, ..."""
+    """A device with its driver. ``driven`` is the driver's object: a ``BlkDevice``, ``NetDevice``, ...
+
+    ``model`` is the device in Python behind a transport without hardware; None on PCI.
+    """
 
     machine: Machine
     device: VirtioDevice
     driver: VirtioDriver
     driven: Any
+    model: Any = None
 
     async def close(self) -> None:
         """Remove the device and the driver."""
@@ -41,28 +36,40 @@ class OpenDevice:
         await self.machine.bus.unregister_virtio_driver(self.driver)
 
 
-async def _find_pci(machine: Machine, kind: DeviceType, interrupt: str, **_others: Any) -> VirtioDevice:
+async def _find_pci(
+    machine: Machine, function: str, interrupt: str, ids: Sequence[VirtioDeviceId], **_others: Any
+) -> VirtioDevice:
     if not any(isinstance(device.config, VirtioPciTransport) for device in machine.bus.devices):
-        await machine.probe_pci(interrupt)
+        driver = VirtioPciDriver(machine.bus, interrupt, tuple(item.vendor for item in ids))
+        found = await enumerate_pci(machine.port, assign=len(machine.port.mmio32) > 0)
+        if not found:
+            raise BindError("no PCI function answers")
+        virtio = [pci for pci in found if driver.matches(pci)]
+        if not virtio:
+            raise BindError(f"no driver for {found[0].id.vendor:04x}:{found[0].id.device:04x}")
+        for pci in virtio:
+            await driver.probe(pci)
+    kind = device_type_of(function)
     for device in machine.bus.devices:
-        if device.driver is None and device.id.type == kind:
+        known = device.id.type == kind or any(item.matches(device.id) for item in ids)
+        if device.driver is None and known:
             return device
-    raise BindError(f"no PCI function is a {kind.name.lower()} device without a driver")
+    raise BindError(f"no PCI function is a {function} device without a driver")
 
 
-async def _add_memory(machine: Machine, kind: DeviceType, model: Any, **_others: Any) -> VirtioDevice:
-    return await machine.add_memory_device(_checked(model, kind, "memory"))
+async def _add_memory(machine: Machine, function: str, model: Any, **_others: Any) -> VirtioDevice:
+    return await machine.add_memory_device(_checked(model, function, "memory"))
 
 
 async def _add_pipe(
-    machine: Machine, kind: DeviceType, model: Any, pipe: dict[str, Any], **_others: Any
+    machine: Machine, function: str, model: Any, pipe: dict[str, Any], **_others: Any
 ) -> VirtioDevice:
-    return await machine.add_pipe_device(_checked(model, kind, "pipe"), **pipe)
+    return await machine.add_pipe_device(_checked(model, function, "pipe"), **pipe)
 
 
-def _checked(model: FunctionModel | None, kind: DeviceType, transport: str) -> FunctionModel:
-    if model is None or model.device_type != kind:
-        raise ValueError(f"transport {transport!r} needs a model of a {kind.name.lower()} device")
+def _checked(model: FunctionModel | None, function: str, transport: str) -> FunctionModel:
+    if model is None or model.device_type != device_type_of(function):
+        raise ValueError(f"transport {transport!r} needs a model of a {function} device")
     return model
 
 
@@ -71,8 +78,8 @@ TRANSPORTS: dict[str, Callable[..., Awaitable[VirtioDevice]]] = {
     "memory": _add_memory,
     "pipe": _add_pipe,
 }
-"""How each transport makes or finds a device: coroutines of the machine, the device type, and ``interrupt``,
-``model`` and ``pipe`` of :func:`open_device`. ``pci`` is a function of the machine's port; the others have a
+"""How each transport makes or finds a device: coroutines of the machine, the function, and ``interrupt``,
+``ids``, ``model`` and ``pipe`` of :func:`open_device`. ``pci`` is a function of the machine's port; the others have a
 device in Python.
 """
 
@@ -95,30 +102,32 @@ async def open_device(
     model: FunctionModel | None = None,
     interrupt: str = "msix",
     pipe: dict[str, Any] | None = None,
+    ids: Sequence[VirtioDeviceId] = (),
     **options: Any,
 ) -> OpenDevice:
     """Open the device of ``function`` on ``transport``, with its driver on the stage ``interface``.
 
     ``pci`` opens the first PCI function of that type that has no driver. Other transports need ``model``, a
     device in Python that was made with ``machine.port.schedule``. ``pipe`` are arguments of
-    :meth:`Machine.add_pipe_device`; ``options`` go to the driver.
+    :meth:`Machine.add_pipe_device`; ``ids`` are further vendors and devices that the driver matches, and
+    ``options`` go to it.
     Errors: ``ValueError`` for unknown names, :class:`BindError` when there is no such device, and those of
     transport and driver.
     """
     for name, value, known in (
-        ("function", function, tuple(DRIVERS)),
         ("interface", interface, INTERFACES),
         ("transport", transport, tuple(TRANSPORTS)),
     ):
         if value not in known:
             raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
+    make_driver = simulation_of(function).driver
     device = await TRANSPORTS[transport](
-        machine, DeviceType[function.upper()], interrupt=interrupt, model=model, pipe=pipe or {}
+        machine, function, interrupt=interrupt, ids=ids, model=model, pipe=pipe or {}
     )
-    driver = _only(adapt(interface, DRIVERS[function](machine.port, **options), machine.port), device)
+    driver = _only(adapt(interface, make_driver(machine.port, ids=ids, **options), machine.port), device)
     try:
         await machine.bus.register_virtio_driver(driver)
-        return OpenDevice(machine, device, driver, machine.driven(device))
+        return OpenDevice(machine, device, driver, machine.driven(device), model)
     except VirtioError:
         if driver in machine.bus.drivers:
             machine.bus.drivers.remove(driver)

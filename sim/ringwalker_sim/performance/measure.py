@@ -19,9 +19,9 @@ from ..guest.pci import enumerate_pci
 from ..guest.split_queue import RING_FEATURES
 from ..guest.transport.virtio_pci import VirtioPciTransport
 from ..memory import DiskImage, GuestMemory
-from ..workload.blk import percentiles
-from ..workload.phases import Synthetic
-from ..workload.pump import Pump
+from ..workload.block_pump import Pump
+from ..workload.disk_phases import Synthetic
+from ..workload.figures import percentiles
 from .cases import Case
 from .frames import FrameLoad, frame_bytes, load_driver
 from .many import QueueLoad

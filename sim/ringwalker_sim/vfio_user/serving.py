@@ -12,6 +12,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 
 from ..engine.native.served import ServedEngine
+from ..function.simulation import simulation_of
 from ..host import HostParameters
 from ..memory import DiskError, DiskImage
 from .bridge import EngineBridge
@@ -101,14 +102,10 @@ class DeviceHandle:
 def _open_disk(device: ServedDevice) -> DiskImage | None:
     if device.image is None:
         return None
-    disk = DiskImage(device.image, read_only=device.read_only)
-    block = device.config.blk.block_size
-    if len(disk.array) % block:
-        disk.close()
-        raise DiskError(
-            f"{device.image}: {len(disk.array)} bytes are not a multiple of the block size, {block}"
-        )
-    return disk
+    open_disk = simulation_of(device.config.function).open_disk
+    if open_disk is None:
+        raise DiskError(f"{device.image}: function {device.config.function} has no disk")
+    return open_disk(device.config, device.image, device.read_only)
 
 
 def _open(device: ServedDevice, stack: ExitStack, progress: Callable[[str], None] | None) -> DeviceHandle:

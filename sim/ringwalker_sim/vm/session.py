@@ -10,6 +10,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.ids import OASIS_DEVICE_BASE
 
+from ..function.simulation import simulation_of
 from ..memory import DiskError, DiskImage
 from ..vfio_user.recorder import Waves
 from ..vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
@@ -17,18 +18,10 @@ from .boot import GuestError, GuestJob, GuestResult, boot
 from .machine import OwnDisk, VfioUserDevice
 from .setup import GuestSetup
 
-__all__ = ["LINUX_CONFIG", "LINUX_DRIVERS", "Disk", "Mark", "Session", "linux_config", "run_guest"]
+__all__ = ["LINUX_CONFIG", "Disk", "Mark", "Session", "linux_config", "run_guest"]
 
 LINUX_CONFIG = DeviceConfig(identity=Identity(preset="oasis"))
 """A device with the identity that today's Linux expects."""
-
-LINUX_DRIVERS = {
-    "blk": "virtio_blk",
-    "net": "virtio_net",
-    "console": "virtio_console",
-    "entropy": "virtio_rng",
-}
-"""The module of Linux for each function of a device."""
 
 _LINUX_DEVICE_IDS = range(0x1000, 0x1080)
 """The device ids that Linux's virtio-pci accepts, for every vendor."""
@@ -137,8 +130,9 @@ def run_guest(
             for number, disk in enumerate(disks)
             if disk.config is not None
         ]
-        drivers = [LINUX_DRIVERS[disk.config.function] for disk in disks if disk.config is not None]
-        job = replace(job, modules=[*job.modules, *drivers])
+        functions = [disk.config.function for disk in disks if disk.config is not None]
+        drivers = [simulation_of(function).linux_module for function in functions]
+        job = replace(job, modules=[*job.modules, *(name for name in drivers if name is not None)])
         with serve_devices(served, progress=progress) as own:
             begin()
             return _boot(setup, [*_places(disks, own), *others], job, own, forward)

@@ -1,11 +1,10 @@
 """Runs inside the simulator: one cocotb test that carries out a job and writes down its result."""
 
-import importlib
 import json
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from cocotb.triggers import First, Timer
 from ringwalker.config import DeviceConfig
 
 from ...errors import RingwalkerError
-from ...memory import DiskImage, GuestMemory
-from ...workload.blk import run_job
+from ...host.parameters import HostParameters
+from ...memory import GuestMemory
+from ...workload.job import Job
 from .entry_name import FOLDER
 from .port import CocotbPort
 from .storage import StorageModel
@@ -24,15 +24,16 @@ from .storage import StorageModel
 __all__ = ["job"]
 
 
-def _stalls(probability: float) -> Any:
-    if not probability:
+def _stalls(host: HostParameters) -> Any:
+    probabilities = host.stall_probabilities()
+    if not any(probabilities.values()):
         return None
 
-    def endless() -> Any:
+    def endless(probability: float) -> Any:
         while True:
             yield random.random() < probability
 
-    return lambda _name: endless()
+    return lambda name: endless(probabilities.get(name, 0.0))
 
 
 async def _stop_requested(port: CocotbPort, folder: Path, parent: int) -> None:
@@ -61,42 +62,33 @@ def _reporter(folder: Path) -> Callable[[str, int, int], None]:
     return report
 
 
-def _coroutine(job: dict[str, Any], port: CocotbPort, folder: Path) -> Coroutine[Any, Any, dict[str, Any]]:
-    if "coroutine" not in job:
-        return run_job(port, job, _reporter(folder))
-    module, _, function = job["coroutine"].partition(":")
-    return getattr(importlib.import_module(module), function)(port, job)
-
-
 async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
     order = json.loads((folder / "job.json").read_text())
-    job, config = order["job"], DeviceConfig.from_dict(order["config"])
-    random.seed(job.get("seed", 1))
-    memory = GuestMemory(job.get("memory_bytes", 64 << 20))
-    image = job.get("image")
-    disk = DiskImage(image, read_only=bool(job.get("read_only"))) if image else None
-    if disk is None and "blank_sectors" in job:
-        disk = DiskImage.blank(job["blank_sectors"])
-    stalls = _stalls(job.get("stalls", 0))
+    # Names of files are as they were where the job was made.
+    os.chdir(order["folder"])
+    job, config = Job.from_json(order["job"]), DeviceConfig.from_dict(order["config"])
+    random.seed(job.seed)
+    memory, disk, host = GuestMemory(job.memory_bytes), job.open_disk(config), job.host
+    stalls = _stalls(host)
     port = CocotbPort(
         dut,
         memory,
         disk=disk,
         clock_mhz=config.clock_mhz,
-        latency=job.get("latency", 125),
-        max_payload=job.get("max_payload", 256),
-        max_read_request=job.get("max_read_request", 512),
+        latency=host.latency,
+        max_payload=host.max_payload,
+        max_read_request=host.max_read_request,
         stalls=stalls,
     )
     if hasattr(dut, "storage_commands_valid"):
-        latency = job.get("storage_latency", 50) * port.cycle_steps
+        latency = host.storage_latency * port.cycle_steps
         array = disk.array if disk else None
-        StorageModel(dut, array, read_only=bool(job.get("read_only")), latency_steps=latency, stalls=stalls)
+        StorageModel(dut, array, read_only=job.read_only, latency_steps=latency, stalls=stalls)
     if hasattr(dut, "capacity"):
         dut.capacity.value = disk.sectors if disk else config.blk.capacity
     begin = time.perf_counter()
     await port.start_machine()
-    task = cocotb.start_soon(_coroutine(job, port, folder))
+    task = cocotb.start_soon(job.run(port, config, _reporter(folder)))
     stopped = cocotb.start_soon(_stop_requested(port, folder, order["parent"]))
     try:
         await First(task.complete, stopped.complete)
@@ -108,6 +100,7 @@ async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
             disk.close()
     wall = time.perf_counter() - begin
     return {
+        "cycles_per_second": port.now() / wall,
         **result,
         "engine": "cocotb",
         "tlps": port.tlps(),
@@ -115,7 +108,6 @@ async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
         "most_reads_in_flight": port.endpoint.most_reads_in_flight,
         "cycles_total": port.now(),
         "wall_s_total": wall,
-        "cycles_per_second": port.now() / wall,
     }
 
 

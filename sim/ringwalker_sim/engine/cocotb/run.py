@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from ringwalker.config import DeviceConfig
@@ -19,6 +19,9 @@ from ringwalker.config import DeviceConfig
 from ...errors import EXIT_FAILED, RingwalkerError
 from ...toolchain import verilator_environment
 from .build import build_simulator
+
+if TYPE_CHECKING:
+    from ...workload.job import Job
 
 __all__ = ["CocotbError", "run_cocotb", "run_simulation"]
 
@@ -43,23 +46,21 @@ class CocotbError(RingwalkerError):
 
 def run_cocotb(
     config: DeviceConfig,
-    job: dict[str, Any],
+    job: "Job",
     *,
     waves: str | Path | None = None,
     timeout_s: float | None = None,
     progress: Callable[[str], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """Carry out ``job`` on the device that ``config`` describes, under cocotb with cocotbext-pcie.
+    """Do ``job`` on the device that ``config`` describes, under cocotb with cocotbext-pcie.
 
-    ``job`` (JSON values) is passed to :func:`~ringwalker_sim.workload.blk.run_job` inside the simulator, or
-    to the coroutine that its key ``coroutine`` names (``module:function``); what that returns comes back,
-    with counts of the engine added. Keys that the engine itself reads: ``image`` (disk image) and
-    ``read_only``, or ``blank_sectors``; ``memory_bytes``, ``seed``, ``latency`` and ``storage_latency``
-    (cycles), ``max_payload`` and ``max_read_request`` (bytes), ``stalls`` (probability a cycle).
+    Inside the simulator it is a :class:`~ringwalker_sim.workload.job.Job` again; what its task returns
+    comes back, with counts of the engine added. Of the host it has the latencies, the limits of payload and
+    read requests, and the stalls.
 
     ``waves``: an FST file to write, whole even after Ctrl-C. ``progress`` is called with a line of text while
-    the simulator is built, ``on_progress`` as ``run_job`` calls it, a few times a second.
+    the simulator is built, ``on_progress`` as the task does, a few times a second.
 
     Errors: :class:`CocotbError`, also when it takes more than ``timeout_s``; ``KeyboardInterrupt``, once the
     simulation has ended.
@@ -76,7 +77,7 @@ def run_simulation(
     verilog: str,
     top: str,
     config: DeviceConfig,
-    job: dict[str, Any],
+    job: "Job",
     *,
     waves: str | Path | None = None,
     timeout_s: float | None = None,
@@ -87,13 +88,16 @@ def run_simulation(
     build_dir = build_simulator(verilog, top, waves=waves is not None, progress=progress)
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name:
         folder = Path(name)
-        if job.get("image"):
-            job = {**job, "image": str(Path(job["image"]).absolute())}
-        order = {"job": job, "config": dataclasses.asdict(config), "parent": os.getpid()}
+        order = {
+            "job": job.to_json(),
+            "config": dataclasses.asdict(config),
+            "parent": os.getpid(),
+            "folder": os.getcwd(),
+        }
         (folder / "job.json").write_text(json.dumps(order))
         waves_file = str(Path(waves).absolute()) if waves else ""
         command = [sys.executable, "-m", "ringwalker_sim.engine.cocotb.launcher"]
-        arguments = [top, str(build_dir), name, waves_file, str(job.get("seed", 1))]
+        arguments = [top, str(build_dir), name, waves_file, str(job.seed)]
         process = _start([*command, *arguments])
         try:
             _wait(process, folder, timeout_s, on_progress)

@@ -5,12 +5,9 @@ from typing import Any
 import numpy as np
 
 from ringwalker.config import DeviceConfig
-from ringwalker.spec.blk import SECTOR_BYTES
 
-from .blk import BlkModel
-from .console import ConsoleModel
+from ...function.simulation import FunctionError, simulation_of
 from .function import FunctionModel, Schedule
-from .net import NetModel
 
 __all__ = ["model_of"]
 
@@ -20,20 +17,14 @@ def model_of(
 ) -> FunctionModel:
     """A model of the device of ``config``, which runs in the time of ``schedule``.
 
-    ``disk`` is the content of a block device, blank if it is not given; ``options`` go to the model.
+    ``disk`` is the content of a function with an image, blank if none is given; ``options`` go to the model.
+    Errors: :class:`~ringwalker_sim.function.simulation.FunctionError` for a function without a model.
     """
-    options["queue_size"] = config.queue_size
-    if config.function == "net":
-        return NetModel(schedule, mac=config.net.address, mtu=config.net.mtu, **options)
-    if config.function == "console":
-        return ConsoleModel(schedule, cols=config.console.cols, rows=config.console.rows, **options)
-    if disk is None:
-        disk = np.zeros(config.blk.capacity * SECTOR_BYTES, np.uint8)
-    return BlkModel(
-        schedule,
-        disk,
-        queues=config.queues,
-        block_size=config.blk.block_size,
-        serial=config.blk.serial,
-        **options,
-    )
+    simulation = simulation_of(config.function)
+    if simulation.model is None:
+        raise FunctionError(
+            f"function {config.function} has no model in Python, so it runs on engines with hardware only"
+        )
+    if disk is None and simulation.open_disk is not None:
+        disk = simulation.open_disk(config, None, False).array
+    return simulation.model(config, schedule, disk, **options)

@@ -11,16 +11,16 @@ import pytest
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.pci import HEADER
-from ringwalker_sim.cli.lspci import decode, format_function, hex_dump
+from ringwalker_sim.cli.config_space import decode, format_function, hex_dump
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.memory import GuestMemory
-from ringwalker_sim.workload.blk import run_job
+from ringwalker_sim.workload.job import DescribeTask, Job
 
 
 def functions(config: DeviceConfig) -> tuple[bytes, dict[int, int], int]:
     """Configuration space, BAR sizes and number of the function, as a driver finds them."""
     port = ModelPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8))
-    (item,) = port.run(run_job(port, {"lspci": True}))["functions"]
+    (item,) = port.run(Job(DescribeTask()).run(port, config))["functions"]
     return bytes.fromhex(item["config"]), {int(key): size for key, size in item["bars"].items()}, item["bdf"]
 
 

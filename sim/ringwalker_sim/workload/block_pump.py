@@ -8,7 +8,7 @@ from ringwalker.spec.blk import BlkRequestType
 
 from ..guest.blk import TIMEOUT_CYCLES, BlkDevice, BlkRequest
 from ..guest.port import Port
-from .phases import Operation, Phase, WorkloadError
+from .disk_phases import Operation, Phase, WorkloadError
 
 __all__ = ["Pump"]
 

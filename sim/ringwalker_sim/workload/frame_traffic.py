@@ -1,37 +1,25 @@
-"""What guests do with a network device or a console, always verified: frames around a loop or between two
-guests, bytes echoed.
-
-Ports, models and machines are made by :mod:`.traffic_run`; here are the coroutines that run on them.
-"""
+"""Frames that a guest sends and gets, each compared with what it must be."""
 
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from ringwalker.spec.net import NET_CONFIG, NetFeature, NetRxMode
 
-from ..guest.console import ConsoleDevice
 from ..guest.errors import RequestTimeout
 from ..guest.net import NetDevice
 from ..guest.opening import OpenDevice
 from ..guest.port import Port
-from .blk import percentiles
+from .figures import Traffic, difference
 from .pcap import Frame
 
-__all__ = ["Arrivals", "Traffic", "echo", "promiscuous", "random_frames", "send_frames", "summary"]
+__all__ = ["Arrivals", "promiscuous", "random_frames", "send_frames"]
 
 _IN_FLIGHT = 48
 """Frames sent and not arrived, at most."""
 
 _PATIENCE_CYCLES = 2_000_000
 """How long nothing may arrive before what is missing counts as lost."""
-
-_MESSAGES = 5
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of what is under way, how much is done, and of how much."""
 
 
 def random_frames(count: int, sizes: Sequence[int], target: bytes, source: bytes, seed: int) -> list[bytes]:
@@ -42,43 +30,6 @@ def random_frames(count: int, sizes: Sequence[int], target: bytes, source: bytes
         size = choose.choice(sizes)
         frames.append((target + source + b"\x88\xb5" + choose.randbytes(max(0, size - 14)))[:size])
     return frames
-
-
-@dataclass
-class Traffic:
-    """What came of one direction. ``cycles`` from the first one sent to the last one received."""
-
-    name: str
-    unit: str
-    sent: int = 0
-    received: int = 0
-    bytes: int = 0
-    errors: int = 0
-    first_cycle: int = -1
-    last_cycle: int = 0
-    latencies: list[int] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-
-    def complain(self, message: str, count: int = 1) -> None:
-        """Count errors, and keep the first few descriptions."""
-        self.errors += count
-        if len(self.messages) < _MESSAGES:
-            self.messages.append(f"{self.name}: {message}")
-
-    @property
-    def cycles(self) -> int:
-        """Cycles from the first sent to the last received."""
-        return max(0, self.last_cycle - self.first_cycle) if self.first_cycle >= 0 else 0
-
-
-def difference(got: bytes, wanted: bytes) -> str | None:
-    """None when equal, else where the first difference is."""
-    if got == wanted:
-        return None
-    if len(got) != len(wanted):
-        return f"{len(got)} bytes came, it must be {len(wanted)}"
-    at = next(n for n, (a, b) in enumerate(zip(got, wanted, strict=True)) if a != b)
-    return f"byte {at} is {got[at]:#04x}, it must be {wanted[at]:#04x}"
 
 
 class Arrivals:
@@ -142,7 +93,7 @@ async def promiscuous(opened: OpenDevice) -> None:
 async def send_frames(
     net: NetDevice, frames: Sequence[bytes], traffic: Traffic, arrivals: Arrivals, paced: bool
 ) -> None:
-    """Send all frames. ``paced``, for arrivals on the same port: no more are under way than devices hold."""
+    """Send all frames. ``paced``, for arrivals on the same port: no more are in flight than devices hold."""
     port = net.port
     for number, frame in enumerate(frames):
         if paced:
@@ -153,45 +104,3 @@ async def send_frames(
         await net.send(frame)
         traffic.sent += 1
     await net.drain()
-
-
-async def echo(console: ConsoleDevice, count: int, traffic: Traffic, tick: Callable[[], None]) -> None:
-    """A guest program that writes ``count`` bytes back as they are typed."""
-    port = console.port
-    typed: deque[bytes] = deque()
-    arrived = port.event()
-
-    def take(content: bytes) -> None:
-        typed.append(content)
-        arrived.set()
-
-    console.on_bytes = take
-    traffic.first_cycle = port.now()
-    while traffic.sent < count:
-        if not typed:
-            arrived.clear()
-            if not await arrived.wait(_PATIENCE_CYCLES):
-                traffic.complain(f"{traffic.sent} of {count} bytes were typed, then none came")
-                return
-        content = typed.popleft()
-        traffic.sent += len(content)
-        await console.write(content)
-        traffic.last_cycle = port.now()
-        tick()
-
-
-def summary(traffic: Traffic, clock_mhz: int) -> dict[str, Any]:
-    """The figures of a direction, as JSON can hold them; rates are at the device's clock."""
-    seconds = traffic.cycles / (clock_mhz * 1e6)
-    return {
-        "name": traffic.name,
-        "unit": traffic.unit,
-        "sent": traffic.sent,
-        "received": traffic.received,
-        "bytes": traffic.bytes,
-        "errors": traffic.errors,
-        "cycles": traffic.cycles,
-        "per_second": traffic.received / seconds if seconds else 0.0,
-        "bits_per_second": 8 * traffic.bytes / seconds if seconds else 0.0,
-        "latency_cycles": percentiles(traffic.latencies),
-    }

@@ -1,0 +1,79 @@
+"""The command ``bench-engines``: how fast the engines simulate, beside each other."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ringwalker.config import DeviceConfig
+
+from ..engine.engines import run_on_engine
+from ..function.simulation import simulation_of
+from .options import UsageError, add_command, add_device_options, check_output, device_config
+from .report import print_bench, progress_bar, verdict, write_json
+
+__all__ = ["add_parser", "run"]
+
+_EXAMPLES = """\
+examples:
+  ringwalker bench-engines
+  ringwalker bench-engines --workload seqread --requests 200 --json -
+  ringwalker bench-engines --docs docs
+      and the native engine under other loads, into docs/engines.json and docs/engines.md
+"""
+
+_ENGINES = ("native", "cocotb")
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``bench-engines`` to the commands."""
+    from ..function.blk import add_workload_options
+
+    text = "run one workload on both engines and compare their speed"
+    parser = add_command(commands, "bench-engines", text, _EXAMPLES, run)
+    group = add_workload_options(parser, "randread", 256)
+    group.add_argument("--seed", metavar="N", type=int, default=1, help="chooses places and data (default 1)")
+    add_device_options(parser, function=False)
+    parser.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
+    text = "measure other loads too, and write engines.json and the page made of it"
+    parser.add_argument("--docs", metavar="FOLDER", help=text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """``ringwalker bench-engines``."""
+    from ..function.blk import block_job, image_of
+    from ..performance.engine_speed import FIGURES, PAGE, machine, native_rows, page
+    from ..workload.block_task import BlockTask
+
+    config = device_config(options, "blk")
+    check_output("--json", options.json)
+    if options.docs and not Path(options.docs).is_dir():
+        raise UsageError(f"--docs {options.docs}: is not a folder")
+    if options.docs and config != DeviceConfig():
+        raise UsageError("--docs: the page is about the usual device, without --config and its like")
+    job = block_job(options, config, image_of(options), seed=options.seed)
+    open_disk = simulation_of(config.function).open_disk
+    assert open_disk is not None
+    open_disk(config, job.image, job.read_only).close()
+    rows = []
+    for engine in _ENGINES:
+        with progress_bar() as (progress, status):
+            status(f"{engine} engine")
+            rows.append(run_on_engine(engine, config, job, progress=progress, status=status))
+    rates = {row["engine"]: row["cycles_per_second"] for row in rows}
+    ratio = rows[0]["cycles_per_second"] / rows[1]["cycles_per_second"]
+    assert isinstance(job.task, BlockTask)
+    assert job.task.workload is not None
+    load = job.task.workload
+    workload = f"{load.kind}, {load.block_size:,} bytes each, {load.queue_depth} at once"
+    figures: dict[str, Any] = {"machine": machine(), "workload": workload, "cycles_per_second": rates}
+    figures |= {"ratio": ratio, "runs": rows}
+    if options.docs:
+        with progress_bar() as (_progress, status):
+            figures["native"] = native_rows(status)
+        write_json(str(Path(options.docs) / FIGURES), figures)
+        (Path(options.docs) / PAGE).write_text(page(figures))
+    if options.json:
+        write_json(options.json, figures)
+    print_bench(rows, ratio, options.json)
+    return max(verdict(row) for row in rows)

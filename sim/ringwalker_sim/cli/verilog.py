@@ -1,0 +1,44 @@
+"""The command ``verilog``: the device as Verilog, with its map of signals and its documents."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ringwalker.generate import generate
+
+from .options import UsageError, add_command, add_device_options, device_config
+from .report import status_line
+
+__all__ = ["add_parser", "run"]
+
+_EXAMPLES = """\
+examples:
+  ringwalker verilog -o build
+  ringwalker verilog -o build --function net
+  ringwalker verilog -o build --function examples.crc32:KIND
+      a function of your own, found in the working folder
+  ringwalker verilog -o build --config my.toml
+  ringwalker verilog -o build --data-width 64 --queues 4 --preset oasis
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``verilog`` to the commands."""
+    parser = add_command(commands, "verilog", "write the device as Verilog", _EXAMPLES, run)
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the files")
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """``ringwalker verilog``."""
+    config = device_config(options)
+    folder = Path(options.output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with status_line("converting the device to Verilog"):
+            paths = generate(config, folder)
+    except OSError as error:
+        raise UsageError(f"-o {folder}: {error.strerror}") from None
+    for path in paths:
+        print(path)
+    return 0

@@ -1,0 +1,219 @@
+"""The simulation of the block function: its disk, its driver, and ``ringwalker run blk``."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ringwalker.config import DeviceConfig
+from ringwalker.spec.blk import SECTOR_BYTES
+
+from ..cli.options import UsageError, byte_count, check_output, positive
+from ..guest.blk import blk_driver
+from ..guest.models.blk import BlkModel
+from ..guest.models.function import Schedule
+from ..memory import DiskError, DiskImage
+from ..workload.block_task import WORKLOADS, BlockTask, Transfer, Workload
+from ..workload.disk_phases import WorkloadError
+from ..workload.images import default_image
+from ..workload.job import Job
+from .simulation import FunctionSimulation, RunCommand
+
+__all__ = ["SIMULATION", "add_workload_options", "block_job", "image_of"]
+
+RUN_FOLDER = Path("ringwalker-run")
+"""Where the default image is made, in the current folder."""
+
+_RAM_BYTES = 64 << 20
+_LARGEST_RAM = 1 << 30
+_WORKLOAD = (4096, 32)
+"""Bytes a request and requests in flight of a workload."""
+
+_EXAMPLES = """\
+examples:
+  ringwalker run blk
+      random reads on a small ext4 image made for the purpose
+  ringwalker run blk --image disk.img --read-all copy.img
+      every sector through the device into copy.img
+  ringwalker run blk --image disk.img --write-all new.img --read-all back.img
+      new.img onto the disk, and the disk back into back.img
+  ringwalker run blk --workload randrw --block-size 4k --queue-depth 64 --requests 100k --json -
+      a mixed workload, the figures as JSON on standard output
+  ringwalker run blk --workload randread --queue-depth 64 --link gen3x8 --clock-mhz 250 --latency-ns 550
+      the same on a Gen3 x8 link to a host that answers reads after 550 ns
+  ringwalker run blk --interface 2007-05 --transport pipe
+      the driver interface of 31 May 2007 over a byte pipe, with a device in Python
+  ringwalker run blk --workload seqread --requests 100 --waves run.fst && ringwalker waves run.fst
+      the same with waves, and a look at them
+
+Workloads that write overwrite what is on the image. Data is always verified.
+Exit codes: 0 all is well, 1 wrong data or a device that misbehaves, 2 a bad option,
+configuration or image, 130 interrupted.
+"""
+
+
+def _open_disk(config: DeviceConfig, path: str | Path | None, read_only: bool) -> DiskImage:
+    if path is None:
+        return DiskImage.blank(config.blk.capacity)
+    disk = DiskImage(path, read_only=read_only)
+    size, block = len(disk.array), config.blk.block_size
+    if size % block:
+        disk.close()
+        raise DiskError(f"{path}: {size} bytes are not a multiple of the block size, {block}")
+    return disk
+
+
+def _model(config: DeviceConfig, schedule: Schedule, disk: np.ndarray, **options: Any) -> BlkModel:
+    return BlkModel(
+        schedule,
+        disk,
+        queues=config.queues,
+        queue_size=config.queue_size,
+        block_size=config.blk.block_size,
+        serial=config.blk.serial,
+        **options,
+    )
+
+
+# --- the command -------------------------------------------------------------------------------------------
+
+
+def add_workload_options(parser: Any, workload: str | None, requests: int) -> Any:
+    """The options that describe a workload, with these defaults; the group that they are in."""
+    group = parser.add_argument_group("workload")
+    group.add_argument("--workload", choices=WORKLOADS, default=workload, help="what the requests are")
+    group.add_argument("--block-size", metavar="N", type=byte_count, help="bytes a request (default 4k)")
+    group.add_argument("--queue-depth", metavar="N", type=positive, help="requests in flight (default 32)")
+    text = f"how many requests (default {requests})"
+    group.add_argument("--requests", metavar="N", type=positive, default=requests, help=text)
+    return group
+
+
+def _add_options(parser: Any) -> None:
+    disk = parser.add_argument_group("disk")
+    disk.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
+    disk.add_argument("--write-all", metavar="IN", help="write the file IN onto the disk, from sector 0 on")
+    disk.add_argument("--read-all", metavar="OUT", help="read every sector of the disk into the file OUT")
+    add_workload_options(parser, None, 1000)
+
+
+def image_of(options: argparse.Namespace) -> Path:
+    """The image that was given, or a small one that is made for the purpose."""
+    if options.image is not None:
+        return Path(options.image)
+    path = default_image(RUN_FOLDER / "disk.img")
+    print(f"made {path}, a small ext4 image", file=sys.stderr)
+    return path
+
+
+def _ram(block_size: int, depth: int) -> int:
+    """Enough for all buffers in flight, in whole MiB."""
+    needed = (depth + 1) * (block_size + 4096) + (16 << 20)
+    size = max(_RAM_BYTES, -(-needed >> 20) + 1 << 20)
+    if size > _LARGEST_RAM:
+        raise UsageError(
+            f"{depth} requests of {block_size} bytes in flight do not fit in {_LARGEST_RAM} bytes"
+        )
+    return size
+
+
+def block_job(options: argparse.Namespace, config: DeviceConfig, image: Path, **machine: Any) -> Job:
+    """The job that the options describe, on ``image``. Errors: :class:`UsageError`, ``WorkloadError``."""
+    write_all, read_all = getattr(options, "write_all", None), getattr(options, "read_all", None)
+    transfer, load, sizes = Transfer(), None, []
+    if write_all or read_all:
+        transfer = Transfer(
+            options.block_size or transfer.block_size, options.queue_depth or transfer.queue_depth
+        )
+        sizes.append((transfer.block_size, transfer.queue_depth))
+    kind = options.workload
+    if kind is None and not sizes:
+        kind = "randread"
+    if kind is not None:
+        size, depth = options.block_size or _WORKLOAD[0], options.queue_depth or _WORKLOAD[1]
+        load = Workload(kind, size, depth, options.requests, options.seed)
+        sizes.append((size, depth))
+    for size, depth in sizes:
+        if size % config.blk.block_size:
+            raise WorkloadError(f"block size is {size}; it must be a multiple of {config.blk.block_size}")
+        room = config.queues * (config.queue_size // 3)
+        if depth > room:
+            raise WorkloadError(
+                f"queue depth is {depth}; {config.queues} queue(s) of {config.queue_size} entries hold "
+                f"at most {room} requests of 3 descriptors"
+            )
+    return Job(
+        BlockTask(load, write_all, read_all, transfer),
+        image=str(image),
+        read_only=not write_all and (kind is None or kind.endswith("read")),
+        memory_bytes=max(_ram(size, depth) for size, depth in sizes),
+        **machine,
+    )
+
+
+def _check_input(name: str, room: int, block_size: int) -> None:
+    try:
+        size = os.stat(name).st_size
+    except OSError as error:
+        raise UsageError(f"--write-all {name}: {error.strerror}") from None
+    if Path(name).is_dir():
+        raise UsageError(f"--write-all {name}: is a folder")
+    if size == 0 or size % block_size:
+        raise UsageError(f"--write-all {name}: {size} bytes; it must be a multiple of {block_size}, not 0")
+    if size > room:
+        raise UsageError(f"--write-all {name}: {size} bytes do not fit on the disk, which has {room}")
+
+
+def _same_file(first: Path | str, second: Path | str) -> bool:
+    return Path(second).exists() and Path(first).exists() and os.path.samefile(first, second)
+
+
+def _check_files(options: argparse.Namespace, image: Path) -> None:
+    names = {"--image": image, "--write-all": options.write_all, "--read-all": options.read_all}
+    given = [(option, name) for option, name in names.items() if name is not None]
+    for at, (option, name) in enumerate(given):
+        for other_option, other in given[:at]:
+            if _same_file(name, other):
+                raise UsageError(f"{other_option} and {option} are the same file, {name}")
+
+
+def _job(options: argparse.Namespace, config: DeviceConfig, **machine: Any) -> Job:
+    check_output("--read-all", options.read_all)
+    image = image_of(options)
+    job = block_job(options, config, image, **machine)
+    with _open_disk(config, image, job.read_only) as disk:
+        size = disk.sectors * SECTOR_BYTES
+    _check_files(options, image)
+    if options.write_all:
+        _check_input(options.write_all, size, config.blk.block_size)
+    options.image = str(image)
+    return job
+
+
+def _finish(options: argparse.Namespace, config: DeviceConfig, result: dict[str, Any]) -> None:
+    result |= {"image": options.image, "data_width": config.data_width}
+
+
+def _show(result: Any, on_stderr: bool) -> None:
+    from ..cli.report import print_result
+
+    print_result(result, on_stderr)
+
+
+SIMULATION = FunctionSimulation(
+    driver=blk_driver,
+    model=_model,
+    open_disk=_open_disk,
+    linux_module="virtio_blk",
+    run=RunCommand(
+        summary="simulate the block device and move data",
+        examples=_EXAMPLES,
+        add_options=_add_options,
+        job=_job,
+        finish=_finish,
+        show=_show,
+    ),
+)
