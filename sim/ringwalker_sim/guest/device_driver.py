@@ -28,8 +28,8 @@ def device_driver(
 ) -> VirtioDriver:
     """A driver for a bus. Its probe opens ``make(device)`` and puts it into ``priv`` of the device.
 
-    It matches the ids of ``device_type``, a virtio device type, and ``ids``. A device that cannot be opened gets the status FAILED,
-    and the error is raised by the call that registered.
+    It matches the ids of ``device_type``, a virtio device type, and ``ids``. A device that cannot be opened
+    gets the status FAILED, and the error is raised by the call that registered.
     """
 
     async def probe(device: VirtioDevice) -> int:

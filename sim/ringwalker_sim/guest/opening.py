@@ -79,8 +79,8 @@ TRANSPORTS: dict[str, Callable[..., Awaitable[VirtioDevice]]] = {
     "pipe": _add_pipe,
 }
 """How each transport makes or finds a device: coroutines of the machine, the function, and ``interrupt``,
-``ids``, ``model`` and ``pipe`` of :func:`open_device`. ``pci`` is a function of the machine's port; the others have a
-device in Python.
+``ids``, ``model`` and ``pipe`` of :func:`open_device`. ``pci`` is a function of the machine's port; the
+others have a device in Python.
 """
 
 
