@@ -5,8 +5,7 @@ of type END closes the list. A driver looks for the types it knows and skips the
 the list stands at ``FIELDS_BASE`` of the register BAR, and its values are views of the same registers that
 the virtio 1.x structures show; a vendor capability says where it is.
 
-Ref: "virtio with config abstraction and ring implementation", 20 September 2007: ``new_vq(dev, config, off,
-len, ...)``, configuration "extensible and can be backed by PCI, a string of bytes, or something else".
+Ref: patches of 20 September 2007: ``virtio_config_space``, ``new_vq(dev, config, off, len, ...)``.
 """
 
 import enum
