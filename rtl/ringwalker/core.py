@@ -160,10 +160,10 @@ class VirtioCore(Component):
 
     def _queue_table(self, m: Any, common: Any, sequencer: Any, walker: Any) -> None:
         """The table, its readers, and its two writers, of which the sequencer goes first."""
-        m.submodules.queue_table = table = QueueTable(self.config, walker.table_reads + 1)
-        for n in range(walker.table_reads):
-            connect(m, getattr(walker, f"table{n}"), table.reads[n])
-        connect(m, common.table_read, table.reads[-1])
+        m.submodules.queue_table = table = QueueTable(self.config, (*walker.tables, "common"))
+        for name in walker.tables:
+            connect(m, getattr(walker, name), getattr(table, name))
+        connect(m, common.table_read, table.common)
         first, second = sequencer.table_write, common.table_write
         m.d.comb += [
             table.write.en.eq(first.en | second.en),

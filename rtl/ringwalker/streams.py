@@ -19,14 +19,11 @@ __all__ = [
     "DmaReadRequest",
     "Doorbell",
     "Head",
-    "IndexSnapshot",
-    "Poll",
     "RegisterRequest",
     "RegisterResponse",
     "SegmentList",
     "StorageCommand",
     "StorageOp",
-    "UsedIndex",
     "Visit",
     "byte_beat",
     "completion_beat",
@@ -115,11 +112,15 @@ def byte_beat(data_width: int) -> data.StructLayout:
 
 
 class Doorbell(data.Struct):
-    """An available buffer notification. With ``told`` it says that ``avail.idx`` is ``idx``."""
+    """An available buffer notification.
+
+    If ``carried``, it says where the driver goes on: ``next`` is the upper half of what it wrote (Ref: virtio
+    1.4, 2.9), whose meaning is the ring format's.
+    """
 
     queue: unsigned(QUEUE_BITS)
-    idx: unsigned(16)
-    told: unsigned(1)
+    next: unsigned(16)
+    carried: unsigned(1)
 
 
 class Visit(data.Struct):
@@ -128,30 +129,18 @@ class Visit(data.Struct):
     queue: unsigned(QUEUE_BITS)
 
 
-class IndexSnapshot(data.Struct):
-    """``avail.idx`` of ``queue`` as it was read from memory, or as a notification ``told`` it.
-
-    ``overlapped``: it was asked for while an earlier read of the same index was in flight, so it may be the
-    older of the two. What it lacks then is covered by the earlier one.
-    """
-
-    queue: unsigned(QUEUE_BITS)
-    idx: unsigned(16)
-    error: unsigned(1)
-    overlapped: unsigned(1)
-    told: unsigned(1)
-
-
 class Head(data.Struct):
-    """A chain that the driver made available: the index of its first descriptor.
+    """A chain that the driver made available.
 
-    ``first``: it is the first that its snapshot of the index covers. Heads after it, up to the next with
-    ``first``, are of the same queue and snapshot. ``guess``: this is what the next head is expected to be.
-    Its snapshot is known, but its ring entry was not read yet.
+    ``at``: where its first descriptor stands in the queue's descriptor area. ``id``: what the driver knows
+    it by once it is used; in a split ring that is the same number. ``first``: it is the first of those that
+    were made available together; those that follow up to the next with ``first`` are of the same queue.
+    ``guess``: the ring format expects this to be the next head, and says later whether it is.
     """
 
     queue: unsigned(QUEUE_BITS)
-    head: unsigned(16)
+    at: unsigned(16)
+    id: unsigned(16)
     first: unsigned(1)
     guess: unsigned(1)
 
@@ -166,14 +155,14 @@ class SegmentList(data.Struct):
 class Chain(data.Struct):
     """A descriptor chain that was walked. Its segments are in the segment store, as two linked lists.
 
-    - ``head``: the index of its first descriptor.
-    - ``readable``, ``writable``: totals in bytes.
-    - ``readable_segments``, ``writable_segments``: the length of each list.
-    - ``first_readable``, ``first_writable``: the start of each list, undefined when its length is 0.
+    ``id`` is what the driver knows it by once it is used, and goes back to the ring format unchanged.
+    ``readable`` and ``writable`` are totals in bytes, ``readable_segments`` and ``writable_segments``
+    counts, ``first_readable`` and ``first_writable`` the start of each list (meaningless when the count
+    is 0).
     """
 
     queue: unsigned(QUEUE_BITS)
-    head: unsigned(16)
+    id: unsigned(16)
     readable: unsigned(32)
     writable: unsigned(32)
     readable_segments: unsigned(SEGMENT_BITS)
@@ -183,33 +172,18 @@ class Chain(data.Struct):
 
 
 class ChainOwner(data.Struct):
-    """Whose chain it is: its queue, and the index of its first descriptor."""
+    """Whose chain it is: its queue, and what the driver knows it by."""
 
     queue: unsigned(QUEUE_BITS)
-    head: unsigned(16)
-
-
-class Poll(data.Struct):
-    """What a visit to ``queue`` found: something new, or nothing. ``idx`` is the entry to come next."""
-
-    queue: unsigned(QUEUE_BITS)
-    idx: unsigned(16)
-    found: unsigned(1)
+    id: unsigned(16)
 
 
 class Completed(data.Struct):
-    """A chain that the function has finished. ``written`` (bytes) goes into its used element."""
+    """A chain that the function is done with: which one, and how many bytes were written into it."""
 
     queue: unsigned(QUEUE_BITS)
-    head: unsigned(16)
+    id: unsigned(16)
     written: unsigned(32)
-
-
-class UsedIndex(data.Struct):
-    """The used index of ``queue`` was written: it is ``idx`` now."""
-
-    queue: unsigned(QUEUE_BITS)
-    idx: unsigned(16)
 
 
 # --- function ----------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ class Bench:
                 "readable": sum(length for _address, length in segments),
                 "readable_segments": len(segments),
                 "first_readable": first,
-                "head": random.getrandbits(16),
+                "id": random.getrandbits(16),
             }
         )
         return segments

@@ -71,7 +71,7 @@ class Bench:
     def chain(self, segments: list[tuple[int, int]]) -> dict[str, int]:
         beat = {
             "queue": random.getrandbits(10),
-            "head": random.getrandbits(16),
+            "id": random.getrandbits(16),
             "writable": sum(length for _address, length in segments),
             "writable_segments": len(segments),
             "first_writable": self.store.add(segments),
@@ -95,7 +95,7 @@ class Bench:
                 self.expected[place] = byte
             self._bytes += len(places[reply.offset :][: len(reply.data)])
         self.wanted.append(
-            ({"queue": chain["queue"], "head": chain["head"], "written": replies[-1].written}, self._bytes)
+            ({"queue": chain["queue"], "id": chain["id"], "written": replies[-1].written}, self._bytes)
         )
 
     async def finished(self, timeout: int = 200000) -> None:

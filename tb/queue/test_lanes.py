@@ -15,7 +15,7 @@ from ringwalker.config import DeviceConfig
 from ringwalker.interfaces import ChainPort, QueueClear, QueueWrite
 from ringwalker.queue.lanes import STILL_CYCLES, Lanes
 from ringwalker.queue.table import QueueTable
-from ringwalker.queue.walker import PAYLOAD_READER
+from ringwalker.queue.walker import PAYLOAD
 from ringwalker.streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ringwalker.tlp.arbiter import TlpArbiter
 from ringwalker.tlp.tags import TAGS
@@ -31,7 +31,7 @@ LANES = ((0,), (1, 2))
 QUEUES = 3
 SIZE = 16
 INPUTS = ("halt", "halt_all", "active", "abort", "msix_enable", "extended_tags")
-OUTPUTS = ("halted", "fail", "idle", "still", "waiting")
+OUTPUTS = ("halted", "fail", "unexpected", "idle", "still", "waiting")
 
 
 class LanesAndTable(Component):
@@ -60,11 +60,11 @@ class LanesAndTable(Component):
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.lanes = lanes = Lanes(self.config, LANES)
-        m.submodules.table = table = QueueTable(self.config, lanes.table_reads)
+        m.submodules.table = table = QueueTable(self.config, lanes.tables)
         arbiter: Any = TlpArbiter(self.config.data_width, 2)
         m.submodules.arbiter = arbiter
-        for n in range(lanes.table_reads):
-            connect(m, getattr(lanes, f"table{n}"), table.reads[n])
+        for name in lanes.tables:
+            connect(m, getattr(lanes, name), getattr(table, name))
         connect(m, flipped(self.write), table.write)
         connect(m, lanes.posted, arbiter.i0)
         connect(m, lanes.reads, arbiter.i1)
@@ -323,5 +323,5 @@ def test_every_queue_must_be_in_one_lane(lanes):
 )
 def test_lanes_that_are_only_written_to_leave_tags_to_the_others(config, write_only, payload):
     lanes = Lanes(config, [(0,), (1, 2)], write_only)
-    assert [tags[PAYLOAD_READER] for tags in lanes.tags] == payload
-    assert sum(map(sum, lanes.tags)) <= TAGS
+    assert [tags[PAYLOAD] for tags in lanes.tags] == payload
+    assert sum(sum(tags.values()) for tags in lanes.tags) <= TAGS

@@ -115,37 +115,39 @@ async def one_doorbell_is_visited_in_time(dut):
 
 
 @cocotb.test()
-async def what_all_doorbells_told_is_known_with_the_visit(dut):
-    """The index of the latest doorbell, unless one of them since the last visit told none."""
+async def what_all_doorbells_carried_is_known_with_the_visit(dut):
+    """The index of the latest doorbell, unless one of them since the last visit carried none."""
     queues = parameters()["queues"]
     doorbells, visits, seen = await _begin(dut, 0.3, 0.5)
-    told: dict[int, list[int | None]] = {}
+    carried: dict[int, list[int | None]] = {}
     wanted = []
 
     def rung(payload):
-        told.setdefault(payload["queue"], []).append(payload["idx"] if payload["told"] else None)
+        carried.setdefault(payload["queue"], []).append(payload["next"] if payload["carried"] else None)
 
     async def watch():
         while True:
             await RisingEdge(dut.clk)
             if wanted:
                 known, idx = wanted.pop()
-                assert int(dut.told.value) == known
-                assert not known or int(dut.idx.value) == idx
+                assert int(dut.carried.value) == known
+                assert not known or int(dut.next.value) == idx
             if int(dut.visits_valid.value) and int(dut.visits_ready.value):
-                values = told.pop(int(dut.visits_queue.value))
+                values = carried.pop(int(dut.visits_queue.value))
                 wanted.append((None not in values, values[-1]))
             if int(dut.doorbells_valid.value) and int(dut.doorbells_queue.value) < queues:
-                rung({key: int(getattr(dut, f"doorbells_{key}").value) for key in ("queue", "idx", "told")})
+                rung(
+                    {key: int(getattr(dut, f"doorbells_{key}").value) for key in ("queue", "next", "carried")}
+                )
 
     cocotb.start_soon(watch())
     for _ in range(1500):
         queue = random.randrange(min(queues, 4))
-        told_too = int(random.random() < 0.8)
-        doorbells.queue({"queue": queue, "idx": random.getrandbits(16), "told": told_too})
+        carries = int(random.random() < 0.8)
+        doorbells.queue({"queue": queue, "next": random.getrandbits(16), "carried": carries})
     await doorbells.drained()
     await _settle(dut)
-    assert not told
+    assert not carried
     assert not seen.pending
     assert len(seen.visits) == len(visits.received) > 100
 

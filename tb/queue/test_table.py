@@ -17,6 +17,7 @@ from ringwalker_sim.testing import parameters, run_bench, start
 _LAYOUT: Any = data.Layout.cast(QueueRow)
 FIELDS = {name: (field.offset // 8, field.width // 8) for name, field in _LAYOUT}
 ROW_BYTES = 32
+READERS = ("walker", "common", "probe")
 
 
 def drive_row(dut: Any, raw: bytes) -> None:
@@ -24,23 +25,23 @@ def drive_row(dut: Any, raw: bytes) -> None:
         getattr(dut, f"write_row_{name}").value = int.from_bytes(raw[offset : offset + size], "little")
 
 
-def shown_row(dut: Any, reader: int) -> bytes:
+def shown_row(dut: Any, reader: str) -> bytes:
     return b"".join(
-        int(getattr(dut, f"read{reader}_row_{name}").value).to_bytes(size, "little")
+        int(getattr(dut, f"{reader}_row_{name}").value).to_bytes(size, "little")
         for name, (_offset, size) in FIELDS.items()
     )
 
 
 @cocotb.test()
 async def rows_keep_their_bytes(dut):
-    queues, readers = parameters()["queues"], parameters()["readers"]
+    queues, readers = parameters()["queues"], READERS[: parameters()["readers"]]
     dut.write_en.value = 0
-    for reader in range(readers):
-        getattr(dut, f"read{reader}_en").value = 0
-        getattr(dut, f"read{reader}_index").value = 0
+    for reader in readers:
+        getattr(dut, f"{reader}_en").value = 0
+        getattr(dut, f"{reader}_index").value = 0
     await start(dut)
     model = [bytes(ROW_BYTES)] * queues
-    expected: list[bytes | None] = [None] * readers
+    expected: dict[str, bytes | None] = dict.fromkeys(readers)
     full = (1 << ROW_BYTES) - 1
     for cycle in range(4000):
         # The first cycles write every row once: before that rows are undefined.
@@ -53,16 +54,16 @@ async def rows_keep_their_bytes(dut):
         dut.write_index.value = index
         dut.write_mask.value = mask
         drive_row(dut, raw)
-        reads = []
-        for reader in range(readers):
+        reads = {}
+        for reader in readers:
             enable = not filling and random.random() < 0.5
             # Often the row that is written in this very cycle.
             row = index if index < queues and random.random() < 0.3 else random.randrange(queues)
-            getattr(dut, f"read{reader}_en").value = int(enable)
-            getattr(dut, f"read{reader}_index").value = row
-            reads.append(row if enable else None)
+            getattr(dut, f"{reader}_en").value = int(enable)
+            getattr(dut, f"{reader}_index").value = row
+            reads[reader] = row if enable else None
         await RisingEdge(dut.clk)
-        for reader in range(readers):
+        for reader in readers:
             held = expected[reader]
             if held is not None:
                 assert shown_row(dut, reader) == held, f"reader {reader} in cycle {cycle}"
@@ -76,10 +77,10 @@ async def rows_keep_their_bytes(dut):
 
 @pytest.mark.parametrize(("queues", "readers"), [(1, 1), (5, 3)])
 def test_table(queues, readers):
-    component = QueueTable(DeviceConfig(queues=queues), readers)
+    component = QueueTable(DeviceConfig(queues=queues), READERS[:readers])
     run_bench(component, "tb.queue.test_table", parameters={"queues": queues, "readers": readers})
 
 
 def test_table_needs_a_reader():
-    with pytest.raises(ValueError, match="readers is 0"):
-        QueueTable(DeviceConfig(), 0)
+    with pytest.raises(ValueError, match="readers is empty"):
+        QueueTable(DeviceConfig(), ())

@@ -12,8 +12,9 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from ringwalker.component import Component
 from ringwalker.config import DeviceConfig
 from ringwalker.interfaces import ChainPort, QueueClear, QueueWrite
+from ringwalker.queue.formats import FORMATS
 from ringwalker.queue.table import QueueTable
-from ringwalker.queue.walker import RingWalker
+from ringwalker.queue.walker import RingWalker, walker_tables
 from ringwalker.spec.features import Feature
 from ringwalker.spec.ring import (
     AVAIL_F_NO_INTERRUPT,
@@ -37,6 +38,7 @@ MEMORY = 1 << 20
 RINGS = 0x10000
 """Rings lie below this address, buffers above."""
 SIZES = [256, 32, 2]
+TABLES = walker_tables(FORMATS["split"])
 QUIET = 2
 
 
@@ -48,7 +50,7 @@ class WalkerAndTable(Component):
         width = config.data_width
         self._inputs = dict.fromkeys(("halt", "abort", "msix_enable", "extended_tags"), 1)
         self._inputs |= {"max_payload": 13, "max_read_request": 13, "features": 64}
-        self._outputs = ("fail", "unexpected", "unsupported", "aborted", "idle")
+        self._outputs = ("fail", "unexpected", "unclaimed", "unsupported", "aborted", "idle")
         super().__init__(
             {
                 "write": In(QueueWrite()),
@@ -66,11 +68,11 @@ class WalkerAndTable(Component):
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.walker = walker = RingWalker(self.config)
-        m.submodules.table = table = QueueTable(self.config, RingWalker.TABLE_READS)
+        m.submodules.table = table = QueueTable(self.config, TABLES)
         arbiter: Any = TlpArbiter(self.config.data_width, 2)
         m.submodules.arbiter = arbiter
-        for n in range(RingWalker.TABLE_READS):
-            connect(m, getattr(walker, f"table{n}"), table.reads[n])
+        for name in TABLES:
+            connect(m, getattr(walker, name), getattr(table, name))
         connect(m, flipped(self.write), table.write)
         connect(m, walker.posted, arbiter.i0)
         connect(m, walker.reads, arbiter.i1)
@@ -109,7 +111,7 @@ class Bench:
         self.shadow = bytearray(MEMORY)
         self.at = RINGS
         self.event_idx = False
-        self.tells = False
+        self.carries = False
         self.lies = []
         self.rung = 0
         self.taken = []
@@ -198,7 +200,7 @@ class Bench:
         self.rung += 1
         lie = random.choice(self.lies) if self.lies else 0
         idx = (self.rings[queue].avail_idx + lie) & 0xFFFF
-        self.doorbells.queue({"queue": queue, "idx": idx, "told": int(self.tells)})
+        self.doorbells.queue({"queue": queue, "next": idx, "carried": int(self.carries)})
 
     def serve(self):
         """As a driver with VIRTIO_F_EVENT_IDX: look when interrupted, ask for the next, and look again."""
@@ -333,7 +335,7 @@ async def what_was_read_too_early_is_never_used(dut):
     offered = 0
     for n in range(200):
         queue = random.choice([1, 2])
-        bench.tells = n >= 100
+        bench.carries = n >= 100
         bench.ring_doorbell(queue)
         await ClockCycles(dut.clk, random.randint(0, 160))
         bench.offer_random(queue)
@@ -346,10 +348,10 @@ async def what_was_read_too_early_is_never_used(dut):
 
 
 @cocotb.test(timeout_time=300, timeout_unit="us")
-async def an_index_that_was_told_is_used_or_read_again(dut):
-    """Indices that are told are right, late, or beyond all reason; nothing is lost, nothing used twice."""
+async def an_index_that_was_carried_is_used_or_read_again(dut):
+    """Indices that are carried are right, late, or beyond all reason; nothing is lost, nothing used twice."""
     bench = Bench(dut, 0.1, (10, 100), written=half)
-    bench.tells = True
+    bench.carries = True
     await bench.start()
     offered = 0
     for n in range(300):
@@ -373,12 +375,12 @@ async def an_index_that_was_told_is_used_or_read_again(dut):
 
 @cocotb.test(timeout_time=300, timeout_unit="us")
 async def reads_before_the_first_payload(dut):
-    """Three after each other; two if the index is told and the head is the one expected."""
+    """Three after each other; two if the index is carried and the head is the one expected."""
     bench = Bench(dut, 0, (200, 200))
     await bench.start()
     ring = bench.rings[0]
-    for tells, in_turn, most in ((False, False, 3), (True, False, 2), (True, True, 2)):
-        bench.tells = tells
+    for carries, in_turn, most in ((False, False, 3), (True, False, 2), (True, True, 2)):
+        bench.carries = carries
         for n in range(4):
             # The driver takes the descriptors that it was given back last, or all of them in turn.
             ring.free = [(k + 2 * n * in_turn) % ring.size for k in range(9, -1, -1)]
@@ -389,7 +391,7 @@ async def reads_before_the_first_payload(dut):
             cycles = await until(
                 dut, lambda at=payload & ~3: any(read["address"] == at for read in bench.host.reads)
             )
-            dut._log.info("told %d, in turn %d: payload read after %d cycles", tells, in_turn, cycles)
+            dut._log.info("carried %d, in turn %d: payload read after %d cycles", carries, in_turn, cycles)
             await bench.idle()
             assert bench.check_used() == 1
         assert cycles < 200 * (most - 1) + 100

@@ -53,8 +53,8 @@ async def doorbells_follow_writes(dut):
         if not request["write"]:
             reads += 1
         elif request["strobe"] and not odd and place < queues:
-            told = int(with_data and request["strobe"] == 0xF and request["data"] & 0xFFFF == place)
-            rung.append({"queue": place, "idx": request["data"] >> 16, "told": told})
+            carried = int(with_data and request["strobe"] == 0xF and request["data"] & 0xFFFF == place)
+            rung.append({"queue": place, "next": request["data"] >> 16, "carried": carried})
         requests.queue(request)
     await requests.drained()
     for _ in range(50):

@@ -79,7 +79,7 @@ class WritePlanner(Component):
             # No segment of the chain is left when the current one is dropped.
             ends.eq(exhausted | (segment_valid & segment.last)),
             self.completed.p.queue.eq(self.owners.p.queue),
-            self.completed.p.head.eq(self.owners.p.head),
+            self.completed.p.id.eq(self.owners.p.id),
             self.completed.p.written.eq(written),
             closes.eq(self.completed.valid & self.completed.ready),
             self.owners.ready.eq(closes),

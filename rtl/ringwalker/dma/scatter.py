@@ -68,7 +68,7 @@ class Scatter(Component):
 
     Members:
 
-    - ``chains`` In stream of Chain: ``writable_segments``, ``first_writable``, ``queue`` and ``head`` are
+    - ``chains`` In stream of Chain: ``writable_segments``, ``first_writable``, ``queue`` and ``id`` are
       used.
     - ``segments`` Out(SegmentRead()): the segment store.
     - ``frees`` Out stream of 16 bits: indices of segments that were read and are no longer needed.
@@ -163,7 +163,7 @@ class Scatter(Component):
             waiting.i.p.list.first.eq(chain.first_writable),
             waiting.i.p.list.count.eq(chain.writable_segments),
             waiting.i.p.owner.queue.eq(chain.queue),
-            waiting.i.p.owner.head.eq(chain.head),
+            waiting.i.p.owner.id.eq(chain.id),
             waiting.i.valid.eq(self.chains.valid),
             self.chains.ready.eq(waiting.i.ready),
             walker.lists.p.eq(waiting.o.p.list),

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import StreamFifo
 from ..component import Component
 from ..interfaces import DmaReadPort
+from ..merge import StreamMerge
+from ..streams import DmaReadRequest
 
 __all__ = ["SharedReads"]
 
@@ -37,23 +39,19 @@ class SharedReads(Component):
         m: Any = Module()
         m.submodules.owners = owners = StreamFifo(1, self._depth)
         requests, data = self.read.requests, self.read.data
-        # A read that was offered stays, even if the other client comes.
-        choice, held, kept = Signal(), Signal(), Signal()
+        m.submodules.merge = merge = StreamMerge(DmaReadRequest, 2)
+        connect(m, flipped(self.port0.requests), merge.i0)
+        connect(m, flipped(self.port1.requests), merge.i1)
         m.d.comb += [
-            choice.eq(Mux(held, kept, ~self.port0.requests.valid)),
-            owners.i.payload.eq(choice),
+            requests.payload.eq(merge.o.payload),
+            requests.valid.eq(merge.o.valid & owners.i.ready),
+            merge.o.ready.eq(requests.ready & owners.i.ready),
+            owners.i.payload.eq(merge.chosen),
             owners.i.valid.eq(requests.valid & requests.ready),
             owners.o.ready.eq(data.valid & data.ready & data.payload.last),
             self.idle.eq(owners.idle),
         ]
-        m.d.sync += [held.eq(requests.valid & ~requests.ready), kept.eq(choice)]
         for number, port in enumerate((self.port0, self.port1)):
-            with m.If(choice == number):
-                m.d.comb += [
-                    requests.valid.eq(port.requests.valid & owners.i.ready),
-                    requests.payload.eq(port.requests.payload),
-                    port.requests.ready.eq(requests.ready & owners.i.ready),
-                ]
             m.d.comb += port.data.payload.eq(data.payload)
             with m.If(owners.o.payload == number):
                 m.d.comb += [

@@ -5,8 +5,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Const, Module, Signal
-from amaranth.lib import data
+from amaranth.hdl import Const, Module, Signal, unsigned
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..component import Component
@@ -15,7 +14,8 @@ from ..interfaces import ChainPort, QueueClear, QueueRead
 from ..streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.tags import TAGS, allocate_tags
-from .walker import PAYLOAD_READER, RingWalker, reader_tags
+from .formats import FORMATS
+from .walker import PAYLOAD, RingWalker, walker_readers, walker_tables
 
 __all__ = ["STILL_CYCLES", "Lanes"]
 
@@ -23,43 +23,45 @@ STILL_CYCLES = 64
 """Cycles without a sign of work after which a lane that holds chains counts as waiting for the outside world:
 more than any stage of a walker works by itself."""
 
-_VECTOR = data.StructLayout({"vector": 16, "first": 1, "last": 1})
 _SHARED_INPUTS = ("abort", "features", "msix_enable", "extended_tags", "max_payload", "max_read_request")
 _PULSES = ("fail", "unsupported", "aborted")
 
 
 _FEW_READS = 4
-"""Reads of payload under way in a lane whose chains have none as a rule."""
+"""Reads of payload in flight in a lane whose chains have none as a rule."""
 
 
-def _fitting(config: DeviceConfig, lanes: int, write_only: Collection[int]) -> list[tuple[int, ...]]:
+def _fitting(config: DeviceConfig, lanes: int, write_only: Collection[int]) -> list[dict[str, int]]:
     """How many tags each reader of each lane gets: what it wants, but of payload what is left over."""
-    wishes = reader_tags(config)
-    others = sum(wishes) - wishes[PAYLOAD_READER]
+    wishes = {kind.name: kind.tags for kind in walker_readers(config, FORMATS["split"])}
+    others = sum(wishes.values()) - wishes[PAYLOAD]
     reading = [lane for lane in range(lanes) if lane not in write_only]
     few = min(config.read_tags, _FEW_READS)
     left = TAGS - lanes * others - (lanes - len(reading)) * few
     most = max(1, min(config.read_tags, left // max(1, len(reading))))
-    return [
-        (*wishes[:PAYLOAD_READER], most if lane in reading else few, *wishes[PAYLOAD_READER + 1 :])
-        for lane in range(lanes)
-    ]
+    return [wishes | {PAYLOAD: most if lane in reading else few} for lane in range(lanes)]
 
 
 class Lanes(Component):
     """One :class:`RingWalker` for each set of queues in ``lanes``, which together have every queue once.
 
     Lanes whose number is in ``write_only`` get few tags for payload, so that the others can have more.
-    ``tags`` are those of each reader of each lane, in the order of :func:`~.walker.reader_tags`.
+    ``tags`` says how many each reader of each lane has; ``tables`` are the ports that read the queue table.
 
-    Members (W is ``config.data_width``): those of :class:`RingWalker` but ``unexpected``, ``reading`` and
-    ``moves``, for all lanes together, with ``function0``, ``function1``, ... Out(ChainPort(W)), one a lane,
-    instead of ``function``; ``table0``, ... Out(QueueRead()), ``table_reads`` of them; ``halt_all`` In 1 and
-    ``halt_queue`` In: ``halt`` is for every lane, or only for that of the queue with this number; ``active``
-    In 1: the function works on something that its chains do not show; ``halted`` Out 1: what is to halt is
-    idle; ``idle`` Out 1: every lane is; ``still`` Out 1: every lane is idle, or holds chains that nothing has
-    been done with for ``STILL_CYCLES`` cycles. Chains of one lane are answered in order, those of different
-    lanes independently.
+    Members (W is ``config.data_width``): those of :class:`RingWalker` for all lanes together, but
+
+    - ``function0``, ``function1``, ... Out(ChainPort(W)), one a lane, instead of ``function``;
+    - Out(QueueRead()) by the names of ``tables``, ``lane0_index_table`` for instance;
+    - ``halt_all`` In 1, ``halt_queue`` In: ``halt`` is for every lane, or only for that of this queue;
+    - ``active`` In 1: the function works on something that its chains do not show;
+    - ``halted`` Out 1: what is to halt is idle;
+    - ``idle`` Out 1: every lane is;
+    - ``still`` Out 1: every lane is idle, or holds chains that nothing has been done with for
+      ``STILL_CYCLES`` cycles;
+    - ``unexpected`` Out 1, a pulse: a completion came that no reader of any lane waits for;
+    - no ``reading``, ``moves`` and ``unclaimed``.
+
+    Chains of one lane are answered in order, those of different lanes independently.
 
     Latency: what a walker sends leaves in the same cycle if there is one lane, else a cycle later.
 
@@ -74,13 +76,15 @@ class Lanes(Component):
         self._config = config
         self._lanes = [tuple(lane) for lane in lanes]
         self.tags = _fitting(config, len(lanes), write_only)
-        self.table_reads = RingWalker.TABLE_READS * len(lanes)
+        names = walker_tables(FORMATS["split"])
+        self._tables = [{name: f"lane{n}_{name}" for name in names} for n in range(len(lanes))]
+        self.tables = [port for ports in self._tables for port in ports.values()]
         width = config.data_width
         sizes = {"features": 64, "max_payload": 13, "max_read_request": 13}
         super().__init__(
             {
                 "doorbells": In(stream_of(Doorbell)),
-                **{f"table{n}": Out(QueueRead()) for n in range(self.table_reads)},
+                **{name: Out(QueueRead()) for name in self.tables},
                 "clear": In(QueueClear()),
                 "halt": In(1),
                 "halt_all": In(1),
@@ -93,22 +97,20 @@ class Lanes(Component):
                 **{f"function{n}": Out(ChainPort(width)) for n in range(len(lanes))},
                 "interrupts": Out(stream_of(16)),
                 **{name: In(sizes.get(name, 1)) for name in _SHARED_INPUTS},
-                **{name: Out(1) for name in (*_PULSES, "idle", "still", "waiting")},
+                **{name: Out(1) for name in (*_PULSES, "unexpected", "idle", "still", "waiting")},
             }
         )
 
     def elaborate(self, platform):
         m: Any = Module()
-        config, count, readers = self._config, len(self._lanes), len(self.tags[0])
-        ranges = allocate_tags([wish for wishes in self.tags for wish in wishes])
+        ranges = iter(allocate_tags([count for tags in self.tags for count in tags.values()]))
         walkers = []
-        for n in range(count):
-            walker = RingWalker(config, ranges[n * readers : (n + 1) * readers])
+        for n, (tags, tables) in enumerate(zip(self.tags, self._tables, strict=True)):
+            walker = RingWalker(self._config, {name: next(ranges) for name in tags})
             m.submodules[f"lane{n}"] = walker
             walkers.append(walker)
-            for k in range(RingWalker.TABLE_READS):
-                table = getattr(self, f"table{n * RingWalker.TABLE_READS + k}")
-                connect(m, getattr(walker, f"table{k}"), flipped(table))
+            for name, port in tables.items():
+                connect(m, getattr(walker, name), flipped(getattr(self, port)))
             connect(m, walker.function, flipped(getattr(self, f"function{n}")))
             m.d.comb += [getattr(walker, name).eq(getattr(self, name)) for name in _SHARED_INPUTS]
             m.d.comb += [walker.clear.en.eq(self.clear.en), walker.clear.index.eq(self.clear.index)]
@@ -124,6 +126,11 @@ class Lanes(Component):
             *(
                 getattr(self, name).eq(reduce(or_, (getattr(walker, name) for walker in walkers)))
                 for name in (*_PULSES, "waiting")
+            ),
+            # All lanes get all completions: one that is in none of them is no lane's.
+            self.unexpected.eq(
+                reduce(or_, (walker.unexpected for walker in walkers))
+                | reduce(and_, (walker.unclaimed for walker in walkers))
             ),
             self.idle.eq(reduce(and_, (walker.idle for walker in walkers)) & shared_idle),
             self.halted.eq(reduce(and_, halted) & shared_idle),
@@ -168,21 +175,10 @@ class Lanes(Component):
         if len(walkers) == 1:
             connect(m, walkers[0].interrupts, flipped(self.interrupts))
             return []
-        m.submodules.vectors = vectors = PacketArbiter(_VECTOR, len(walkers))
-        m.d.comb += [
-            self.interrupts.valid.eq(vectors.o.valid),
-            self.interrupts.p.eq(vectors.o.p.vector),
-            vectors.o.ready.eq(self.interrupts.ready),
-        ]
+        m.submodules.vectors = vectors = PacketArbiter(unsigned(16), len(walkers))
+        connect(m, vectors.o, flipped(self.interrupts))
         for n, walker in enumerate(walkers):
-            sink = getattr(vectors, f"i{n}")
-            m.d.comb += [
-                sink.valid.eq(walker.interrupts.valid),
-                sink.p.vector.eq(walker.interrupts.p),
-                sink.p.first.eq(1),
-                sink.p.last.eq(1),
-                walker.interrupts.ready.eq(sink.ready),
-            ]
+            connect(m, walker.interrupts, getattr(vectors, f"i{n}"))
         return [vectors]
 
     def _still(self, m: Any, walker: RingWalker) -> Any:

@@ -19,13 +19,16 @@ GROUP = 16
 class Scheduler(Component):
     """Turns doorbells into visits: at least one visit begins after every doorbell.
 
-    Members: ``doorbells`` (stream of :class:`Doorbell`, always ready; a queue that does not exist is
-    ignored), ``visits`` (stream of :class:`Visit`), ``told`` and ``idx`` (from the cycle after a visit was
-    taken, until the next is: each doorbell of this queue since its last visit was ``told``, and this is the
-    index that the latest of them said), ``halt`` (no new visit is offered while it is up; one
-    that waits already stays, as a stream must; pending bits are kept), ``clear`` (forgets the pending bit of
-    a queue), ``idle`` (no visit waits to be taken; pending bits do not count), ``waiting`` (a
-    pending bit is set).
+    Members:
+
+    - ``doorbells`` In stream of Doorbell, always ready. A queue that does not exist is ignored.
+    - ``visits`` Out stream of Visit: a queue to look at.
+    - ``carried`` Out 1, ``next`` Out 16: from the cycle after a visit was taken, until the next is. Each
+      doorbell of this queue since its last visit carried what comes next, and the latest said ``next``.
+    - ``halt`` In 1: no new visit is offered. One that is offered stays; pending bits are kept.
+    - ``clear`` In(QueueClear()): forgets the pending bit of a queue.
+    - ``idle`` Out 1: no visit is offered. Pending bits do not count.
+    - ``waiting`` Out 1: a pending bit is set.
 
     A pending bit is cleared in the cycle in which its visit is taken. A doorbell of the same queue in that
     cycle or later sets it again, so the consumer must read the ring after it took the visit. A doorbell also
@@ -47,8 +50,8 @@ class Scheduler(Component):
             {
                 "doorbells": In(stream_of(Doorbell)),
                 "visits": Out(stream_of(Visit)),
-                "told": Out(1),
-                "idx": Out(16),
+                "carried": Out(1),
+                "next": Out(16),
                 "halt": In(1),
                 "clear": In(QueueClear()),
                 "idle": Out(1),
@@ -95,7 +98,7 @@ class Scheduler(Component):
             with m.Elif(~candidates.any()):
                 m.d.sync += [unseen.eq(-1), group.eq(self._next_group(m, pending, group, size))]
         m.d.comb += [self.idle.eq(~self.visits.valid), self.waiting.eq(pending.any())]
-        self._indices(m, pending, rung, taken)
+        self._carried(m, pending, rung, taken)
         return m
 
     def _next_group(self, m: Any, pending: Any, group: Any, size: int) -> Any:
@@ -114,21 +117,21 @@ class Scheduler(Component):
                     m.d.comb += chosen.eq(n)
         return chosen
 
-    def _indices(self, m: Any, pending: Any, rung: Any, taken: Any) -> None:
-        """The index that each queue was told last, and whether a doorbell since its last visit told none."""
-        m.submodules.indices = indices = Memory(shape=16, depth=self.queues, init=[])
-        write: Any = indices.write_port()
-        look: Any = indices.read_port()
-        untold = Signal.like(pending)
+    def _carried(self, m: Any, pending: Any, rung: Any, taken: Any) -> None:
+        """What the latest doorbell of each queue carried; whether one since its last visit had nothing."""
+        m.submodules.nexts = nexts = Memory(shape=16, depth=self.queues, init=[])
+        write: Any = nexts.write_port()
+        look: Any = nexts.read_port()
+        silent = Signal.like(pending)
         doorbell = self.doorbells.payload
         m.d.comb += [
             write.addr.eq(doorbell.queue),
-            write.data.eq(doorbell.idx),
-            write.en.eq(self.doorbells.valid & doorbell.told & (doorbell.queue < self.queues)),
+            write.data.eq(doorbell.next),
+            write.en.eq(self.doorbells.valid & doorbell.carried & (doorbell.queue < self.queues)),
             look.addr.eq(self.visits.payload.queue),
             look.en.eq(self.visits.valid & self.visits.ready),
-            self.idx.eq(look.data),
+            self.next.eq(look.data),
         ]
-        m.d.sync += untold.eq((untold & ~taken) | Mux(doorbell.told, 0, rung))
+        m.d.sync += silent.eq((silent & ~taken) | Mux(doorbell.carried, 0, rung))
         with m.If(look.en):
-            m.d.sync += self.told.eq(untold.bit_select(self.visits.payload.queue, 1) == 0)
+            m.d.sync += self.carried.eq(silent.bit_select(self.visits.payload.queue, 1) == 0)

@@ -1,5 +1,6 @@
 """The queue table: what the driver configured for each queue, one row a queue, in memory."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth.hdl import Module, Value, unsigned
@@ -16,30 +17,27 @@ _ROW_BITS = QueueRow.as_shape().size
 
 
 class QueueTable(Component):
-    """``config.queues`` rows with one write port and ``readers`` independent read ports.
+    """``config.queues`` rows with one write port and an independent read port for each name in ``readers``.
 
-    Members: ``write`` (:class:`QueueWrite`) writes the bytes of its row whose mask bit is set; ``read0``,
-    ``read1``, ... (:class:`QueueRead`), also listed in ``reads``.
+    Members:
+
+    - ``write`` In(QueueWrite()): writes the bytes of its row whose mask bit is set.
+    - In(QueueRead()) by the names of ``readers``.
 
     A row appears one cycle after ``en`` and then holds. A read in the cycle in which the same row is written
     gives the row from before the write. An index must be below ``config.queues``: a write to another is
     ignored, a read of another gives an undefined row. Rows are undefined until they have been
     written once (:class:`~ringwalker.transport.reset_sequencer.ResetSequencer` does that after power-up).
 
-    Errors: ``ValueError`` when ``readers`` is less than 1.
+    Errors: ``ValueError`` when there are no readers.
     """
 
-    def __init__(self, config: DeviceConfig, readers: int):
-        if readers < 1:
-            raise ValueError(f"readers is {readers!r}; a queue table needs at least 1")
+    def __init__(self, config: DeviceConfig, readers: Iterable[str]):
         self.config = config
-        self.readers = readers
-        super().__init__({"write": In(QueueWrite()), **{f"read{n}": In(QueueRead()) for n in range(readers)}})
-
-    @property
-    def reads(self) -> list:
-        """The read ports in order."""
-        return [getattr(self, f"read{n}") for n in range(self.readers)]
+        self.readers = tuple(readers)
+        if not self.readers:
+            raise ValueError("readers is empty; a queue table needs at least one")
+        super().__init__({"write": In(QueueWrite()), **{name: In(QueueRead()) for name in self.readers}})
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -52,8 +50,8 @@ class QueueTable(Component):
         ]
         with m.If(write.en & (write.index < self.config.queues)):
             m.d.comb += port.en.eq(write.mask)
-        for read in self.reads:
-            port = rows.read_port()
+        for name in self.readers:
+            read, port = getattr(self, name), rows.read_port()
             m.d.comb += [
                 port.en.eq(read.en),
                 port.addr.eq(read.index),

@@ -1,11 +1,19 @@
-"""The ring walker: from a doorbell to a finished chain and its notification. Wiring only."""
+"""The ring walker: from a doorbell to a finished chain and its notification. Wiring only.
 
-from collections.abc import Sequence
+```
+  doorbells ──► Scheduler ──► ring format ──► DescriptorFetch ──► ChainDispatch ──► function
+                   ▲            │    ▲                                │    │           │
+                   └─ revisits ─┘    │                           Gather    Scatter ◄───┘ replies
+                                     └───────────── completed ────────────────┘
+```
+"""
+
+from collections.abc import Mapping
 from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Const, Module
+from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import ElasticBuffer
@@ -15,10 +23,9 @@ from ..dma.gather import Gather
 from ..dma.posted import PacketBuffer, PostedGate, PostedMux
 from ..dma.reader import DmaReader
 from ..dma.scatter import Scatter
-from ..dma.shared_reads import SharedReads
 from ..interfaces import ChainPort, QueueClear, QueueRead
+from ..merge import StreamMerge
 from ..spec.features import Feature
-from ..spec.ring import DESC_BYTES
 from ..streams import Doorbell, completion_beat, request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.completion_router import CompletionRouter
@@ -27,63 +34,80 @@ from .chain.dispatch import ChainDispatch
 from .chain.fetch import DescriptorFetch
 from .chain.lines import RANGE_BYTES
 from .chain.store import SegmentStore
+from .formats import FORMATS
+from .ring_format import ReaderKind, RingFormat
 from .scheduler import Scheduler
-from .split.avail_entries import LINE_BYTES
-from .split.avail_event import AvailEvent
-from .split.avail_index import AvailIndexFetch
-from .split.avail_ring import AvailRingFetch
-from .split.used_notification import InterruptStage
-from .split.used_writer import UsedWriter
 
-__all__ = ["PAYLOAD_READER", "RingWalker", "reader_tags"]
+__all__ = ["PAYLOAD", "RingWalker", "walker_readers", "walker_tables"]
 
-_FEWEST, _MOST = 4, 16
-"""Reads of indices, of ring entries and of the driver's wishes under way: bounds."""
+PAYLOAD = "payload"
+"""The reader whose tags are those of ``config.read_tags``."""
 
 
-def _visits(config: DeviceConfig) -> int:
-    """How many visits are under way at most: each is worth one read of each of those kinds."""
-    return min(max(_FEWEST, config.queues), _MOST)
+def walker_readers(config: DeviceConfig, ring: RingFormat) -> tuple[ReaderKind, ...]:
+    """The readers of a walker in the order in which their requests go; last those whose reads are ordered."""
+    kinds = (
+        *ring.readers(config),
+        ReaderKind("descriptor", config.ring_tags, RANGE_BYTES),
+        ReaderKind(PAYLOAD, config.read_tags, config.max_read_request),
+    )
+    return tuple(sorted(kinds, key=lambda kind: kind.ordered))
 
 
-PAYLOAD_READER = 3
-"""The place of the reader of payload among those of a walker."""
-
-
-def reader_tags(config: DeviceConfig) -> tuple[int, ...]:
-    """How many tags each reader of a walker wants, in the order of its readers."""
-    visits = _visits(config)
-    return visits, visits, config.ring_tags, config.read_tags, visits
+def walker_tables(ring: RingFormat) -> tuple[str, ...]:
+    """The ports of a walker that read the queue table."""
+    return tuple(f"{name}_table" for name in (*ring.tables, "descriptor"))
 
 
 class RingWalker(Component):
     """Walks the rings of all queues that it gets doorbells of, for one function.
 
-    ``ranges`` are the tags of its readers, in the order of :func:`reader_tags`; by default all there are.
+    Parameters: ``tags``, those of each reader of :func:`walker_readers`, by default all there are; ``ring``,
+    the format of the rings.
 
-    Members (W is ``config.data_width``): ``doorbells`` In stream of Doorbell; ``table0`` to ``table5``
-    Out(QueueRead()), one for each stage that looks at the queue table; ``clear`` In(QueueClear()); ``halt``
-    In 1: no queue is visited, all else finishes; ``abort`` In 1: reads end with an error and writes are
-    swallowed; ``features`` In 64: what was negotiated; ``reads`` and ``posted`` Out streams of
-    request_beat(W): memory reads, and what must stay in order; ``completions`` In stream of
-    completion_beat(W), ready always 1; ``function`` Out(ChainPort(W)); ``interrupts`` Out stream of 16-bit
-    vectors; ``msix_enable``, ``max_payload``, ``max_read_request``, ``extended_tags`` In; ``fail`` Out 1, a
-    pulse: something in the rings, or the host, is broken; ``unexpected``, ``unsupported``, ``aborted`` Out 1,
-    pulses for completions that were not asked for or had such a status; ``idle`` Out 1: nothing is under way;
-    ``reading`` Out 1: a read of the host is; ``moves`` Out 1: a chain is being walked or taken apart;
-    ``waiting`` Out 1: a queue waits for a visit.
+    Members (W is ``config.data_width``):
+
+    - ``doorbells`` In stream of Doorbell.
+    - Out(QueueRead()) by the names of :func:`walker_tables`. ``clear`` In(QueueClear()).
+    - ``halt`` In 1: no queue is visited, all else finishes.
+    - ``abort`` In 1: reads end with an error and writes are swallowed.
+    - ``features`` In 64: what was negotiated.
+    - ``reads``, ``posted`` Out streams of request_beat(W): memory reads, and what must stay in order.
+    - ``completions`` In stream of completion_beat(W), ready always 1.
+    - ``function`` Out(ChainPort(W)).
+    - ``interrupts`` Out stream of 16-bit vectors.
+    - ``msix_enable`` In 1, ``max_payload`` In 13, ``max_read_request`` In 13, ``extended_tags`` In 1.
+    - ``fail`` Out 1, a pulse: something in the rings, or the host, is broken.
+    - ``unsupported``, ``aborted`` Out 1, pulses: a completion had such a status.
+    - ``unexpected`` Out 1, a pulse: a completion had one of our tags, and none was waited for.
+    - ``unclaimed`` Out 1, a pulse two cycles after a completion began whose tag is none of ours.
+    - ``idle`` Out 1: nothing is in flight.
+    - ``reading`` Out 1: a read of the host is in flight.
+    - ``moves`` Out 1: a chain is being walked or taken apart.
+    - ``waiting`` Out 1: a queue waits for a visit.
+
+    Errors: ``ValueError`` when there are not tags enough.
     """
 
-    TABLE_READS = 6
-
-    def __init__(self, config: DeviceConfig, ranges: Sequence[TagRange] | None = None):
+    def __init__(
+        self,
+        config: DeviceConfig,
+        tags: Mapping[str, TagRange] | None = None,
+        ring: RingFormat = FORMATS["split"],
+    ):
         self._config = config
-        self._ranges = allocate_tags(reader_tags(config)) if ranges is None else list(ranges)
+        self._format = ring
+        self._kinds = walker_readers(config, ring)
+        self._tables = walker_tables(ring)
+        if tags is None:
+            ranges = allocate_tags([kind.tags for kind in self._kinds])
+            tags = {kind.name: given for kind, given in zip(self._kinds, ranges, strict=True)}
+        self._tags = tags
         width = config.data_width
         super().__init__(
             {
                 "doorbells": In(stream_of(Doorbell)),
-                **{f"table{n}": Out(QueueRead()) for n in range(self.TABLE_READS)},
+                **{name: Out(QueueRead()) for name in self._tables},
                 "clear": In(QueueClear()),
                 "halt": In(1),
                 "abort": In(1),
@@ -99,6 +123,7 @@ class RingWalker(Component):
                 "extended_tags": In(1),
                 "fail": Out(1),
                 "unexpected": Out(1),
+                "unclaimed": Out(1),
                 "unsupported": Out(1),
                 "aborted": Out(1),
                 "idle": Out(1),
@@ -111,42 +136,38 @@ class RingWalker(Component):
     def elaborate(self, platform):
         m: Any = Module()
         config, width = self._config, self._config.data_width
-        visits = _visits(config)
         depth = 2 * config.queue_size + 2 * config.chains
         m.submodules.scheduler = scheduler = Scheduler(config.queues)
-        m.submodules.index = index = AvailIndexFetch(width, visits)
-        m.submodules.entries = entries = AvailRingFetch(width, config.queues, visits)
+        m.submodules.doorbells = doorbells = StreamMerge(Doorbell, 2)
+        m.submodules.ring = ring = self._format.component(config)
         m.submodules.descriptors = descriptors = DescriptorFetch(
-            width, config.queue_size, config.chains, depth, config.ring_tags
+            width,
+            config.queue_size,
+            config.chains,
+            depth,
+            config.ring_tags,
+            decoder=self._format.decoder(),
         )
         m.submodules.segments = segments = SegmentStore(depth)
         m.submodules.dispatch = dispatch = ChainDispatch(config.chains)
         m.submodules.gather = gather = Gather(width, config.max_read_request, config.read_tags)
         m.submodules.scatter = scatter = Scatter(width)
-        m.submodules.used = used = UsedWriter(width, config.queues)
-        m.submodules.interrupt = interrupt = InterruptStage(width, config.queues, visits)
-        m.submodules.event = event = AvailEvent(width, visits)
-        m.submodules.shared_reads = shared = SharedReads(width, 2 * visits)
         function = self.function
 
-        self._doorbells(m, scheduler, entries, event)
-        connect(m, scheduler.visits, index.visits)
-        connect(m, index.snapshots, entries.snapshots)
-        connect(m, index.ahead, entries.ahead)
-        connect(m, index.early, entries.early)
-        connect(m, entries.heads, descriptors.heads)
-        connect(m, entries.polls, event.polls)
-        connect(m, interrupt.read, shared.port0)
-        connect(m, event.read, shared.port1)
+        # A queue that the format wants to be visited again goes before the driver's doorbells.
+        connect(m, ring.revisits, doorbells.i0)
+        connect(m, flipped(self.doorbells), doorbells.i1)
+        connect(m, doorbells.o, scheduler.doorbells)
+        connect(m, scheduler.visits, ring.visits)
+        connect(m, ring.heads, descriptors.heads)
         connect(m, descriptors.chains, dispatch.chains)
         connect(m, dispatch.gather, gather.chains)
         connect(m, dispatch.scatter, scatter.chains)
         connect(m, dispatch.function, flipped(function.chains))
         connect(m, gather.readable, flipped(function.readable))
         connect(m, flipped(function.replies), scatter.replies)
-        connect(m, scatter.completed, used.completed)
-        connect(m, used.used, interrupt.used)
-        connect(m, interrupt.interrupts, flipped(self.interrupts))
+        connect(m, scatter.completed, ring.completed)
+        connect(m, ring.interrupts, flipped(self.interrupts))
 
         connect(m, segments.allocate, descriptors.allocate)
         connect(m, descriptors.write, segments.write)
@@ -157,39 +178,36 @@ class RingWalker(Component):
         connect(m, scatter.segments, segments.read1)
         connect(m, scatter.frees, segments.free1)
 
-        walks = (entries, descriptors, dispatch, gather, scatter)
-        lookers = (index, entries, descriptors, used, interrupt, event)
-        for n, stage in enumerate(lookers):
-            connect(m, stage.table, flipped(getattr(self, f"table{n}")))
-        for stage in (scheduler, entries, used, interrupt):
+        tables = [*(getattr(ring, f"{name}_table") for name in self._format.tables), descriptors.table]
+        for name, table in zip(self._tables, tables, strict=True):
+            connect(m, table, flipped(getattr(self, name)))
+        for stage in (scheduler, ring):
             connect(m, flipped(self.clear), stage.clear)
+        clients = {kind.name: getattr(ring, f"{kind.name}_read") for kind in self._format.readers(config)}
+        clients |= {"descriptor": descriptors.read, PAYLOAD: gather.read}
+        readers, ordered, arbiter = self._readers(m, clients)
+        writes = (getattr(ring, f"{name}_writes") for name in self._format.writes)
+        posted = self._posted(m, (scatter.writes, *writes, *ordered))
+
+        behind = (descriptors, dispatch, gather, scatter)
+        stages = (scheduler, ring, *behind, arbiter, *readers, *posted)
+        failures = (ring.fail, descriptors.fail, *(reader.failed for reader in readers))
         m.d.comb += [
             scheduler.halt.eq(self.halt),
-            index.told.eq(scheduler.told),
-            index.idx.eq(scheduler.idx),
-            index.quiet.eq(reduce(and_, (stage.idle for stage in walks))),
-            entries.eager.eq(index.eager),
-            entries.eager_queue.eq(index.eager_queue),
-            descriptors.doubt.eq(entries.doubt),
             function.halt.eq(self.halt),
+            ring.carried.eq(scheduler.carried),
+            ring.next.eq(scheduler.next),
+            ring.quiet.eq(reduce(and_, (stage.idle for stage in behind))),
+            ring.hold.eq(scatter.writes.valid),
+            ring.features.eq(self.features),
+            ring.msix_enable.eq(self.msix_enable),
+            descriptors.confirm.eq(ring.confirm),
+            descriptors.withdraw.eq(ring.withdraw),
             descriptors.available.eq(segments.available),
             descriptors.indirect.eq(self.features[Feature.INDIRECT_DESC]),
             descriptors.max_read_request.eq(self.max_read_request),
             gather.max_read_request.eq(self.max_read_request),
             scatter.max_payload.eq(self.max_payload),
-            interrupt.msix_enable.eq(self.msix_enable),
-            interrupt.event_idx.eq(self.features[Feature.EVENT_IDX]),
-            entries.event_idx.eq(self.features[Feature.EVENT_IDX]),
-        ]
-        # Used elements are gathered while payload waits for the same link, and while the driver cannot hear
-        # of them yet: what it wants to know of the batch before is still being looked up.
-        m.d.sync += used.hold.eq(scatter.writes.valid | ~interrupt.idle)
-        readers, arbiter = self._readers(m, (index, entries, descriptors, gather, shared))
-        posted = self._posted(m, (scatter.writes, used.writes, event.writes, readers[-1].requests))
-        stages = (*lookers, scheduler, dispatch, gather, scatter, shared, arbiter, *readers, *posted)
-        blocks = (entries, descriptors, interrupt, event)
-        failures = (*(block.fail for block in blocks), *(reader.failed for reader in readers))
-        m.d.comb += [
             # The segment store is ready some cycles after a reset; until then no chain can have begun.
             self.idle.eq(reduce(and_, (stage.idle for stage in stages)) & function.idle),
             self.reading.eq(~reduce(and_, (reader.idle for reader in readers))),
@@ -199,49 +217,47 @@ class RingWalker(Component):
         ]
         return m
 
-    def _doorbells(self, m, scheduler, entries, event):
-        """Doorbells of the driver, and those that take their place; a visit of the latter kind goes first."""
-        rung, blocked = scheduler.doorbells, Const(0)
-        for source in (event.again, entries.again, self.doorbells):
-            m.d.comb += source.ready.eq(rung.ready & ~blocked)
-            with m.If(source.valid & ~blocked):
-                m.d.comb += [rung.valid.eq(1), rung.payload.eq(source.payload)]
-            blocked = blocked | source.valid
+    def _readers(self, m: Any, clients: dict[str, Any]) -> tuple[list[Any], list[Any], Any]:
+        """A reader for each client, the router of their completions, and the arbiter of their requests.
 
-    def _readers(self, m, clients):
-        """A reader for each client, the router of their completions, and the arbiter of their requests."""
+        Gives the readers, the requests of those that are ordered, and the arbiter.
+        """
         config, width = self._config, self._config.data_width
-        line, description = max(LINE_BYTES, width // 8), max(DESC_BYTES, width // 8)
-        slot_bytes = (description, line, RANGE_BYTES, config.max_read_request, description)
-        ranges = self._ranges
-        names = ("index_reader", "entry_reader", "descriptor_reader", "payload_reader", "flags_reader")
-        m.submodules.completion_router = router = CompletionRouter(width, ranges)
-        m.submodules.read_arbiter = arbiter = PacketArbiter(request_beat(width), len(clients) - 1)
+        free = sum(not kind.ordered for kind in self._kinds)
+        m.submodules.completion_router = router = CompletionRouter(
+            width, [self._tags[kind.name] for kind in self._kinds]
+        )
+        m.submodules.read_arbiter = arbiter = PacketArbiter(request_beat(width), free)
         connect(m, flipped(self.completions), router.i)
-        readers = []
-        for n, client in enumerate(clients):
-            reader = DmaReader(width, ranges[n], slot_bytes[n], config.completion_timeout)
-            m.submodules[names[n]] = reader
+        readers, ordered = [], []
+        for n, kind in enumerate(self._kinds):
+            reader = DmaReader(width, self._tags[kind.name], kind.slot_bytes, config.completion_timeout)
+            m.submodules[f"{kind.name}_reader"] = reader
             readers.append(reader)
-            connect(m, client.read, reader.port)
+            connect(m, clients[kind.name], reader.port)
             connect(m, getattr(router, f"o{n}"), reader.completions)
             m.d.comb += [reader.abort.eq(self.abort), reader.extended_tags.eq(self.extended_tags)]
-            if n == PAYLOAD_READER:
+            if kind.ordered:
+                ordered.append(reader.requests)
+                continue
+            requests = reader.requests
+            if kind.name == PAYLOAD:
                 # While others have their turn at the link, payload is asked for without a pause.
                 m.submodules.payload_requests = waiting = ElasticBuffer(request_beat(width))
-                connect(m, reader.requests, waiting.i)
-                connect(m, waiting.o, getattr(arbiter, f"i{n}"))
-            elif n < arbiter.inputs:
-                connect(m, reader.requests, getattr(arbiter, f"i{n}"))
+                connect(m, requests, waiting.i)
+                requests = waiting.o
+            connect(m, requests, getattr(arbiter, f"i{n}"))
         connect(m, arbiter.o, flipped(self.reads))
         m.d.comb += [
-            self.unexpected.eq(router.unexpected | reduce(or_, (reader.unexpected for reader in readers))),
-            self.unsupported.eq(reduce(or_, (reader.unsupported for reader in readers))),
-            self.aborted.eq(reduce(or_, (reader.aborted for reader in readers))),
+            self.unclaimed.eq(router.unexpected),
+            *(
+                getattr(self, name).eq(reduce(or_, (getattr(reader, name) for reader in readers)))
+                for name in ("unexpected", "unsupported", "aborted")
+            ),
         ]
-        return readers, arbiter
+        return readers, ordered, arbiter
 
-    def _posted(self, m, sources):
+    def _posted(self, m: Any, sources: tuple[Any, ...]) -> tuple[Any, ...]:
         """Everything that must stay in order, in whole packets."""
         width = self._config.data_width
         beats = 2 * self._config.max_payload * 8 // width

@@ -4,8 +4,8 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
@@ -33,6 +33,11 @@ def _choose(items: list[Any], number: Any) -> Any:
     return Mux(number[bit], _choose(items[half:], number), _choose(items[:half], number))
 
 
+def _last(payload: Any) -> Any:
+    """Whether a packet ends with ``payload``."""
+    return payload.last if isinstance(payload, data.View) and "last" in payload.shape().members else Const(1)
+
+
 class PacketArbiter(Component):
     """Merges streams of packets: takes whole packets, ``first`` to ``last``, in turn (round robin).
 
@@ -41,7 +46,8 @@ class PacketArbiter(Component):
     the next valid input, in the order of their numbers and from the last on to ``i0``. If none is valid it
     stays, until another becomes valid.
 
-    Parameters: ``shape``, which has the fields ``first`` and ``last``; ``inputs``, how many streams.
+    Parameters: ``shape``, with the fields ``first`` and ``last``, or of single items, each a packet;
+    ``inputs``, how many streams.
 
     Members:
 
@@ -71,12 +77,12 @@ class PacketArbiter(Component):
             valid.eq(Cat(source.valid for source in sources)),
             free.eq(~self.o.valid | self.o.ready),
             offered.eq((valid & turn).any()),
-            last.eq((Cat(source.p.last for source in sources) & turn).any()),
+            last.eq((Cat(_last(source.p) for source in sources) & turn).any()),
             self.between.eq(Mux(offered & free, last, ~inside)),
             self.idle.eq(~self.o.valid & ~inside),
             *(source.ready.eq(free & turn[k]) for k, source in enumerate(sources)),
         ]
-        payload = _choose([source.p.as_value() for source in sources], chosen)
+        payload = _choose([Value.cast(source.p) for source in sources], chosen)
         with m.If(free):
             m.d.sync += [self.o.valid.eq(offered), self.o.p.eq(payload)]
             with m.If(offered):

@@ -79,8 +79,8 @@ class Notify(Component):
             m.d.sync += [
                 doorbells.valid.eq(rings),
                 doorbells.payload.queue.eq(queue),
-                doorbells.payload.told.eq(self.with_data & names & (requests.payload.strobe == 0xF)),
-                doorbells.payload.idx.eq(value.next),
+                doorbells.payload.carried.eq(self.with_data & names & (requests.payload.strobe == 0xF)),
+                doorbells.payload.next.eq(value.next),
                 responses.valid.eq(~requests.payload.write),
             ]
         return m

@@ -58,11 +58,11 @@ class CommonBench(Component):
         m: Any = Module()
         this: Any = self
         m.submodules.common = common = CommonConfig(self.config, self.device_features)
-        m.submodules.table = table = QueueTable(self.config, 2)
+        m.submodules.table = table = QueueTable(self.config, ("common", "probe"))
         ports: Any = table
         connect(m, flipped(this.registers), common.registers)
-        connect(m, common.table_read, ports.read0)
-        connect(m, flipped(this.probe), ports.read1)
+        connect(m, common.table_read, ports.common)
+        connect(m, flipped(this.probe), ports.probe)
         for member in ("index", "row", "mask"):
             source, other, target = (getattr(p, member) for p in (common.table_write, this.rows, ports.write))
             with m.If(this.rows.en):

@@ -11,7 +11,8 @@ from ringwalker.component import Component
 from ringwalker.interfaces import DmaReadPort, QueueRead, SegmentRead
 from ringwalker.queue.chain.fetch import DescriptorFetch
 from ringwalker.queue.chain.store import SegmentStore
-from ringwalker.queue.split.avail_entries import LINE_BYTES
+from ringwalker.queue.limits import LINE_BYTES
+from ringwalker.queue.split.descriptors import SplitDecoder
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
 from ringwalker.streams import Chain, Head, stream_of
 
@@ -19,7 +20,7 @@ from .runner import parameters
 from .streams import StreamSink, StreamSource, random_stalls, start
 from .walker import DmaReadModel, QueueTableModel, pulses, until
 
-__all__ = ["INDIRECT", "QUEUES", "DescriptorBench", "FetchAndStore"]
+__all__ = ["INDIRECT", "QUEUES", "DescriptorBench", "FetchAndStore", "head"]
 
 QUEUES = 3
 
@@ -33,7 +34,7 @@ class FetchAndStore(Component):
     """DescriptorFetch joined with a SegmentStore; what leaves them is the members' names."""
 
     def __init__(self, data_width, queue_size, chains, segments):
-        self.fetch = DescriptorFetch(data_width, queue_size, chains, segments)
+        self.fetch = DescriptorFetch(data_width, queue_size, chains, segments, decoder=SplitDecoder())
         self.store = SegmentStore(segments)
         super().__init__(
             {
@@ -44,7 +45,8 @@ class FetchAndStore(Component):
                 "look": In(SegmentRead()),
                 "free": In(stream_of(unsigned(16))),
                 "indirect": In(1),
-                "doubt": In(1),
+                "confirm": In(1),
+                "withdraw": In(1),
                 "max_read_request": In(13),
                 "fail": Out(1),
                 "idle": Out(1),
@@ -64,13 +66,19 @@ class FetchAndStore(Component):
         m.d.comb += [
             self.fetch.available.eq(self.store.available),
             self.fetch.indirect.eq(self.indirect),
-            self.fetch.doubt.eq(self.doubt),
+            self.fetch.confirm.eq(self.confirm),
+            self.fetch.withdraw.eq(self.withdraw),
             self.fetch.max_read_request.eq(self.max_read_request),
             self.fail.eq(self.fetch.fail),
             self.idle.eq(self.fetch.idle),
             self.empty.eq(self.store.idle),
         ]
         return m
+
+
+def head(queue, index, *, first=1, guess=0):
+    """The head of the chain that begins at descriptor ``index``; the driver knows it by another number."""
+    return {"queue": queue, "at": index, "id": index + 1000, "first": first, "guess": guess}
 
 
 def stalls(probability):
@@ -100,7 +108,7 @@ class DescriptorBench:
         self.free = StreamSource(dut, "free", stalls(stall))
         self.fail = pulses(dut, "fail")
         dut.indirect.value = 1
-        dut.doubt.value = 0
+        dut.confirm.value = dut.withdraw.value = 0
         dut.max_read_request.value = 128
         self.indirect_at = INDIRECT
         dut.look_en.value = 0
@@ -158,7 +166,7 @@ class DescriptorBench:
             flags = (0 if last else DESC_F_NEXT) | (DESC_F_WRITE if n >= len(parts[0]) else 0)
             self.put_at(places[n], address, length, flags, random.getrandbits(16) if last else follows[n])
         if send:
-            self.heads.queue({"queue": queue, "head": indices[0], "first": first})
+            self.heads.queue(head(queue, indices[0], first=first))
         return queue, indices[0], parts
 
     async def walk(self, first, count):
@@ -176,14 +184,21 @@ class DescriptorBench:
         return found
 
     async def expect(self, chain):
-        queue, head, (readable, writable) = chain
+        queue, index, (readable, writable) = chain
         got = await self.chains.receive()
-        assert (got["queue"], got["head"]) == (queue, head)
+        assert (got["queue"], got["id"]) == (queue, head(queue, index)["id"])
         assert (got["readable_segments"], got["writable_segments"]) == (len(readable), len(writable))
         assert got["readable"] == sum(length for _, length in readable)
         assert got["writable"] == sum(length for _, length in writable)
         assert await self.walk(got["first_readable"], len(readable)) == readable
         assert await self.walk(got["first_writable"], len(writable)) == writable
+
+    async def judge(self, verdict):
+        """Give ``confirm`` or ``withdraw`` for a cycle, at least two cycles after the guess was taken."""
+        for value in (None, None, 1, 0):
+            if value is not None:
+                getattr(self.dut, verdict).value = value
+            await RisingEdge(self.dut.clk)
 
     async def idle(self):
         await self.heads.drained()

@@ -7,10 +7,10 @@ import cocotb
 import pytest
 from cocotb.triggers import RisingEdge
 
-from ringwalker.queue.split.avail_entries import LINE_BYTES
+from ringwalker.queue.limits import LINE_BYTES
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
 from ringwalker_sim.testing import parameters, run_bench
-from ringwalker_sim.testing.descriptor_bench import INDIRECT, QUEUES, FetchAndStore
+from ringwalker_sim.testing.descriptor_bench import INDIRECT, QUEUES, FetchAndStore, head
 from ringwalker_sim.testing.descriptor_bench import DescriptorBench as Bench
 from ringwalker_sim.testing.walker import until
 
@@ -119,28 +119,27 @@ async def read_is_requested_within_six_cycles_of_the_head(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_right_guess_saves_the_time_of_a_read_and_a_wrong_one_leaves_nothing(dut):
-    """Guesses before the head: right, of another head, queue or snapshot, and such that nothing follows."""
+    """Guesses that are right, such that are wrong and another head follows, and such that nothing follows."""
     bench = Bench(dut, 0, (60, 60))
     await bench.start()
     for _ in range(40):
         indices = random.sample(range(bench.size), min(3, bench.size))
         queue = random.randrange(QUEUES)
-        kind = random.choice(["right", "right", "head", "queue", "snapshot", "nothing"])
+        kind = random.choice(["right", "right", "head", "queue", "same", "nothing"])
         chain = bench.chain(queue, indices, send=False)
-        guess = {"queue": queue, "head": indices[0], "first": 1, "guess": 1}
-        guess["head"] ^= kind == "head"
-        guess["queue"] = (queue + (kind == "queue")) % QUEUES
-        await bench.heads.send(guess)
+        await bench.heads.send(
+            head((queue + (kind == "queue")) % QUEUES, indices[0] ^ (kind == "head"), guess=1)
+        )
         wait = random.choice([0, 1, 2, 10, 60, 300])
         for _ in range(wait):
             await RisingEdge(dut.clk)
         assert not bench.chains.received, "a guess came out as a chain"
+        if kind not in ("right", "nothing"):
+            bench.heads.queue(head(queue, indices[0]))
+        await bench.judge("confirm" if kind == "right" else "withdraw")
         if kind == "nothing":
-            dut.doubt.value = 1
             await bench.idle()
-            dut.doubt.value = 0
             continue
-        bench.heads.queue({"queue": queue, "head": indices[0], "first": int(kind != "snapshot")})
         if wait == 300:
             cycles = await until(dut, lambda: bool(bench.chains.received))
             assert (cycles < 10) == (kind == "right")
@@ -160,14 +159,13 @@ async def a_bad_chain_fails_if_the_guess_was_right_and_only_then(dut):
                 bench.broken.clear()
                 make()
                 good = bench.chain(1, [5], send=False)
-                bench.heads.queue({"queue": 0, "head": 0, "first": 1, "guess": 1})
+                bench.heads.queue(head(0, 0, guess=1))
                 await bench.heads.drained()
                 for _ in range(wait):
                     await RisingEdge(dut.clk)
                 assert bench.fail.count == failures
-                if right:
-                    bench.heads.queue({"queue": 0, "head": 0, "first": 1})
-                bench.heads.queue({"queue": 1, "head": 5, "first": 1})
+                await bench.judge("confirm" if right else "withdraw")
+                bench.heads.queue(head(1, 5))
                 await bench.expect(good)
                 await bench.idle()
                 assert bench.fail.count == failures + right
@@ -260,7 +258,7 @@ async def bad_chains_fail_and_all_else_goes_on(dut):
         bench.broken.clear()
         good = [bench.chain(1, [0, 1, 2])]
         make()
-        bench.heads.queue({"queue": 0, "head": 0, "first": 1})
+        bench.heads.queue(head(0, 0))
         good.append(bench.chain(2, [3, 1], lengths=[0xFFFFFFFF, 0], readable=0))
         for chain in good:
             await bench.expect(chain)

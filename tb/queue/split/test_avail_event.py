@@ -1,4 +1,4 @@
-"""AvailEvent against rings in Python: which queues are visited again, and what the driver is told before."""
+"""AvailEvent against rings in Python: which queues are visited again, and what the driver sees before."""
 
 import random
 
@@ -43,7 +43,7 @@ class Bench:
             fails=lambda address: address in self.broken,
         )
         self.polls = StreamSource(dut, "polls", stalls(stall))
-        self.again = StreamSink(dut, "again", stalls(stall))
+        self.again = StreamSink(dut, "revisits", stalls(stall))
         self.fail = pulses(dut, "fail")
 
     def index_address(self, queue):
@@ -116,7 +116,7 @@ async def the_index_is_read_after_the_event_was_written(dut):
 async def latency_is_one_cycle_to_a_visit_and_two_to_the_write(dut):
     bench = Bench(dut)
     await start(dut)
-    for found, name in ((1, "again_valid"), (0, "writes_valid")):
+    for found, name in ((1, "revisits_valid"), (0, "writes_valid")):
         bench.polls.queue({"queue": 1, "idx": 0, "found": found})
         await until(dut, lambda: bool(int(dut.polls_valid.value)))
         assert await until(dut, lambda name=name: bool(int(getattr(dut, name).value))) == 2

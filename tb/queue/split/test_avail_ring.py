@@ -6,7 +6,7 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.queue.split.avail_entries import LINE_BYTES
+from ringwalker.queue.limits import LINE_BYTES
 from ringwalker.queue.split.avail_index import AvailIndexFetch
 from ringwalker.queue.split.avail_ring import AvailRingFetch
 from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET
@@ -117,80 +117,34 @@ async def a_second_read_of_the_same_index_is_marked(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def index_that_was_told_is_not_read_unless_a_read_is_under_way(dut):
+async def index_that_was_carried_is_not_read_unless_a_read_is_under_way(dut):
     table = QueueTableModel(dut)
     rings = Rings(table)
     visits = StreamSource(dut, "visits")
     snapshots = StreamSink(dut, "snapshots")
     read = DmaReadModel(dut, "read", rings.memory, parameters()["width"], latency=(40, 40))
-    dut.quiet.value = 0
+    dut.hold.value = 0
     await start(dut)
     rings.set_index(1, 0x4321)
-    dut.told.value, dut.idx.value = 1, 0x1234
+    dut.carried.value, dut.next.value = 1, 0x1234
     visits.queue({"queue": 1})
     got = await snapshots.receive()
-    assert (got["queue"], got["idx"], got["told"], got["error"]) == (1, 0x1234, 1, 0)
+    assert (got["queue"], got["idx"], got["carried"], got["error"]) == (1, 0x1234, 1, 0)
     assert not read.requests
-    dut.told.value = 0
+    dut.carried.value = 0
     await visits.send({"queue": 1})
     await until(dut, lambda: len(read.requests) == 1)
-    dut.told.value = 1
+    dut.carried.value = 1
     for queue in (0, 1):
         visits.queue({"queue": queue})
     got = [await snapshots.receive() for _ in range(3)]
-    assert [(item["queue"], item["told"], item["overlapped"]) for item in got] == [
+    assert [(item["queue"], item["carried"], item["overlapped"]) for item in got] == [
         (0, 1, 0),
         (1, 0, 0),
         (1, 0, 1),
     ]
     assert [item["idx"] for item in got] == [0x1234, 0x4321, 0x4321]
-    dut.told.value = 0
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def index_and_entry_are_read_together_when_all_is_quiet(dut):
-    table = QueueTableModel(dut)
-    rings = Rings(table)
-    visits = StreamSource(dut, "visits")
-    snapshots, early = StreamSink(dut, "snapshots"), StreamSink(dut, "early")
-    read = DmaReadModel(dut, "read", rings.memory, parameters()["width"], latency=(20, 20))
-    eager = pulses(dut, "eager")
-    dut.told.value = 0
-    await start(dut)
-    for n in range(40):
-        queue, position = random.randrange(QUEUES), random.getrandbits(16)
-        quiet = random.random() < 0.6
-        dut.quiet.value = int(quiet)
-        dut.ahead_position.value = position
-        rings.set_index(queue, n)
-        rings.set_entry(queue, position, head := random.getrandbits(16))
-        read.requests.clear()
-        before = eager.count
-        visits.queue({"queue": queue})
-        assert (await snapshots.receive())["idx"] == n
-        await until(dut, lambda: int(dut.idle.value))
-        assert eager.count - before == quiet
-        assert len(read.requests) == 1 + quiet
-        got = list(early.received)
-        early.received.clear()
-        assert got == ([{"queue": queue, "head": head}] if quiet else [])
-    # What is expected comes with an index that was told.
-    dut.told.value, dut.quiet.value, dut.ahead_expected.value = 1, 1, 0xFFF3
-    read.requests.clear()
-    visits.queue({"queue": 0})
-    assert (await snapshots.receive())["told"]
-    assert list(early.received) == [{"queue": 0, "head": 3}]
-    assert not read.requests
-    # A second visit while the first is under way is not quiet any more.
-    dut.told.value = 0
-    early.received.clear()
-    for queue in (0, 1):
-        visits.queue({"queue": queue})
-    for _ in range(2):
-        await snapshots.receive()
-    await until(dut, lambda: int(dut.idle.value))
-    assert len(early.received) == 1
-    dut.quiet.value = 0
+    dut.carried.value = 0
 
 
 # --- AvailRingFetch ----------------------------------------------------------------------------------------
@@ -240,7 +194,7 @@ class RingBench:
     async def expect(self, heads):
         for queue, head in heads:
             got = await self.heads.receive()
-            assert (got["queue"], got["head"]) == (queue, head)
+            assert (got["queue"], got["at"]) == (queue, head)
             self.firsts.append(got["first"])
 
     async def idle(self):
@@ -415,84 +369,19 @@ def test_avail_index_fetch(width):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def ring_index_that_was_told_wrong_is_read_again(dut):
+async def ring_index_that_was_carried_wrong_is_read_again(dut):
     bench = RingBench(dut)
-    again = StreamSink(dut, "again", stalls(0.5))
+    again = StreamSink(dut, "revisits", stalls(0.5))
     await bench.start()
     await bench.expect(bench.offer(1, 7))
     for idx in (6, 0, 7 + 257, 0x8000):
-        bench.snapshots.queue({"queue": 1, "idx": idx, "told": 1})
+        bench.snapshots.queue({"queue": 1, "idx": idx, "carried": 1})
         assert (await again.receive())["queue"] == 1
-    bench.snapshots.queue({"queue": 1, "idx": 7, "told": 1})
+    bench.snapshots.queue({"queue": 1, "idx": 7, "carried": 1})
     await bench.expect(bench.offer(1, 1))
     await bench.idle()
     assert not again.received
     assert bench.fail.count == 0
-
-
-async def _begin(dut, queue):
-    """An eager visit begins."""
-    dut.eager.value, dut.eager_queue.value = 1, queue
-    await RisingEdge(dut.clk)
-    dut.eager.value = 0
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def ring_guess_goes_before_its_head_once_a_snapshot_covers_it(dut):
-    bench, early = RingBench(dut, 0, (30, 30)), StreamSource(dut, "early")
-    await bench.start()
-    for kind in ("before", "after", "late", "empty", "beyond", "other") * 3:
-        queue, head = 1, random.randrange(256)
-        await _begin(dut, queue)
-        if kind not in ("after", "late"):
-            await early.send({"queue": queue, "head": 256 if kind == "beyond" else head})
-            await ClockCycles(dut.clk, 5)
-            assert not bench.heads.received, "a guess before its snapshot"
-        if kind == "empty":
-            bench.snapshots.queue({"queue": queue, "idx": bench.next[queue] & 0xFFFF})
-            heads = []
-        else:
-            heads = bench.offer(2 if kind == "other" else queue, 2)
-        if kind == "late":
-            await bench.expect(heads)
-        if kind in ("after", "late"):
-            await early.send({"queue": queue, "head": head})
-        await ClockCycles(dut.clk, 12)
-        guesses = list(bench.heads.received)
-        if kind in ("before", "after"):
-            bench.heads.received.clear()
-            assert [(item["queue"], item["head"], item["guess"], item["first"]) for item in guesses] == [
-                (queue, head, 1, 1)
-            ]
-            assert not int(dut.doubt.value)
-        else:
-            assert not guesses
-        if kind != "late":
-            await bench.expect(heads)
-        await bench.idle()
-        assert int(dut.doubt.value)
-    assert bench.fail.count == 0
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def ring_head_that_is_expected_follows_the_last_two(dut):
-    bench = RingBench(dut)
-    await bench.start()
-    for step in (0, 3, 255, 128):
-        for n in range(3):
-            bench.rings.set_entry(1, bench.next[1], (17 + step * n) % 256)
-            bench.next[1] += 1
-        bench.snapshots.queue({"queue": 1, "idx": bench.next[1] & 0xFFFF})
-        for _ in range(3):
-            await bench.heads.receive()
-        await bench.expect(bench.offer(2, 1))
-        await bench.idle()
-        dut.ahead_en.value, dut.ahead_index.value = 1, 1
-        await RisingEdge(dut.clk)
-        dut.ahead_en.value = 0
-        await ClockCycles(dut.clk, 3)
-        assert int(dut.ahead_expected.value) % 256 == (17 + 3 * step) % 256
-        assert int(dut.ahead_position.value) == bench.next[1] & 0xFFFF
 
 
 SLOW = pytest.mark.slow

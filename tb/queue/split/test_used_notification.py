@@ -1,4 +1,4 @@
-"""InterruptStage: who is notified, and when the flags are read."""
+"""UsedNotification: who is notified, and when the flags are read."""
 
 import random
 
@@ -6,7 +6,7 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles
 
-from ringwalker.queue.split.used_notification import InterruptStage
+from ringwalker.queue.split.used_notification import UsedNotification
 from ringwalker.spec.modern import NO_VECTOR
 from ringwalker.spec.ring import AVAIL_F_NO_INTERRUPT, used_event_offset
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
@@ -191,4 +191,4 @@ async def a_failed_read_fails_and_does_not_notify(dut):
 
 @pytest.mark.parametrize("width", [64, pytest.param(256, marks=pytest.mark.slow)])
 def test_interrupt_stage(width):
-    run_bench(InterruptStage(width, QUEUES), MODULE, parameters={"width": width})
+    run_bench(UsedNotification(width, QUEUES), MODULE, parameters={"width": width})

@@ -60,7 +60,7 @@ class Bench:
 
     def complete(self, queue):
         head, written = random.getrandbits(16), random.getrandbits(32)
-        self.completed.queue({"queue": queue, "head": head, "written": written})
+        self.completed.queue({"queue": queue, "id": head, "written": written})
         device, size = PLACES[queue]
         at = device + USED_RING_OFFSET + USED_ENTRY_BYTES * (self.idx[queue] % size)
         self.elements[queue].append(head.to_bytes(4, "little") + written.to_bytes(4, "little"))

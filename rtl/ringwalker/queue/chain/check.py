@@ -11,22 +11,13 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ...component import Component
-from ...spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, Descriptor
+from ...spec.ring import DESC_BYTES
 from ...streams import SEGMENT_BITS
+from .descriptor import TABLE_BITS, Descriptor, DescriptorTable
 
-__all__ = ["TABLE_BITS", "ChainProgress", "DescriptorStep", "DescriptorTable", "FoundDescriptor"]
-
-TABLE_BITS = 17
-"""Width of the number of descriptors in a table, of which ``next`` reaches 2^16."""
+__all__ = ["ChainProgress", "DescriptorCheck", "FoundDescriptor"]
 
 _REACHABLE = 1 << (TABLE_BITS - 1)
-
-
-class DescriptorTable(data.Struct):
-    """A table of ``size`` descriptors at ``address``: that of a queue, or an indirect one."""
-
-    address: unsigned(64)
-    size: unsigned(TABLE_BITS)
 
 
 class FoundDescriptor(data.Struct):
@@ -56,24 +47,31 @@ class ChainProgress(data.Struct):
     tail: unsigned(SEGMENT_BITS)
 
 
-class DescriptorStep(Component):
+class DescriptorCheck(Component):
     """Checks a descriptor, and adds it to the sums of its chain.
 
     Latency: 1 cycle; ``segment`` counts at once.
 
     Parameters: ``most``, the most buffers that ``limit`` allows a chain.
 
-    Members: ``found``, the descriptor; ``before`` and ``after``, the chain; ``segment``, where the
-    descriptor is to be stored; ``indirect``: the driver may use indirect tables; ``stores``: the descriptor
-    is a buffer of the chain; ``joins``: it is not the first of its kind, so ``before.tail`` must be linked
-    to it; ``follow``: the chain goes on at ``next``; ``descends``: it goes on at the start of ``table``;
-    ``bad``: the chain is malformed or the read failed. ``after`` is ``before`` unless ``stores``.
+    Members:
+
+    - ``found`` In FoundDescriptor: the descriptor.
+    - ``before`` In, ``after`` Out ChainProgress: the chain. ``after`` is ``before`` unless ``stores``.
+    - ``segment`` In: where the descriptor is to be stored.
+    - ``indirect`` In 1: the driver may use indirect tables.
+    - ``stores`` Out 1: the descriptor is a buffer of the chain.
+    - ``joins`` Out 1: it is not the first of its kind, so ``before.tail`` must be linked to it.
+    - ``follow`` Out 1: the chain goes on at ``next``.
+    - ``descends`` Out 1: it goes on at the start of ``table`` Out DescriptorTable.
+    - ``bad`` Out 1: the chain is malformed or the read failed.
 
     Bad are: a read that failed, ``next`` beyond the table, more buffers than the queue has descriptors
     (which a loop always comes to), a readable buffer after a writable one, and totals of 2^32 bytes
     and more. A buffer of length 0 is as good as any other. Of the descriptors of indirect tables those
-    are bad that ``indirect`` does not allow, that stand in an indirect table, that also have NEXT, and whose
-    length is 0 or no multiple of a descriptor's. Their WRITE flag is ignored; they do not count as buffers.
+    are bad that ``indirect`` does not allow, that stand in an indirect table, that others follow, and whose
+    length is 0 or no multiple of a descriptor's. Whether they are ``writable`` is ignored; they do
+    not count as buffers.
     """
 
     def __init__(self, most: int):
@@ -97,15 +95,13 @@ class DescriptorStep(Component):
     def elaborate(self, platform):
         m: Any = Module()
         found, descriptor, before = self.found, self.found.descriptor, self.before
-        following = (descriptor.flags & DESC_F_NEXT) != 0
-        points = (descriptor.flags & DESC_F_INDIRECT) != 0
-        writable = (descriptor.flags & DESC_F_WRITE) != 0
+        following, points, writable = descriptor.follows, descriptor.indirect, descriptor.writable
         shift = (DESC_BYTES - 1).bit_length()
-        entries = descriptor.len[shift:]
+        entries = descriptor.length[shift:]
         sum_, total, walked = Signal(33), Signal(33), Signal(SEGMENT_BITS + 1)
         bad_buffer, bad_pointer, bad = Signal(), Signal(), Signal()
         m.d.comb += [
-            sum_.eq(Mux(writable, before.writable, before.readable) + descriptor.len),
+            sum_.eq(Mux(writable, before.writable, before.readable) + descriptor.length),
             walked.eq(before.readable_segments + before.writable_segments + 1),
             bad_buffer.eq(
                 (following & (descriptor.next >= found.size))
@@ -117,11 +113,11 @@ class DescriptorStep(Component):
                 ~self.indirect
                 | found.nested
                 | following
-                | (descriptor.len[:shift] != 0)
-                | (descriptor.len == 0)
+                | (descriptor.length[:shift] != 0)
+                | (descriptor.length == 0)
             ),
             bad.eq(found.error | Mux(points, bad_pointer, bad_buffer)),
-            self.table.address.eq(descriptor.addr),
+            self.table.address.eq(descriptor.address),
         ]
         m.d.sync += [
             total.eq(sum_),

@@ -6,19 +6,17 @@ Ref: virtio 1.4, 2.7.5 (The Virtqueue Descriptor Table), 2.7.5.3 (Indirect Descr
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...component import Component
 from ...interfaces import DmaReadPort, QueueRead
-from ...spec.ring import DESC_F_NEXT
-from ...streams import SEGMENT_BITS, Chain, ChainOwner, Head, SegmentList, stream_of
-from ..split.speculation import Verdict
-from .check import ChainProgress, DescriptorStep, DescriptorTable
-from .lines import SLOT_BITS, DescriptorSource, line_of
-from .pending_fetches import LineSharing, WantedQueue
-from .retire import ChainExit
+from ...streams import SEGMENT_BITS, Chain, Head, SegmentList, stream_of
+from .check import ChainProgress, DescriptorCheck
+from .descriptor import DescriptorTable
+from .lines import SLOT_BITS, DescriptorLines, line_of
+from .pending_fetches import LineSharing, PendingFetches
+from .retire import ChainRetire, WalkedChain
 from .store import SegmentLink, SegmentWrite
 
 __all__ = ["DescriptorFetch"]
@@ -29,28 +27,32 @@ class DescriptorFetch(Component):
 
     Parameters: ``data_width`` in bits; ``queue_size``, the most descriptors that a chain can have;
     ``chains`` (a power of two), how many are walked at once; ``segments``, the depth of the segment store, at
-    least ``queue_size``; ``reads``, how many reads of descriptors are under way at most.
+    least ``queue_size``; ``reads``, how many reads of descriptors are in flight at most; ``decoder``, what a
+    descriptor means, a component with the members of :class:`~.descriptor.DescriptorDecoder`.
 
-    Members:
+    Members (W is ``data_width``):
 
-    - ``heads``, the chains to walk; each head must be below the size of its queue. A guess is walked like a
-      head, but is no chain unless the next head is the same and the first of its snapshot. It is ignored
-      while other chains are under way. ``doubt``: no head follows the guess. ``chains``, the result.
-    - ``table``: the queue table; ``read``: reads of descriptors, of at most ``max_read_request`` bytes.
-    - ``indirect``: indirect tables were negotiated.
-    - ``allocate``, ``write``, ``link``, ``drops``, ``available``: to the segment store.
-    - ``fail``: a pulse for each chain that is bad (see :class:`~.check.DescriptorStep`). It is dropped,
-      and its segments go back to the store. All else goes on.
-    - ``idle``: no chain is under way.
+    - ``heads`` In stream of Head: the chains to walk; each must begin below the size of its queue. One with
+      ``guess`` comes only while no chain is in flight, and is a chain only after ``confirm``.
+    - ``confirm``, ``withdraw`` In 1: as :func:`~..ring_format.ring_members` has them.
+    - ``table`` Out(QueueRead()).
+    - ``read`` Out(DmaReadPort(W)): reads of descriptors, of at most ``max_read_request`` In 13 bytes.
+    - ``indirect`` In 1: indirect tables were negotiated.
+    - ``allocate`` In stream of segment numbers, ``write`` Out(SegmentWrite()), ``link`` Out(SegmentLink()),
+      ``drops`` Out stream of SegmentList, ``available`` In: to the segment store.
+    - ``chains`` Out stream of Chain: the result.
+    - ``fail`` Out 1, a pulse for each chain that is bad (see :class:`~.check.DescriptorCheck`). It is
+      dropped, and its segments go back to the store. All else goes on.
+    - ``idle`` Out 1: no chain is in flight.
 
     A head is a read request six cycles after it was taken. A chain comes out nine cycles after the last
-    beat of its last descriptor. One chain of one descriptor is taken in hand every two cycles; a further
+    beat of its last descriptor. A chain of one descriptor is taken every two cycles; a further
     descriptor in the same line takes three.
 
     A line of descriptors that was read serves the chains for which it was asked for, and is then forgotten.
     Those are the chain whose descriptor it is, as far as it goes on in the line, and, for the line of a
-    head, those that follow it directly, have their head in the same line, and were made available by the same
-    index. That index was read before any of these heads came, so no descriptor is older than it.
+    head, those that follow it directly, have their head in the same line, and were made available with it.
+    The ring format knew that before any of these heads came, so no descriptor is older than what it saw.
 
     A descriptor takes a segment when it is looked at. All chains but the oldest may take one only while more
     than ``queue_size`` are free; otherwise the chain is put back, and its descriptor is read again later.
@@ -60,7 +62,16 @@ class DescriptorFetch(Component):
     given theirs back. So the oldest has taken ``queue_size``, and needs no more.
     """
 
-    def __init__(self, data_width: int, queue_size: int, chains: int, segments: int, reads: int = 16):
+    def __init__(
+        self,
+        data_width: int,
+        queue_size: int,
+        chains: int,
+        segments: int,
+        reads: int = 16,
+        *,
+        decoder: Component,
+    ):
         if chains not in (1 << n for n in range(SLOT_BITS + 1)):
             raise ValueError(f"chains is {chains!r}; it must be a power of two from 1 to {1 << SLOT_BITS}")
         if segments < max(queue_size, 2):
@@ -76,7 +87,8 @@ class DescriptorFetch(Component):
                 "read": Out(DmaReadPort(data_width)),
                 "max_read_request": In(13),
                 "indirect": In(1),
-                "doubt": In(1),
+                "confirm": In(1),
+                "withdraw": In(1),
                 "allocate": In(stream_of(unsigned(SEGMENT_BITS))),
                 "write": Out(SegmentWrite()),
                 "link": Out(SegmentLink()),
@@ -100,11 +112,12 @@ class DescriptorFetch(Component):
         self._failed: Any = Signal(slots)
         self._joined: Any = Signal(slots)
         self._nested: Any = Signal(slots)
-        # A guess is alone when it comes, so it is the oldest until it is decided and, if wrong, dropped.
-        self._verdict: Any = Verdict()
+        # A guess is alone when it comes, so it is the oldest until it is decided and, if withdrawn, dropped.
+        self._undecided, self._withdrawn = Signal(), Signal()
+        self._decoder: Any = decoder
         # What is being checked.
         self._step_slot, self._step_index = Signal.like(self._oldest), Signal(16)
-        self._descends, self._refuted = Signal(), Signal()
+        self._descends, self._given_up = Signal(), Signal()
         # As it was a cycle ago: what is being checked is of the oldest chain, and it may take a segment.
         # Two descriptors that are stored are two cycles apart.
         self._step_oldest, self._may_take = Signal(), Signal()
@@ -115,18 +128,16 @@ class DescriptorFetch(Component):
     def elaborate(self, platform):
         m: Any = Module()
         depth = len(self._done)
-        # Whose chain it is, and how many buffers it may have.
-        owner = data.StructLayout({"owner": ChainOwner, "limit": 16})
-        owners: Any = Memory(shape=owner, depth=depth, init=[])
+        owners: Any = Memory(shape=WalkedChain, depth=depth, init=[])
         tables: Any = Memory(shape=DescriptorTable, depth=depth, init=[])
         progress: Any = Memory(shape=ChainProgress, depth=depth, init=[])
         m.submodules.owners, m.submodules.tables, m.submodules.progress = owners, tables, progress
-        m.submodules.source = source = DescriptorSource(self._width, self._reads)
-        m.submodules.step = step = DescriptorStep(self._queue_size)
-        m.submodules.verdict = self._verdict
+        m.submodules.lines = source = DescriptorLines(self._width, self._reads)
+        m.submodules.check = step = DescriptorCheck(self._queue_size)
+        m.submodules.decoder = self._decoder
         connect(m, source.read, flipped(self.read))
         roomy, oldest = self.available > self._queue_size, self._step_slot == self._oldest
-        m.submodules.wanted = wanted = WantedQueue(self._slots)
+        m.submodules.pending = wanted = PendingFetches(self._slots)
         m.d.sync += [
             self._step_oldest.eq(oldest),
             self._may_take.eq(oldest | roomy),
@@ -146,7 +157,8 @@ class DescriptorFetch(Component):
         m.d.comb += [
             new.addr.eq(self._newest),
             new.data.owner.queue.eq(head.queue),
-            new.data.owner.head.eq(head.head),
+            new.data.owner.id.eq(head.id),
+            new.data.at.eq(head.at),
             new.data.limit.eq(row.size),
             new.en.eq(accept),
             new_table.address.eq(row.desc),
@@ -154,6 +166,10 @@ class DescriptorFetch(Component):
             self.idle.eq((self._taken == 0) & ~looked & ~self.chains.valid),
         ]
         m.d.sync += self._taken.eq(self._taken + accept - release)
+        with m.If(accept & head.guess):
+            m.d.sync += self._undecided.eq(1)
+        with m.Elif(self.confirm | self.withdraw):
+            m.d.sync += [self._undecided.eq(0), self._withdrawn.eq(self.withdraw)]
         return m
 
     def _accept(self, m: Any, source, wanted) -> tuple[Signal, Any, Signal]:
@@ -161,19 +177,14 @@ class DescriptorFetch(Component):
         m.submodules.sharing = sharing = LineSharing()
         looked, accept = Signal(), Signal()
         head: Any = Signal(Head)
-        verdict, lost, shown = self._verdict, Signal(), source.ranges.payload
+        shown = source.ranges.payload
         m.d.comb += [
-            lost.eq(head.guess & (self._taken != 0)),
-            verdict.guess.eq(accept & head.guess),
-            verdict.head.eq(head),
-            verdict.shown.eq(looked & ~head.guess),
-            verdict.doubt.eq(self.doubt & ~looked),
-            # From a register: chains are not taken in hand any faster than every two cycles.
+            # From a register: chains are not taken any faster than every two cycles.
             self.heads.ready.eq(~looked),
             self.table.en.eq(self.heads.valid & self.heads.ready),
             self.table.index.eq(self.heads.payload.queue),
-            accept.eq(looked & ~lost & ~verdict.open & (self._taken != self._slots) & ~wanted.busy),
-            sharing.line.eq(line_of(self.table.row.desc, head.head)),
+            accept.eq(looked & ~self._undecided & (self._taken != self._slots) & ~wanted.busy),
+            sharing.line.eq(line_of(self.table.row.desc, head.at)),
             sharing.first.eq(head.first),
             sharing.accept.eq(accept),
             sharing.slot.eq(self._newest),
@@ -181,16 +192,16 @@ class DescriptorFetch(Component):
             sharing.shown.eq(source.ranges.valid & shown.group),
             sharing.leader.eq(shown.slot),
             sharing.leader_lap.eq(shown.lap),
-            sharing.refuted.eq(verdict.failed),
+            sharing.withdrawn.eq(self._withdrawn),
             wanted.adds.eq(accept & ~sharing.joins),
             wanted.added.slot.eq(self._newest),
             wanted.added.lap.eq(self._lap),
-            wanted.added.index.eq(head.head),
+            wanted.added.index.eq(head.at),
             wanted.added.group.eq(1),
         ]
         with m.If(self.heads.ready):
             m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
-        with m.Elif(accept | lost | verdict.holds):
+        with m.Elif(accept):
             m.d.sync += looked.eq(0)
         with m.If(accept):
             m.d.sync += [
@@ -230,7 +241,7 @@ class DescriptorFetch(Component):
         return first
 
     def _take(self, m: Any, source, step, owners, tables, progress, wanted) -> None:
-        """The range in hand: each chain that it is for takes its descriptors, one after the other.
+        """The range that is offered: each chain that it is for takes its descriptors, one after the other.
 
         A descriptor is found, in the next cycle checked, and in the one after that stored, when the next may
         be found. As long as one with NEXT is not stored its chain is not known to leave the range.
@@ -245,15 +256,19 @@ class DescriptorFetch(Component):
         found, following = progress.read_port(domain="comb"), owners.read_port(domain="comb")
         mine, table = owners.read_port(domain="comb"), tables.read_port(domain="comb")
         look, leaves, stays, more, next_index = Signal(), Signal(), Signal(), Signal(), Signal(16)
-        goes_on = (source.descriptor.flags & DESC_F_NEXT) != 0
+        decoder = self._decoder
         m.d.comb += [
+            decoder.raw.eq(source.raw),
+            decoder.index.eq(index),
+            decoder.size.eq(table.data.size),
+            decoder.nested.eq(self._nested.bit_select(member, 1)),
             after.eq(self._next_slot(member)),
             following.addr.eq(after),
             found.addr.eq(member),
             mine.addr.eq(member),
             table.addr.eq(member),
             source.position.eq(position),
-            leaves.eq((look & (~goes_on | shown.error)) | left),
+            leaves.eq((look & (~decoder.descriptor.follows | shown.error)) | left),
             more.eq(shown.group & (after != self._newest) & self._joined.bit_select(after, 1)),
             source.ranges.ready.eq(leaves & ~more),
         ]
@@ -268,8 +283,8 @@ class DescriptorFetch(Component):
             m.d.sync += [
                 active.eq(more),
                 member.eq(after),
-                index.eq(following.data.owner.head),
-                position.eq(following.data.owner.head - shown.first),
+                index.eq(following.data.at),
+                position.eq(following.data.at - shown.first),
                 waiting.eq(0),
             ]
         with m.Elif(look):
@@ -281,10 +296,10 @@ class DescriptorFetch(Component):
                 busy.eq(1),
                 self._step_slot.eq(member),
                 self._step_index.eq(index),
-                step.found.descriptor.eq(source.descriptor),
+                step.found.descriptor.eq(decoder.descriptor),
                 step.found.error.eq(shown.error),
                 step.found.size.eq(table.data.size),
-                step.found.nested.eq(self._nested.bit_select(member, 1)),
+                step.found.nested.eq(decoder.nested),
                 step.found.limit.eq(mine.data.limit),
                 step.before.eq(found.data),
             ]
@@ -300,9 +315,9 @@ class DescriptorFetch(Component):
         m.d.comb += [
             look.eq(active & ~waiting & free),
             next_index.eq(step.found.descriptor.next),
-            stays.eq(waiting & step.follow & ~put_back & in_range & ~self._refuted),
+            stays.eq(waiting & step.follow & ~put_back & in_range & ~self._given_up),
             wanted.returns.eq(
-                finish & (put_back | ((self._descends | (step.follow & ~stays)) & ~self._refuted)),
+                finish & (put_back | ((self._descends | (step.follow & ~stays)) & ~self._given_up)),
             ),
             wanted.returned.slot.eq(self._step_slot),
             wanted.returned.index.eq(Mux(put_back, self._step_index, Mux(step.descends, 0, next_index))),
@@ -327,8 +342,8 @@ class DescriptorFetch(Component):
             self.allocate.ready.eq(stored),
             self.write.en.eq(stored),
             self.write.index.eq(step.segment),
-            self.write.address.eq(descriptor.addr),
-            self.write.length.eq(descriptor.len),
+            self.write.address.eq(descriptor.address),
+            self.write.length.eq(descriptor.length),
             self.link.en.eq(stored & step.joins),
             self.link.index.eq(step.before.tail),
             self.link.next.eq(step.segment),
@@ -337,15 +352,15 @@ class DescriptorFetch(Component):
             store.en.eq(finish & ~put_back),
             self._descends.eq(finish & step.descends),
         ]
-        verdict, oldest = self._verdict, self._step_oldest
-        m.d.comb += self._refuted.eq(verdict.failed & oldest)
-        unproved = oldest & ((verdict.open & ~verdict.holds) | verdict.failed)
-        proved_bad = verdict.holds & self._failed.bit_select(self._oldest, 1)
+        oldest = self._step_oldest
+        m.d.comb += self._given_up.eq(self._withdrawn & oldest)
+        unproved = oldest & ((self._undecided & ~self.confirm) | self._withdrawn)
+        proved_bad = self.confirm & self._failed.bit_select(self._oldest, 1)
         m.d.sync += self.fail.eq((finish & step.bad & ~unproved) | proved_bad)
         with m.If(finish & ~put_back):
             m.d.sync += [
                 self._fresh.bit_select(slot, 1).eq(0),
-                self._done.bit_select(slot, 1).eq((~step.follow & ~step.descends) | self._refuted),
+                self._done.bit_select(slot, 1).eq((~step.follow & ~step.descends) | self._given_up),
                 self._failed.bit_select(slot, 1).eq(step.bad),
             ]
         with m.If(self._descends):
@@ -354,8 +369,8 @@ class DescriptorFetch(Component):
 
     def _emit(self, m: Any, owners, progress, release) -> None:
         """The oldest chain leaves when it is done."""
-        oldest, verdict = self._oldest, self._verdict
-        m.submodules.leaving = leaving = ChainExit()
+        oldest = self._oldest
+        m.submodules.retire = leaving = ChainRetire()
         owner, totals = owners.read_port(domain="comb"), progress.read_port(domain="comb")
         connect(m, leaving.chains, flipped(self.chains))
         connect(m, leaving.drops, flipped(self.drops))
@@ -365,10 +380,9 @@ class DescriptorFetch(Component):
             totals.addr.eq(oldest),
             leaving.owner.eq(owner.data.owner),
             leaving.totals.eq(totals.data),
-            leaving.done.eq(done & ~verdict.open),
-            leaving.failed.eq(self._failed.bit_select(oldest, 1) | verdict.failed),
+            leaving.done.eq(done & ~self._undecided),
+            leaving.failed.eq(self._failed.bit_select(oldest, 1) | self._withdrawn),
             release.eq(leaving.release),
-            verdict.dropped.eq(release),
         ]
         with m.If(release):
-            m.d.sync += oldest.eq(self._next_slot(oldest))
+            m.d.sync += [oldest.eq(self._next_slot(oldest)), self._withdrawn.eq(0)]

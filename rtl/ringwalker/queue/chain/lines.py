@@ -11,12 +11,12 @@ from ...buffers import StreamFifo
 from ...component import Component
 from ...dma.run_reader import RunReader
 from ...interfaces import DmaReadPort
-from ...spec.ring import DESC_BYTES, Descriptor
+from ...spec.ring import DESC_BYTES
 from ...streams import stream_of
-from ..split.avail_entries import LINE_BYTES
-from .check import TABLE_BITS, DescriptorTable
+from ..limits import LINE_BYTES
+from .descriptor import TABLE_BITS, DescriptorTable
 
-__all__ = ["RANGE_BYTES", "SLOT_BITS", "DescriptorRange", "DescriptorRequest", "DescriptorSource", "line_of"]
+__all__ = ["RANGE_BYTES", "SLOT_BITS", "DescriptorLines", "DescriptorRange", "DescriptorRequest", "line_of"]
 
 SLOT_BITS = 7
 """Width of the number of a chain that is being walked: up to 128."""
@@ -30,7 +30,7 @@ RANGE_BYTES = _MOST * DESC_BYTES
 
 
 def line_of(table_address: Any, index: Any) -> Any:
-    """The number of the cache line that descriptor ``index`` of a queue's table is in, up to a constant."""
+    """The number of the cache line that descriptor ``index`` of a queue is in, up to a constant."""
     return (table_address[4 : (LINE_BYTES - 1).bit_length()] + index)[(_LINE - 1).bit_length() :]
 
 
@@ -81,18 +81,24 @@ _TAGS = ("slot", "lap", "group", "index")
 """What goes with a request from beginning to end."""
 
 
-class DescriptorSource(Component):
+class DescriptorLines(Component):
     """Fetches descriptors, several at a time. Ref: virtio 1.4, 2.7.5.
 
-    Of a queue's table it reads the 64-byte line that the descriptor is in, as far as that belongs to the
-    table; of an indirect table, which may be anywhere, up to 16 descriptors from the wanted one on.
+    Of the descriptor area of a queue it reads the 64-byte line that the descriptor is in, as far as that
+    belongs to the area; of an indirect table, which may be anywhere, up to 16 descriptors from the wanted one
+    on.
 
-    Parameters: ``data_width`` in bits; ``reads``, how many requests are under way at most.
+    Parameters: ``data_width`` in bits; ``reads``, how many requests are in flight at most.
 
-    Members: ``requests`` In stream of DescriptorRequest; ``ranges`` Out stream of DescriptorRange, in the
-    order of the requests: while one is offered, ``descriptor`` is number ``position`` (from ``first``) of
-    it, combinationally; ``read`` Out(DmaReadPort(W)), reads of up to 256 bytes, cut at multiples of
-    ``max_read_request`` In 13, if that is less; ``idle`` Out 1: no request is under way.
+    Members (W is ``data_width``):
+
+    - ``requests`` In stream of DescriptorRequest.
+    - ``ranges`` Out stream of DescriptorRange, in the order of the requests.
+    - ``position`` In, ``raw`` Out: the descriptor with this number, from ``first``, of the range that is
+      offered, combinationally.
+    - ``read`` Out(DmaReadPort(W)): reads of up to 256 bytes, cut at multiples of ``max_read_request`` In 13,
+      bytes, if that is less.
+    - ``idle`` Out 1: no request is in flight.
 
     The read is requested 4 cycles after the request was taken, and a range is offered 4 cycles after its last
     data. One request a cycle, a beat a cycle.
@@ -106,7 +112,7 @@ class DescriptorSource(Component):
                 "requests": In(stream_of(DescriptorRequest)),
                 "ranges": Out(stream_of(DescriptorRange)),
                 "position": In(range(_MOST)),
-                "descriptor": Out(Descriptor),
+                "raw": Out(8 * DESC_BYTES),
                 "read": Out(DmaReadPort(data_width)),
                 "max_read_request": In(13),
                 "idle": Out(1, init=1),
@@ -116,9 +122,9 @@ class DescriptorSource(Component):
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.reader = reader = RunReader(self._width, self._reads + 1, RANGE_BYTES)
-        m.submodules.under_way = under_way = StreamFifo(DescriptorRange, self._reads)
+        m.submodules.in_flight = in_flight = StreamFifo(DescriptorRange, self._reads)
         connect(m, reader.read, flipped(self.read))
-        entry, run = under_way.i.payload, reader.runs.payload
+        entry, run = in_flight.i.payload, reader.runs.payload
         chosen: Any = Signal(_Choice)
         context: Any = Signal(DescriptorRange)
         taken, asked, moves = Signal(), Signal(), Signal()
@@ -126,10 +132,10 @@ class DescriptorSource(Component):
         m.d.comb += [
             first.eq(chosen.index - chosen.before),
             count.eq(Mux(chosen.left < chosen.room, chosen.left, chosen.room) + chosen.before),
-            reader.runs.valid.eq(asked & under_way.i.ready),
-            under_way.i.valid.eq(asked & reader.runs.ready),
+            reader.runs.valid.eq(asked & in_flight.i.ready),
+            in_flight.i.valid.eq(asked & reader.runs.ready),
             entry.eq(context),
-            moves.eq(~asked | (reader.runs.ready & under_way.i.ready)),
+            moves.eq(~asked | (reader.runs.ready & in_flight.i.ready)),
             self.requests.ready.eq(~taken | moves),
             run.last.eq(1),
         ]
@@ -148,8 +154,8 @@ class DescriptorSource(Component):
                 context.first.eq(first),
                 context.count.eq(count),
             ]
-        held = self._hold(m, reader, under_way)
-        m.d.comb += self.idle.eq(~taken & ~asked & reader.idle & under_way.idle & ~held)
+        held = self._hold(m, reader, in_flight)
+        m.d.comb += self.idle.eq(~taken & ~asked & reader.idle & in_flight.idle & ~held)
         return m
 
     def _choose(self, m: Any, chosen: Any) -> None:
@@ -164,7 +170,7 @@ class DescriptorSource(Component):
             chosen.room.eq(Mux(request.nested, _MOST, _LINE - in_line)),
         ]
 
-    def _hold(self, m: Any, reader: RunReader, under_way: StreamFifo) -> Any:
+    def _hold(self, m: Any, reader: RunReader, in_flight: StreamFifo) -> Any:
         """Two banks of descriptors: one is filled while the other is shown. Gives whether any is in use."""
         bits = 8 * DESC_BYTES
         width = max(bits, self._width)
@@ -186,11 +192,11 @@ class DescriptorSource(Component):
             write.data.eq(beats.payload.data.replicate(parts)),
             write.en.eq(Mux(beats.valid & beats.ready, Const(1, parts) << beat[:part_bits], 0)),
             look.addr.eq(Cat(self.position[lane_bits:], showing)),
-            self.descriptor.as_value().eq(look.data.word_select(self.position[:lane_bits], bits)),
+            self.raw.eq(look.data.word_select(self.position[:lane_bits], bits)),
             self.ranges.valid.eq(full != 0),
-            self.ranges.payload.eq(under_way.o.payload),
+            self.ranges.payload.eq(in_flight.o.payload),
             self.ranges.payload.error.eq(failed.bit_select(showing, 1)),
-            under_way.o.ready.eq(taken),
+            in_flight.o.ready.eq(taken),
         ]
         m.d.sync += full.eq(full + put - taken)
         with m.If(beats.valid & beats.ready):

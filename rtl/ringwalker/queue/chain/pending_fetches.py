@@ -11,10 +11,10 @@ from ...component import Component
 from ...streams import stream_of
 from .lines import SLOT_BITS
 
-__all__ = ["LineSharing", "Wanted", "WantedQueue"]
+__all__ = ["LineSharing", "PendingFetch", "PendingFetches"]
 
 
-class Wanted(data.Struct):
+class PendingFetch(data.Struct):
     """Descriptor ``index`` of where the chain in ``slot`` is. ``group``: its line serves all that joined;
     ``lap``: changes when slots are given out from the first again."""
 
@@ -24,16 +24,21 @@ class Wanted(data.Struct):
     group: unsigned(1)
 
 
-class WantedQueue(Component):
+class PendingFetches(Component):
     """The next descriptor that each chain needs, in order; a chain is in here at most once.
 
     Parameters: ``chains``, how many there are at most.
 
-    Members: ``adds`` In 1: ``added`` In Wanted is put at the end, only while ``busy`` Out 1 is low;
-    ``returns`` In 1: ``returned`` In Wanted is, at any time; ``oldest`` In: the slot of the oldest chain;
-    ``roomy`` In 1: other chains may be asked for as well; ``o`` Out stream of Wanted: the front. A front that
-    may not be asked for goes to the end of the queue, a cycle after that was seen. From ``adds`` to ``o``:
-    1 cycle.
+    Members:
+
+    - ``adds`` In 1: ``added`` In PendingFetch is put at the end, only while ``busy`` Out 1 is low.
+    - ``returns`` In 1: ``returned`` In PendingFetch is put at the end, at any time.
+    - ``oldest`` In: the slot of the oldest chain.
+    - ``roomy`` In 1: other chains may be asked for as well.
+    - ``o`` Out stream of PendingFetch: the front.
+
+    A front that may not be asked for goes to the end of the queue, a cycle after that was seen. From ``adds``
+    to ``o``: 1 cycle.
     """
 
     def __init__(self, chains: int):
@@ -41,20 +46,20 @@ class WantedQueue(Component):
         super().__init__(
             {
                 "adds": In(1),
-                "added": In(Wanted),
+                "added": In(PendingFetch),
                 "returns": In(1),
-                "returned": In(Wanted),
+                "returned": In(PendingFetch),
                 "busy": Out(1),
                 "oldest": In(SLOT_BITS),
                 "roomy": In(1),
-                "o": Out(stream_of(Wanted)),
+                "o": Out(stream_of(PendingFetch)),
             }
         )
 
     def elaborate(self, platform):
         m: Any = Module()
         # One place more lets the front go to the end when all chains are in here.
-        m.submodules.fifo = fifo = StreamFifo(Wanted, self._chains + 1)
+        m.submodules.fifo = fifo = StreamFifo(PendingFetch, self._chains + 1)
         late, rotates = Signal(), Signal()
         front, allowed = fifo.o.payload, Signal()
         m.d.sync += late.eq(fifo.o.valid & ~allowed & ~rotates)
@@ -78,29 +83,25 @@ class WantedQueue(Component):
 class LineSharing(Component):
     """Says whether a head's descriptor comes with the line of the last head that did not join another.
 
-    Members: ``line`` In 16: where the descriptor of the head is; ``first`` In 1: the head is the first of its
-    snapshot; ``joins`` Out 1: it shares that line; ``accept`` In 1: the head gets ``slot`` on lap ``lap`` In;
-    ``shown`` In 1: a line that serves a group is in hand, that of ``leader``, ``leader_lap`` In; ``refuted``
-    In 1: what was begun for the last head is given up.
-
-    A line that is in hand is joined no more; what joins in its first cycle is still seen before it leaves.
+    A line that is offered is joined no more; what joins in its first cycle is still seen before it leaves.
     """
 
-    def __init__(self):
-        super().__init__(
-            {
-                "line": In(16),
-                "first": In(1),
-                "joins": Out(1),
-                "accept": In(1),
-                "slot": In(SLOT_BITS),
-                "lap": In(1),
-                "shown": In(1),
-                "leader": In(SLOT_BITS),
-                "leader_lap": In(1),
-                "refuted": In(1),
-            }
-        )
+    line: In(16)
+    """The line that the descriptor of the head is in."""
+    first: In(1)
+    """The head is the first of those that were made available together."""
+    joins: Out(1)
+    """It shares the line."""
+    accept: In(1)
+    """The head gets ``slot`` on lap ``lap``."""
+    slot: In(SLOT_BITS)
+    lap: In(1)
+    shown: In(1)
+    """A line that serves a group is offered, that of ``leader`` on lap ``leader_lap``."""
+    leader: In(SLOT_BITS)
+    leader_lap: In(1)
+    withdrawn: In(1)
+    """What was begun for the last head is given up."""
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -113,7 +114,7 @@ class LineSharing(Component):
             leads.eq(self.accept & ~self.joins),
         ]
         m.d.sync += arrives.eq(self.shown & mine & ~leads)
-        with m.If(arrives | self.refuted):
+        with m.If(arrives | self.withdrawn):
             m.d.sync += opened.eq(0)
         with m.If(leads):
             m.d.sync += [opened.eq(1), slot.eq(self.slot), lap.eq(self.lap), line.eq(self.line)]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -10,31 +10,38 @@ from ...component import Component
 from ...streams import Chain, ChainOwner, SegmentList, stream_of
 from .check import ChainProgress
 
-__all__ = ["ChainExit"]
+__all__ = ["ChainRetire", "WalkedChain"]
 
 _PROGRESS: Any = data.Layout.cast(ChainProgress)
 _TOTALS = tuple(key for key, _field in _PROGRESS if key != "tail")
 
 
-class ChainExit(Component):
+class WalkedChain(data.Struct):
+    """Whose chain it is, where its first descriptor stands, and how many buffers it may have."""
+
+    owner: ChainOwner
+    at: unsigned(16)
+    limit: unsigned(16)
+
+
+class ChainRetire(Component):
     """Passes on the oldest chain when it is ``done``, or drops its segments if it has ``failed``.
 
-    Members: ``owner`` In ChainOwner, ``totals`` In ChainProgress, of the oldest chain; ``chains`` Out stream
-    of Chain; ``drops`` Out stream of SegmentList; ``release`` Out 1: the chain is gone after this cycle.
+    A good chain is on ``chains`` one cycle later; two lists are dropped in four cycles or more.
     """
 
-    def __init__(self):
-        super().__init__(
-            {
-                "done": In(1),
-                "failed": In(1),
-                "owner": In(ChainOwner),
-                "totals": In(ChainProgress),
-                "chains": Out(stream_of(Chain)),
-                "drops": Out(stream_of(SegmentList)),
-                "release": Out(1),
-            }
-        )
+    done: In(1)
+    """The oldest chain has been walked to its end."""
+    failed: In(1)
+    """It is no chain to work on."""
+    owner: In(ChainOwner)
+    totals: In(ChainProgress)
+    """Of the oldest chain."""
+    chains: Out(stream_of(Chain))
+    drops: Out(stream_of(SegmentList))
+    """Lists of segments that go back to the store."""
+    release: Out(1)
+    """The chain is gone after this cycle."""
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -46,7 +53,7 @@ class ChainExit(Component):
             m.d.sync += [
                 self.chains.valid.eq(good),
                 chain.queue.eq(self.owner.queue),
-                chain.head.eq(self.owner.head),
+                chain.id.eq(self.owner.id),
                 *(chain[key].eq(totals[key]) for key in _TOTALS),
             ]
             m.d.comb += self.release.eq(good)

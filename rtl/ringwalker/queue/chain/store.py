@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out, Signature
+from amaranth.lib.wiring import In, Out, Signature, connect, flipped
 
 from ...component import Component
 from ...interfaces import SegmentRead
 from ...memories import READ_APART
+from ...merge import StreamMerge
 from ...streams import SEGMENT_BITS, SegmentList, stream_of
 
 __all__ = ["SegmentLink", "SegmentStore", "SegmentWrite"]
@@ -158,20 +159,14 @@ class SegmentStore(Component):
         ]
 
         filled = Signal(range(self._depth + 1))
-        turn = Signal()
-        pick = Signal()
-        m.d.comb += pick.eq(Mux(turn, self.free1.valid, ~self.free0.valid))
+        m.submodules.frees = frees = StreamMerge(unsigned(SEGMENT_BITS), 2, turns=True)
+        connect(m, flipped(self.free0), frees.i0)
+        connect(m, flipped(self.free1), frees.i1)
         with m.If(filled != self._depth):
             m.d.comb += [free.w_data.eq(filled), free.w_en.eq(1)]
             m.d.sync += filled.eq(filled + 1)
         with m.Elif(walker.frees.valid):
             m.d.comb += [free.w_data.eq(walker.frees.payload), free.w_en.eq(1), walker.frees.ready.eq(1)]
         with m.Else():
-            m.d.comb += [
-                free.w_data.eq(Mux(pick, self.free1.payload, self.free0.payload)),
-                free.w_en.eq(self.free0.valid | self.free1.valid),
-                self.free0.ready.eq(~pick),
-                self.free1.ready.eq(pick),
-            ]
-            m.d.sync += turn.eq(~turn)
+            m.d.comb += [free.w_data.eq(frees.o.payload), free.w_en.eq(frees.o.valid), frees.o.ready.eq(1)]
         return m

@@ -8,35 +8,32 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, Signature, connect, flipped
 
 from ...buffers import StreamFifo
 from ...component import Component
 from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import AVAIL_ENTRY_BYTES, AVAIL_RING_OFFSET
-from ...streams import (
-    QUEUE_BITS,
-    DmaReadRequest,
-    Doorbell,
-    Head,
-    IndexSnapshot,
-    Poll,
-    dma_read_beat,
-    stream_of,
-)
-from .avail_index import PositionRead
+from ...streams import QUEUE_BITS, DmaReadRequest, Doorbell, Head, dma_read_beat, stream_of
+from ..limits import LINE_BYTES
+from .avail_event import Poll
+from .avail_index import IndexSnapshot
 
-__all__ = ["LINE_BYTES", "Decision", "EntryRead", "EntryReader", "HeadUnpacker"]
-
-LINE_BYTES = 64
-"""Reads of the ring end at multiples of this: what a host supplies in one piece."""
+__all__ = ["Decision", "EntryRead", "EntryReader", "HeadUnpacker", "PositionRead"]
 
 _LINE_ENTRIES = LINE_BYTES // AVAIL_ENTRY_BYTES
 _ENTRY_BITS = 8 * AVAIL_ENTRY_BYTES
 
 
+class PositionRead(Signature):
+    """Looks up the next available entry of a queue. ``position`` follows ``en`` by one cycle, and holds."""
+
+    def __init__(self):
+        super().__init__({"en": Out(1), "index": Out(QUEUE_BITS), "position": In(16)})
+
+
 class EntryRead(data.Struct):
-    """A read of ring entries under way; ``odd``: the first of them is in the upper half of its dword;
+    """A read of ring entries in flight; ``odd``: the first of them is in the upper half of its dword;
     ``first``: it is the first of its snapshot."""
 
     queue: unsigned(QUEUE_BITS)
@@ -67,12 +64,15 @@ class _Rest(data.Struct):
 class EntryReader(Component):
     """Finds out which ring entries are new, and reads them.
 
-    Parameters: ``queues``, how many there are; ``depth``, how many reads are under way at most.
+    Parameters: ``queues``, how many there are; ``depth``, how many reads are in flight at most.
 
-    Members: ``snapshots``, ``table``, ``clear``, ``event_idx``, ``polls``, ``ahead`` (without ``expected``),
-    ``again`` and ``fail`` as in ``AvailRingFetch``; ``decided`` Out Decision: what a snapshot has shown;
-    ``requests``, the reads; ``entries``, what stands in each of them, in the same order; ``idle``: no
-    snapshot is under way and ``entries`` is empty.
+    Members:
+
+    - ``snapshots``, ``table``, ``clear``, ``event_idx``, ``polls``, ``ahead``, ``decided``, ``revisits`` and
+      ``fail`` as in :class:`~.avail_ring.AvailRingFetch`.
+    - ``requests`` Out stream of DmaReadRequest: the reads.
+    - ``entries`` Out stream of EntryRead: what stands in each of them, in the same order.
+    - ``idle`` Out 1: no snapshot is in flight and ``entries`` is empty.
 
     A read is requested two cycles after its snapshot was taken, a further one every two cycles.
     """
@@ -99,7 +99,7 @@ class EntryReader(Component):
                 "event_idx": In(1),
                 "ahead": In(PositionRead()),
                 "decided": Out(Decision),
-                "again": Out(stream_of(Doorbell)),
+                "revisits": Out(stream_of(Doorbell)),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }
@@ -107,13 +107,13 @@ class EntryReader(Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.under_way = under_way = StreamFifo(EntryRead, self._depth)
-        connect(m, under_way.o, flipped(self.entries))
+        m.submodules.in_flight = in_flight = StreamFifo(EntryRead, self._depth)
+        connect(m, in_flight.o, flipped(self.entries))
         snapshot, rest = self._snapshot, self._rest
         covers, cut = Signal(), Signal()
         position = self._positions(m, covers)
         self._cut(m, cut)
-        self._describe(m, under_way.i.payload)
+        self._describe(m, in_flight.i.payload)
         m.d.sync += self.fail.eq(0)
         with m.FSM(init="SNAPSHOT") as fsm:
             with m.State("SNAPSHOT"):
@@ -130,8 +130,8 @@ class EntryReader(Component):
                 m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += [
-                    self.requests.valid.eq(under_way.i.ready),
-                    under_way.i.valid.eq(self.requests.ready),
+                    self.requests.valid.eq(in_flight.i.ready),
+                    in_flight.i.valid.eq(self.requests.ready),
                 ]
                 with m.If(self.requests.valid & self.requests.ready):
                     m.d.sync += [
@@ -143,16 +143,16 @@ class EntryReader(Component):
                     with m.If(rest.remaining == self._entries):
                         m.next = "SNAPSHOT"
                         with m.If(self.event_idx):
-                            m.next = "TELL"
-            with m.State("AGAIN"):
-                m.d.comb += self.again.valid.eq(1)
-                with m.If(self.again.ready):
+                            m.next = "POLL"
+            with m.State("REVISIT"):
+                m.d.comb += self.revisits.valid.eq(1)
+                with m.If(self.revisits.ready):
                     m.next = "SNAPSHOT"
-            with m.State("TELL"):
+            with m.State("POLL"):
                 m.d.comb += self.polls.valid.eq(1)
                 with m.If(self.polls.ready):
                     m.next = "SNAPSHOT"
-        m.d.comb += self.idle.eq(fsm.ongoing("SNAPSHOT") & under_way.idle)
+        m.d.comb += self.idle.eq(fsm.ongoing("SNAPSHOT") & in_flight.idle)
         return m
 
     def _positions(self, m: Any, covers: Any) -> Any:
@@ -191,15 +191,15 @@ class EntryReader(Component):
         m.next = "SNAPSHOT"
         with m.If(snapshot.error):
             m.d.sync += self.fail.eq(1)
-        with m.Elif((new > row.size) & snapshot.told):
-            m.next = "AGAIN"
+        with m.Elif((new > row.size) & snapshot.carried):
+            m.next = "REVISIT"
         with m.Elif(new > row.size):
             m.d.sync += self.fail.eq(~snapshot.overlapped)
         with m.Elif((new != 0) & row.enable[0]):
             m.d.comb += covers.eq(1)
             m.next = "REQUEST"
         with m.Elif((new == 0) & row.enable[0] & self.event_idx):
-            m.next = "TELL"
+            m.next = "POLL"
 
     def _cut(self, m: Any, cut: Any) -> None:
         """The next read: up to the end of a line or of the ring. The three bounds are compared at once."""
@@ -240,16 +240,23 @@ class EntryReader(Component):
             self.polls.payload.found.eq(~self._first),
             self.decided.queue.eq(snapshot.queue),
             self.decided.size.eq(self.table.row.size),
-            self.again.payload.queue.eq(snapshot.queue),
+            self.revisits.payload.queue.eq(snapshot.queue),
         ]
 
 
 class HeadUnpacker(Component):
     """Takes ring entries out of read data, one a cycle.
 
-    Members: ``entries``, the reads under way; ``data``, their answers; ``heads``, the entries in order;
-    ``fail``, a pulse for an entry that is no descriptor of its queue and for a read that failed (both
-    are dropped); ``idle``: nothing waits in ``heads``. An entry comes out one cycle after its data.
+    Members (W is ``data_width``):
+
+    - ``entries`` In stream of EntryRead: the reads in flight.
+    - ``data`` In stream of dma_read_beat(W): their answers.
+    - ``heads`` Out stream of Head: the entries in order.
+    - ``fail`` Out 1, a pulse for an entry that is no descriptor of its queue and for a read that failed; both
+      are dropped.
+    - ``idle`` Out 1: nothing waits in ``heads``.
+
+    An entry comes out one cycle after its data.
     """
 
     def __init__(self, data_width: int):
@@ -295,7 +302,8 @@ class HeadUnpacker(Component):
                     lane.eq(lane_next + 1),
                     left.eq(left_next - 1),
                     self.heads.payload.queue.eq(context.queue),
-                    self.heads.payload.head.eq(value),
+                    self.heads.payload.at.eq(value),
+                    self.heads.payload.id.eq(value),
                     self.heads.payload.first.eq(new),
                     begins.eq(new & (value >= context.size)),
                     self.heads.valid.eq(value < context.size),

@@ -5,7 +5,7 @@ Ref: virtio 1.4, 2.7.10 (Available Buffer Notification Suppression).
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -14,11 +14,19 @@ from ...component import Component
 from ...interfaces import DmaReadPort, QueueRead
 from ...spec.ring import AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET, DEVICE_ALIGN, avail_event_offset
 from ...spec.tlp import RequestKind
-from ...streams import QUEUE_BITS, Doorbell, Poll, request_beat, stream_of
+from ...streams import QUEUE_BITS, Doorbell, request_beat, stream_of
 
-__all__ = ["AvailEvent"]
+__all__ = ["AvailEvent", "Poll"]
 
 _INDEX_BYTES = AVAIL_RING_OFFSET - AVAIL_IDX_OFFSET
+
+
+class Poll(data.Struct):
+    """What a visit to ``queue`` found: something new, or nothing; ``idx`` is the entry to come next."""
+
+    queue: unsigned(QUEUE_BITS)
+    idx: unsigned(16)
+    found: unsigned(1)
 
 
 class AvailEvent(Component):
@@ -29,16 +37,17 @@ class AvailEvent(Component):
     entry is written to ``avail_event``, and then ``avail.idx`` is read: an entry that the driver wrote before
     it could see the new ``avail_event`` is seen here, and the queue is visited again.
 
-    Parameters: ``data_width`` in bits; ``depth``, how many reads are under way at most.
+    Parameters: ``data_width`` in bits; ``depth``, how many reads are in flight at most.
 
     Members (W is ``data_width``):
 
-    - ``polls``: what visits found. ``table``: the queue table.
+    - ``polls`` In stream of Poll: what visits found.
+    - ``table`` Out(QueueRead()).
     - ``writes`` Out stream of request_beat(W): the writes of ``avail_event``.
     - ``read`` Out(DmaReadPort(W)): a read is requested after its write was taken, and must not pass it.
-    - ``again``: queues to visit again.
-    - ``fail``: a pulse for a read that failed.
-    - ``idle``: nothing is under way.
+    - ``revisits`` Out stream of Doorbell: queues to visit again.
+    - ``fail`` Out 1, a pulse: a read failed.
+    - ``idle`` Out 1: nothing is in flight.
 
     The queue of a poll that found something comes out in the next cycle, the write two cycles after its poll.
     """
@@ -51,7 +60,7 @@ class AvailEvent(Component):
                 "table": Out(QueueRead()),
                 "writes": Out(stream_of(request_beat(data_width))),
                 "read": Out(DmaReadPort(data_width)),
-                "again": Out(stream_of(Doorbell)),
+                "revisits": Out(stream_of(Doorbell)),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
             }
@@ -60,7 +69,7 @@ class AvailEvent(Component):
     def elaborate(self, platform):
         m: Any = Module()
         context = data.StructLayout({"queue": QUEUE_BITS, "idx": 16, "odd": 1})
-        m.submodules.under_way = under_way = StreamFifo(context, self._depth)
+        m.submodules.in_flight = in_flight = StreamFifo(context, self._depth)
         poll: Any = Signal(Poll)
         event, index = Signal(64), Signal(64)
         found, room = Signal(), Signal()
@@ -71,9 +80,9 @@ class AvailEvent(Component):
             self.table.index.eq(self.polls.payload.queue),
             request.payload.address.eq(index),
             request.payload.length.eq(_INDEX_BYTES),
-            under_way.i.payload.queue.eq(poll.queue),
-            under_way.i.payload.idx.eq(poll.idx),
-            under_way.i.payload.odd.eq(index[1]),
+            in_flight.i.payload.queue.eq(poll.queue),
+            in_flight.i.payload.idx.eq(poll.idx),
+            in_flight.i.payload.odd.eq(index[1]),
         ]
         with m.FSM(init="POLL") as fsm:
             with m.State("POLL"):
@@ -82,7 +91,7 @@ class AvailEvent(Component):
                 with m.If(self.polls.valid):
                     m.next = "ROW"
                     with m.If(self.polls.payload.found):
-                        m.next = "AGAIN"
+                        m.next = "REVISIT"
             with m.State("ROW"):
                 aligned = Cat(Const(0, DEVICE_ALIGN.bit_length() - 1), row.device[2:])
                 m.d.sync += [
@@ -96,17 +105,17 @@ class AvailEvent(Component):
                     m.next = "INDEX"
             with m.State("INDEX"):
                 m.d.comb += [
-                    request.valid.eq(under_way.i.ready),
-                    under_way.i.valid.eq(request.ready),
+                    request.valid.eq(in_flight.i.ready),
+                    in_flight.i.valid.eq(request.ready),
                 ]
                 with m.If(request.valid & request.ready):
                     m.next = "POLL"
-            with m.State("AGAIN"):
+            with m.State("REVISIT"):
                 with m.If(room):
                     m.d.comb += found.eq(1)
                     m.next = "POLL"
-            m.d.comb += self.idle.eq(fsm.ongoing("POLL") & under_way.idle & ~self.again.valid)
-        self._answer(m, under_way, found, poll, room)
+            m.d.comb += self.idle.eq(fsm.ongoing("POLL") & in_flight.idle & ~self.revisits.valid)
+        self._answer(m, in_flight, found, poll, room)
         return m
 
     def _offer(self, m: Any, event: Signal, poll: Any) -> None:
@@ -123,21 +132,21 @@ class AvailEvent(Component):
             beat.last.eq(1),
         ]
 
-    def _answer(self, m: Any, under_way: StreamFifo, found: Signal, poll: Any, room: Signal) -> None:
+    def _answer(self, m: Any, in_flight: StreamFifo, found: Signal, poll: Any, room: Signal) -> None:
         """Visit a queue again whose poll found something, or whose index has moved since."""
         answer, bits = self.read.data, 8 * _INDEX_BYTES
-        context = under_way.o.payload
+        context = in_flight.o.payload
         halves = answer.payload.data[: 2 * bits]
         idx = Mux(context.odd, halves[bits:], halves[:bits])
         moved = answer.valid & ~answer.payload.error & (idx != context.idx)
         m.d.comb += [
-            room.eq(~answer.valid & (~self.again.valid | self.again.ready)),
-            answer.ready.eq(~self.again.valid | self.again.ready),
-            under_way.o.ready.eq(answer.valid & answer.ready),
+            room.eq(~answer.valid & (~self.revisits.valid | self.revisits.ready)),
+            answer.ready.eq(~self.revisits.valid | self.revisits.ready),
+            in_flight.o.ready.eq(answer.valid & answer.ready),
         ]
         m.d.sync += self.fail.eq(answer.valid & answer.ready & answer.payload.error)
-        with m.If(~self.again.valid | self.again.ready):
+        with m.If(~self.revisits.valid | self.revisits.ready):
             m.d.sync += [
-                self.again.valid.eq(moved | found),
-                self.again.payload.queue.eq(Mux(found, poll.queue, context.queue)),
+                self.revisits.valid.eq(moved | found),
+                self.revisits.payload.queue.eq(Mux(found, poll.queue, context.queue)),
             ]

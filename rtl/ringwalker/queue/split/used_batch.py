@@ -149,7 +149,7 @@ class UsedCollector(Component):
                 element.first.eq(slot_zero | (address[2:12] == _PAGE_DWORDS - 1)),
                 element.last.eq(in_batch >= BATCH_BYTES - USED_ENTRY_BYTES),
                 element.crosses.eq(address[2:12] == _PAGE_DWORDS - 1),
-                element.value.eq(Cat(chain.head, Const(0, 16), chain.written)),
+                element.value.eq(Cat(chain.id, Const(0, 16), chain.written)),
             ]
         with m.If(self.clear.en):
             m.d.sync += known.eq(0)

@@ -16,9 +16,10 @@ from ...component import Component
 from ...interfaces import DmaReadPort, QueueClear, QueueRead
 from ...spec.modern import NO_VECTOR
 from ...spec.ring import AVAIL_F_NO_INTERRUPT, AVAIL_FLAGS_OFFSET, AVAIL_IDX_OFFSET, used_event_offset
-from ...streams import QUEUE_BITS, DmaReadRequest, UsedIndex, Visit, stream_of
+from ...streams import QUEUE_BITS, DmaReadRequest, stream_of
+from .used_writer import UsedIndex
 
-__all__ = ["InterruptStage", "UsedQueues"]
+__all__ = ["UsedNotification", "UsedQueues"]
 
 _FLAGS_BYTES = AVAIL_IDX_OFFSET - AVAIL_FLAGS_OFFSET
 
@@ -26,23 +27,31 @@ _FLAGS_BYTES = AVAIL_IDX_OFFSET - AVAIL_FLAGS_OFFSET
 class UsedQueues(Component):
     """Queues that wait for their turn, each at most once, first come first served.
 
-    Members: ``i``, taken at once, without effect if the queue waits already; ``o``, one cycle later at the
-    earliest; ``idle``: none waits. Whoever takes a queue acts for all that came on ``i`` up to that cycle.
+    Parameters: ``queues``, how many there are.
+
+    Members:
+
+    - ``i`` In stream of queue numbers, taken at once, without effect if the queue waits already.
+    - ``o`` Out stream of queue numbers, one cycle later at the earliest. Whoever takes one acts for all that
+      came on ``i`` up to that cycle.
+    - ``idle`` Out 1: none waits.
+
+    Errors: ``ValueError`` unless ``queues`` is from 1 to 1024.
     """
 
     def __init__(self, queues: int):
         if not 1 <= queues <= 1 << QUEUE_BITS:
             raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
         self._queues = queues
-        visit: Any = Visit
-        super().__init__({"i": In(stream_of(visit)), "o": Out(stream_of(visit)), "idle": Out(1, init=1)})
+        queue = unsigned(QUEUE_BITS)
+        super().__init__({"i": In(stream_of(queue)), "o": Out(stream_of(queue)), "idle": Out(1, init=1)})
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.order = order = StreamFifo(Visit, self._queues)
+        m.submodules.order = order = StreamFifo(unsigned(QUEUE_BITS), self._queues)
         waits = Signal(self._queues)
         entering, leaving = Signal.like(waits), Signal.like(waits)
-        again = (waits >> self.i.payload.queue)[0]
+        again = (waits >> self.i.payload)[0]
         m.d.comb += [
             self.i.ready.eq(1),
             order.i.valid.eq(self.i.valid & ~again),
@@ -50,33 +59,36 @@ class UsedQueues(Component):
             self.o.valid.eq(order.o.valid),
             self.o.payload.eq(order.o.payload),
             order.o.ready.eq(self.o.ready),
-            entering.eq(order.i.valid << self.i.payload.queue),
-            leaving.eq((order.o.valid & order.o.ready) << order.o.payload.queue),
+            entering.eq(order.i.valid << self.i.payload),
+            leaving.eq((order.o.valid & order.o.ready) << order.o.payload),
             self.idle.eq(order.idle),
         ]
         m.d.sync += waits.eq((waits & ~leaving) | entering)
         return m
 
 
-class InterruptStage(Component):
-    """Looks, after a used index was written, whether the driver wants to hear of that, and notifies it if so.
+class UsedNotification(Component):
+    """Used buffer notifications: looks, after a used index was written, whether they are suppressed.
 
     Without VIRTIO_F_EVENT_IDX it reads ``avail.flags``; with it, ``used_event``, the entry of the used ring
     that the driver waits for: it is notified if that is among those written since the last look.
 
-    Parameters: ``data_width`` in bits; ``queues``, how many there are; ``depth``, how many reads are under
-    way at most.
+    Parameters: ``data_width`` in bits; ``queues``, how many there are; ``depth``, how many reads are in
+    flight at most.
 
-    Members:
+    Members (W is ``data_width``):
 
-    - ``used``: queues whose used index was written; always ready. What comes while the same queue waits
-      for its read is served by that one read.
-    - ``table``: the queue table; ``read``: reads of 2 bytes. They must not pass the writes of the used index.
-    - ``msix_enable``: without it a queue has no vector of its own, and is always asked about.
-    - ``interrupts``: the vector of the queue. In MSI-X mode a queue with NO_VECTOR is skipped, unread.
-    - ``event_idx``: VIRTIO_F_EVENT_IDX was negotiated. ``clear``: forget the last look at a queue.
-    - ``fail``: a pulse for a read that failed; there is no notification then.
-    - ``idle``: nothing is under way.
+    - ``used`` In stream of UsedIndex: queues whose used index was written; always ready. What comes while
+      the same queue waits for its read is served by that one read.
+    - ``table`` Out(QueueRead()).
+    - ``read`` Out(DmaReadPort(W)): reads of 2 bytes. They must not pass the writes of the used index.
+    - ``msix_enable`` In 1: without it a queue has no vector of its own, and is always asked about.
+    - ``interrupts`` Out stream of 16-bit vectors: that of the queue. In MSI-X mode a queue with NO_VECTOR is
+      skipped, unread.
+    - ``event_idx`` In 1: VIRTIO_F_EVENT_IDX was negotiated.
+    - ``clear`` In(QueueClear()): forget the last look at a queue.
+    - ``fail`` Out 1, a pulse: a read failed; there is no notification then.
+    - ``idle`` Out 1: nothing is in flight.
 
     The read is requested three cycles after ``used``, the vector is out one cycle after its answer.
     """
@@ -102,10 +114,10 @@ class InterruptStage(Component):
         m: Any = Module()
         context = data.StructLayout({"vector": 16, "odd": 1, "old": 16, "new": 16})
         m.submodules.waiting = waiting = UsedQueues(self._queues)
-        m.submodules.under_way = under_way = StreamFifo(context, self._depth)
+        m.submodules.in_flight = in_flight = StreamFifo(context, self._depth)
         m.d.comb += [
             waiting.i.valid.eq(self.used.valid),
-            waiting.i.payload.queue.eq(self.used.payload.queue),
+            waiting.i.payload.eq(self.used.payload.queue),
             self.used.ready.eq(waiting.i.ready),
         ]
 
@@ -120,16 +132,16 @@ class InterruptStage(Component):
             step.eq(~asking | (self.read.requests.valid & self.read.requests.ready)),
             waiting.o.ready.eq(step),
             self.table.en.eq(waiting.o.valid & step),
-            self.table.index.eq(waiting.o.payload.queue),
-            self.read.requests.valid.eq(asking & under_way.i.ready),
+            self.table.index.eq(waiting.o.payload),
+            self.read.requests.valid.eq(asking & in_flight.i.ready),
             self.read.requests.payload.eq(request),
-            under_way.i.valid.eq(asking & self.read.requests.ready),
-            under_way.i.payload.vector.eq(vector),
-            under_way.i.payload.odd.eq(request.address[1]),
-            under_way.i.payload.old.eq(old),
-            under_way.i.payload.new.eq(new),
+            in_flight.i.valid.eq(asking & self.read.requests.ready),
+            in_flight.i.payload.vector.eq(vector),
+            in_flight.i.payload.odd.eq(request.address[1]),
+            in_flight.i.payload.old.eq(old),
+            in_flight.i.payload.new.eq(new),
         ]
-        self._indices(m, waiting.o.payload.queue, looked & step, old_looked, new_looked)
+        self._indices(m, waiting.o.payload, looked & step, old_looked, new_looked)
         offset = Mux(self.event_idx, used_event_offset(row.size), AVAIL_FLAGS_OFFSET)
         with m.If(step):
             m.d.sync += [
@@ -144,7 +156,7 @@ class InterruptStage(Component):
 
         answer = self.read.data
         bits = 8 * _FLAGS_BYTES
-        asked, flags, wants = under_way.o.payload, Signal(16), Signal()
+        asked, flags, wants = in_flight.o.payload, Signal(16), Signal()
         m.d.comb += [
             flags.eq(Mux(asked.odd, answer.payload.data[bits : 2 * bits], answer.payload.data[:bits])),
             wants.eq(
@@ -157,14 +169,14 @@ class InterruptStage(Component):
             ),
         ]
         room = ~self.interrupts.valid | self.interrupts.ready
-        m.d.comb += [answer.ready.eq(room), under_way.o.ready.eq(answer.valid & room)]
+        m.d.comb += [answer.ready.eq(room), in_flight.o.ready.eq(answer.valid & room)]
         m.d.sync += self.fail.eq(answer.valid & room & answer.payload.error)
         with m.If(room):
             m.d.sync += [
                 self.interrupts.valid.eq(answer.valid & ~answer.payload.error & wants),
-                self.interrupts.payload.eq(under_way.o.payload.vector),
+                self.interrupts.payload.eq(in_flight.o.payload.vector),
             ]
-        m.d.comb += self.idle.eq(waiting.idle & ~looked & ~asking & under_way.idle & ~self.interrupts.valid)
+        m.d.comb += self.idle.eq(waiting.idle & ~looked & ~asking & in_flight.idle & ~self.interrupts.valid)
         return m
 
     def _indices(self, m: Any, queue: Any, asks: Any, old: Signal, new: Signal) -> None:

@@ -5,31 +5,45 @@ Ref: virtio 1.4, 2.7.8 (The Virtqueue Used Ring), 2.7.8.2 (the element before th
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...component import Component
 from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import USED_ENTRY_BYTES, USED_FLAGS_OFFSET, USED_IDX_OFFSET
 from ...spec.tlp import RequestKind
-from ...streams import Completed, UsedIndex, request_beat, stream_of
+from ...streams import QUEUE_BITS, Completed, request_beat, stream_of
 from .used_batch import UsedBatch, UsedCollector
 
-__all__ = ["HOLD_CYCLES", "UsedWriter"]
+__all__ = ["HOLD_CYCLES", "UsedIndex", "UsedWriter"]
 
 HOLD_CYCLES = 256
 """How long a batch may wait for more elements under load."""
 
 
+class UsedIndex(data.Struct):
+    """The used index of ``queue`` was written, and is ``idx`` now."""
+
+    queue: unsigned(QUEUE_BITS)
+    idx: unsigned(16)
+
+
 class UsedWriter(Component):
     """Writes used elements, those that wait as one batch, and then the used index.
 
-    Members: ``completed`` In; ``table`` Out(QueueRead()); ``writes`` Out stream of request_beat, memory
-    writes of up to 128 bytes; ``hold`` In 1: there is load, so a batch may wait to become full, for
-    ``HOLD_CYCLES`` at most; ``used`` Out stream of UsedIndex, after the index write was
-    accepted; ``clear`` In(QueueClear()), forgets the used index of a queue; ``idle`` Out 1.
+    Parameters: ``data_width`` in bits; ``queues``, how many there are.
 
-    Latency: 4 cycles from a chain to the write of its element if nothing else is under way, and the index
+    Members (W is ``data_width``):
+
+    - ``completed`` In stream of Completed. ``table`` Out(QueueRead()).
+    - ``writes`` Out stream of request_beat(W): memory writes of up to 128 bytes.
+    - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
+    - ``used`` Out stream of UsedIndex, after the index write was accepted.
+    - ``clear`` In(QueueClear()): forgets the used index of a queue.
+    - ``idle`` Out 1: nothing is in flight.
+
+    Latency: 4 cycles from a chain to the write of its element if nothing else is in flight, and the index
     follows directly. Throughput: a chain every two cycles, but no faster than the beats of the writes; the
     index write takes a cycle a batch. An element that crosses a 4 KiB boundary is written by itself,
     in two writes.

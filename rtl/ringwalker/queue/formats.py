@@ -1,0 +1,10 @@
+"""The ring formats, by name."""
+
+from collections.abc import Mapping
+
+from .ring_format import RingFormat
+from .split.ring import SPLIT
+
+__all__ = ["FORMATS"]
+
+FORMATS: Mapping[str, RingFormat] = {"split": SPLIT}

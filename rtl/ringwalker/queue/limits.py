@@ -1,0 +1,15 @@
+"""Sizes that ring formats and the walking of chains have in common."""
+
+from ..config import DeviceConfig
+
+__all__ = ["LINE_BYTES", "visits_in_flight"]
+
+LINE_BYTES = 64
+"""Reads of rings and descriptor tables end at multiples of this: what a host supplies in one piece."""
+
+_FEWEST, _MOST = 4, 16
+
+
+def visits_in_flight(config: DeviceConfig) -> int:
+    """How many visits are in flight at most. Each is worth one read of each kind that a ring format has."""
+    return min(max(_FEWEST, config.queues), _MOST)
