@@ -133,6 +133,7 @@ class VirtioCore(Component):
             edge.transactions_pending.eq(~walker.idle),
             edge.errors.unsupported.eq(walker.unsupported),
             edge.errors.aborted.eq(walker.aborted),
+            edge.errors.unexpected.eq(walker.unexpected),
             self.idle.eq(
                 faces.idle
                 & outbound_idle

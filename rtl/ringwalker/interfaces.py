@@ -152,10 +152,11 @@ class CompletionErrors(Signature):
 
     - ``unsupported``: its status was Unsupported Request
     - ``aborted``: its status was Completer Abort
+    - ``unexpected``: nothing was waiting for it
     """
 
     def __init__(self):
-        super().__init__({"unsupported": Out(1), "aborted": Out(1)})
+        super().__init__({"unsupported": Out(1), "aborted": Out(1), "unexpected": Out(1)})
 
 
 class CorePort(Signature):

@@ -45,7 +45,7 @@ class ConfigSpace(Component):
     Latency: 2 cycles from a request to its response, and one request at a time; more for the window.
     ``state`` has changed when the response to the write is valid.
 
-    Ref: PCI 3.0, 6.2; PCI PM 1.2, 3.2; PCIe 3.1, 2.2.9, 6.2, 7.8; virtio 1.4, 4.1.4.9
+    Ref: PCI 3.0, 6.2; PCI PM 1.2, 3.2; PCIe 3.1, 2.2.9, 6.2, 6.2.3.2.4.5, 6.2.7, 7.8; virtio 1.4, 4.1.4.9
     """
 
     config: In(ConfigPort())

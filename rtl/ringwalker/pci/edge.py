@@ -110,6 +110,7 @@ class PciEdge(Component):
             space.transactions_pending.eq(core.transactions_pending),
             space.completion_unsupported.eq(errors.unsupported),
             space.completion_aborted.eq(errors.aborted),
+            space.unexpected_completion.eq(errors.unexpected),
             space.unsupported_request.eq(completer.unsupported),
             space.unsupported_posted.eq(completer.unsupported_posted),
             space.poisoned_request.eq(completer.poisoned),
