@@ -195,6 +195,24 @@ async def chains_on_all_queues(dut):
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
+async def a_completion_that_no_lane_waits_for_is_unexpected_once(dut):
+    """Of a tag that a reader of some lane has, and of one that none has; those waited for are not."""
+    bench = Bench(dut)
+    unexpected = pulses(dut, "unexpected")
+    await bench.start()
+    for queue in range(QUEUES):
+        bench.offer(queue, 2)
+    await bench.used(0, 1, 2)
+    await bench.settled("idle", 1)
+    assert unexpected.count == 0
+    for count, tag in enumerate((0, TAGS - 1)):
+        bench.host.completions.queue({"header_tag": tag, "header_status": 1, "first": 1, "last": 1})
+        await bench.settled("idle", 1)
+        assert unexpected.count == count + 1
+    assert bench.fail.count == 0
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def a_lane_whose_function_waits_holds_up_no_other(dut):
     bench = Bench(dut)
     await bench.start()
