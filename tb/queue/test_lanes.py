@@ -285,7 +285,7 @@ async def still_means_that_only_functions_can_go_on(dut):
     await bench.settled("still", 1)
     bench.blocked[0] = True
     await ClockCycles(dut.clk, 2)
-    # Bytes that the function does not take count as a read under way.
+    # Bytes that the function does not take count as a read in flight.
     bench.offer(0, 3, only_writable=True)
     # The doorbell, then reads of the host: not still before they are over.
     await until(dut, lambda: not int(dut.still.value), 20)

@@ -225,7 +225,7 @@ class Bench:
 
     async def idle(self, cycles=20000):
         await self.doorbells.drained()
-        # A doorbell that waits for its visit does not count as something under way.
+        # A doorbell that waits for its visit does not count as something in flight.
         await ClockCycles(self.dut.clk, 10)
         await until(self.dut, lambda: bool(int(self.dut.idle.value)) and self.echo.idle, cycles)
 

@@ -33,13 +33,13 @@ _FEW_READS = 4
 
 def _fitting(config: DeviceConfig, lanes: int, write_only: Collection[int]) -> list[dict[str, int]]:
     """How many tags each reader of each lane gets: what it wants, but of payload what is left over."""
-    wishes = {kind.name: kind.tags for kind in walker_readers(config, FORMATS["split"])}
-    others = sum(wishes.values()) - wishes[PAYLOAD]
+    wanted = {kind.name: kind.tags for kind in walker_readers(config, FORMATS["split"])}
+    others = sum(wanted.values()) - wanted[PAYLOAD]
     reading = [lane for lane in range(lanes) if lane not in write_only]
     few = min(config.read_tags, _FEW_READS)
     left = TAGS - lanes * others - (lanes - len(reading)) * few
     most = max(1, min(config.read_tags, left // max(1, len(reading))))
-    return [wishes | {PAYLOAD: most if lane in reading else few} for lane in range(lanes)]
+    return [wanted | {PAYLOAD: most if lane in reading else few} for lane in range(lanes)]
 
 
 class Lanes(Component):

@@ -19,17 +19,6 @@ GROUP = 16
 class Scheduler(Component):
     """Turns doorbells into visits: at least one visit begins after every doorbell.
 
-    Members:
-
-    - ``doorbells`` In stream of Doorbell, always ready. A queue that does not exist is ignored.
-    - ``visits`` Out stream of Visit: a queue to look at.
-    - ``carried`` Out 1, ``next`` Out 16: from the cycle after a visit was taken, until the next is. Each
-      doorbell of this queue since its last visit carried what comes next, and the latest said ``next``.
-    - ``halt`` In 1: no new visit is offered. One that is offered stays; pending bits are kept.
-    - ``clear`` In(QueueClear()): forgets the pending bit of a queue.
-    - ``idle`` Out 1: no visit is offered. Pending bits do not count.
-    - ``waiting`` Out 1: a pending bit is set.
-
     A pending bit is cleared in the cycle in which its visit is taken. A doorbell of the same queue in that
     cycle or later sets it again, so the consumer must read the ring after it took the visit. A doorbell also
     wins over ``clear`` in the same cycle.
@@ -42,22 +31,29 @@ class Scheduler(Component):
     Errors: ``ValueError`` when ``queues`` is not from 1 to 1024.
     """
 
+    doorbells: In(stream_of(Doorbell))
+    """Always ready. A queue that does not exist is ignored."""
+    visits: Out(stream_of(Visit))
+    """A queue to look at."""
+    carried: Out(1)
+    """From the cycle after a visit was taken, until the next is: each doorbell of this queue since its last
+    visit carried what comes next."""
+    next: Out(16)
+    """What the latest of them carried."""
+    halt: In(1)
+    """No new visit is offered. One that is offered stays; pending bits are kept."""
+    clear: In(QueueClear())
+    """Forgets the pending bit of a queue."""
+    idle: Out(1)
+    """No visit is offered. Pending bits do not count."""
+    waiting: Out(1)
+    """A pending bit is set."""
+
     def __init__(self, queues: int):
         if not 1 <= queues <= 1 << QUEUE_BITS:
             raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
         self.queues = queues
-        super().__init__(
-            {
-                "doorbells": In(stream_of(Doorbell)),
-                "visits": Out(stream_of(Visit)),
-                "carried": Out(1),
-                "next": Out(16),
-                "halt": In(1),
-                "clear": In(QueueClear()),
-                "idle": Out(1),
-                "waiting": Out(1),
-            }
-        )
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -319,7 +319,7 @@ async def heads_of_one_snapshot_share_a_line(dut):
     desc = bench.table.rows[1]["desc"]
     assert bench.read.requests == [(desc + LINE_BYTES * n, LINE_BYTES) for n in (1, 2)]
     bench.read.requests.clear()
-    # Each of these came with a new index, and the descriptor may be younger than the line under way.
+    # Each of these came with a new index, and the descriptor may be younger than the line in flight.
     expected = [bench.chain(1, [index], first=1) for index in (4, 5, 6)]
     for chain in expected:
         await bench.expect(chain)

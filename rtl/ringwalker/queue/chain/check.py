@@ -54,18 +54,6 @@ class DescriptorCheck(Component):
 
     Parameters: ``most``, the most buffers that ``limit`` allows a chain.
 
-    Members:
-
-    - ``found`` In FoundDescriptor: the descriptor.
-    - ``before`` In, ``after`` Out ChainProgress: the chain. ``after`` is ``before`` unless ``stores``.
-    - ``segment`` In: where the descriptor is to be stored.
-    - ``indirect`` In 1: the driver may use indirect tables.
-    - ``stores`` Out 1: the descriptor is a buffer of the chain.
-    - ``joins`` Out 1: it is not the first of its kind, so ``before.tail`` must be linked to it.
-    - ``follow`` Out 1: the chain goes on at ``next``.
-    - ``descends`` Out 1: it goes on at the start of ``table`` Out DescriptorTable.
-    - ``bad`` Out 1: the chain is malformed or the read failed.
-
     Bad are: a read that failed, ``next`` beyond the table, more buffers than the queue has descriptors
     (which a loop always comes to), a readable buffer after a writable one, and totals of 2^32 bytes
     and more. A buffer of length 0 is as good as any other. Of the descriptors of indirect tables those
@@ -74,23 +62,31 @@ class DescriptorCheck(Component):
     not count as buffers.
     """
 
+    found: In(FoundDescriptor)
+    """The descriptor."""
+    before: In(ChainProgress)
+    """The chain without it."""
+    segment: In(SEGMENT_BITS)
+    """Where the descriptor is to be stored."""
+    indirect: In(1)
+    """The driver may use indirect tables."""
+    after: Out(ChainProgress)
+    """The chain with it; ``before`` unless ``stores``."""
+    stores: Out(1)
+    """The descriptor is a buffer of the chain."""
+    joins: Out(1)
+    """It is not the first of its kind, so ``before.tail`` must be linked to it."""
+    follow: Out(1)
+    """The chain goes on at ``next``."""
+    descends: Out(1)
+    """The chain goes on at the start of ``table``."""
+    table: Out(DescriptorTable)
+    bad: Out(1)
+    """The chain is malformed or the read failed."""
+
     def __init__(self, most: int):
         self._count_bits = most.bit_length()
-        super().__init__(
-            {
-                "found": In(FoundDescriptor),
-                "before": In(ChainProgress),
-                "segment": In(SEGMENT_BITS),
-                "indirect": In(1),
-                "after": Out(ChainProgress),
-                "stores": Out(1),
-                "joins": Out(1),
-                "follow": Out(1),
-                "descends": Out(1),
-                "table": Out(DescriptorTable),
-                "bad": Out(1),
-            }
-        )
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

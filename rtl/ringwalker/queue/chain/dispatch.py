@@ -1,4 +1,4 @@
-"""One walked chain, told to everyone who works on it."""
+"""One walked chain, handed to all that work on it."""
 
 from typing import Any
 
@@ -17,21 +17,19 @@ class ChainDispatch(Component):
 
     Parameters: ``depth``, the chains that each of the three may be behind the others.
 
-    Members: ``chains`` In; ``gather`` and ``scatter`` Out, streams of Chain; ``function`` Out, stream of
-    ChainInfo; ``idle`` Out 1, all buffers are empty. One chain a cycle, one cycle later on every output.
+    Latency: 1 cycle. Throughput: a chain a cycle.
     """
+
+    chains: In(stream_of(Chain))
+    gather: Out(stream_of(Chain))
+    scatter: Out(stream_of(Chain))
+    function: Out(stream_of(ChainInfo))
+    idle: Out(1, init=1)
+    """All buffers are empty."""
 
     def __init__(self, depth: int):
         self._depth = depth
-        super().__init__(
-            {
-                "chains": In(stream_of(Chain)),
-                "gather": Out(stream_of(Chain)),
-                "scatter": Out(stream_of(Chain)),
-                "function": Out(stream_of(ChainInfo)),
-                "idle": Out(1, init=1),
-            }
-        )
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

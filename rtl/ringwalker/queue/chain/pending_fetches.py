@@ -29,32 +29,28 @@ class PendingFetches(Component):
 
     Parameters: ``chains``, how many there are at most.
 
-    Members:
-
-    - ``adds`` In 1: ``added`` In PendingFetch is put at the end, only while ``busy`` Out 1 is low.
-    - ``returns`` In 1: ``returned`` In PendingFetch is put at the end, at any time.
-    - ``oldest`` In: the slot of the oldest chain.
-    - ``roomy`` In 1: other chains may be asked for as well.
-    - ``o`` Out stream of PendingFetch: the front.
-
     A front that may not be asked for goes to the end of the queue, a cycle after that was seen. From ``adds``
     to ``o``: 1 cycle.
     """
 
+    adds: In(1)
+    """``added`` is put at the end. Only while ``busy`` is low."""
+    added: In(PendingFetch)
+    returns: In(1)
+    """``returned`` is put at the end, at any time."""
+    returned: In(PendingFetch)
+    busy: Out(1)
+    """Something else is put at the end."""
+    oldest: In(SLOT_BITS)
+    """The slot of the oldest chain."""
+    roomy: In(1)
+    """Other chains may be asked for as well."""
+    o: Out(stream_of(PendingFetch))
+    """The front."""
+
     def __init__(self, chains: int):
         self._chains = chains
-        super().__init__(
-            {
-                "adds": In(1),
-                "added": In(PendingFetch),
-                "returns": In(1),
-                "returned": In(PendingFetch),
-                "busy": Out(1),
-                "oldest": In(SLOT_BITS),
-                "roomy": In(1),
-                "o": Out(stream_of(PendingFetch)),
-            }
-        )
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -1,4 +1,4 @@
-"""The segment store: where the pieces of guest memory of all chains under way are kept."""
+"""The segment store: where the pieces of guest memory of all chains in flight are kept."""
 
 from typing import Any
 
@@ -32,22 +32,17 @@ class SegmentLink(Signature):
 
 
 class _ListWalker(Component):
-    """Takes linked lists of segments apart: ``frees`` gets every index of every list of ``drops``.
+    """Takes linked lists of segments apart. Two cycles a segment."""
 
-    Two cycles a segment. ``look``, ``index`` and ``next`` read the links, one cycle later.
-    """
-
-    def __init__(self):
-        super().__init__(
-            {
-                "drops": In(stream_of(SegmentList)),
-                "frees": Out(stream_of(unsigned(SEGMENT_BITS))),
-                "look": Out(1),
-                "index": Out(SEGMENT_BITS),
-                "next": In(SEGMENT_BITS),
-                "idle": Out(1, init=1),
-            }
-        )
+    drops: In(stream_of(SegmentList))
+    frees: Out(stream_of(unsigned(SEGMENT_BITS)))
+    """Every index of every list of ``drops``."""
+    look: Out(1)
+    """Reads the link of ``index``; ``next`` follows one cycle later."""
+    index: Out(SEGMENT_BITS)
+    next: In(SEGMENT_BITS)
+    idle: Out(1, init=1)
+    """No list is being taken apart."""
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -78,14 +73,16 @@ class SegmentStore(Component):
 
     Members:
 
-    - ``allocate``: a free segment, which belongs to the one who takes it.
-    - ``write``, ``link``: what is known of a segment; address and length apart from the link, since the
-      next segment is known later.
-    - ``read0``, ``read1``: reads.
-    - ``free0``, ``free1``: segments given back, one at a time. ``drops``: whole lists given back.
-    - ``available``: how many segments are free and not yet on their way out of ``allocate``. It is at most
-      two cycles until they can be taken.
-    - ``idle``: all segments are free. ``moves``: a segment is taken or given back.
+    - ``allocate`` Out stream of segment numbers: a free segment, which belongs to the one who takes it.
+    - ``write`` In(SegmentWrite()), ``link`` In(SegmentLink()): what is known of a segment; address and
+      length apart from the link, since the next segment is known later.
+    - ``read0``, ``read1`` In(SegmentRead()).
+    - ``free0``, ``free1`` In streams of segment numbers: segments given back, one at a time.
+    - ``drops`` In stream of SegmentList: whole lists given back.
+    - ``available`` Out: how many segments are free and not yet on their way out of ``allocate``. It is
+      at most two cycles until they can be taken.
+    - ``idle`` Out 1: all segments are free.
+    - ``moves`` Out 1: a segment is taken or given back.
 
     After a reset the store fills its list of free segments, one a cycle. One segment a cycle is
     given back; ``free0`` and ``free1`` take turns.

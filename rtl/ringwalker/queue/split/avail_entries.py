@@ -66,16 +66,29 @@ class EntryReader(Component):
 
     Parameters: ``queues``, how many there are; ``depth``, how many reads are in flight at most.
 
-    Members:
-
-    - ``snapshots``, ``table``, ``clear``, ``event_idx``, ``polls``, ``ahead``, ``decided``, ``revisits`` and
-      ``fail`` as in :class:`~.avail_ring.AvailRingFetch`.
-    - ``requests`` Out stream of DmaReadRequest: the reads.
-    - ``entries`` Out stream of EntryRead: what stands in each of them, in the same order.
-    - ``idle`` Out 1: no snapshot is in flight and ``entries`` is empty.
-
     A read is requested two cycles after its snapshot was taken, a further one every two cycles.
     """
+
+    snapshots: In(stream_of(IndexSnapshot))
+    table: Out(QueueRead())
+    clear: In(QueueClear())
+    """Forget the position of a queue."""
+    requests: Out(stream_of(DmaReadRequest))
+    """The reads."""
+    entries: Out(stream_of(EntryRead))
+    """What stands in each of them, in the same order."""
+    ahead: In(PositionRead())
+    decided: Out(Decision)
+    """What a snapshot has shown."""
+    revisits: Out(stream_of(Doorbell))
+    """Queues whose index was carried and cannot be."""
+    event_idx: In(1)
+    """Each good snapshot of an enabled queue gives a poll, after its last read was requested."""
+    polls: Out(stream_of(Poll))
+    fail: Out(1)
+    """A pulse: a snapshot failed, or is ahead of the position by more than the queue's size."""
+    idle: Out(1, init=1)
+    """No snapshot is in flight and ``entries`` is empty."""
 
     def __init__(self, queues: int, depth: int = 8):
         if not 1 <= queues <= 1 << QUEUE_BITS:
@@ -88,22 +101,7 @@ class EntryReader(Component):
         self._next: Any = Signal(_Rest, name="next")
         self._entries: Any = Signal(range(_LINE_ENTRIES + 1), name="entries")
         self._first: Any = Signal(name="first")
-        super().__init__(
-            {
-                "snapshots": In(stream_of(IndexSnapshot)),
-                "table": Out(QueueRead()),
-                "clear": In(QueueClear()),
-                "requests": Out(stream_of(DmaReadRequest)),
-                "entries": Out(stream_of(EntryRead)),
-                "polls": Out(stream_of(Poll)),
-                "event_idx": In(1),
-                "ahead": In(PositionRead()),
-                "decided": Out(Decision),
-                "revisits": Out(stream_of(Doorbell)),
-                "fail": Out(1),
-                "idle": Out(1, init=1),
-            }
-        )
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -1,4 +1,4 @@
-"""Whether the driver wants to hear of used buffers.
+"""Used buffer notifications, and whether the driver has suppressed them.
 
 Ref: virtio 1.4, 2.7.7 (Used Buffer Notification Suppression), 2.7.7.1 (with and without
 VIRTIO_F_EVENT_IDX), 4.1.5.3 (Used Buffer Notifications).
@@ -29,22 +29,21 @@ class UsedQueues(Component):
 
     Parameters: ``queues``, how many there are.
 
-    Members:
-
-    - ``i`` In stream of queue numbers, taken at once, without effect if the queue waits already.
-    - ``o`` Out stream of queue numbers, one cycle later at the earliest. Whoever takes one acts for all that
-      came on ``i`` up to that cycle.
-    - ``idle`` Out 1: none waits.
-
-    Errors: ``ValueError`` unless ``queues`` is from 1 to 1024.
+    Latency: 1 cycle. Errors: ``ValueError`` unless ``queues`` is from 1 to 1024.
     """
+
+    i: In(stream_of(unsigned(QUEUE_BITS)))
+    """Taken at once, without effect if the queue waits already."""
+    o: Out(stream_of(unsigned(QUEUE_BITS)))
+    """Whoever takes one acts for all that came on ``i`` up to that cycle."""
+    idle: Out(1, init=1)
+    """None waits."""
 
     def __init__(self, queues: int):
         if not 1 <= queues <= 1 << QUEUE_BITS:
             raise ValueError(f"queues is {queues!r}; it must be from 1 to {1 << QUEUE_BITS}")
         self._queues = queues
-        queue = unsigned(QUEUE_BITS)
-        super().__init__({"i": In(stream_of(queue)), "o": Out(stream_of(queue)), "idle": Out(1, init=1)})
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()
