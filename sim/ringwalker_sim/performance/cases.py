@@ -29,7 +29,7 @@ _BY_FUNCTION = {
         "queue_size": 256,
         **{name: getattr(DeviceConfig(), name) for name in ("read_tags", "ring_tags", "chains")},
     },
-    # 64-byte frames at line rate, from a host that takes 1,200 ns: nothing else needs so much under way.
+    # 64-byte frames at line rate, from a host that takes 1,200 ns: no other case needs so many in flight.
     "net": {
         "depth": 1024,
         "device_queues": DeviceConfig(function="net").queues,
@@ -50,7 +50,7 @@ class Case:
     device has ``device_queues`` of ``queue_size`` entries, and what :class:`~ringwalker.config.DeviceConfig`
     calls ``read_tags``, ``ring_tags`` and ``chains``. ``latency_ns`` is what the host takes to answer a
     read. With ``indirect`` a block request is an indirect table, with ``notification_data`` a notification
-    says what the available index is. With more than 16 queues each keeps its share of ``depth`` in flight,
+    carries the available index. With more than 16 queues each keeps its share of ``depth`` in flight,
     with doorbells of its own. Errors: :class:`~ringwalker_sim.errors.ParameterError` that names the value.
     """
 

@@ -23,7 +23,7 @@ TIMEOUT_CYCLES = 1_000_000
 _SMALLEST = 64
 _CHECK_SEQUENCE = 4
 _PROBES = 4
-"""Frames one after another, of which the last is looked at: the device gets to know the driver's ways."""
+"""Frames one after another, of which the last is looked at: the device learns the pattern of the driver."""
 
 
 def frame_bytes(size: int) -> int:

@@ -37,26 +37,26 @@ What the device reaches of what its link allows, in simulation. The driver takes
 answers after {storage} cycles and moves a beat a cycle, as the MAC does; every figure is exact: the same case
 takes the same number of cycles on every machine.
 
-## What is wanted, and what is reached
+## Goals, and what is reached
 
 {goals}
 
 {synthesis}## Rows
 
 - *bytes*: the size of a request, or of a frame (64 with its check sequence, others without); *ind* marks
-  indirect descriptors, *told* notifications that carry the index; *depth*: requests in flight; *bits*,
+  indirect descriptors, *idx* notifications that carry the index; *depth*: requests in flight; *bits*,
   *MHz*: width of a beat, and the clock.
 - *ns*: how long the host takes to answer a read.
 - *thousand/s*: requests a second; *ceiling*: what the link allows when {batch} requests (or all in flight,
   if fewer) share a notification; *reached*: one as a part of the other.
 - *up*, *down*: bytes on the wire for a request, from the device and to it, all headers counted.
 - *p50*, *p99*: cycles from the notification to the completion that the driver sees.
-- *reads*: host reads, each after the answer of the one before, until the first byte of payload moves.
+- *reads*: dependent host reads until the first byte of payload moves.
 
 The network driver shows frames in batches of {batch}, and asks by event index for an interrupt a batch.
-How a ceiling is counted is said in `sim/ringwalker_sim/performance/ceiling.py`. `ringwalker bench` measures
+`sim/ringwalker_sim/performance/ceiling.py` says how a ceiling is counted. `ringwalker bench` measures
 all rows, and `ringwalker bench --docs docs` writes this page; the commands for single rows are below, in the
-same order. How fast the simulation itself is says [engines.md](engines.md).
+same order. [engines.md](engines.md) has the speed of the simulation itself.
 
 """
 
@@ -79,7 +79,7 @@ def case_of(row: Mapping[str, Any]) -> Case:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     latency = row["latency_cycles"]
     return [
-        f"{row['function']} {row['direction']}{' ind' * row['indirect']}{' told' * row['notification_data']}",
+        f"{row['function']} {row['direction']}{' ind' * row['indirect']}{' idx' * row['notification_data']}",
         *(str(row[name]) for name in ("size", "queues", "depth", "link", "data_width", "clock_mhz")),
         str(row["latency_ns"]),
         f"{row['rate_per_s'] / 1e3:,.1f}",

@@ -22,7 +22,7 @@ SMALL = DeviceConfig(
     identity=Identity(preset="oasis"),
 )
 """A small block device for today's drivers: one queue of 64 entries, 8 chains and 8 payload reads of 256
-bytes under way, and half a millisecond for a completion."""
+bytes in flight, and a completion timeout of half a millisecond."""
 
 
 @dataclass(frozen=True)
