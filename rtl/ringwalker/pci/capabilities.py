@@ -322,8 +322,8 @@ def layout(config: DeviceConfig) -> Layout:
     add(_pcie(offset, config))
     # The window of configuration space names no place until software writes one.
     windows = [*face_windows(config), Window("window", 0, 0, 0, CapabilityType.PCI)]
-    told = [window for window in windows if window.capability is not None]
-    for window in sorted(told, key=lambda window: window.capability or 0):
+    named = [window for window in windows if window.capability is not None]
+    for window in sorted(named, key=lambda window: window.capability or 0):
         add(_virtio(window, offset))
     if offset > CONFIG_SPACE_BYTES:
         raise ValueError(f"the capabilities end at {offset:#x}, after {CONFIG_SPACE_BYTES:#x}")
