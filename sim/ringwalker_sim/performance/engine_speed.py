@@ -50,25 +50,25 @@ Verilator behind cocotbext-pcie.
 
 ## The native engine on a Gen3 x8 link
 
-A host that takes 550 ns to answer a read; the time of the driver is in it. Cycles in which nothing can
-change are counted but not computed.
+The host takes 550 ns to answer a read; the time of the driver is included. Idle cycles are counted but not
+computed.
 
 {native}
 
 ## What limits it
 
-Under load more than four fifths of the time is the C++ that Verilator makes of the device, which
+Under load more than four fifths of the time is spent in the C++ code that Verilator makes of the device. It
 computes every block in every cycle: some 17,000 instructions for the block device at 256 bits, and
 twice that for the network device with its three ring walkers. What was tried:
 
-- Running only what can have changed, block by block. With a profile of the very workload reads are 1.4
-  times as fast, writes 1.2 times, frames no faster; without one nothing is gained. The processor then
-  waits for mispredicted branches and for instructions: the code is larger than its caches, and the
-  shorter way through it is harder to foretell.
+- Evaluating only blocks whose inputs may have changed. With a profile of the same workload reads are 1.4
+  times as fast, writes 1.2 times, frames no faster; without one there is no gain. The processor then
+  waits for mispredicted branches and for instructions: the code is larger than its caches, and its
+  branches are harder to predict.
 - Profile-guided optimization (3 %), wider vectors, other limits for splitting and expanding, optimizing
-  with Yosys first (20 % more instructions): nothing that is worth its build time.
-- What did help is in: registers at the inputs, so that nothing is computed twice a cycle; the model run
-  from edge to edge; idle time skipped; frames supplied and compared in C++.
+  with Yosys first (20 % more instructions): no gain that is worth the build time.
+- In use: registers at the inputs, so that no logic is computed twice a cycle; a model that runs from edge
+  to edge; skipping of idle time; frames supplied and compared in C++.
 """
 
 
@@ -97,7 +97,7 @@ def native_rows(status: Callable[[str], None] | None = None) -> list[dict[str, A
 
 
 def _goals(figures: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """What is wanted, how much, and what is reached."""
+    """Each goal: its name, the bound, and the figure reached."""
     rows = {row["what"]: row for row in figures["native"]}
 
     def rate(what: str, of: str) -> float:
