@@ -1,5 +1,9 @@
 """The base of all errors that a person can cause, those that several parts share, and the exit codes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from ringwalker.errors import RingwalkerError
 
 __all__ = [
@@ -9,6 +13,7 @@ __all__ = [
     "DataError",
     "ParameterError",
     "RingwalkerError",
+    "named_in_errors",
 ]
 
 EXIT_FAILED = 1
@@ -29,3 +34,16 @@ class DataError(RingwalkerError):
     """Data came back that is not what was written; the message says where."""
 
     exit_code = EXIT_FAILED
+
+
+@contextmanager
+def named_in_errors(name: str | Path) -> Iterator[None]:
+    """What the operating system refuses inside the block is about the file ``name``, if it does not say of
+    which: a write to a full disk does not.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(name)
+        raise

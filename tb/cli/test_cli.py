@@ -160,6 +160,11 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(
     assert Path("disk.img").read_bytes() == before
 
 
+def test_what_the_system_refuses_is_one_line_with_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["lspci", "--engine", "model", "--json", "/dev/full"]) == 1
+    assert capsys.readouterr().err == "ringwalker: /dev/full: No space left on device\n"
+
+
 def test_an_image_in_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with DiskImage(image()):
         assert run("--image", "disk.img", "--workload", "randwrite") == 2

@@ -71,3 +71,9 @@ def test_bad_captures_are_explained(tmp_path, content, message):
 def test_a_capture_that_is_missing_is_explained(tmp_path):
     with pytest.raises(CaptureError, match="No such file"):
         read_frames(tmp_path / "none.pcap")
+
+
+def test_a_full_disk_is_said_of_the_capture():
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_frames("/dev/full", [Frame(bytes(10000))] * 20)
+    assert caught.value.filename == "/dev/full"

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ..errors import named_in_errors
+
 __all__ = [
     "print_bench",
     "print_numbers",
@@ -32,16 +34,17 @@ LINE_SECONDS = 10.0
 def write_json(name: str, content: Mapping[str, Any]) -> None:
     """Write ``content`` to a file, or to standard output for ``-``."""
     text = json.dumps(content, indent=2) + "\n"
-    if name == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    else:
-        Path(name).write_text(text)
+    with named_in_errors("standard output" if name == "-" else name):
+        if name == "-":
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            Path(name).write_text(text)
 
 
 @contextmanager
 def status_line(text: str) -> Iterator[Callable[[str], None]]:
-    """A line on the terminal (standard error) that says what is under way; when it is not a terminal, a line
+    """A line on the terminal (standard error) that says what is being done; when it is not a terminal, a line
     of its own every ``LINE_SECONDS`` at most, and none before."""
     console = Console(stderr=True)
     if not console.is_terminal:

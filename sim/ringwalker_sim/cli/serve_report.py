@@ -27,7 +27,7 @@ _ROWS: tuple[tuple[str, str], ...] = (
     ("storage reads", "storage_reads"),
     ("storage writes", "storage_writes"),
     ("storage flushes", "storage_flushes"),
-    ("accesses in vain", "faults"),
+    ("unmapped accesses", "faults"),
     ("broken rules", "violations"),
 )
 

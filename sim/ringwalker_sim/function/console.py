@@ -10,6 +10,7 @@ import numpy as np
 from ringwalker.config import DeviceConfig
 
 from ..cli.options import UsageError, check_output
+from ..errors import named_in_errors
 from ..guest.console import console_driver
 from ..guest.models.console import ConsoleModel
 from ..guest.models.function import Schedule
@@ -80,7 +81,8 @@ def _finish(options: argparse.Namespace, _config: DeviceConfig, result: dict[str
         sys.stdout.buffer.write(shown)
         sys.stdout.flush()
     elif options.output:
-        Path(options.output).write_bytes(shown)
+        with named_in_errors(options.output):
+            Path(options.output).write_bytes(shown)
 
 
 def _show(result: Any, on_stderr: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType
 
-from ..errors import RingwalkerError
+from ..errors import RingwalkerError, named_in_errors
 from ..guest.blk import BlkDevice
 
 __all__ = ["Operation", "Phase", "ReadAll", "Synthetic", "WorkloadError", "WriteAll", "difference"]
@@ -131,7 +131,7 @@ class ReadAll(_Sweep):
     def __init__(self, disk: BlkDevice, content: np.ndarray | None, path: str | Path, largest: int):
         size = disk.capacity * SECTOR_BYTES
         super().__init__(size, largest, disk.block_size)
-        self._content = content
+        self._content, self._path = content, path
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
             os.truncate(self._file, size)
@@ -141,7 +141,8 @@ class ReadAll(_Sweep):
     def check(self, operation: Operation, view: np.ndarray) -> str | None:
         start = operation.sector * SECTOR_BYTES
         if view.any():
-            os.pwrite(self._file, view.data, start)
+            with named_in_errors(self._path):
+                os.pwrite(self._file, view.data, start)
         if self._content is None:
             return None
         return difference(view, self._content[start : start + operation.length], operation.sector)

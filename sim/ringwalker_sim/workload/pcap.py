@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import RingwalkerError
+from ..errors import RingwalkerError, named_in_errors
 
 __all__ = ["CaptureError", "Frame", "read_frames", "write_frames"]
 
@@ -76,7 +76,7 @@ def write_frames(path: str | Path, frames: Iterable[Frame] | Sequence[Frame]) ->
     """Write ``frames`` as a pcap file with times in nanoseconds. Errors: ``OSError``."""
     from scapy.utils import RawPcapWriter
 
-    with Path(path).open("wb") as file:
+    with named_in_errors(path), Path(path).open("wb") as file:
         writer = RawPcapWriter(file, linktype=_ETHERNET, nano=True, sync=False)
         writer.write_header(None)
         for frame in frames:
