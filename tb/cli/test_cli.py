@@ -136,6 +136,11 @@ def test_a_reading_workload_needs_no_right_to_write() -> None:
         (("--image", "disk.img", "--read-all", "."), "--read-all .: is a folder"),
         (("--image", "disk.img", "--json", "no/x.json"), "--json no/x.json: there is no folder no"),
         (("--image", "disk.img", "--engine", "native", "--waves", "x.vcd"), "the name must end with .fst"),
+        (("--image", "disk.img", "--waves-during", "workload"), "it needs --waves FILE.fst"),
+        (
+            ("--image", "disk.img", "--engine", "native", "--waves", "x.fst", "--waves-during", "read-all"),
+            "--waves-during read-all: there is no such part; add --read-all",
+        ),
         (("--image", "disk.img", "--waves", "x.fst"), "--waves: a device in Python has no signals"),
         (("--image", "disk.img", "--link", "gen3x8"), "--link: the model engine has no model of the link"),
         (("--image", "disk.img", "--latency-tail-ns", "10"), "--latency-tail-ns: the model engine"),

@@ -317,3 +317,15 @@ def test_one_wrong_byte_is_found_in_data_of_any_length(length):
         message = difference(got, wanted, 3)
         assert message is not None
         assert message.startswith(f"sector {3 + at // 512} byte {at % 512} is {got[at]:#04x}")
+
+
+def test_waves_of_one_part_only(tmp_path: Path) -> None:
+    port = machine()
+    switched: list[bool] = []
+    port.trace = switched.append
+    copy = str(tmp_path / "copy.img")
+    run(port, workload={"kind": "randread", "requests": 3}, read_all=copy, waves_during="workload")
+    assert switched == [True, False]
+    run(machine(), workload={"kind": "randread", "requests": 3})
+    with pytest.raises(WorkloadError, match="waves_during is 'sometimes'; it must be one of write-all"):
+        BlockTask(waves_during="sometimes")

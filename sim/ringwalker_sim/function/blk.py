@@ -16,7 +16,7 @@ from ..guest.blk import blk_driver
 from ..guest.models.blk import BlkModel
 from ..guest.models.function import Schedule
 from ..memory import DiskError, DiskImage
-from ..workload.block_task import WORKLOADS, BlockTask, Transfer, Workload
+from ..workload.block_task import PHASES, WORKLOADS, BlockTask, Transfer, Workload
 from ..workload.disk_phases import WorkloadError
 from ..workload.images import default_image
 from ..workload.job import Job
@@ -48,6 +48,8 @@ examples:
       the driver interface of 31 May 2007 over a byte pipe, with a device in Python
   ringwalker run blk --workload seqread --requests 100 --waves run.fst && ringwalker waves run.fst
       the same with waves, and a look at them
+  ringwalker run blk --write-all new.img --workload randread --waves run.fst --waves-during workload
+      the whole disk written first, and waves of the reads after that
 
 Workloads that write overwrite what is on the image. Data is always verified.
 Exit codes: 0 all is well, 1 wrong data or a device that misbehaves, 2 a bad option,
@@ -98,6 +100,8 @@ def _add_options(parser: Any) -> None:
     disk.add_argument("--write-all", metavar="IN", help="write the file IN onto the disk, from sector 0 on")
     disk.add_argument("--read-all", metavar="OUT", help="read every sector of the disk into the file OUT")
     add_workload_options(parser, None, 1000)
+    text = "record --waves while the device is set up and during this part only (engine native)"
+    disk.add_argument("--waves-during", metavar="PART", choices=PHASES, help=f"{text}: {', '.join(PHASES)}")
 
 
 def image_of(options: argparse.Namespace) -> Path:
@@ -146,7 +150,7 @@ def block_job(options: argparse.Namespace, config: DeviceConfig, image: Path, **
                 f"at most {room} requests of 3 descriptors"
             )
     return Job(
-        BlockTask(load, write_all, read_all, transfer),
+        BlockTask(load, write_all, read_all, transfer, getattr(options, "waves_during", None)),
         image=str(image),
         read_only=not write_all and (kind is None or kind.endswith("read")),
         memory_bytes=max(_ram(size, depth) for size, depth in sizes),
@@ -180,8 +184,21 @@ def _check_files(options: argparse.Namespace, image: Path) -> None:
                 raise UsageError(f"{other_option} and {option} are the same file, {name}")
 
 
+def _check_waves_during(options: argparse.Namespace) -> None:
+    part = options.waves_during
+    if part is None:
+        return
+    if not options.waves:
+        raise UsageError(f"--waves-during {part}: it needs --waves FILE.fst")
+    if options.engine not in (None, "native"):
+        raise UsageError(f"--waves-during {part}: engine {options.engine} records all or nothing")
+    if not {"write-all": options.write_all, "read-all": options.read_all, "workload": options.workload}[part]:
+        raise UsageError(f"--waves-during {part}: there is no such part; add --{part}")
+
+
 def _job(options: argparse.Namespace, config: DeviceConfig, **machine: Any) -> Job:
     check_output("--read-all", options.read_all)
+    _check_waves_during(options)
     image = image_of(options)
     job = block_job(options, config, image, **machine)
     with _open_disk(config, image, job.read_only) as disk:

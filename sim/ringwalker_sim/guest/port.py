@@ -121,6 +121,10 @@ class Port(ABC):
     def intx_handler(self, callback: Callable[[], None]) -> None:
         """``callback`` runs on every assertion of INTA (the edge, not the level)."""
 
+    def trace(self, on: bool) -> None:
+        """Record waves from now on, or stop. No effect on an engine that records all or nothing."""
+        return
+
     def tlps(self) -> dict[str, int]:
         """Packets on the link so far, by kind; empty when the engine does not count them."""
         return {}

@@ -16,9 +16,12 @@ from .disk_phases import Phase, ReadAll, Synthetic, WorkloadError, WriteAll
 from .figures import percentiles
 from .job import DeviceTask, Progress
 
-__all__ = ["WORKLOADS", "BlockTask", "RunResult", "Transfer", "Workload"]
+__all__ = ["PHASES", "WORKLOADS", "BlockTask", "RunResult", "Transfer", "Workload"]
 
 WORKLOADS = ("randread", "randwrite", "randrw", "seqread", "seqwrite")
+
+PHASES = ("write-all", "workload", "read-all")
+"""What a task can consist of, in the order in which it is done."""
 
 
 @dataclass(frozen=True)
@@ -90,26 +93,28 @@ def _summary(name: str, pump: Pump, wall: float) -> dict[str, Any]:
     }
 
 
-def _phases(task: "BlockTask", disk: BlkDevice, port: Port) -> list[tuple[Phase, int]]:
-    """What the task asks for, with the queue depth of each: first writes, then workload, then reads."""
+def _phases(task: "BlockTask", disk: BlkDevice, port: Port) -> list[tuple[str, Phase, int]]:
+    """What the task asks for, in the order of ``PHASES``, each with its queue depth."""
     content = None if port.disk is None else port.disk.array
     size, depth = task.transfer.block_size, task.transfer.queue_depth
-    phases: list[tuple[Phase, int]] = []
+    phases: list[tuple[str, Phase, int]] = []
     if task.write_all:
-        phases.append((WriteAll(disk, content, task.write_all, size), depth))
+        phases.append(("write-all", WriteAll(disk, content, task.write_all, size), depth))
     if task.workload:
         load = task.workload
         phase = Synthetic(disk, content, load.kind, load.block_size, load.requests, load.seed)
-        phases.append((phase, load.queue_depth))
+        phases.append(("workload", phase, load.queue_depth))
     if task.read_all:
-        phases.append((ReadAll(disk, content, task.read_all, size), depth))
+        phases.append(("read-all", ReadAll(disk, content, task.read_all, size), depth))
     return phases
 
 
 async def _run_phases(port: Port, disk: BlkDevice, task: "BlockTask", progress: Progress | None) -> RunResult:
     result = RunResult(clock_mhz=port.clock_mhz)
     latencies: list[int] = []
-    for phase, depth in _phases(task, disk, port):
+    for kind, phase, depth in _phases(task, disk, port):
+        if task.waves_during is not None:
+            port.trace(kind == task.waves_during)
         before = time.perf_counter()
         pump = Pump(port, disk, phase, depth)
         try:
@@ -145,10 +150,16 @@ class BlockTask(DeviceTask):
     """File that gets every sector."""
     transfer: Transfer = field(default_factory=Transfer)
     """Of ``write_all`` and ``read_all``."""
+    waves_during: str | None = None
+    """The one of ``PHASES`` whose waves are recorded, beside the set-up of the device; None: all."""
     ring_features: tuple[str, ...] = ()
     """What the driver makes use of in split rings: ``"INDIRECT_DESC"``, ``"EVENT_IDX"``, ..."""
 
     def __post_init__(self):
+        if self.waves_during not in (None, *PHASES):
+            raise WorkloadError(
+                f"waves_during is {self.waves_during!r}; it must be one of {', '.join(PHASES)}"
+            )
         for name in self.ring_features:
             if name not in Feature.__members__:
                 raise WorkloadError(f"ring_features has {name!r}; there is {', '.join(Feature.__members__)}")

@@ -117,6 +117,10 @@ class NativePort(Loop, Port):
         """``callback`` runs whenever INTA is asserted."""
         self._intx.append(callback)
 
+    def trace(self, on: bool) -> None:
+        """See :meth:`.Port.trace`."""
+        self.engine.trace(on)
+
     def tlps(self) -> dict[str, int]:
         """Packets on the link so far, by direction and kind."""
         return self.engine.tlps()
