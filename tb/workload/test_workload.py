@@ -319,10 +319,10 @@ def test_one_wrong_byte_is_found_in_data_of_any_length(length):
         assert message.startswith(f"sector {3 + at // 512} byte {at % 512} is {got[at]:#04x}")
 
 
-def test_waves_of_one_part_only(tmp_path: Path) -> None:
+def test_waves_of_one_part_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = machine()
     switched: list[bool] = []
-    port.trace = switched.append
+    monkeypatch.setattr(port, "trace", switched.append)
     copy = str(tmp_path / "copy.img")
     run(port, workload={"kind": "randread", "requests": 3}, read_all=copy, waves_during="workload")
     assert switched == [True, False]
