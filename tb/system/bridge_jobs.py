@@ -9,6 +9,7 @@ import numpy as np
 from ringwalker.spec.pci import HEADER
 from ringwalker_sim.guest.port import make_bdf
 from ringwalker_sim.memory import dtype_of
+from ringwalker_sim.testing.noise_tap import Shown
 from ringwalker_sim.testing.traffic import DEVICE_ID, VENDOR_ID, CopyRegisters
 
 __all__ = ["copy_disk", "copy_memory", "fail", "hang"]
@@ -89,6 +90,23 @@ async def copy_disk(port: Any) -> dict[str, Any]:
     task.cancel()
     assert bytes(port.disk.array[half:]) == bytes(port.disk.array[:half])
     return {"digest": hashlib.sha256(port.disk.array).hexdigest()}
+
+
+async def take_noise(port: Any, beats: int) -> dict[str, Any]:
+    """Let the device take beats of noise one by one; their bytes in hex, and the level of a pin."""
+    base = _open_window(port)
+
+    async def show(what: Shown) -> int:
+        await port.memory_write(base + _offset("source"), 4, int(what))
+        return await port.memory_read(base + _offset("errors"), 4)
+
+    content = b""
+    for _ in range(beats):
+        await port.memory_write(base + _offset("control"), 4, 1)
+        for word in range(2):
+            await port.memory_write(base + _offset("chunks"), 4, word)
+            content += (await show(Shown.NOISE)).to_bytes(4, "little")
+    return {"noise": content.hex(), "level": await show(Shown.LEVEL)}
 
 
 async def fail(port: Any) -> dict[str, Any]:

@@ -12,7 +12,9 @@ import pytest
 from ringwalker.config import BlkConfig, DeviceConfig
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.cocotb.run import CocotbError, run_simulation
+from ringwalker_sim.engine.noise import NoiseSource
 from ringwalker_sim.host import HostParameters
+from ringwalker_sim.testing.noise_tap import LEVEL, NoiseTap
 from ringwalker_sim.testing.traffic import DiskCopier, MemoryCopier
 from ringwalker_sim.workload.job import CallTask, Job
 
@@ -72,6 +74,18 @@ def test_storage_model_serves_a_disk(stalls: float) -> None:
     config = DeviceConfig(data_width=64, blk=BlkConfig(capacity=16))
     job = Job(CallTask(f"{JOBS}:copy_disk"), host=HostParameters(stalls=stalls))
     run_simulation(text, "disk_copier", config, job, timeout_s=300)
+
+
+@pytest.mark.parametrize("stalls", [0, 0.4])
+def test_noise_is_that_of_the_native_engine_and_pins_keep_their_values(stalls: float) -> None:
+    text, ports = to_verilog(NoiseTap(64), "noise_tap")
+    job = Job(CallTask(f"{JOBS}:take_noise", {"beats": 70}), seed=3, host=HostParameters(stalls=stalls))
+    initial = {port.name: port.init for port in ports if port.init}
+    result = run_simulation(
+        text, "noise_tap", DeviceConfig(data_width=64), job, initial=initial, timeout_s=300
+    )
+    assert result["noise"] == NoiseSource(3).take(70 * 8).hex()
+    assert result["level"] == LEVEL
 
 
 def _simple() -> str:

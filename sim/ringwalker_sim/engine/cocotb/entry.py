@@ -18,8 +18,8 @@ from ...host.parameters import HostParameters
 from ...memory import GuestMemory
 from ...workload.job import Job
 from .entry_name import FOLDER
+from .peripheral import Surroundings, put_behind_ports
 from .port import CocotbPort
-from .storage import StorageModel
 
 __all__ = ["job"]
 
@@ -80,12 +80,9 @@ async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
         max_read_request=host.max_read_request,
         stalls=stalls,
     )
-    if hasattr(dut, "storage_commands_valid"):
-        latency = host.storage_latency * port.cycle_steps
-        array = disk.array if disk else None
-        StorageModel(dut, array, read_only=job.read_only, latency_steps=latency, stalls=stalls)
-    if hasattr(dut, "capacity"):
-        dut.capacity.value = disk.sectors if disk else config.blk.capacity
+    for name, value in order["initial"].items():
+        getattr(dut, name).value = value
+    put_behind_ports(dut, Surroundings(job, config, disk, port.cycle_steps, stalls))
     begin = time.perf_counter()
     await port.start_machine()
     task = cocotb.start_soon(job.run(port, config, _reporter(folder)))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -67,9 +67,17 @@ def run_cocotb(
     """
     from ...verilog_cache import TOP, device_verilog
 
-    text, _ports = device_verilog(config, progress)
+    text, ports = device_verilog(config, progress)
     return run_simulation(
-        text, TOP, config, job, waves=waves, timeout_s=timeout_s, progress=progress, on_progress=on_progress
+        text,
+        TOP,
+        config,
+        job,
+        initial={port.name: port.init for port in ports if port.init},
+        waves=waves,
+        timeout_s=timeout_s,
+        progress=progress,
+        on_progress=on_progress,
     )
 
 
@@ -79,12 +87,16 @@ def run_simulation(
     config: DeviceConfig,
     job: "Job",
     *,
+    initial: Mapping[str, int] | None = None,
     waves: str | Path | None = None,
     timeout_s: float | None = None,
     progress: Callable[[str], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """Like :func:`run_cocotb`, for any Verilog whose module ``top`` has the ports of the device."""
+    """Like :func:`run_cocotb`, for any Verilog whose module ``top`` has the ports of the device.
+
+    ``initial`` are values of inputs that nothing here drives; without one it is 0.
+    """
     build_dir = build_simulator(verilog, top, waves=waves is not None, progress=progress)
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name:
         folder = Path(name)
@@ -93,6 +105,7 @@ def run_simulation(
             "config": dataclasses.asdict(config),
             "parent": os.getpid(),
             "folder": os.getcwd(),
+            "initial": dict(initial or {}),
         }
         (folder / "job.json").write_text(json.dumps(order))
         waves_file = str(Path(waves).absolute()) if waves else ""

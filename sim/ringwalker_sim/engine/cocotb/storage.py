@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from cocotb.utils import get_sim_time
@@ -11,6 +11,7 @@ from cocotb.utils import get_sim_time
 from ringwalker.spec.blk import SECTOR_BYTES
 from ringwalker.streams import StorageOp
 
+from .peripheral import Surroundings
 from .streams import BeatSink, BeatSource
 
 __all__ = ["StorageModel"]
@@ -58,6 +59,20 @@ class StorageModel:
         BeatSink(dut, "storage_commands", self._command, self._has_room, stall("storage_commands"))
         BeatSink(
             dut, "storage_write_data", self._data, lambda: bool(self._writes), stall("storage_write_data")
+        )
+
+    @classmethod
+    def behind(cls, dut: Any, surroundings: Surroundings) -> Self:
+        """The disk of the job; it drives ``capacity``, too, where there is such a port."""
+        job, disk = surroundings.job, surroundings.disk
+        if hasattr(dut, "capacity"):
+            dut.capacity.value = disk.sectors if disk else surroundings.config.blk.capacity
+        return cls(
+            dut,
+            disk.array if disk else None,
+            read_only=job.read_only,
+            latency_steps=job.host.storage_latency * surroundings.cycle_steps,
+            stalls=surroundings.stalls,
         )
 
     def _has_room(self) -> bool:

@@ -172,7 +172,7 @@ class _Unit:
     flags: tuple[str, ...]
 
 
-def _model_units(model: Path, optimise: bool) -> list[_Unit]:
+def _model_units(model: Path) -> list[_Unit]:
     """What Verilator wrote. Code that runs once is not optimised at all."""
     sizes = {f"model/{path.name}": path.stat().st_size for path in sorted(model.glob("*.cpp"))}
     slow = [name for name in sizes if "__Slow" in name or "__Syms" in name or "__Trace" in name]
@@ -181,8 +181,7 @@ def _model_units(model: Path, optimise: bool) -> list[_Unit]:
         if groups[-1] and sum(sizes[other] for other in [*groups[-1], name]) > _GROUP_BYTES:
             groups.append([])
         groups[-1].append(name)
-    level = "-O2" if optimise else "-O0"
-    units = [_Unit(f"fast{n}", tuple(names), (*_MODEL_FLAGS, level)) for n, names in enumerate(groups)]
+    units = [_Unit(f"fast{n}", tuple(names), (*_MODEL_FLAGS, "-O2")) for n, names in enumerate(groups)]
     return [*units, _Unit("slow", tuple(slow), (*_MODEL_FLAGS, "-O0"))]
 
 
@@ -266,20 +265,18 @@ def build_library(
     *,
     waves: bool = False,
     sanitize: bool = False,
-    optimise: bool = True,
     progress: Progress | None = None,
 ) -> Path:
     """The shared library for the Verilog of a top named :data:`TOP` with ``ports``, built if need be.
 
     ``waves`` chooses the variant that can write FST files (slower); ``sanitize`` builds the
-    host with :data:`SANITIZERS`. Without ``optimise`` the model is there sooner and is several times slower.
-    ``progress`` is called with a line of text now and then. Errors:
+    host with :data:`SANITIZERS`. ``progress`` is called with a line of text now and then. Errors:
     :class:`~ringwalker_sim.toolchain.ToolError`.
     """
     progress = progress or (lambda _text: None)
     host, shared = _shared_parts(waves, sanitize, progress)
     headers = [ports_header(ports, edge=False), peripherals_header(ports)]
-    parts = [verilog, *headers, host.name, *_VERILATOR_FLAGS, str(optimise)]
+    parts = [verilog, *headers, host.name, *_VERILATOR_FLAGS]
     with build_once("native", content_hash(parts)) as (folder, missing):
         library = folder / f"lib{TOP}.so"
         if missing:
@@ -288,7 +285,7 @@ def build_library(
             kinds = [kind.name for kind in peripherals_of({port.name for port in ports})]
             sources = tuple(f"{name}.cpp" for name in [*_DEVICE_UNITS, *kinds])
             flags = (*_HOST_FLAGS, *_sanitizer_flags(sanitize), "-I", str(host))
-            units = [_Unit("device", sources, flags), *_model_units(folder / "model", optimise)]
+            units = [_Unit("device", sources, flags), *_model_units(folder / "model")]
             objects = _compile(folder, units, _variant_flags(waves), progress)
             _link([*objects, *shared], library, waves, sanitize)
             for path in objects:
