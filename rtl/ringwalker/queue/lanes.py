@@ -15,6 +15,7 @@ from ..streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, strea
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.tags import TAGS, allocate_tags
 from .formats import FORMATS
+from .ring_format import RingFormat
 from .walker import PAYLOAD, RingWalker, walker_readers, walker_tables
 
 __all__ = ["STILL_CYCLES", "Lanes"]
@@ -31,9 +32,11 @@ _FEW_READS = 4
 """Reads of payload in flight in a lane whose chains have none as a rule."""
 
 
-def _fitting(config: DeviceConfig, lanes: int, write_only: Collection[int]) -> list[dict[str, int]]:
+def _fitting(
+    config: DeviceConfig, ring: RingFormat, lanes: int, write_only: Collection[int]
+) -> list[dict[str, int]]:
     """How many tags each reader of each lane gets: what it wants, but of payload what is left over."""
-    wanted = {kind.name: kind.tags for kind in walker_readers(config, FORMATS["split"])}
+    wanted = {kind.name: kind.tags for kind in walker_readers(config, ring)}
     others = sum(wanted.values()) - wanted[PAYLOAD]
     reading = [lane for lane in range(lanes) if lane not in write_only]
     few = min(config.read_tags, _FEW_READS)
@@ -45,8 +48,9 @@ def _fitting(config: DeviceConfig, lanes: int, write_only: Collection[int]) -> l
 class Lanes(Component):
     """One :class:`RingWalker` for each set of queues in ``lanes``, which together have every queue once.
 
-    Lanes whose number is in ``write_only`` get few tags for payload, so that the others can have more.
-    ``tags`` says how many each reader of each lane has; ``tables`` are the ports that read the queue table.
+    Parameters: ``write_only``, numbers of lanes that get few tags for payload, so that the others can have
+    more; ``ring``, the format of the rings. ``tags`` says how many each reader of each lane has;
+    ``tables`` are the ports that read the queue table.
 
     Members (W is ``config.data_width``): those of :class:`RingWalker` for all lanes together, but
 
@@ -69,14 +73,19 @@ class Lanes(Component):
     """
 
     def __init__(
-        self, config: DeviceConfig, lanes: Sequence[Sequence[int]], write_only: Collection[int] = ()
+        self,
+        config: DeviceConfig,
+        lanes: Sequence[Sequence[int]],
+        write_only: Collection[int] = (),
+        ring: RingFormat = FORMATS["split"],
     ):
         if sorted(queue for lane in lanes for queue in lane) != list(range(config.queues)) or not all(lanes):
             raise ValueError(f"lanes are {lanes!r}; each queue from 0 to {config.queues - 1} must be in one")
         self._config = config
         self._lanes = [tuple(lane) for lane in lanes]
-        self.tags = _fitting(config, len(lanes), write_only)
-        names = walker_tables(FORMATS["split"])
+        self._format = ring
+        self.tags = _fitting(config, ring, len(lanes), write_only)
+        names = walker_tables(ring)
         self._tables = [{name: f"lane{n}_{name}" for name in names} for n in range(len(lanes))]
         self.tables = [port for ports in self._tables for port in ports.values()]
         width = config.data_width
@@ -106,7 +115,7 @@ class Lanes(Component):
         ranges = iter(allocate_tags([count for tags in self.tags for count in tags.values()]))
         walkers = []
         for n, (tags, tables) in enumerate(zip(self.tags, self._tables, strict=True)):
-            walker = RingWalker(self._config, {name: next(ranges) for name in tags})
+            walker = RingWalker(self._config, {name: next(ranges) for name in tags}, self._format)
             m.submodules[f"lane{n}"] = walker
             walkers.append(walker)
             for name, port in tables.items():
