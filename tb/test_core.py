@@ -9,8 +9,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.component import Component
-from ringwalker.config import ConsoleConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
 from ringwalker.core import VirtioCore
+from ringwalker.function.console.settings import ConsoleSettings
 from ringwalker.interfaces import RegisterPort, UartPort
 from ringwalker.spec.console import CONSOLE_RECEIVE_QUEUE, CONSOLE_TRANSMIT_QUEUE
 from ringwalker.spec.features import Feature
@@ -46,7 +47,7 @@ CONFIG = DeviceConfig(
     max_read_request=LARGEST,
     completion_timeout=10_000,
     fields=False,
-    console=ConsoleConfig(idle_cycles=8),
+    settings=ConsoleSettings(idle_cycles=8),
 )
 
 

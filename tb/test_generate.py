@@ -17,8 +17,9 @@ from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ringwalker.component import Component
-from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
 from ringwalker.function.blk.function import BlkFunction
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.generate import c_header, generate, register_reference, verilog_and_signals
 from ringwalker.generate.__main__ import main
 from ringwalker.spec.blk import BLK_CONFIG, BlkFeature
@@ -28,7 +29,7 @@ from ringwalker.verilog import to_verilog
 from ringwalker.verilog_names import plain_names, without_empty_wires
 from ringwalker_sim.toolchain import verilator_environment
 
-SMALL = DeviceConfig(data_width=64, queue_size=16, blk=BlkConfig(chunk_sectors=1))
+SMALL = DeviceConfig(data_width=64, queue_size=16, settings=BlkSettings(chunk_sectors=1))
 ROOT = Path(__file__).parents[1]
 
 

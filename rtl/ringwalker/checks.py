@@ -10,6 +10,7 @@ __all__ = [
     "check_range",
     "check_text",
     "is_integer",
+    "one_line",
 ]
 
 
@@ -51,3 +52,8 @@ def check_text(key: str, value: object, choices: tuple[str, ...]) -> None:
     quoted = [f'"{choice}"' for choice in choices]
     wanted = f"{', '.join(quoted[:-1])} or {quoted[-1]}"
     check(isinstance(value, str) and value in choices, key, value, wanted)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's class and message, without line ends."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -2,14 +2,14 @@
 
 A configuration is written in TOML; every key is optional::
 
-    function = "blk"        # or "net", "console"
+    function = "blk"        # or "net", "console", or "package.module:Name", a FunctionKind of your own
     data_width = 256        # bits a beat: 64, 128, 256, 512
     queues = 1              # virtqueues; net has 3 and the console 2
     queue_size = 256        # entries, the largest a driver may choose
     read_tags = 64          # payload reads in flight
     [identity]
     preset = "2007"         # or "oasis"; vendor, device, ... override it
-    [blk]
+    [blk]                   # settings of a function have its name
     capacity = 32768        # 512-byte sectors
     block_size = 512
     serial = "ringwalker"
@@ -19,28 +19,37 @@ A configuration is written in TOML; every key is optional::
     [console]
     cols = 80
     rows = 25
+
+Tables of other functions than the chosen one are checked and have no effect.
 """
 
 import dataclasses
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .checks import ConfigError, check, check_power, check_range, is_integer
-from .spec.blk import ID_BYTES, SECTOR_BYTES
-from .spec.ids import CLASS_CODES, OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
+import tomli_w
 
-__all__ = ["USUAL", "BlkConfig", "ConfigError", "ConsoleConfig", "DeviceConfig", "Identity", "NetConfig"]
+from .checks import (
+    ConfigError,
+    check,
+    check_flag,
+    check_power,
+    check_range,
+    check_text,
+    is_integer,
+    one_line,
+)
+from .function.kind import FUNCTIONS, FunctionKind, add_import_folder, function_kind
+from .function.parts import function_parts
+from .spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
 
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+__all__ = ["USUAL", "ConfigError", "DeviceConfig", "Identity"]
 
 USUAL = -1
 """As the number of queues: as many as the function usually has."""
-
-_DEFAULT_QUEUES = {"blk": 1, "net": 3, "console": 2}
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Identity:
     revision: int = 1
 
     def __post_init__(self):
-        check(self.preset in ("2007", "oasis"), "identity.preset", self.preset, '"2007" or "oasis"')
+        check_text("identity.preset", self.preset, ("2007", "oasis"))
         for name, high in (
             ("vendor", 0xFFFE),
             ("device", 0xFFFF),
@@ -73,116 +82,33 @@ class Identity:
                 check_range(f"identity.{name}", value, 0, high)
         check_range("identity.revision", self.revision, 0, 0xFF)
 
-    def resolve(self, device_type: DeviceType) -> "Identity":
-        """The same identity with every field filled in for a device of ``device_type``."""
+    def resolve(self, device_type: int, class_code: int) -> "Identity":
+        """The same identity with every field filled in for a function of this virtio type and class."""
         oasis = self.preset == "oasis"
         vendor = VENDOR_OASIS if oasis else VENDOR_2007
-        device = OASIS_DEVICE_BASE + device_type if oasis else int(device_type)
         defaults = {
             "vendor": vendor,
-            "device": device,
+            "device": OASIS_DEVICE_BASE + device_type if oasis else device_type,
             "subsystem_vendor": self.vendor if self.vendor is not None else vendor,
-            "subsystem": int(device_type),
-            "class_code": CLASS_CODES[device_type],
+            "subsystem": device_type,
+            "class_code": class_code,
         }
         missing = {key: value for key, value in defaults.items() if getattr(self, key) is None}
         return dataclasses.replace(self, **missing)
 
 
 @dataclass(frozen=True)
-class BlkConfig:
-    """The block function. ``capacity`` in 512-byte sectors, ``block_size`` in bytes.
-
-    ``capacity`` is the reset value of a register that the ``capacity`` port of the device overrides.
-    ``chunk_sectors`` is how many sectors at most one storage write command covers.
-    """
-
-    capacity: int = 32768
-    block_size: int = 512
-    serial: str = "ringwalker"
-    chunk_sectors: int = 8
-
-    def __post_init__(self):
-        check_range("blk.capacity", self.capacity, 0, 2**55 - 1)
-        check_power("blk.block_size", self.block_size, SECTOR_BYTES, 4096)
-        per_block = self.block_size // SECTOR_BYTES
-        check(
-            self.capacity % per_block == 0,
-            "blk.capacity",
-            self.capacity,
-            f"a multiple of {per_block} sectors, since blk.block_size is {self.block_size}",
-        )
-        ok = isinstance(self.serial, str) and self.serial.isascii() and len(self.serial) <= ID_BYTES
-        check(ok, "blk.serial", self.serial, f"at most {ID_BYTES} ASCII characters")
-        check_power("blk.chunk_sectors", self.chunk_sectors, 1, 64)
-
-
-@dataclass(frozen=True)
-class NetConfig:
-    """The network function. ``mac`` is the address after reset, ``mtu`` in bytes of frame payload.
-
-    ``buffer_bytes`` is the size of the receive buffer, which holds whole frames until the driver has buffers
-    for them; when it is full, ``pause`` says whether the MAC has to wait or the frame is dropped.
-    """
-
-    mac: str = "52:57:00:00:00:01"
-    mtu: int = 1500
-    buffer_bytes: int = 16384
-    pause: bool = True
-
-    def __post_init__(self):
-        ok = isinstance(self.mac, str) and _MAC.fullmatch(self.mac) is not None
-        check(ok, "net.mac", self.mac, "six hexadecimal bytes with colons between them")
-        check(
-            not self.address[0] & 1, "net.mac", self.mac, "an address of one station (bit 0 of byte 0 clear)"
-        )
-        check_range("net.mtu", self.mtu, 68, 9216)
-        check_power("net.buffer_bytes", self.buffer_bytes, 2048, 1 << 20)
-        check(
-            self.buffer_bytes >= 2 * self.frame_bytes,
-            "net.buffer_bytes",
-            self.buffer_bytes,
-            f"at least two frames of {self.frame_bytes} bytes, since net.mtu is {self.mtu}",
-        )
-        check(isinstance(self.pause, bool), "net.pause", self.pause, "true or false")
-
-    @property
-    def address(self) -> bytes:
-        """``mac`` as six bytes."""
-        return bytes.fromhex(self.mac.replace(":", ""))
-
-    @property
-    def frame_bytes(self) -> int:
-        """The longest frame, without its check sequence: payload, header, and one VLAN tag."""
-        return self.mtu + 18
-
-
-@dataclass(frozen=True)
-class ConsoleConfig:
-    """The console function. ``cols`` and ``rows`` are the reset values of what ports of the device override.
-
-    A receive buffer is given back when it is full, and otherwise once no byte has come for ``idle_cycles``.
-    """
-
-    cols: int = 80
-    rows: int = 25
-    idle_cycles: int = 64
-
-    def __post_init__(self):
-        check_range("console.cols", self.cols, 1, 0xFFFF)
-        check_range("console.rows", self.rows, 1, 0xFFFF)
-        check_range("console.idle_cycles", self.idle_cycles, 1, 1 << 20)
-
-
-@dataclass(frozen=True)
 class DeviceConfig:
     """A whole device. Errors: :class:`ConfigError` from the constructor and from :meth:`from_toml`.
 
+    ``function`` is a name of :data:`~.function.kind.FUNCTIONS` or the place of a record of one's own, and
+    ``settings`` is what can be chosen about it: an instance of the dataclass in its record, or None for the
+    defaults. ``queues`` is how many virtqueues there are, ``USUAL`` for as many as the function has by
+    itself.
     ``read_tags`` is the number of payload reads in flight, ``ring_tags`` of reads of descriptors;
     ``max_payload`` and ``max_read_request`` (bytes) bound what the host may choose;
     ``chains`` is how many descriptor chains are walked at once;
     ``completion_timeout`` is in cycles without any completion while reads are outstanding.
-    ``queues`` is how many virtqueues there are, ``USUAL`` for as many as the function has by itself.
     ``fields`` says whether the device has the field list of 2007; None is yes for the identity of 2007 and no
     for others.
     """
@@ -200,20 +126,17 @@ class DeviceConfig:
     clock_mhz: int = 250
     identity: Identity = field(default_factory=Identity)
     fields: bool | None = None
-    blk: BlkConfig = field(default_factory=BlkConfig)
-    net: NetConfig = field(default_factory=NetConfig)
-    console: ConsoleConfig = field(default_factory=ConsoleConfig)
+    settings: Any = None
 
     def __post_init__(self):
-        check(self.function in _DEFAULT_QUEUES, "function", self.function, '"blk", "net" or "console"')
-        usual = _DEFAULT_QUEUES[self.function]
-        if is_integer(self.queues) and self.queues == USUAL:
-            object.__setattr__(self, "queues", usual)
-        ok = self.function == "blk" or self.queues == usual
-        check(ok, "queues", self.queues, f'{usual}, since function is "{self.function}"')
-        check(self.fields in (None, True, False), "fields", self.fields, "true or false")
-        check(self.data_width in (64, 128, 256, 512), "data_width", self.data_width, "64, 128, 256 or 512")
-        check_range("queues", self.queues, 1, 256)
+        kind = self.kind
+        self._check_queues(kind)
+        self._check_settings(kind)
+        check(isinstance(self.identity, Identity), "identity", self.identity, "an Identity")
+        if self.fields is not None:
+            check_flag("fields", self.fields)
+        width = is_integer(self.data_width) and self.data_width in (64, 128, 256, 512)
+        check(width, "data_width", self.data_width, "64, 128, 256 or 512")
         check_power("queue_size", self.queue_size, 2, 1024)
         check_power("read_tags", self.read_tags, 2, 128)
         check_power("ring_tags", self.ring_tags, 2, 64)
@@ -222,16 +145,46 @@ class DeviceConfig:
         check_power("max_read_request", self.max_read_request, 128, 4096)
         check_range("completion_timeout", self.completion_timeout, 64, 2**31)
         check_range("clock_mhz", self.clock_mhz, 1, 1000)
+        function_parts(self)
+
+    def _check_queues(self, kind: FunctionKind) -> None:
+        if is_integer(self.queues) and self.queues == USUAL:
+            object.__setattr__(self, "queues", kind.queues)
+        choices = kind.queue_choices
+        if not choices:
+            wanted = f'{kind.queues}, since function is "{self.function}"'
+        elif choices.step == 1:
+            wanted = f"an integer from {choices[0]} to {choices[-1]}"
+        else:
+            wanted = f"one of {', '.join(map(str, choices))}"
+        fits = is_integer(self.queues) and (self.queues == kind.queues or self.queues in choices)
+        check(fits, "queues", self.queues, wanted)
+
+    def _check_settings(self, kind: FunctionKind) -> None:
+        if kind.name in _KEYS:
+            raise ConfigError(
+                f"function is {self.function!r}; its name is {kind.name!r}, a key of all devices"
+            )
+        if self.settings is None and kind.settings is not None:
+            object.__setattr__(self, "settings", _settings(kind, {}))
+        own = kind.settings or type(None)
+        wanted = f'{own.__name__}, since function is "{self.function}"'
+        check(isinstance(self.settings, own), "settings", self.settings, wanted)
 
     @property
-    def device_type(self) -> DeviceType:
+    def kind(self) -> FunctionKind:
+        """The record of the function."""
+        return function_kind(self.function)
+
+    @property
+    def device_type(self) -> int:
         """The virtio device type of the function."""
-        return DeviceType[self.function.upper()]
+        return int(self.kind.device_type)
 
     @property
     def resolved_identity(self) -> Identity:
         """The identity with presets applied."""
-        return self.identity.resolve(self.device_type)
+        return self.identity.resolve(self.device_type, self.kind.class_code)
 
     @property
     def has_fields(self) -> bool:
@@ -244,59 +197,93 @@ class DeviceConfig:
         return self.queues + 1
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "DeviceConfig":
-        """Build from nested mappings, as TOML gives them."""
-        return _from_mapping(cls, values, "")
+    def from_dict(cls, values: Mapping[str, Any], function: str | None = None) -> "DeviceConfig":
+        """Build from nested mappings, as TOML gives them. Errors: :class:`ConfigError`.
+
+        ``function`` takes the place of the one in ``values``; if they differ, the number of queues there has
+        no effect.
+        """
+        check(isinstance(values, Mapping), "the file", values, "a table")
+        named = values.get("function", cls.function)
+        chosen = named if function is None else function
+        kind = function_kind(chosen)
+        arguments: dict[str, Any] = {}
+        for key, value in values.items():
+            if key == "identity":
+                arguments[key] = _from_table(Identity, value, key)
+            elif key == kind.name:
+                arguments["settings"] = _settings(kind, value)
+            elif key in FUNCTIONS:
+                _settings(function_kind(key), value)
+            elif key in _KEYS and key != "settings":
+                arguments[key] = value
+            else:
+                known = sorted(_KEYS - {"settings"} | {kind.name, *FUNCTIONS})
+                raise ConfigError(f"{key} is not a setting; there are {', '.join(known)}")
+        if chosen != named:
+            arguments.pop("queues", None)
+        return cls(**{**arguments, "function": chosen})
 
     @classmethod
-    def from_toml(cls, path: str | Path) -> "DeviceConfig":
-        """Read a TOML file. Errors: :class:`ConfigError`, which names the file."""
+    def from_toml(cls, path: str | Path, function: str | None = None) -> "DeviceConfig":
+        """Read a TOML file, with ``function`` as in :meth:`from_dict`.
+
+        A function of one's own may be a module in the folder of the file. Errors: :class:`ConfigError`, which
+        names the file.
+        """
         try:
-            text = Path(path).read_bytes().decode()
-            return cls.from_dict(tomllib.loads(text))
+            values = tomllib.loads(Path(path).read_bytes().decode())
+            add_import_folder(Path(path).parent)
+            return cls.from_dict(values, function)
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from None
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: not TOML: {error}") from None
         except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
+            raise ConfigError(f"{path}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as nested mappings that :meth:`from_dict` reads back to an equal value."""
+        values = {key: getattr(self, key) for key in _KEYS_IN_ORDER if key not in ("identity", "settings")}
+        tables = {"identity": self.identity, self.kind.name: self.settings}
+        values |= {name: dataclasses.asdict(table) for name, table in tables.items() if table is not None}
+        return _without_none(values)
 
     def to_toml(self) -> str:
         """The configuration as TOML that :meth:`from_toml` reads back to an equal value."""
-        return "\n".join(_toml_lines(dataclasses.asdict(self), "")) + "\n"
+        return tomli_w.dumps(self.to_dict())
 
 
-_TABLES = {"identity": Identity, "blk": BlkConfig, "net": NetConfig, "console": ConsoleConfig}
+_KEYS_IN_ORDER = tuple(item.name for item in dataclasses.fields(DeviceConfig))
+_KEYS = frozenset(_KEYS_IN_ORDER)
 
 
-def _from_mapping(cls: Any, values: Mapping[str, Any], prefix: str) -> Any:
-    check(isinstance(values, Mapping), prefix.rstrip(".") or "the file", values, "a table")
-    known = {item.name: item for item in dataclasses.fields(cls)}
-    nested = _TABLES if cls is DeviceConfig else {}
-    arguments = {}
-    for key, value in values.items():
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _settings(kind: FunctionKind, values: Any) -> Any:
+    """The settings of a function from its table; None for a function without any."""
+    if kind.settings is None:
+        raise ConfigError(f"{kind.name} is {values!r}; this function has no settings")
+    return _from_table(kind.settings, values, kind.name)
+
+
+def _from_table(cls: Any, values: Any, name: str) -> Any:
+    """An instance of the dataclass ``cls`` from the TOML table ``name``. Lists become tuples."""
+    check(isinstance(values, Mapping), name, values, "a table")
+    known = {item.name for item in dataclasses.fields(cls)}
+    for key in values:
         if key not in known:
-            raise ConfigError(f"{prefix}{key} is not a setting; there are {', '.join(sorted(known))}")
-        arguments[key] = _from_mapping(nested[key], value, f"{key}.") if key in nested else value
-    return cls(**arguments)
-
-
-def _toml_lines(values: Mapping[str, Any], table: str) -> list[str]:
-    lines = [f"[{table}]"] if table else []
-    for key, value in values.items():
-        if value is None or isinstance(value, Mapping):
-            continue
-        if isinstance(value, str):
-            escaped = "".join(
-                "\\" + c if c in '"\\' else c if c.isprintable() else f"\\u{ord(c):04x}" for c in value
-            )
-            lines.append(f'{key} = "{escaped}"')
-        elif isinstance(value, bool):
-            lines.append(f"{key} = {str(value).lower()}")
-        else:
-            lines.append(f"{key} = {value}")
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            lines.append("")
-            lines.extend(_toml_lines(value, key))
-    return lines
+            raise ConfigError(f"{name}.{key} is not a setting; there are {', '.join(sorted(known))}")
+    items = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return cls(**items)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{name}: {one_line(error)}") from error

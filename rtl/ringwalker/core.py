@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .component import Component
 from .config import DeviceConfig
-from .function.kind import function_kind
+from .function.parts import GuardedFunction, function_component, function_parts, optional_output
 from .interfaces import CorePort
 from .queue.lanes import Lanes
 from .queue.table import QueueTable
@@ -64,24 +64,21 @@ class VirtioCore(Component):
 
     def __init__(self, config: DeviceConfig):
         self.config = config
-        self._kind = function_kind(config.function)
-        super().__init__(
-            {"edge": In(CorePort(config.data_width)), **self._kind.ports(config), "idle": Out(1)}
-        )
+        self._parts = function_parts(config)
+        super().__init__({"edge": In(CorePort(config.data_width)), **self._parts.ports, "idle": Out(1)})
 
     def elaborate(self, platform):
         m: Any = Module()
-        config = self.config
+        config, parts = self.config, self._parts
         edge: Any = flipped(self.edge)
-        m.submodules.function = function = self._kind.component(config)
-        m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | self._kind.features(config))
+        function = function_component(config)
+        m.submodules.function = GuardedFunction(config, function)
+        m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | parts.features)
         m.submodules.notify = notify = Notify(config)
         m.submodules.isr = isr = Isr()
         m.submodules.interrupts = interrupts = InterruptRouter()
         m.submodules.sequencer = sequencer = ResetSequencer(config)
-        lanes = self._kind.lanes(config)
-        write_only = [n for n, name in enumerate(lanes) if name in self._kind.write_only]
-        m.submodules.walker = walker = Lanes(config, tuple(lanes.values()), write_only)
+        m.submodules.walker = walker = Lanes(config, parts.lanes, parts.write_only)
         state = edge.state
 
         # ---- registers
@@ -90,13 +87,13 @@ class VirtioCore(Component):
         connect(m, faces.common, common.registers)
         connect(m, faces.notify, notify.registers)
         connect(m, faces.isr, isr.registers)
-        if self._kind.device_config is not None:
+        if config.kind.device_config is not None:
             connect(m, faces.device, function.registers)
         self._queue_table(m, common, sequencer, walker)
 
         # ---- chains, and the notifications both ways
         connect(m, notify.doorbells, walker.doorbells)
-        for n, name in enumerate(lanes):
+        for n, name in enumerate(parts.chain_ports):
             connect(m, getattr(walker, f"function{n}"), getattr(function, name))
         connect(m, walker.interrupts, interrupts.interrupts)
         connect(m, interrupts.vectors, edge.vectors)
@@ -116,13 +113,13 @@ class VirtioCore(Component):
             sequencer.idle.eq(outbound_idle & walker.halted),
             notify.enable.eq(common.driver_ok),
             notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
-            interrupts.config_change.eq(self._said(function, "config_change") | common.config_change),
+            interrupts.config_change.eq(optional_output(function, "config_change") | common.config_change),
             interrupts.config_vector.eq(common.config_vector),
             interrupts.msix_enable.eq(state.msix_enable),
             isr.set_queue.eq(interrupts.set_queue),
             isr.set_config.eq(interrupts.set_config),
             isr.clear.eq(sequencer.clearing),
-            walker.active.eq(self._said(function, "active")),
+            walker.active.eq(optional_output(function, "active")),
             walker.features.eq(common.driver_features),
             walker.abort.eq(needs_reset | ~state.bus_master_enable),
             walker.msix_enable.eq(state.msix_enable),
@@ -145,14 +142,9 @@ class VirtioCore(Component):
         ]
         return m
 
-    @staticmethod
-    def _said(function: Any, name: str) -> Any:
-        """An output that a function may have."""
-        return getattr(function, name) if name in function.signature.members else Const(0)
-
     def _function_ports(self, m: Any, function: Any) -> None:
         """The function's own ports."""
-        for name, member in self._kind.ports(self.config).items():
+        for name, member in self._parts.ports.items():
             inner, outer = getattr(function, name), getattr(self, name)
             if member.is_port:
                 m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
@@ -189,7 +181,7 @@ class VirtioCore(Component):
             common.reset_done.eq(sequencer.device_done),
             common.queue_reset_done.eq(sequencer.queue_done),
             common.hold.eq(~sequencer.ready),
-            common.config_generation.eq(self._said(function, "generation")),
+            common.config_generation.eq(optional_output(function, "generation")),
             common.needs_reset.eq(walker.fail),
             walker.halt.eq(sequencer.halt | needs_reset),
             walker.halt_all.eq(sequencer.whole | needs_reset),

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .component import Component
 from .config import DeviceConfig
 from .core import VirtioCore
-from .function.kind import function_kind
+from .function.parts import function_parts
 from .pci.edge import PciEdge
 from .streams import completion_beat, request_beat, stream_of
 
@@ -39,7 +39,7 @@ class VirtioPciDevice(Component):
     def __init__(self, config: DeviceConfig):
         self.config = config
         width = config.data_width
-        self._function_ports = function_kind(config.function).ports(config)
+        self._function_ports = function_parts(config).ports
         super().__init__(
             {
                 "completer_request": In(stream_of(request_beat(width))),

@@ -22,6 +22,7 @@ from amaranth.hdl import Shape, Signal, UnusedElaboratable, Value, ValueCastable
 from amaranth.lib import data, wiring
 
 from ringwalker.config import DeviceConfig
+from ringwalker.function.kind import module_name, sources
 from ringwalker.verilog import PortInfo, to_verilog
 
 from .toolchain import build_once, content_hash
@@ -123,6 +124,8 @@ def _parts(value: Any, inside: tuple[int, ...]) -> Iterator[str]:
         yield from (kind, *_parts(value.shape(), inside), *_parts(Value.cast(value), inside))
     elif isinstance(value, Value | ValueCastable):
         raise _Opaque(kind)
+    elif isinstance(value, DeviceConfig):
+        yield from (value.to_toml(), *_function_sources(value))
     elif dataclasses.is_dataclass(value):
         fields = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
         yield from (kind, *_parts(fields, inside))
@@ -161,6 +164,13 @@ def _sources(module: str) -> list[str]:
     return [text for path in source_closure(module) for text in (path.name, path.read_text())]
 
 
+def _function_sources(config: DeviceConfig) -> list[str]:
+    """The sources of the function, which the device finds by name and does not import."""
+    beside = set(sources(config.function))
+    files = sorted(beside.union(source_closure(module_name(config.function))))
+    return [text for path in files for text in (path.name, path.read_text())]
+
+
 def component_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:
     """As :func:`ringwalker.verilog.to_verilog`, which is called only when something has changed."""
     described = describe(component)
@@ -182,4 +192,4 @@ def device_verilog(
             progress("converting the device to Verilog")
         return to_verilog(VirtioPciDevice(config), TOP)
 
-    return _kept([TOP, config.to_toml(), *_sources("ringwalker.device")], make)
+    return _kept([TOP, config.to_toml(), *_sources("ringwalker.device"), *_function_sources(config)], make)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker.config import BlkConfig, DeviceConfig, Identity
+from ringwalker.config import DeviceConfig, Identity
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
@@ -158,7 +159,7 @@ def test_identities(identity: Identity, ids: Any, serves: bool) -> None:
 
 
 def test_block_size_is_read() -> None:
-    machine = Machine(DeviceConfig(blk=BlkConfig(block_size=4096)))
+    machine = Machine(DeviceConfig(settings=BlkSettings(block_size=4096)))
 
     async def body(disk: BlkDevice) -> int:
         return disk.block_size

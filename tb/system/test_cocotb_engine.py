@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.cocotb.run import CocotbError, run_simulation
 from ringwalker_sim.engine.noise import NoiseSource
@@ -71,7 +72,7 @@ def test_a_request_over_the_limit_is_noticed() -> None:
 @pytest.mark.parametrize("stalls", [0, 0.3])
 def test_storage_model_serves_a_disk(stalls: float) -> None:
     text, _ports = to_verilog(DiskCopier(64), "disk_copier")
-    config = DeviceConfig(data_width=64, blk=BlkConfig(capacity=16))
+    config = DeviceConfig(data_width=64, settings=BlkSettings(capacity=16))
     job = Job(CallTask(f"{JOBS}:copy_disk"), host=HostParameters(stalls=stalls))
     run_simulation(text, "disk_copier", config, job, timeout_s=300)
 

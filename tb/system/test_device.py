@@ -1,13 +1,13 @@
 """The whole device: enumerated by cocotbext-pcie, and the same requests on both engines."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.spec.features import Feature
 from ringwalker_sim.engine.cocotb.run import run_cocotb
 from ringwalker_sim.engine.engines import open_engine, run_on_engine
@@ -18,8 +18,8 @@ from ringwalker_sim.workload.job import CallTask, Job
 
 JOBS = "tb.system.device_jobs"
 ROOT = Path(__file__).parents[2]
-WIDE = DeviceConfig(data_width=256, blk=BlkConfig(capacity=4096))
-NARROW = DeviceConfig(data_width=64, queues=3, blk=BlkConfig(capacity=4096))
+WIDE = DeviceConfig(data_width=256, settings=BlkSettings(capacity=4096))
+NARROW = DeviceConfig(data_width=64, queues=3, settings=BlkSettings(capacity=4096))
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +30,8 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("config", [WIDE, NARROW], ids=["256 bits", "64 bits, 3 queues"])
 def test_cocotbext_pcie_enumerates_it_and_drives_msix(config: DeviceConfig) -> None:
     name = "tb.system.enumeration_job:enumerate_and_interrupt"
-    task = CallTask(name, {"device": dataclasses.asdict(config)})
-    assert run_cocotb(config, Job(task), timeout_s=300)["serial"] == config.blk.serial
+    task = CallTask(name, {"device": config.to_dict()})
+    assert run_cocotb(config, Job(task), timeout_s=300)["serial"] == config.settings.serial
 
 
 def _image(path: Path, sectors: int) -> Path:
@@ -54,7 +54,7 @@ def _native(config: DeviceConfig, job: dict[str, Any], image: Path) -> dict[str,
 )
 def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str, tmp_path: Path) -> None:
     job = {"seed": 3, "count": 100, "interrupt": interrupt}
-    images = [_image(tmp_path / f"{name}.img", config.blk.capacity) for name in ("native", "cocotb")]
+    images = [_image(tmp_path / f"{name}.img", config.settings.capacity) for name in ("native", "cocotb")]
     native = _native(config, job, images[0])
     task = CallTask(f"{JOBS}:scripted_requests", job)
     order = Job(task, seed=3, image=str(images[1]), host=HostParameters(latency=200))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native.build import TOP
 from ringwalker_sim.engine.native.served import ServedEngine
@@ -37,7 +38,7 @@ def blocks(path: Path) -> list[tuple[int, int, int]]:
 
 def record(waves: Waves, cycles: int, trouble_at: int | None = None) -> tuple[Path | None, int]:
     """Run for ``cycles`` in small steps; what :meth:`WaveRecorder.finish` gives, and the last cycle."""
-    config = DeviceConfig(data_width=64, blk=BlkConfig(capacity=40))
+    config = DeviceConfig(data_width=64, settings=BlkSettings(capacity=40))
     with ServedEngine(config, component=copier_verilog(), waves=waves.opening) as engine:
         recorder = WaveRecorder(waves, engine)
         while engine.now < cycles:

@@ -118,4 +118,4 @@ def test_the_disk_is_that_of_the_function(tmp_path) -> None:
         job.open_disk(config)
     blank = Job(DescribeTask()).open_disk(config)
     assert blank is not None
-    assert blank.sectors == config.blk.capacity
+    assert blank.sectors == config.settings.capacity

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker.config import BlkConfig, DeviceConfig, Identity
+from ringwalker.config import DeviceConfig, Identity
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker_sim.guest.errors import BindError, RequestTimeout
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.blk import BlkModel
@@ -126,7 +127,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         run(machine(), write_all=str(tmp_path / "missing"))
     with pytest.raises(WorkloadError, match="the disk has 512 sectors only"):
         run(machine(), workload={"kind": "randread", "block_size": 1 << 20})
-    big_blocks = DeviceConfig(blk=BlkConfig(block_size=4096))
+    big_blocks = DeviceConfig(settings=BlkSettings(block_size=4096))
     with pytest.raises(WorkloadError, match="multiple of the disk's, 4096"):
         run(machine(big_blocks), workload={"kind": "randread", "block_size": 512})
 

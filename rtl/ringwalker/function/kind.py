@@ -14,14 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..checks import ConfigError
+from ..checks import ConfigError, is_integer, one_line
 from ..spec.fields import FieldView
 from ..spec.registers import RegisterTable
 
 if TYPE_CHECKING:
     from ..config import DeviceConfig
 
-__all__ = ["FUNCTIONS", "FunctionKind", "add_import_folder", "function_kind", "sources"]
+__all__ = ["FUNCTIONS", "FunctionKind", "add_import_folder", "function_kind", "module_name", "sources"]
 
 FUNCTIONS: Mapping[str, str] = {
     "blk": "ringwalker.function.blk:KIND",
@@ -118,7 +118,7 @@ def _is_identifier(value: Any) -> bool:
 
 
 def _is_between(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    return is_integer(value) and low <= value <= high
 
 
 def _is_choice(value: Any) -> bool:
@@ -140,11 +140,6 @@ def add_import_folder(folder: str | Path) -> None:
         sys.path.append(place)
 
 
-def _what(error: BaseException) -> str:
-    """An exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
 def function_kind(function: str) -> FunctionKind:
     """The record of a function: a name of :data:`FUNCTIONS`, or ``"package.module:Name"``.
 
@@ -159,12 +154,13 @@ def function_kind(function: str) -> FunctionKind:
     parts = (*module_name.split("."), attribute)
     if not colon or not all(part.isidentifier() for part in parts):
         raise ConfigError(f"function is {function!r}; {wanted}")
-    add_import_folder(".")
+    if function not in FUNCTIONS:
+        add_import_folder(".")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise ConfigError(
-            f"function is {function!r}; module {module_name} does not import: {_what(error)}"
+            f"function is {function!r}; module {module_name} does not import: {one_line(error)}"
         ) from error
     kind = getattr(module, attribute, None)
     if kind is None:
@@ -175,14 +171,17 @@ def function_kind(function: str) -> FunctionKind:
     return kind
 
 
+def module_name(function: str) -> str:
+    """The module with the record of a function: ``package.module`` of its ``"package.module:Name"``."""
+    return FUNCTIONS.get(function, function).partition(":")[0]
+
+
 def sources(function: str) -> list[Path]:
-    """The Python files that a function is made of: its outermost package, or the folder of a lone module.
+    """The Python files of a function: those of its package, or those beside a module that is in none.
 
     Errors: as :func:`function_kind`.
     """
     function_kind(function)
-    module_name = FUNCTIONS.get(function, function).partition(":")[0]
-    outermost = sys.modules[module_name.partition(".")[0]]
-    if hasattr(outermost, "__path__"):
-        return sorted(file for folder in outermost.__path__ for file in Path(folder).rglob("*.py"))
-    return sorted(Path(str(outermost.__file__)).parent.glob("*.py"))
+    module = sys.modules[module_name(function)]
+    folder = Path(str(module.__file__)).parent
+    return sorted(folder.glob("*.py") if not module.__package__ else folder.rglob("*.py"))

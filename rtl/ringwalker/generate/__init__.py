@@ -77,6 +77,6 @@ def generate(
     paths = []
     for name, content in contents.items():
         path = folder / name
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
         paths.append(path)
     return paths

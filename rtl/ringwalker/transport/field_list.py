@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from ..config import DeviceConfig
-from ..function.kind import function_kind
 from ..spec.fields import (
     FIELD_QUEUE_BYTES,
     FIELD_QUEUE_STRIDE,
@@ -220,7 +219,7 @@ def field_list(config: DeviceConfig) -> FieldList:
     """The list of ``config``, whether or not its device shows it."""
     fields: list[Field] = []
     offset = HEADER_BYTES
-    for view in (*_COMMON_VIEWS, *function_kind(config.function).fields):
+    for view in (*_COMMON_VIEWS, *config.kind.fields):
         fields.append(_field(view, offset))
         offset = fields[-1].end + HEADER_BYTES
     # Queue 0's value, not its header, is to stand at a multiple of the stride.

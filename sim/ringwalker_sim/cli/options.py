@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ringwalker.config import USUAL, DeviceConfig
+from ringwalker.config import DeviceConfig
 
 from ..errors import RingwalkerError
 from ..host.parameters import HostParameters, LatencyShape
@@ -107,19 +107,24 @@ def add_interface_options(parser: Any) -> None:
     group.add_argument("--transport", choices=TRANSPORTS, default="pci", help=text)
 
 
+def _read(path: str | None, function: str | None) -> DeviceConfig:
+    """The configuration in a file, or the usual one; ``function`` takes the place of the one there."""
+    return DeviceConfig.from_toml(path, function) if path else DeviceConfig.from_dict({}, function)
+
+
 def device_config(options: argparse.Namespace, function: str | None = None) -> DeviceConfig:
     """The configuration that the options of :func:`add_device_options` describe, for ``function``.
 
     Errors: ``ConfigError``; :class:`UsageError` for a configuration file of another function.
     """
-    config = DeviceConfig.from_toml(options.config) if options.config else DeviceConfig()
     changes: dict[str, Any] = {}
-    if function is None:
-        function = getattr(options, "function", None)
-    elif config.function not in (function, DeviceConfig().function):
+    chosen = getattr(options, "function", None)
+    # A file need not name a function of the user's own to have a table of its settings.
+    config = _read(options.config, function if function and ":" in function else chosen)
+    if function is not None and config.function not in (function, DeviceConfig().function):
         raise UsageError(f"--config {options.config}: its function is {config.function}, not {function}")
     if function is not None and function != config.function:
-        changes |= {"function": function, "queues": USUAL}
+        config = _read(options.config, function)
     if getattr(options, "clock_mhz", None) is not None:
         changes["clock_mhz"] = options.clock_mhz
     if options.data_width is not None:

@@ -59,9 +59,9 @@ configuration or image, 130 interrupted.
 
 def _open_disk(config: DeviceConfig, path: str | Path | None, read_only: bool) -> DiskImage:
     if path is None:
-        return DiskImage.blank(config.blk.capacity)
+        return DiskImage.blank(config.settings.capacity)
     disk = DiskImage(path, read_only=read_only)
-    size, block = len(disk.array), config.blk.block_size
+    size, block = len(disk.array), config.settings.block_size
     if size % block:
         disk.close()
         raise DiskError(f"{path}: {size} bytes are not a multiple of the block size, {block}")
@@ -74,8 +74,8 @@ def _model(config: DeviceConfig, schedule: Schedule, disk: np.ndarray, **options
         disk,
         queues=config.queues,
         queue_size=config.queue_size,
-        block_size=config.blk.block_size,
-        serial=config.blk.serial,
+        block_size=config.settings.block_size,
+        serial=config.settings.serial,
         **options,
     )
 
@@ -141,8 +141,10 @@ def block_job(options: argparse.Namespace, config: DeviceConfig, image: Path, **
         load = Workload(kind, size, depth, options.requests, options.seed)
         sizes.append((size, depth))
     for size, depth in sizes:
-        if size % config.blk.block_size:
-            raise WorkloadError(f"block size is {size}; it must be a multiple of {config.blk.block_size}")
+        if size % config.settings.block_size:
+            raise WorkloadError(
+                f"block size is {size}; it must be a multiple of {config.settings.block_size}"
+            )
         room = config.queues * (config.queue_size // 3)
         if depth > room:
             raise WorkloadError(
@@ -205,7 +207,7 @@ def _job(options: argparse.Namespace, config: DeviceConfig, **machine: Any) -> J
         size = disk.sectors * SECTOR_BYTES
     _check_files(options, image)
     if options.write_all:
-        _check_input(options.write_all, size, config.blk.block_size)
+        _check_input(options.write_all, size, config.settings.block_size)
     options.image = str(image)
     return job
 

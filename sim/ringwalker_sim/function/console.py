@@ -41,7 +41,7 @@ misbehaves, 2 a bad option, configuration or file, 130 interrupted.
 def _model(
     config: DeviceConfig, schedule: Schedule, _disk: np.ndarray | None, **options: Any
 ) -> ConsoleModel:
-    console = config.console
+    console = config.settings
     return ConsoleModel(
         schedule, cols=console.cols, rows=console.rows, queue_size=config.queue_size, **options
     )

@@ -47,7 +47,11 @@ misbehaves, 2 a bad option, configuration or capture, 130 interrupted.
 
 def _model(config: DeviceConfig, schedule: Schedule, _disk: np.ndarray | None, **options: Any) -> NetModel:
     return NetModel(
-        schedule, mac=config.net.address, mtu=config.net.mtu, queue_size=config.queue_size, **options
+        schedule,
+        mac=config.settings.address,
+        mtu=config.settings.mtu,
+        queue_size=config.queue_size,
+        **options,
     )
 
 
@@ -81,15 +85,15 @@ def _add_options(parser: Any) -> None:
 def _configure(options: argparse.Namespace, config: DeviceConfig) -> DeviceConfig:
     if options.mtu is None:
         return config
-    buffer = max(config.net.buffer_bytes, 1 << (4 * options.mtu).bit_length())
+    buffer = max(config.settings.buffer_bytes, 1 << (4 * options.mtu).bit_length())
     return dataclasses.replace(
-        config, net=dataclasses.replace(config.net, mtu=options.mtu, buffer_bytes=buffer)
+        config, settings=dataclasses.replace(config.settings, mtu=options.mtu, buffer_bytes=buffer)
     )
 
 
 def _lengths(options: argparse.Namespace, config: DeviceConfig) -> Sequence[int]:
     """Lengths of frames that are made up."""
-    longest = config.net.frame_bytes
+    longest = config.settings.frame_bytes
     for size in options.sizes or ():
         if size > longest:
             raise UsageError(
@@ -133,10 +137,10 @@ def _job(options: argparse.Namespace, config: DeviceConfig, **machine: Any) -> J
             raise UsageError(f"--inter-guest: guests meet on transports {places}")
         return Job(ExchangeTask(tuple(_lengths(options, config)), count), **machine)
     if options.replay is not None:
-        frames = _replayed(options.replay, config.net.frame_bytes)
+        frames = _replayed(options.replay, config.settings.frame_bytes)
     else:
         lengths = _lengths(options, config)
-        frames = random_frames(count, lengths, config.net.address, _SOURCE, options.seed)
+        frames = random_frames(count, lengths, config.settings.address, _SOURCE, options.seed)
     return Job(NetTask(tuple(frames), options.capture), **machine)
 
 

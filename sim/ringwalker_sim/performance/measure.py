@@ -139,7 +139,7 @@ async def _first_payload(port: Any, case: Case) -> int:
 def _on_engine(case: Case, job: Callable[[Any, Case], Any], status: Status | None) -> Any:
     disk = None
     if case.function == "blk":
-        disk = DiskImage.blank(case.config.blk.capacity)
+        disk = DiskImage.blank(case.config.settings.capacity)
         disk.array[:] = np.random.default_rng(_SEED).integers(0, 256, len(disk.array), np.uint8)
     host = dataclasses.asdict(case.pcie.host(case.clock_mhz, case.latency_ns))
     memory = GuestMemory(_RAM_BYTES)

@@ -116,7 +116,7 @@ def run_exchange(
     """
     task = job.task
     assert isinstance(task, ExchangeTask)
-    macs = (config.net.address, _SECOND_MAC)
+    macs = (config.settings.address, _SECOND_MAC)
     tick = _counter(2 * task.count, progress)
     traffic = [Traffic("first to second", "frames"), Traffic("second to first", "frames")]
     frames = [random_frames(task.count, task.sizes, macs[1 - n], macs[n], job.seed + n) for n in range(2)]
@@ -175,7 +175,7 @@ def _pair(
         )
     first = SoftwarePort(GuestMemory(job.memory_bytes))
     models = [
-        InterGuestNet(first.schedule, mac=mac, mtu=config.net.mtu, queue_size=config.queue_size)
+        InterGuestNet(first.schedule, mac=mac, mtu=config.settings.mtu, queue_size=config.queue_size)
         for mac in macs
     ]
     connect_guests(*models)

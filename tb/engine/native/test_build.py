@@ -17,7 +17,8 @@ from ringwalker_sim.toolchain import ToolError
 
 TRAFFIC = """
 import sys
-from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker_sim.testing.mac_echo import MacEcho
 from ringwalker_sim.testing.traffic import CopyRegisters, DiskCopier, MemoryCopier
 from ringwalker_sim.testing.uart_echo import UartEcho
@@ -26,7 +27,7 @@ from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.engine.native.engine import NativeEngine
 
 at = {name: field.offset // 8 for name, field in CopyRegisters}
-config = DeviceConfig(data_width=64, blk=BlkConfig(capacity=16))
+config = DeviceConfig(data_width=64, settings=BlkSettings(capacity=16))
 host = HostParameters(latency=10, latency_jitter=300, split=Split.RANDOM, stalls=0.3)
 
 def start(engine, source, destination, chunks):

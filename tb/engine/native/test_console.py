@@ -186,7 +186,7 @@ def test_a_resize_is_told() -> None:
         return await read(CONSOLE_CONFIG.cols), await read(CONSOLE_CONFIG.rows)
 
     async def body(port: Any, console: RawConsole) -> None:
-        assert await size(console) == (CONFIG.console.cols, CONFIG.console.rows)
+        assert await size(console) == (CONFIG.settings.cols, CONFIG.settings.rows)
         generation = await console.transport.read_common("config_generation")
         for number, wanted in enumerate(((132, 50), (132, 24), (1, 65535)), 1):
             port.engine.ports.uart.set_terminal(*wanted)

@@ -6,7 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native.abi import EventKind
 from ringwalker_sim.engine.native.build import TOP, build_library
@@ -27,7 +28,7 @@ def copier_verilog():
 
 
 def open_copier(*, disk=None, waves=None, capacity=SECTORS, **host) -> NativeEngine:
-    config = DeviceConfig(data_width=64, blk=BlkConfig(capacity=capacity))
+    config = DeviceConfig(data_width=64, settings=BlkSettings(capacity=capacity))
     memory, parameters = GuestMemory(1 << 16), HostParameters(**host)
     return NativeEngine(config, memory, component=copier_verilog(), disk=disk, waves=waves, host=parameters)
 

@@ -42,7 +42,7 @@ async def requests_with_pauses(port) -> list[tuple]:
 
 def outcome(tmp_path=None, **host):
     """What was seen, the disk, the counters without that of skipped cycles, and that one."""
-    memory, disk = GuestMemory(4 << 20), DiskImage.blank(CONFIG.blk.capacity)
+    memory, disk = GuestMemory(4 << 20), DiskImage.blank(CONFIG.settings.capacity)
     disk.array[:] = np.arange(len(disk.array)) // 512
     waves = tmp_path / "run.fst" if tmp_path else None
     with NativeEngine(CONFIG, memory, disk=disk, host=HostParameters(**host), waves=waves) as engine:

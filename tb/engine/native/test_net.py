@@ -28,7 +28,7 @@ from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.raw_net import HEADER, RawNet
 
 CONFIG = DeviceConfig(function="net", data_width=64, queue_size=64)
-OWN = CONFIG.net.address
+OWN = CONFIG.settings.address
 OTHER = bytes([2, 0, 0, 0, 0, 9])
 OK, ERR = bytes([NetControlAck.OK]), bytes([NetControlAck.ERR])
 
@@ -41,7 +41,7 @@ def frame(length: int, to: bytes = OWN) -> bytes:
 
 def frames(count: int, to: bytes = OWN) -> list[bytes]:
     """Of all lengths, the shortest and the longest among them."""
-    longest = CONFIG.net.frame_bytes
+    longest = CONFIG.settings.frame_bytes
     lengths = [14, 60, longest, *(random.randint(14, longest) for _ in range(count))]
     return [frame(length, to) for length in lengths[:count]]
 
@@ -268,7 +268,12 @@ def test_readable_bytes_in_a_receive_chain_and_odd_transmit_chains_are_dropped()
         await net.queues[NET_RECEIVE_QUEUE].kick()
         port.engine.ports.mac.send(frame(64))
         await net.until(lambda: bool(net.received))
-        for chain in ([HEADER], [HEADER, bytes(13)], [bytes(1)], [HEADER, bytes(CONFIG.net.frame_bytes + 1)]):
+        for chain in (
+            [HEADER],
+            [HEADER, bytes(13)],
+            [bytes(1)],
+            [HEADER, bytes(CONFIG.settings.frame_bytes + 1)],
+        ):
             assert net.add(NET_TRANSMIT_QUEUE, chain, [])
         assert net.add(NET_TRANSMIT_QUEUE, [HEADER[:5], HEADER[5:] + OTHER, bytes(100)], [])
         await net.send(frame(60, OTHER))

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from ringwalker.config import ConsoleConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
+from ringwalker.function.console.settings import ConsoleSettings
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native.abi import EventKind
 from ringwalker_sim.engine.native.build import TOP
@@ -25,7 +26,7 @@ def echo_verilog():
 
 
 def open_echo(**host) -> NativeEngine:
-    config = DeviceConfig(data_width=64, console=ConsoleConfig(cols=300, rows=7))
+    config = DeviceConfig(data_width=64, settings=ConsoleSettings(cols=300, rows=7))
     memory, parameters = GuestMemory(1 << 12), HostParameters(**host)
     engine = NativeEngine(config, memory, component=echo_verilog(), host=parameters)
     engine.config_write(0x10, 4, 0)

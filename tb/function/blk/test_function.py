@@ -9,9 +9,10 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.config import BlkConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
 from ringwalker.function.blk.device_config import blk_features
 from ringwalker.function.blk.function import BlkFunction
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.spec.blk import BLK_CONFIG, ID_BYTES, SECTOR_BYTES, BlkFeature, BlkRequestType, BlkStatus
 from ringwalker.spec.modern import DEVICE_BASE, FACE_BAR
 from ringwalker.streams import StorageOp
@@ -383,8 +384,8 @@ async def a_new_capacity_bumps_the_generation_once(dut):
 
 
 def config(data_width: int, chunk_sectors: int) -> DeviceConfig:
-    blk = BlkConfig(capacity=64, block_size=4096, serial=SERIAL, chunk_sectors=chunk_sectors)
-    return DeviceConfig(data_width=data_width, queues=QUEUES, queue_size=QUEUE_SIZE, blk=blk)
+    blk = BlkSettings(capacity=64, block_size=4096, serial=SERIAL, chunk_sectors=chunk_sectors)
+    return DeviceConfig(data_width=data_width, queues=QUEUES, queue_size=QUEUE_SIZE, settings=blk)
 
 
 SLOW = pytest.mark.slow

@@ -9,8 +9,9 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.config import ConsoleConfig, DeviceConfig
+from ringwalker.config import DeviceConfig
 from ringwalker.function.console.function import EMERGENCY_BYTES, RECEIVE_BYTES, ConsoleFunction
+from ringwalker.function.console.settings import ConsoleSettings
 from ringwalker.function.kind import function_kind
 from ringwalker.spec.console import CONSOLE_CONFIG, ConsoleFeature
 from ringwalker.spec.modern import DEVICE_BASE
@@ -325,8 +326,8 @@ async def an_emergency_write_goes_first_and_never_blocks(dut):
 
 @pytest.mark.parametrize(("data_width", "stall"), [(64, 0.4), (256, 0.0)])
 def test_console(data_width, stall):
-    settings = ConsoleConfig(cols=COLS, rows=ROWS, idle_cycles=IDLE_CYCLES)
-    config = DeviceConfig(function="console", data_width=data_width, console=settings)
+    settings = ConsoleSettings(cols=COLS, rows=ROWS, idle_cycles=IDLE_CYCLES)
+    config = DeviceConfig(function="console", data_width=data_width, settings=settings)
     run_bench(
         ConsoleFunction(config),
         "tb.function.console.test_function",

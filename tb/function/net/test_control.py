@@ -7,9 +7,10 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles
 
-from ringwalker.config import DeviceConfig, NetConfig
+from ringwalker.config import DeviceConfig
 from ringwalker.function.net.device_config import net_features
 from ringwalker.function.net.function import NetFunction
+from ringwalker.function.net.settings import NetSettings
 from ringwalker.spec.net import (
     NET_CONFIG,
     NetClass,
@@ -174,8 +175,8 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize("data_width", [256, *(pytest.param(width, marks=SLOW) for width in (64, 128, 512))])
 def test_net_control(data_width):
-    net = NetConfig(mac="52:57:00:00:00:01", mtu=MTU, buffer_bytes=2048, pause=data_width in (64, 512))
-    config = DeviceConfig(function="net", data_width=data_width, net=net)
+    net = NetSettings(mac="52:57:00:00:00:01", mtu=MTU, buffer_bytes=2048, pause=data_width in (64, 512))
+    config = DeviceConfig(function="net", data_width=data_width, settings=net)
     run_bench(NetFunction(config), "tb.function.net.test_control", parameters={"data_width": data_width})
 
 

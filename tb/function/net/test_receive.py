@@ -7,8 +7,9 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.config import DeviceConfig, NetConfig
+from ringwalker.config import DeviceConfig
 from ringwalker.function.net.function import NetFunction
+from ringwalker.function.net.settings import NetSettings
 from ringwalker.spec.net import NetRxMode
 from ringwalker_sim.testing import parameters, run_bench
 from ringwalker_sim.testing.net import RECEIVED_HEADER, NetBench
@@ -246,7 +247,7 @@ SLOW = pytest.mark.slow
 )
 def test_net_receive(data_width):
     pause = data_width in (64, 512)
-    net = NetConfig(mac="52:57:00:00:00:01", mtu=400, buffer_bytes=BUFFER_BYTES, pause=pause)
-    config = DeviceConfig(function="net", data_width=data_width, net=net)
+    net = NetSettings(mac="52:57:00:00:00:01", mtu=400, buffer_bytes=BUFFER_BYTES, pause=pause)
+    config = DeviceConfig(function="net", data_width=data_width, settings=net)
     settings = {"data_width": data_width, "pause": pause}
     run_bench(NetFunction(config), "tb.function.net.test_receive", parameters=settings)

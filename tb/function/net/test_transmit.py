@@ -7,8 +7,9 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.config import DeviceConfig, NetConfig
+from ringwalker.config import DeviceConfig
 from ringwalker.function.net.function import NetFunction
+from ringwalker.function.net.settings import NetSettings
 from ringwalker_sim.testing import parameters, random_stalls, run_bench
 from ringwalker_sim.testing.net import HEADER, NetBench, ReceivedFrame
 
@@ -169,6 +170,6 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize("data_width", [256, *(pytest.param(width, marks=SLOW) for width in (64, 128, 512))])
 def test_net_transmit(data_width):
-    net = NetConfig(mtu=400, buffer_bytes=2048, pause=data_width in (64, 512))
-    config = DeviceConfig(function="net", data_width=data_width, net=net)
+    net = NetSettings(mtu=400, buffer_bytes=2048, pause=data_width in (64, 512))
+    config = DeviceConfig(function="net", data_width=data_width, settings=net)
     run_bench(NetFunction(config), "tb.function.net.test_transmit", parameters={"data_width": data_width})

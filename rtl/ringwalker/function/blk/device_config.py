@@ -40,8 +40,8 @@ class BlkConfigFace(Component):
         super().__init__(
             {
                 "registers": In(RegisterPort()),
-                "capacity": In(64, init=config.blk.capacity),
-                "sampled": Out(64, init=config.blk.capacity),
+                "capacity": In(64, init=config.settings.capacity),
+                "sampled": Out(64, init=config.settings.capacity),
                 "generation": Out(8),
                 "config_change": Out(1),
             }
@@ -69,7 +69,7 @@ class BlkConfigFace(Component):
         config = self._config
         constants = {
             "seg_max": max(config.queue_size - _OTHER_SEGMENTS, 1),
-            "blk_size": config.blk.block_size,
+            "blk_size": config.settings.block_size,
             "num_queues": config.queues if config.queues > 1 else 0,
         }
         image = bytearray(-(-BLK_CONFIG.size // 4) * 4)

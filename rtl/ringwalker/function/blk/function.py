@@ -35,7 +35,7 @@ def blk_ports(config: DeviceConfig) -> dict[str, Any]:
     """What of the block function the whole device passes on."""
     return {
         "storage": Out(StoragePort(config.data_width)),
-        "capacity": In(64, init=config.blk.capacity),
+        "capacity": In(64, init=config.settings.capacity),
     }
 
 
@@ -55,7 +55,7 @@ class BlkFunction(Component):
     so it is 0 for an IN that was refused and has room for data.
 
     Requests overlap: commands of later ones are issued while earlier ones wait for storage. Storage commands
-    cover at most ``config.blk.chunk_sectors``. One beat a cycle in both directions.
+    cover at most ``config.settings.chunk_sectors``. One beat a cycle in both directions.
     Ref: virtio 1.4, 5.2.6.
     """
 
@@ -75,7 +75,7 @@ class BlkFunction(Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        width, chunk = self._config.data_width, self._config.blk.chunk_sectors
+        width, chunk = self._config.data_width, self._config.settings.chunk_sectors
         m.submodules.face = face = BlkConfigFace(self._config)
         m.submodules.parser = parser = BlkParser(width)
         m.submodules.requests = requests = StreamFifo(BlkRequest, _REQUESTS)
@@ -85,7 +85,7 @@ class BlkFunction(Component):
         m.submodules.expected = expected = StreamFifo(1, _COMMANDS)
         m.submodules.results = results = BlkResults()
         m.submodules.statuses = statuses = StreamFifo(1, _REQUESTS)
-        m.submodules.reply = reply = BlkReply(width, self._config.blk.serial)
+        m.submodules.reply = reply = BlkReply(width, self._config.settings.serial)
         for source, sink in (
             (flipped(self.chain.chains), parser.chains),
             (flipped(self.chain.readable), parser.readable),

@@ -1,28 +1,28 @@
 """What the block function is."""
 
-from ...config import BlkConfig
 from ...spec import blk
 from ...spec.blk import BLK_CONFIG, BlkFeature
 from ...spec.fields import BlkField, FieldFlag, FieldView
-from ...spec.ids import DeviceType
+from ...spec.ids import CLASS_CODES, DeviceType
 from ...spec.modern import COMMON, COMMON_BASE
 from ..kind import FunctionKind
 from .device_config import blk_features
 from .function import BlkFunction, blk_lanes, blk_ports
+from .settings import BlkSettings
 
 __all__ = ["KIND"]
 
 KIND = FunctionKind(
     name="blk",
     device_type=DeviceType.BLK,
-    class_code=0x010000,
+    class_code=CLASS_CODES[DeviceType.BLK],
     component=BlkFunction,
     queue_choices=range(1, 257),
     lanes=blk_lanes,
     ports=blk_ports,
     features=blk_features,
     feature_bits=BlkFeature,
-    settings=BlkConfig,
+    settings=BlkSettings,
     device_config=BLK_CONFIG,
     fields=(
         FieldView(BlkField.CAPACITY, (BLK_CONFIG.capacity,), FieldFlag.VOLATILE),

@@ -37,8 +37,8 @@ class ConsoleConfigFace(Component):
         super().__init__(
             {
                 "registers": In(RegisterPort()),
-                "cols": In(16, init=config.console.cols),
-                "rows": In(16, init=config.console.rows),
+                "cols": In(16, init=config.settings.cols),
+                "rows": In(16, init=config.settings.rows),
                 "emergency": Out(1),
                 "byte": Out(8),
                 "generation": Out(8),

@@ -32,8 +32,8 @@ def console_ports(config: DeviceConfig) -> dict[str, Any]:
     """What of the console function the whole device passes on."""
     return {
         "uart": Out(UartPort()),
-        "cols": In(16, init=config.console.cols),
-        "rows": In(16, init=config.console.rows),
+        "cols": In(16, init=config.settings.cols),
+        "rows": In(16, init=config.settings.rows),
     }
 
 
@@ -71,7 +71,7 @@ class ConsoleFunction(Component):
         m.submodules.face = face = ConsoleConfigFace(self._config)
         m.submodules.received = received = StreamFifo(8, RECEIVE_BYTES)
         m.submodules.emergency = emergency = StreamFifo(8, EMERGENCY_BYTES)
-        m.submodules.receiver = receiver = ConsoleReceive(width, self._config.console.idle_cycles)
+        m.submodules.receiver = receiver = ConsoleReceive(width, self._config.settings.idle_cycles)
         m.submodules.transmitter = transmitter = ConsoleTransmit(width)
         for source, sink in (
             (flipped(self.registers), face.registers),

@@ -1,20 +1,20 @@
 """What the console function is."""
 
-from ...config import ConsoleConfig
 from ...spec import console
 from ...spec.console import CONSOLE_CONFIG, ConsoleFeature
 from ...spec.fields import ConsoleField, FieldFlag, FieldView
-from ...spec.ids import DeviceType
+from ...spec.ids import CLASS_CODES, DeviceType
 from ..kind import FunctionKind
 from .device_config import console_features
 from .function import ConsoleFunction, console_lanes, console_ports
+from .settings import ConsoleSettings
 
 __all__ = ["KIND"]
 
 KIND = FunctionKind(
     name="console",
     device_type=DeviceType.CONSOLE,
-    class_code=0x078000,
+    class_code=CLASS_CODES[DeviceType.CONSOLE],
     component=ConsoleFunction,
     queues=2,
     lanes=console_lanes,
@@ -22,7 +22,7 @@ KIND = FunctionKind(
     ports=console_ports,
     features=console_features,
     feature_bits=ConsoleFeature,
-    settings=ConsoleConfig,
+    settings=ConsoleSettings,
     device_config=CONSOLE_CONFIG,
     fields=(
         FieldView(ConsoleField.SIZE, (CONSOLE_CONFIG.cols, CONSOLE_CONFIG.rows), FieldFlag.VOLATILE),

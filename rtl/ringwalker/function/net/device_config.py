@@ -49,7 +49,7 @@ class NetConfigFace(Component):
 
     def __init__(self, config: DeviceConfig):
         self._config = config
-        self._address = int.from_bytes(config.net.address, "little")
+        self._address = int.from_bytes(config.settings.address, "little")
         super().__init__(
             {
                 "registers": In(RegisterPort()),
@@ -102,7 +102,7 @@ class NetConfigFace(Component):
         values = {
             "mac": self.mac,
             "status": Mux(linked, int(NetStatus.LINK_UP), 0),
-            "mtu": Const(self._config.net.mtu, 16),
+            "mtu": Const(self._config.settings.mtu, 16),
             "rx_mode": self.rx_mode,
         }
         for name, value in values.items():

@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
 from ...component import Component
-from ...config import NetConfig
 from ...memories import READ_APART
 from ...spec.net import MAC_BYTES, NetRxMode
 from ...streams import byte_beat, stream_of
 from .device_config import RX_MODE_BITS
+from .settings import NetSettings
 from .types import LENGTH_BITS, SHORTEST_FRAME
 
 __all__ = ["NetFrameBuffer"]
@@ -45,7 +45,7 @@ class NetFrameBuffer(Component):
     Ref: virtio 1.4, 5.1.6.4 and 5.1.6.5.1.
     """
 
-    def __init__(self, data_width: int, config: NetConfig):
+    def __init__(self, data_width: int, config: NetSettings):
         self._width = data_width
         self._config = config
         super().__init__(

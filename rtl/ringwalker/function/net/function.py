@@ -68,7 +68,7 @@ class NetFunction(Component):
         m: Any = Module()
         config = self._config
         m.submodules.face = face = NetConfigFace(config)
-        m.submodules.buffer = buffer = NetFrameBuffer(config.data_width, config.net)
+        m.submodules.buffer = buffer = NetFrameBuffer(config.data_width, config.settings)
         m.submodules.receive = receive = NetReceive(config.data_width)
         m.submodules.outgoing = outgoing = NetOutgoing(config)
         for source, sink in (

@@ -1,20 +1,20 @@
 """What the network function is."""
 
-from ...config import NetConfig
 from ...spec import net
 from ...spec.fields import FieldFlag, FieldView, NetField
-from ...spec.ids import DeviceType
+from ...spec.ids import CLASS_CODES, DeviceType
 from ...spec.net import NET_CONFIG, NetFeature
 from ..kind import FunctionKind
 from .device_config import net_features
 from .function import NetFunction, net_lanes, net_ports
+from .settings import NetSettings
 
 __all__ = ["KIND"]
 
 KIND = FunctionKind(
     name="net",
     device_type=DeviceType.NET,
-    class_code=0x020000,
+    class_code=CLASS_CODES[DeviceType.NET],
     component=NetFunction,
     queues=3,
     lanes=net_lanes,
@@ -22,7 +22,7 @@ KIND = FunctionKind(
     ports=net_ports,
     features=net_features,
     feature_bits=NetFeature,
-    settings=NetConfig,
+    settings=NetSettings,
     device_config=NET_CONFIG,
     fields=(
         FieldView(NetField.MAC, (NET_CONFIG.mac,), FieldFlag.WRITABLE),

@@ -39,8 +39,8 @@ class NetOutgoing(Component):
     :class:`~.control.NetControl` for the device configuration.
 
     A transmit chain is a header and a frame. It is finished with ``written`` 0 once the MAC has the frame but
-    for its last beat. Frames shorter than ``SHORTEST_FRAME`` or longer than ``config.net.frame_bytes`` are
-    dropped. What ``halt`` does to frames is said in :class:`~.transmit.NetTransmit`.
+    for its last beat. Frames shorter than ``SHORTEST_FRAME`` or longer than ``config.settings.frame_bytes``
+    are dropped. What ``halt`` does to frames is said in :class:`~.transmit.NetTransmit`.
     A beat a cycle, no gaps between frames. Ref: virtio 1.4, 5.1.6.2.
     """
 
@@ -83,7 +83,7 @@ class NetOutgoing(Component):
         """A chain stays at the head until its packet has passed, and says where that goes."""
         chains, readable = self.chain.chains, self.chain.readable
         info, free = chains.p, order.i.ready
-        longest = HEADER_BYTES + self._config.net.frame_bytes
+        longest = HEADER_BYTES + self._config.settings.frame_bytes
         to_control, has_packet, discard = Signal(), Signal(), Signal()
         m.d.comb += [
             to_control.eq(info.queue == NET_CONTROL_QUEUE),

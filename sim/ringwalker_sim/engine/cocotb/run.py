@@ -1,7 +1,6 @@
 """The cocotb engine from outside: builds the simulator, runs a job in it, and brings back the result."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import signal
@@ -102,7 +101,7 @@ def run_simulation(
         folder = Path(name)
         order = {
             "job": job.to_json(),
-            "config": dataclasses.asdict(config),
+            "config": config.to_dict(),
             "parent": os.getpid(),
             "folder": os.getcwd(),
             "initial": dict(initial or {}),

@@ -66,7 +66,7 @@ class StorageModel:
         """The disk of the job; it drives ``capacity``, too, where there is such a port."""
         job, disk = surroundings.job, surroundings.disk
         if hasattr(dut, "capacity"):
-            dut.capacity.value = disk.sectors if disk else surroundings.config.blk.capacity
+            dut.capacity.value = disk.sectors if disk else surroundings.config.settings.capacity
         return cls(
             dut,
             disk.array if disk else None,

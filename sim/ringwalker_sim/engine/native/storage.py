@@ -22,8 +22,8 @@ class StoragePeripheral(Peripheral):
 
     def __init__(self, engine: "NativeEngine"):
         super().__init__(engine)
-        if engine.disk is None and engine.config.blk.capacity:
-            engine.disk = DiskImage.blank(engine.config.blk.capacity)
+        if engine.disk is None and engine.config.settings.capacity:
+            engine.disk = DiskImage.blank(engine.config.settings.capacity)
         self._disk = disk = engine.disk
         if disk is not None:
             self._call("rw_storage_attach", disk.array.ctypes.data, disk.sectors, int(disk.read_only))

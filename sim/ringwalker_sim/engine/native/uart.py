@@ -33,7 +33,7 @@ class UartPeripheral(Peripheral):
     def __init__(self, engine: "NativeEngine"):
         super().__init__(engine)
         self.on_bytes: Callable[[bytes], None] | None = None
-        self.set_terminal(engine.config.console.cols, engine.config.console.rows)
+        self.set_terminal(engine.config.settings.cols, engine.config.settings.rows)
 
     def notice(self) -> None:
         """Hand on what has come."""
