@@ -32,7 +32,9 @@ def there_and_back(job: Job) -> Job:
     "task",
     [
         BlockTask(),
-        BlockTask(Workload("randrw", 1024, 4, 10, 3), "in", "out", Transfer(8192, 2), ("EVENT_IDX",)),
+        BlockTask(
+            Workload("randrw", 1024, 4, 10, 3), "in", "out", Transfer(8192, 2), ring_features=("EVENT_IDX",)
+        ),
         NetTask((b"", b"\0\xff"), "out.pcap"),
         ExchangeTask((60, 1514), 5),
         ConsoleTask(bytes(range(256))),
