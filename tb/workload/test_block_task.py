@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.memory import DiskImage, GuestMemory
 from ringwalker_sim.workload import block_pump
 from ringwalker_sim.workload.block_task import WORKLOADS, BlockTask, Transfer, Workload
-from ringwalker_sim.workload.disk_phases import Synthetic, WorkloadError, difference
+from ringwalker_sim.workload.disk_phases import WorkloadError
 from ringwalker_sim.workload.job import Job
 
 SECTORS = 512
@@ -224,24 +223,6 @@ def test_reads_that_leave_the_right_data_of_before_are_found_out() -> None:
     assert result["errors"] == 5
 
 
-@pytest.mark.parametrize("kind", ["randwrite", "randrw", "seqwrite"])
-def test_nothing_overlaps_a_write_in_flight(kind: str) -> None:
-    disk: Any = SimpleNamespace(capacity=64, block_size=512)
-    phase = Synthetic(disk, None, kind, 2048, 1000, 1)
-    flying = [phase.next() for _ in range(16)]
-    sectors = [operation.sector for operation in flying if operation is not None]
-    assert sorted(sectors) == list(range(0, 64, 4))
-    assert phase.next() is None
-    for operation in flying:
-        assert operation is not None
-        phase.ended(operation, True)
-        following = phase.next()
-        assert following is not None
-        if not kind.startswith("seq"):
-            assert following.sector == operation.sector
-            assert phase.next() is None
-
-
 @pytest.mark.parametrize(
     ("breaks", "kind", "message"),
     [
@@ -306,18 +287,6 @@ def test_no_device_and_no_driver() -> None:
     with pytest.raises(BindError, match="no driver for 1234:0002"):
         port.run(Job(BlockTask()).run(port, DeviceConfig()))
     assert run(machine(other))["requests"] == 0
-
-
-@pytest.mark.parametrize("length", [512, 8192, 8704, 65536])
-def test_one_wrong_byte_is_found_in_data_of_any_length(length):
-    wanted = np.random.default_rng(length).integers(0, 256, length, np.uint8)
-    assert difference(wanted.copy(), wanted, 3) is None
-    for at in (0, length // 2, length - 1):
-        got = wanted.copy()
-        got[at] ^= 1
-        message = difference(got, wanted, 3)
-        assert message is not None
-        assert message.startswith(f"sector {3 + at // 512} byte {at % 512} is {got[at]:#04x}")
 
 
 def test_waves_of_one_part_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

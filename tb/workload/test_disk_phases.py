@@ -1,0 +1,39 @@
+"""What a phase does to a disk, operation by operation, and how wrong bytes are found."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringwalker_sim.workload.disk_phases import Synthetic, difference
+
+
+@pytest.mark.parametrize("length", [512, 8192, 8704, 65536])
+def test_one_wrong_byte_is_found_in_data_of_any_length(length):
+    wanted = np.random.default_rng(length).integers(0, 256, length, np.uint8)
+    assert difference(wanted.copy(), wanted, 3) is None
+    for at in (0, length // 2, length - 1):
+        got = wanted.copy()
+        got[at] ^= 1
+        message = difference(got, wanted, 3)
+        assert message is not None
+        assert message.startswith(f"sector {3 + at // 512} byte {at % 512} is {got[at]:#04x}")
+
+
+@pytest.mark.parametrize("kind", ["randwrite", "randrw", "seqwrite"])
+def test_nothing_overlaps_a_write_in_flight(kind: str) -> None:
+    disk: Any = SimpleNamespace(capacity=64, block_size=512)
+    phase = Synthetic(disk, None, kind, 2048, 1000, 1)
+    flying = [phase.next() for _ in range(16)]
+    sectors = [operation.sector for operation in flying if operation is not None]
+    assert sorted(sectors) == list(range(0, 64, 4))
+    assert phase.next() is None
+    for operation in flying:
+        assert operation is not None
+        phase.ended(operation, True)
+        following = phase.next()
+        assert following is not None
+        if not kind.startswith("seq"):
+            assert following.sector == operation.sector
+            assert phase.next() is None
