@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from ringwalker_sim.testing import SIMULATOR
+
 ROOT = Path(__file__).resolve().parents[1]
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 
@@ -31,3 +33,32 @@ def _reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     random.seed(SEED)
     np.random.seed(SEED)
     monkeypatch.chdir(ROOT)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test of a bench once more, as a slow test, with the simulator that is not the usual one."""
+    if "run_bench" in metafunc.function.__code__.co_names and "_simulator" in metafunc.fixturenames:
+        usual = pytest.param("", id=pytest.HIDDEN_PARAM)
+        other = pytest.param("other", marks=pytest.mark.slow)
+        metafunc.parametrize("_simulator", [usual, other], indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test with several parameters, the first ones are enough for the other simulator."""
+    seen = set()
+    kept = []
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}  # type: ignore[attr-defined]
+        if parameters.get("_simulator") == "other":
+            function = item.nodeid.partition("[")[0]
+            if function in seen:
+                continue
+            seen.add(function)
+        kept.append(item)
+    items[:] = kept
+
+
+@pytest.fixture(autouse=True)
+def _simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if getattr(request, "param", ""):
+        monkeypatch.setenv(SIMULATOR, request.param)

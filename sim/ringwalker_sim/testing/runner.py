@@ -38,7 +38,7 @@ _FLAGS = {
     "verilator": [*_PORTS_ONLY, "-Wno-fatal", "--x-initial", "fast", "-CFLAGS", "-O1", "--no-timing"],
     "icarus": ["-g2005"],
 }
-_SMALL = 250_000
+_SMALL = 40_000
 """Characters of Verilog up to which a design is built by Icarus Verilog."""
 
 
