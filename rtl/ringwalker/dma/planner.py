@@ -91,7 +91,9 @@ class WritePlanner(Component):
             m.d.sync += [segment_valid.eq(0), exhausted.eq(segment.last)]
         with m.If(closes):
             m.d.sync += [segment_valid.eq(0), exhausted.eq(0), position.eq(0)]
-        m.d.sync += self.overrun.eq(0)
+        # What was offered stays, though its last segment is dropped meanwhile.
+        offered = Signal()
+        m.d.sync += [offered.eq(self.completed.valid & ~closes), self.overrun.eq(0)]
 
         def next_reply(base: Any) -> None:
             """Take the next reply, if there is one. ``base`` is where in the chain the one before ended."""
@@ -137,7 +139,7 @@ class WritePlanner(Component):
             with m.State("DRAIN"):
                 m.d.comb += [
                     retire.eq(segment_valid),
-                    self.completed.valid.eq(exhausted & self.owners.valid),
+                    self.completed.valid.eq((exhausted | offered) & self.owners.valid),
                 ]
                 with m.If(closes):
                     m.next = "REPLY"
