@@ -137,7 +137,7 @@ class ReadCompletions(Component):
     - ``open_en`` In 1, ``open_slot`` In, ``open`` In Expected: a slot is opened.
     - ``active`` Out 1: a beat of an outstanding slot is looked up or checked in this cycle, or ends.
     - ``slot`` Out: which slot the events are about.
-    - ``begin``, ``finish``, ``fail`` Out 1, events: a good completion begins; the slot is complete; it has
+    - ``begun``, ``finish``, ``fail`` Out 1, events: a good completion has begun; the slot is complete; it has
       failed.
     - ``malformed`` Out 1, event with ``fail``: more completions may follow.
     - ``settled`` Out 1, event: the last completion of a slot that is not outstanding.
@@ -165,7 +165,7 @@ class ReadCompletions(Component):
                 "open": In(Expected),
                 "active": Out(1),
                 "slot": Out(slot),
-                "begin": Out(1),
+                "begun": Out(1),
                 "finish": Out(1),
                 "fail": Out(1),
                 "malformed": Out(1),
@@ -206,7 +206,7 @@ class ReadCompletions(Component):
             waiting.open.eq(self.open),
             waiting.next_header.eq(before),
             waiting.next_slot.eq(looking),
-            waiting.next_fresh.eq(self.fresh.bit_select(looking, 1) & ~(ended & self.begin)),
+            waiting.next_fresh.eq(self.fresh.bit_select(looking, 1) & ~(ended & self.begun)),
         ]
         m.d.sync += [
             same_slot.eq(slot == looking),
@@ -229,7 +229,7 @@ class ReadCompletions(Component):
             success.eq(header.status == CompletionStatus.SUCCESS),
             waiting.header.eq(header),
             waiting.slot.eq(checking),
-            waiting.moved.eq(follows & self.begin),
+            waiting.moved.eq(follows & self.begun),
             waiting.take.eq(begin),
         ]
         events = (self.unexpected, self.fail, self.malformed, self.unsupported, self.aborted, self.settled)
@@ -260,7 +260,7 @@ class ReadCompletions(Component):
         here_position = Mux(beat.first, waiting.position, next_position)
         m.d.sync += [
             self.slot.eq(checking),
-            self.begin.eq(begin),
+            self.begun.eq(begin),
             self.finish.eq(finish),
             next_position.eq(Mux(arrived, here_position + self.data_width // 32, next_position)),
             self.write.en.eq(accept),

@@ -226,7 +226,7 @@ class DmaReader(Component):
             only(completions.malformed, completions.slot),
             only(completions.settled, completions.slot),
         )
-        begun, loaded = only(completions.begin, completions.slot), only(self._loaded, self._head)
+        begun, loaded = only(completions.begun, completions.slot), only(self._loaded, self._head)
         m.d.comb += [
             waiting.eq((self._outstanding != 0) & ~completions.active & ~self.requests.valid),
             expired.eq(waiting & timer[-1]),
