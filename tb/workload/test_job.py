@@ -49,7 +49,9 @@ def test_a_task_crosses_into_another_process(task: Task) -> None:
 
 def test_the_machine_crosses_too() -> None:
     job = Job(DescribeTask(), "2007-09", "pipe", "intx", -3, 1 << 20, "disk.img", True, HOST)
-    assert there_and_back(job) == job
+    other = there_and_back(job)
+    assert other == job
+    assert isinstance(other.host.latency_shape, LatencyShape)
 
 
 @pytest.mark.parametrize(
