@@ -50,4 +50,4 @@ def core_file(config: DeviceConfig, version: str) -> str:
 
     Ref: FuseSoC reference, CAPI2 (https://fusesoc.readthedocs.io).
     """
-    return _TEXT.format(version=version, function=config.function, data_width=config.data_width)
+    return _TEXT.format(version=version, function=config.kind.name, data_width=config.data_width)

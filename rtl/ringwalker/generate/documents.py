@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 from ..config import DeviceConfig
-from ..spec import blk, console, features, fields, net, pci
+from ..function.kind import FUNCTIONS, FunctionKind, function_kind
+from ..spec import features, fields, pci
 from ..spec import modern as common
 from ..spec.registers import RegisterTable
 from ..transport.field_list import FieldList, field_list
@@ -25,12 +26,17 @@ Offsets are in bytes. All registers are little-endian.
 """
 
 
+def _kinds() -> list[FunctionKind]:
+    """The records of our own functions."""
+    return [function_kind(name) for name in FUNCTIONS]
+
+
 def _places() -> Iterator[tuple[str, str, str]]:
     face = f"BAR{common.FACE_BAR} (memory, 64 bits)"
     queue = f"{common.NOTIFY_BASE:#06x} + {common.NOTIFY_MULTIPLIER} x queue"
     yield face, f"{common.COMMON_BASE:#06x}", "[common](#common)"
     yield face, f"{common.ISR_BASE:#06x}", "[isr](#isr)"
-    configurations = (blk.BLK_CONFIG, net.NET_CONFIG, console.CONSOLE_CONFIG)
+    configurations = [table for kind in _kinds() if (table := kind.device_config) is not None]
     links = ", ".join(f"[{table.name}](#{table.name})" for table in configurations)
     yield face, f"{common.DEVICE_BASE:#06x}", f"{links}: that of the function"
     yield face, queue, "doorbell of a queue: a write of the queue's number, 16 bits"
@@ -107,14 +113,15 @@ def _of_kind(modules: Iterable[ModuleType], kinds: type | tuple[type, ...]) -> I
 def register_reference() -> str:
     """The whole page."""
     lines = [_INTRODUCTION.rstrip("\n")]
+    functions = [kind.spec for kind in _kinds() if kind.spec is not None]
     lines += [f"| {space} | {offset} | {what} |" for space, offset, what in _places()]
     lines.append("")
-    for table in _of_kind((common, blk, net, console, fields, pci), RegisterTable):
+    for table in _of_kind((common, *functions, fields, pci), RegisterTable):
         lines += _table(table)
     lines += [_FIELD_LIST, ""]
-    for function in ("blk", "net", "console"):
+    for function in FUNCTIONS:
         lines += _field_list(function, field_list(DeviceConfig(function=function)))
     lines += ["## Numbers", ""]
-    for kind in _of_kind((features, common, blk, net, console, fields, pci), (enum.IntEnum, enum.IntFlag)):
+    for kind in _of_kind((features, common, *functions, fields, pci), (enum.IntEnum, enum.IntFlag)):
         lines += _enum(kind)
     return "\n".join(lines).rstrip("\n") + "\n"

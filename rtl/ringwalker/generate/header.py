@@ -9,14 +9,21 @@ from typing import Any
 from amaranth.lib import data
 
 from ..config import DeviceConfig
-from ..spec import blk, console, features, fields, ids, net, pci, ring
+from ..function.kind import FUNCTIONS, function_kind
+from ..spec import features, fields, ids, pci, ring
 from ..spec import modern as common
 from ..spec.registers import RegisterTable
 
 __all__ = ["c_header"]
 
 _PREFIX = "RINGWALKER"
-_MODULES = (ids, common, features, blk, net, console, fields, ring, pci)
+
+
+def _modules(config: DeviceConfig) -> list[ModuleType]:
+    """The modules of ``spec/``, those of the functions among them, and that of the configured function."""
+    kinds = [*map(function_kind, FUNCTIONS), config.kind]
+    functions = dict.fromkeys(kind.spec for kind in kinds if kind.spec is not None)
+    return [ids, common, features, *functions, fields, ring, pci]
 
 
 def _upper(name: str) -> str:
@@ -98,7 +105,7 @@ def _configuration(config: DeviceConfig) -> list[tuple[str, str]]:
 def c_header(config: DeviceConfig) -> str:
     """The header's text, for C99 and C++. Errors: ``ValueError`` when two definitions have the same name."""
     groups = [("What this device was generated with.", _configuration(config))]
-    for module in _MODULES:
+    for module in _modules(config):
         groups.extend(_module(module))
     lines = [
         "/* Registers, rings and numbers of a Ringwalker device. Generated: do not edit. */",

@@ -4,7 +4,6 @@ Ref: virtio 1.4, 4.1.4.
 """
 
 from ..config import DeviceConfig
-from ..function.kind import function_kind
 from ..spec.modern import (
     COMMON,
     COMMON_BASE,
@@ -27,7 +26,7 @@ def _windows(config: DeviceConfig) -> tuple[Window, ...]:
         ("notify", NOTIFY_BASE, config.queues * NOTIFY_MULTIPLIER, CapabilityType.NOTIFY),
         ("isr", ISR_BASE, ISR.size, CapabilityType.ISR),
     ]
-    table = function_kind(config.function).device_config
+    table = config.kind.device_config
     if table is not None:
         structures.append(("device", DEVICE_BASE, table.size, CapabilityType.DEVICE))
     return tuple(Window(name, FACE_BAR, base, size, kind) for name, base, size, kind in structures)

@@ -1,0 +1,128 @@
+"""The door for functions: what is wrong with a record becomes one line that names the function."""
+
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+import pytest
+from amaranth.hdl import Fragment, Module
+from amaranth.lib.wiring import In, Out
+
+from ringwalker.component import Component
+from ringwalker.config import ConfigError, DeviceConfig
+from ringwalker.core import VirtioCore
+from ringwalker.function.kind import FunctionKind, function_kind
+from ringwalker.interfaces import ChainPort
+from ringwalker.pci.capabilities import layout
+from ringwalker.transport.field_list import field_list
+from ringwalker.verilog import to_verilog
+
+
+class Sink(Component):
+    """Has only what a function must have."""
+
+    def __init__(self, config):
+        super().__init__({"chain": In(ChainPort(config.data_width))})
+
+    def elaborate(self, platform):
+        return Module()
+
+
+class Unfinished(Sink):
+    def elaborate(self, platform):
+        raise RuntimeError("not\nyet")
+
+
+@dataclass(frozen=True)
+class Settings:
+    depth: int = 4
+
+
+def fails(_config):
+    raise RuntimeError("no luck")
+
+
+@pytest.fixture
+def place(monkeypatch):
+    """Puts a record where the door finds it, and gives its name."""
+
+    def put(**changes):
+        module = ModuleType("somebodys")
+        parts = {"name": "own", "device_type": 42, "component": Sink, **changes}
+        vars(module)["KIND"] = FunctionKind(**parts)
+        monkeypatch.setitem(sys.modules, "somebodys", module)
+        return "somebodys:KIND"
+
+    return put
+
+
+def test_a_function_without_device_configuration_has_none_of_its_structures(place):
+    config = DeviceConfig(function=place(), data_width=64)
+    names = [structure.name for structure in layout(config).structures]
+    assert "virtio_device" not in names
+    assert "virtio_common" in names
+    assert all(field.type < 0x40 for field in field_list(config).fields)
+    assert config.resolved_identity.device == 42
+    text, _ports = to_verilog(VirtioCore(config), "core")
+    assert "function" in text
+
+
+def test_its_settings_are_the_table_of_its_name(place):
+    values = {"function": place(settings=Settings), "own": {"depth": 9}}
+    config = DeviceConfig.from_dict(values)
+    assert config.settings == Settings(9)
+    assert DeviceConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(ConfigError, match=r"own\.width is not a setting; there are depth"):
+        DeviceConfig.from_dict({**values, "own": {"width": 9}})
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("disk", 'must be "blk"'),
+        (["blk"], 'must be "blk"'),
+        ("no.such:KIND", "module no.such does not import: ModuleNotFoundError"),
+        ("json:KIND", "there is no KIND in"),
+        ("json:loads", "loads must be a FunctionKind"),
+    ],
+)
+def test_a_bad_name(name, words):
+    with pytest.raises(ConfigError, match="function is") as error:
+        function_kind(name)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ports": fails}, "its ports raises RuntimeError: no luck"),
+        ({"lanes": fails}, "its lanes raises RuntimeError: no luck"),
+        ({"lanes": lambda config: {"chain": (1,)}}, "each queue from 0 to 0 must be in one"),
+        ({"ports": lambda config: {"led": 1}}, "must be a dict from names to In(...) and Out(...)"),
+        ({"features": lambda config: -1}, "its features are -1"),
+        ({"write_only": ("other",)}, "'other' of its write_only is not among its lanes"),
+    ],
+)
+def test_a_part_that_is_wrong_is_said_when_the_configuration_is_made(place, changes, words):
+    name = place(**changes)
+    with pytest.raises(ConfigError, match="function is 'somebodys:KIND'") as error:
+        DeviceConfig(function=name)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"component": fails}, "its component raises RuntimeError: no luck"),
+        ({"component": lambda config: 3}, "its component is 3; it must be a wiring.Component"),
+        ({"component": Unfinished}, "Unfinished.elaborate raises RuntimeError: not yet"),
+        ({"lanes": lambda config: {"data": (0,)}}, "Sink has no member data"),
+        ({"ports": lambda config: {"led": Out(1)}}, "Sink has no member led"),
+    ],
+)
+def test_hardware_that_is_wrong_is_said_when_it_is_made(place, changes, words):
+    core = VirtioCore(DeviceConfig(function=place(**changes), data_width=64))
+    with pytest.raises(ConfigError, match="function is 'somebodys:KIND'") as error:
+        Fragment.get(core, None)
+    assert words in str(error.value)
