@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seen = set()
     kept = []
     for item in items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}  # type: ignore[attr-defined]
         if parameters.get("_simulator") == "other":
             function = item.nodeid.partition("[")[0]
             if function in seen:

@@ -13,6 +13,7 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.net import NetRxMode
 from ringwalker_sim.engine.engines import open_engine
+from ringwalker_sim.engine.noise import NoiseSource
 from ringwalker_sim.function.simulation import simulation_of
 from ringwalker_sim.guest.blk import BlkDevice
 from ringwalker_sim.guest.console import ConsoleDevice
@@ -29,16 +30,18 @@ from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.build import model_of
 from ringwalker_sim.guest.net import NetDevice
 from ringwalker_sim.guest.opening import TRANSPORTS, open_device
+from ringwalker_sim.guest.rng import RngDevice
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import DiskImage, GuestMemory
 
 STAGES = INTERFACES[1:]
-FUNCTION_NAMES = ("blk", "net", "console")
+FUNCTION_NAMES = ("blk", "net", "console", "rng")
 SECTORS = 256
 CONFIGS = {
     "blk": DeviceConfig(data_width=64, queues=4, queue_size=32),
     "net": DeviceConfig(function="net", data_width=64, queue_size=64),
     "console": DeviceConfig(function="console", data_width=64, queue_size=64),
+    "rng": DeviceConfig(function="rng", data_width=64, queue_size=64),
 }
 OTHER_MAC = bytes.fromhex("020000000007")
 
@@ -197,7 +200,13 @@ async def use_console(cell: Cell, console: ConsoleDevice, interface: str) -> Non
         await settle(cell.port, lambda: console.size == (132, 43))
 
 
-USES: dict[str, Any] = {"blk": use_disk, "net": use_network, "console": use_console}
+async def use_noise(cell: Cell, rng: RngDevice, interface: str) -> None:
+    source = NoiseSource(1 if cell.model is None else 0)  # the seeds that the cells have
+    for length in (64, 4096, 3 * 4096, 8):
+        assert await rng.read(length) == source.take(length)
+
+
+USES: dict[str, Any] = {"blk": use_disk, "net": use_network, "console": use_console, "rng": use_noise}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from ringwalker_sim.workload.figures import Traffic, difference, percentiles, result_of_traffic, summary
+from ringwalker_sim.workload.figures import (
+    Traffic,
+    difference,
+    packets,
+    percentiles,
+    result_of_traffic,
+    summary,
+)
 
 
 def test_percentiles_are_values_that_occurred() -> None:
@@ -59,5 +66,5 @@ def test_a_result_sums_directions_and_machines() -> None:
     ports = [machine(100, up=1, down=2), machine(300, up=3)]
     result = result_of_traffic(traffic, ports, 250, wall_s=0.5)
     assert (result["errors"], result["messages"]) == (3, ["a: x"])
-    assert result["tlps"] == {"up": 4, "down": 2}
+    assert packets(ports) == {"up": 4, "down": 2}
     assert (result["cycles_total"], result["cycles_per_second"]) == (300, 600.0)

@@ -27,6 +27,7 @@ FUNCTIONS: Mapping[str, str] = {
     "blk": "ringwalker.function.blk:KIND",
     "net": "ringwalker.function.net:KIND",
     "console": "ringwalker.function.console:KIND",
+    "rng": "ringwalker.function.entropy:KIND",
 }
 """The functions that have a short name, and where their records are."""
 

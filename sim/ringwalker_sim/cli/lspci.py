@@ -46,9 +46,7 @@ def run(options: argparse.Namespace) -> int:
         content = bytes.fromhex(item["config"])
         function = decode(content, {int(key): size for key, size in item["bars"].items()}, item["bdf"])
         functions.append(function)
-        text.append(
-            hex_dump(content, item["bdf"]) if options.dump else format_function(function, config.kind)
-        )
+        text.append(hex_dump(content, item["bdf"]) if options.dump else format_function(function))
     if options.json:
         write_json(options.json, {"functions": functions})
     if options.json != "-":

@@ -1,10 +1,11 @@
 """What is counted while data moves, and how it is summed up."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Traffic", "difference", "percentiles", "result_of_traffic", "summary"]
+__all__ = ["Traffic", "difference", "packets", "percentiles", "result_of_traffic", "summary"]
 
 _MESSAGES = 5
 
@@ -83,10 +84,6 @@ def result_of_traffic(
     ``wall_s`` is the time of the traffic; cycles are all of those of the ports' machines.
     """
     cycles = max(port.now() for port in ports)
-    tlps: dict[str, int] = {}
-    for port in ports:
-        for kind, count in port.tlps().items():
-            tlps[kind] = tlps.get(kind, 0) + count
     return {
         "clock_mhz": clock_mhz,
         "directions": [summary(item, clock_mhz) for item in traffic],
@@ -95,5 +92,12 @@ def result_of_traffic(
         "cycles_total": cycles,
         "wall_s": wall_s,
         "cycles_per_second": cycles / wall_s if wall_s else 0.0,
-        "tlps": tlps,
     }
+
+
+def packets(ports: Sequence[Any]) -> dict[str, int]:
+    """Packets on the links of all ports so far, by kind."""
+    counts: Counter[str] = Counter()
+    for port in ports:
+        counts.update(port.tlps())
+    return dict(counts)

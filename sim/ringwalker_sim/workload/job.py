@@ -133,7 +133,7 @@ class DeviceTask(Task):
     async def run(
         self, port: Any, config: DeviceConfig, job: Job, progress: Progress | None
     ) -> dict[str, Any]:
-        """Open, work, close."""
+        """Open, work, close. ``tlps`` counts all of it, unless the task has counted a part of its own."""
         opened = await open_for(Machine(port), config, job, **self.driver_options(config))
         result = await self.work(opened, config, progress)
         await opened.close()

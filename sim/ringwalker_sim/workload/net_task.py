@@ -16,7 +16,7 @@ from ..guest.models.interguest import InterGuestNet, connect_guests
 from ..guest.opening import OpenDevice, open_device
 from ..guest.software_port import SecondGuest, SoftwarePort
 from ..memory import GuestMemory
-from .figures import Traffic, result_of_traffic
+from .figures import Traffic, packets, result_of_traffic
 from .frame_traffic import Arrivals, promiscuous, random_frames, send_frames
 from .job import DeviceTask, Job, Progress, Task, open_for
 from .pcap import write_frames
@@ -149,7 +149,8 @@ def run_exchange(
 
         begin = time.perf_counter()
         run(guest(0), guest(1))
-        return result_of_traffic(traffic, ports, config.clock_mhz, time.perf_counter() - begin)
+        result = result_of_traffic(traffic, ports, config.clock_mhz, time.perf_counter() - begin)
+        return {**result, "tlps": packets(ports)}
 
 
 _Pair = tuple[Sequence[Any], Callable[..., Any], list[InterGuestNet] | None]

@@ -134,8 +134,8 @@ class DescriptorOps(virtio_ops):
         self._chains: dict[int, _Chain] = {}
         self.sync = self._kick
 
-    def connect(self, inward: Virtqueue, outward: Virtqueue) -> None:
-        """Set the queues to receive and to send with."""
+    def connect(self, inward: Virtqueue, outward: Virtqueue | None) -> None:
+        """Set the queues to receive and to send with; None for a device that only gives."""
         self._inward, self._outward = inward, outward
 
     def _buffer(self, sg: Sequence[tuple[int, int]], num: int, used: Used, out: bool) -> _Buffer | int:
@@ -159,6 +159,8 @@ class DescriptorOps(virtio_ops):
 
     def add_outbuf(self, vdev: virtio_device, sg: Sequence[tuple[int, int]], num: int, used: Used) -> int:
         """See :meth:`virtio_ops.add_outbuf`. In a request it comes last and completes it."""
+        if self._outward is None:
+            return -errno.EINVAL
         buffer = self._buffer(sg, num, used, True)
         if isinstance(buffer, int):
             return buffer
@@ -185,7 +187,8 @@ class DescriptorOps(virtio_ops):
 
     async def _kick(self, vdev: virtio_device) -> None:
         for vq in dict.fromkeys((self._inward, self._outward)):
-            await vq.kick()
+            if vq is not None:
+                await vq.kick()
 
     async def _detach(self, id: int) -> None:
         self._answers = [buffer for buffer in self._answers if buffer.id != id]
@@ -236,10 +239,10 @@ class ReadWriteOps(DescriptorOps):
         super().__init__(dev)
         self.sync = None
 
-    def connect(self, inward: Virtqueue, outward: Virtqueue) -> None:
-        """Set the queues to receive and to send with. Errors: ``TypeError`` if one is not on a byte pipe."""
+    def connect(self, inward: Virtqueue, outward: Virtqueue | None) -> None:
+        """See :meth:`DescriptorOps.connect`. Errors: ``TypeError`` if a queue is not on a byte pipe."""
         for vq in (inward, outward):
-            if not isinstance(vq, PipeVirtqueue):
+            if vq is not None and not isinstance(vq, PipeVirtqueue):
                 raise TypeError(f"queue {vq.index} is not on a byte pipe")
         super().connect(inward, outward)
 

@@ -38,6 +38,9 @@ _FEATURES = {
 }
 """Accepted features. None of them needs further queues or writes to device configuration."""
 
+_GIVERS = (DeviceType.ENTROPY,)
+"""Devices whose one queue has no requests, only buffers to receive into."""
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -75,7 +78,7 @@ def core_driver(
         inward = outward = await transport.find_vq(0, ops.harvest)
         if core.id.type in (DeviceType.NET, DeviceType.CONSOLE):
             outward = await transport.find_vq(1, ops.harvest)
-        ops.connect(inward, outward)
+        ops.connect(inward, None if core.id.type in _GIVERS else outward)
         await transport.driver_ok()
         vdev = known[core] = virtio_device(dev, ops)
         queues = 1 if inward is outward else 2
