@@ -1,0 +1,66 @@
+"""The house rules that a reader relies on: no import cycle between folders, no module that is too long."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HARDWARE = Path("rtl/ringwalker")
+LONGEST = 400
+
+
+def rooms(text: str, package: tuple[str, ...], root: Path) -> Iterator[str]:
+    """The folders of ``root``, or modules in none, that a module of ``package`` imports from."""
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = package[: len(package) - node.level + 1]
+        for name in [node.module] if node.module else [alias.name for alias in node.names]:
+            parts = (*base, *name.split("."))
+            while len(parts) > 1 and not root.joinpath(*parts).is_dir():
+                parts = parts[:-1]
+            yield "/".join(parts)
+
+
+def graph(root: Path) -> dict[str, set[str]]:
+    """Who imports from whom, among the folders and top modules of ``root``."""
+    edges: dict[str, set[str]] = {}
+    for path in sorted(root.rglob("*.py")):
+        package = path.relative_to(root).parts[:-1]
+        name = "/".join(package) or path.stem
+        edges.setdefault(name, set()).update(set(rooms(path.read_text(), package, root)) - {name})
+    return edges
+
+
+def cycle(edges: dict[str, set[str]]) -> set[str]:
+    """The names that are on a cycle, or between two: what is left when all others are taken away."""
+    left = {name: set(others) for name, others in edges.items()}
+    while True:
+        wanted = set().union(*left.values()) if left else set()
+        ends = {name for name, others in left.items() if not others & left.keys() or name not in wanted}
+        if not ends:
+            return set(left)
+        left = {name: others for name, others in left.items() if name not in ends}
+
+
+def test_no_import_cycle_between_folders():
+    assert cycle(graph(HARDWARE)) == set()
+
+
+def test_a_cycle_is_found(tmp_path):
+    for folder, text in (
+        ("a", "from ..b.x import X"),
+        ("b", "from ..c import x"),
+        ("c", "from ..a.x import X"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.py").write_text(text)
+    (tmp_path / "top.py").write_text("from .a.x import X")
+    assert cycle(graph(tmp_path)) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("root", ["rtl", "sim"])
+def test_no_module_is_too_long(root):
+    lengths = {str(path): len(path.read_text().splitlines()) for path in Path(root).rglob("*.py")}
+    assert {path: lines for path, lines in lengths.items() if lines > LONGEST} == {}
