@@ -48,7 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seen = set()
     kept = []
     for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}  # type: ignore[attr-defined]
+        call = getattr(item, "callspec", None)
+        parameters = call.params if call else {}
         if parameters.get("_simulator") == "other":
             function = item.nodeid.partition("[")[0]
             if function in seen:

@@ -1,4 +1,4 @@
-"""The house rules that a reader relies on: no import cycle between folders, no module that is too long."""
+"""Rules of the house: no import cycle between folders, no module too long."""
 
 import ast
 from collections.abc import Iterator
@@ -11,24 +11,27 @@ LONGEST = 400
 
 
 def rooms(text: str, package: tuple[str, ...], root: Path) -> Iterator[str]:
-    """The folders of ``root``, or modules in none, that a module of ``package`` imports from."""
+    """The folders of ``root`` that a module of ``package`` imports from."""
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         base = package[: len(package) - node.level + 1]
         for name in [node.module] if node.module else [alias.name for alias in node.names]:
             parts = (*base, *name.split("."))
-            while len(parts) > 1 and not root.joinpath(*parts).is_dir():
+            while parts and not root.joinpath(*parts).is_dir():
                 parts = parts[:-1]
-            yield "/".join(parts)
+            if parts:
+                yield "/".join(parts)
 
 
 def graph(root: Path) -> dict[str, set[str]]:
-    """Who imports from whom, among the folders and top modules of ``root``."""
+    """Who imports from whom, among the folders of ``root``; modules in none belong to all of them."""
     edges: dict[str, set[str]] = {}
     for path in sorted(root.rglob("*.py")):
         package = path.relative_to(root).parts[:-1]
-        name = "/".join(package) or path.stem
+        if not package:
+            continue
+        name = "/".join(package)
         edges.setdefault(name, set()).update(set(rooms(path.read_text(), package, root)) - {name})
     return edges
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .ring_format import RingFormat
+from .ring.ring_format import RingFormat
 from .split.ring import SPLIT
 
 __all__ = ["FORMATS"]

@@ -15,7 +15,7 @@ from ..streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, strea
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.tags import TAGS, allocate_tags
 from .formats import FORMATS
-from .ring_format import RingFormat
+from .ring.ring_format import RingFormat
 from .walker import PAYLOAD, RingWalker, walker_readers, walker_tables
 
 __all__ = ["STILL_CYCLES", "Lanes"]

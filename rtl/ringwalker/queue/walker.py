@@ -35,7 +35,7 @@ from .chain.fetch import DescriptorFetch
 from .chain.lines import RANGE_BYTES
 from .chain.store import SegmentStore
 from .formats import FORMATS
-from .ring_format import ReaderKind, RingFormat
+from .ring.ring_format import ReaderKind, RingFormat
 from .scheduler import Scheduler
 
 __all__ = ["PAYLOAD", "RingWalker", "walker_readers", "walker_tables"]

@@ -11,7 +11,7 @@ from ringwalker.component import Component
 from ringwalker.interfaces import DmaReadPort, QueueRead, SegmentRead
 from ringwalker.queue.chain.fetch import DescriptorFetch
 from ringwalker.queue.chain.store import SegmentStore
-from ringwalker.queue.limits import LINE_BYTES
+from ringwalker.queue.ring.limits import LINE_BYTES
 from ringwalker.queue.split.descriptors import SplitDecoder
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
 from ringwalker.streams import Chain, Head, stream_of

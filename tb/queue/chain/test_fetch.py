@@ -7,7 +7,7 @@ import cocotb
 import pytest
 from cocotb.triggers import RisingEdge
 
-from ringwalker.queue.limits import LINE_BYTES
+from ringwalker.queue.ring.limits import LINE_BYTES
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
 from ringwalker_sim.testing import parameters, run_bench
 from ringwalker_sim.testing.descriptor_bench import INDIRECT, QUEUES, FetchAndStore, head

@@ -6,7 +6,7 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.queue.limits import LINE_BYTES
+from ringwalker.queue.ring.limits import LINE_BYTES
 from ringwalker.queue.split.avail_index import AvailIndexFetch
 from ringwalker.queue.split.avail_ring import AvailRingFetch
 from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET

@@ -13,7 +13,7 @@ from ...dma.run_reader import RunReader
 from ...interfaces import DmaReadPort
 from ...spec.ring import DESC_BYTES
 from ...streams import stream_of
-from ..limits import LINE_BYTES
+from ..ring.limits import LINE_BYTES
 from .descriptor import TABLE_BITS, DescriptorTable
 
 __all__ = ["RANGE_BYTES", "SLOT_BITS", "DescriptorLines", "DescriptorRange", "DescriptorRequest", "line_of"]

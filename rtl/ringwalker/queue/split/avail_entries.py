@@ -15,7 +15,7 @@ from ...component import Component
 from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import AVAIL_ENTRY_BYTES, AVAIL_RING_OFFSET
 from ...streams import QUEUE_BITS, DmaReadRequest, Doorbell, Head, dma_read_beat, stream_of
-from ..limits import LINE_BYTES
+from ..ring.limits import LINE_BYTES
 from .avail_event import Poll
 from .avail_index import IndexSnapshot
 

@@ -25,8 +25,8 @@ from ...dma.shared_reads import SharedReads
 from ...merge import StreamMerge
 from ...spec.features import Feature
 from ...streams import Doorbell
-from ..limits import LINE_BYTES, visits_in_flight
-from ..ring_format import ReaderKind, RingFormat, ring_members
+from ..ring.limits import LINE_BYTES, visits_in_flight
+from ..ring.ring_format import ReaderKind, RingFormat, ring_members
 from .avail_event import AvailEvent
 from .avail_index import AvailIndexFetch
 from .avail_ring import AvailRingFetch

@@ -12,10 +12,10 @@ from typing import Any
 from amaranth.hdl import unsigned
 from amaranth.lib.wiring import In, Out
 
-from ..component import Component
-from ..config import DeviceConfig
-from ..interfaces import DmaReadPort, QueueClear, QueueRead
-from ..streams import Completed, Doorbell, Head, Visit, request_beat, stream_of
+from ...component import Component
+from ...config import DeviceConfig
+from ...interfaces import DmaReadPort, QueueClear, QueueRead
+from ...streams import Completed, Doorbell, Head, Visit, request_beat, stream_of
 
 __all__ = ["ReaderKind", "RingFormat", "ring_members"]
 

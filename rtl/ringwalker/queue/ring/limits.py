@@ -1,6 +1,6 @@
 """Sizes that ring formats and the walking of chains have in common."""
 
-from ..config import DeviceConfig
+from ...config import DeviceConfig
 
 __all__ = ["LINE_BYTES", "visits_in_flight"]
 
