@@ -12,7 +12,7 @@ from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, RegisterPort, StoragePort
 from .commander import BlkCommander
-from .device_config import BlkConfigFace
+from .device_config import blk_config_face
 from .parser import BlkParser
 from .reply import BlkReply, BlkResults
 from .types import BlkRecord, BlkRequest
@@ -76,7 +76,7 @@ class BlkFunction(Component):
     def elaborate(self, platform):
         m: Any = Module()
         width, chunk = self._config.data_width, self._config.settings.chunk_sectors
-        m.submodules.face = face = BlkConfigFace(self._config)
+        m.submodules.face = face = blk_config_face(self._config)
         m.submodules.parser = parser = BlkParser(width)
         m.submodules.requests = requests = StreamFifo(BlkRequest, _REQUESTS)
         m.submodules.buffer = buffer = BlkWriteBuffer(width, chunk)
@@ -110,7 +110,7 @@ class BlkFunction(Component):
         m.d.comb += [
             buffer.grant.eq(commander.grant),
             face.capacity.eq(self.capacity),
-            parser.capacity.eq(face.sampled),
+            parser.capacity.eq(face.shown("capacity")),
             self.generation.eq(face.generation),
             self.config_change.eq(face.config_change),
             self.malformed.eq(parser.malformed),

@@ -10,7 +10,7 @@ from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, RegisterPort, UartPort
 from ...spec.console import CONSOLE_RECEIVE_QUEUE, CONSOLE_TRANSMIT_QUEUE
-from .device_config import ConsoleConfigFace
+from .device_config import console_config_face
 from .receive import ConsoleReceive
 from .transmit import ConsoleTransmit
 
@@ -68,7 +68,7 @@ class ConsoleFunction(Component):
     def elaborate(self, platform):
         m: Any = Module()
         width = self._config.data_width
-        m.submodules.face = face = ConsoleConfigFace(self._config)
+        m.submodules.face = face = console_config_face(self._config)
         m.submodules.received = received = StreamFifo(8, RECEIVE_BYTES)
         m.submodules.emergency = emergency = StreamFifo(8, EMERGENCY_BYTES)
         m.submodules.receiver = receiver = ConsoleReceive(width, self._config.settings.idle_cycles)
@@ -84,7 +84,7 @@ class ConsoleFunction(Component):
         # What is offered to the terminal stays, whatever comes meanwhile.
         tx, urgent, usual = self.uart.tx, emergency.o, transmitter.o
         free = ~tx.valid | tx.ready
-        m.d.comb += [emergency.i.valid.eq(face.emergency), emergency.i.p.eq(face.byte)]
+        m.d.comb += [emergency.i.valid.eq(face.write_emerg_wr[0]), emergency.i.p.eq(face.emerg_wr[:8])]
         m.d.comb += [urgent.ready.eq(free), usual.ready.eq(free & ~urgent.valid)]
         with m.If(free):
             m.d.sync += [

@@ -38,7 +38,8 @@ class NetControl(Component):
 
     Members (W is ``data_width``): ``chains``, ``readable`` (In) and ``replies`` (Out) as in ``ChainPort``,
     but a chain is taken after its packet; ``image`` (In: the device configuration), ``set_mac``,
-    ``new_mac``, ``set_mode``, ``new_mode`` (Out) as in :class:`~.device_config.NetConfigFace`.
+    ``new_mac``, ``set_mode``, ``new_mode`` (Out): a pulse and the address, byte 0 in the lowest bits; a pulse
+    for each bit of the receive mode and what that bit becomes.
 
     PROMISCUOUS and ALL_MULTICAST with one byte that is 0 or 1, ADDR_SET with the address of one station,
     and CONFIG READ are answered OK; anything else, of another class, command or length, is answered ERR and

@@ -4,14 +4,14 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, MacPort, RegisterPort
-from ...spec.net import NET_CONTROL_QUEUE, NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE
-from .device_config import NetConfigFace
+from ...spec.net import NET_CONTROL_QUEUE, NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE, NetStatus
+from .device_config import RX_MODE_BITS, net_config_face
 from .frame_buffer import NetFrameBuffer
 from .outgoing import NetOutgoing
 from .receive import NetReceive
@@ -67,7 +67,7 @@ class NetFunction(Component):
     def elaborate(self, platform):
         m: Any = Module()
         config = self._config
-        m.submodules.face = face = NetConfigFace(config)
+        m.submodules.face = face = net_config_face(config)
         m.submodules.buffer = buffer = NetFrameBuffer(config.data_width, config.settings)
         m.submodules.receive = receive = NetReceive(config.data_width)
         m.submodules.outgoing = outgoing = NetOutgoing(config)
@@ -84,11 +84,11 @@ class NetFunction(Component):
         moves = (item.valid & item.ready for item in (self.mac.tx, self.mac.rx))
         m.d.comb += [
             face.clear.eq(self.clear),
-            face.link_up.eq(self.mac.link_up),
-            *(
-                getattr(face, name).eq(getattr(outgoing, name))
-                for name in ("set_mac", "new_mac", "set_mode", "new_mode")
-            ),
+            face.status.eq(Mux(self.mac.link_up, int(NetStatus.LINK_UP), 0)),
+            face.set_mac.eq(outgoing.set_mac.replicate(len(face.mac))),
+            face.new_mac.eq(outgoing.new_mac),
+            face.set_rx_mode.eq(outgoing.set_mode),
+            face.new_rx_mode.eq(outgoing.new_mode.replicate(RX_MODE_BITS)),
             outgoing.image.eq(face.image),
             buffer.mac.eq(face.mac),
             buffer.rx_mode.eq(face.rx_mode),
