@@ -1,4 +1,4 @@
-"""AvailIndexFetch and AvailRingFetch against a ring in Python."""
+"""AvailRingFetch against a ring in Python."""
 
 import random
 
@@ -7,9 +7,8 @@ import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from ringwalker.queue.ring.limits import LINE_BYTES
-from ringwalker.queue.split.avail_index import AvailIndexFetch
 from ringwalker.queue.split.avail_ring import AvailRingFetch
-from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, AVAIL_IDX_OFFSET, AVAIL_RING_OFFSET
+from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, AVAIL_RING_OFFSET
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 from ringwalker_sim.testing.walker import DmaReadModel, QueueTableModel, pulses, until
 
@@ -27,10 +26,6 @@ class Rings:
         for queue, (driver, size) in enumerate(zip(self.places, self.sizes, strict=True)):
             table.rows[queue] = {"driver": driver, "size": size, "enable": 1}
 
-    def set_index(self, queue, idx):
-        at = self.places[queue] + AVAIL_IDX_OFFSET
-        self.memory[at : at + 2] = (idx & 0xFFFF).to_bytes(2, "little")
-
     def set_entry(self, queue, idx, head):
         at = self.places[queue] + AVAIL_RING_OFFSET + AVAIL_ENTRY_BYTES * (idx % self.sizes[queue])
         self.memory[at : at + 2] = head.to_bytes(2, "little")
@@ -38,116 +33,6 @@ class Rings:
 
 def stalls(probability):
     return random_stalls(probability) if probability else None
-
-
-# --- AvailIndexFetch ---------------------------------------------------------------------------------------
-
-
-async def _index_run(dut, stall, latency):
-    table = QueueTableModel(dut)
-    rings = Rings(table)
-    fails = rings.places[2] + AVAIL_IDX_OFFSET
-    read = DmaReadModel(
-        dut,
-        "read",
-        rings.memory,
-        parameters()["width"],
-        latency=latency,
-        stalls=stalls(stall),
-        data_stalls=stalls(stall),
-        fails=lambda address: address == fails,
-    )
-    visits = StreamSource(dut, "visits", stalls(stall))
-    snapshots = StreamSink(dut, "snapshots", stalls(stall))
-    table.rows[3]["enable"] = 0
-    await start(dut)
-    assert int(dut.idle.value)
-    expected = []
-    for queue in range(QUEUES):
-        rings.set_index(queue, 0x1234 * (queue + 1))
-    for _ in range(400):
-        queue = random.randrange(QUEUES)
-        visits.queue({"queue": queue})
-        if table.rows[queue]["enable"]:
-            expected.append(queue)
-    for queue in expected:
-        got = await snapshots.receive()
-        assert got["queue"] == queue
-        assert got["error"] == (queue == 2)
-        if not got["error"]:
-            assert got["idx"] == 0x1234 * (queue + 1)
-    await visits.drained()
-    await until(dut, lambda: int(dut.idle.value))
-    assert not snapshots.received
-    assert all(length == 2 and address % 2 == 0 for address, length in read.requests)
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def index_of_each_visit_in_order(dut):
-    await _index_run(dut, 0.4, (1, 30))
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def index_read_follows_the_visit_by_one_cycle(dut):
-    table = QueueTableModel(dut)
-    rings = Rings(table)
-    visits = StreamSource(dut, "visits")
-    StreamSink(dut, "snapshots")
-    DmaReadModel(dut, "read", rings.memory, parameters()["width"], latency=(1, 1))
-    await start(dut)
-    visits.queue({"queue": 0})
-    await until(dut, lambda: bool(int(dut.visits_valid.value)))
-    assert await until(dut, lambda: int(dut.read_requests_valid.value) == 1) == 1
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_second_read_of_the_same_index_is_marked(dut):
-    table = QueueTableModel(dut)
-    rings = Rings(table)
-    visits = StreamSource(dut, "visits")
-    snapshots = StreamSink(dut, "snapshots")
-    DmaReadModel(dut, "read", rings.memory, parameters()["width"], latency=(40, 40))
-    await start(dut)
-    for queue in (0, 1, 0):
-        visits.queue({"queue": queue})
-    assert [(await snapshots.receive())["overlapped"] for _ in range(3)] == [0, 0, 1]
-    await until(dut, lambda: int(dut.idle.value))
-    visits.queue({"queue": 0})
-    assert (await snapshots.receive())["overlapped"] == 0
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def index_that_was_carried_is_not_read_unless_a_read_is_under_way(dut):
-    table = QueueTableModel(dut)
-    rings = Rings(table)
-    visits = StreamSource(dut, "visits")
-    snapshots = StreamSink(dut, "snapshots")
-    read = DmaReadModel(dut, "read", rings.memory, parameters()["width"], latency=(40, 40))
-    dut.hold.value = 0
-    await start(dut)
-    rings.set_index(1, 0x4321)
-    dut.carried.value, dut.next.value = 1, 0x1234
-    visits.queue({"queue": 1})
-    got = await snapshots.receive()
-    assert (got["queue"], got["idx"], got["carried"], got["error"]) == (1, 0x1234, 1, 0)
-    assert not read.requests
-    dut.carried.value = 0
-    await visits.send({"queue": 1})
-    await until(dut, lambda: len(read.requests) == 1)
-    dut.carried.value = 1
-    for queue in (0, 1):
-        visits.queue({"queue": queue})
-    got = [await snapshots.receive() for _ in range(3)]
-    assert [(item["queue"], item["carried"], item["overlapped"]) for item in got] == [
-        (0, 1, 0),
-        (1, 0, 0),
-        (1, 0, 1),
-    ]
-    assert [item["idx"] for item in got] == [0x1234, 0x4321, 0x4321]
-    dut.carried.value = 0
-
-
-# --- AvailRingFetch ----------------------------------------------------------------------------------------
 
 
 class RingBench:
@@ -361,11 +246,6 @@ async def ring_clear_forgets_one_position(dut):
     await bench.idle()
     assert bench.fail.count == 0
     await ClockCycles(dut.clk, 5)
-
-
-@pytest.mark.parametrize("width", [64, 256, pytest.param(512, marks=pytest.mark.slow)])
-def test_avail_index_fetch(width):
-    run_bench(AvailIndexFetch(width), MODULE, parameters={"width": width}, tests=r"\.(index|a_second)_")
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -94,13 +94,13 @@ class AvailIndexFetch(Component):
         row = self.table.row
         context = data.StructLayout({"queue": QUEUE_BITS, "odd": 1, "overlapped": 1})
         count = Signal(range(self._depth + 1))
-        issue, retire, asks, direct, loads, ends = (Signal() for _ in range(6))
+        issue, retire, asks, offered, direct, loads, ends = (Signal() for _ in range(7))
         new: Any = Signal(context)
         oldest, same = self._in_flight(m, context, count, issue, retire, new)
         requests = self.read.requests
         address = row.driver + AVAIL_IDX_OFFSET
         m.d.comb += [
-            direct.eq(looked & row.enable[0] & self.carried & ~same),
+            direct.eq(looked & row.enable[0] & self.carried & ~same & ~offered),
             asks.eq(looked & row.enable[0] & ~direct),
             requests.valid.eq(asks & (count != self._depth)),
             requests.payload.address.eq(Cat(Const(0, 1), address[1:64])),
@@ -119,6 +119,8 @@ class AvailIndexFetch(Component):
             self.begun.alone.eq((count == 0) & ~self._held),
             self.idle.eq(~looked & (count == 0) & ~self._held),
         ]
+        # A read that is offered stays, though the one that it overlaps is answered before it is taken.
+        m.d.sync += offered.eq(requests.valid & ~requests.ready)
         with m.If(ends):
             m.d.sync += looked.eq(0)
         with m.If(self.visits.ready):
