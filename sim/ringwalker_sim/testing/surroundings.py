@@ -36,7 +36,7 @@ class DmaReads:
 
     def __init__(self, bench: Bench, name: str, memory: bytearray, data_width: int):
         self.memory = memory
-        self.latency = (2, 2)
+        self.latency: tuple[int, int] = (2, 2)
         self.fails: Callable[[int], bool] = lambda address: False
         self.requests: list[tuple[int, int]] = []
         self._bench, self._stream, self._bytes = bench, f"{name}.data", data_width // 8
