@@ -67,3 +67,9 @@ def test_a_cycle_is_found(tmp_path):
 def test_no_module_is_too_long(root):
     lengths = {str(path): len(path.read_text().splitlines()) for path in Path(root).rglob("*.py")}
     assert {path: lines for path, lines in lengths.items() if lines > LONGEST} == {}
+
+
+def test_the_example_is_as_short_as_it_says():
+    lines = [len(path.read_text().splitlines()) for path in Path("examples/crc32").glob("*.py")]
+    assert len(lines) == 3
+    assert sum(lines) < 150

@@ -40,12 +40,8 @@ class Crc32(Component):
             terms = (Mux(byte[bit], divided(1 << bit), 0) for bit in range(8))
             m.d.comb += byte.eq(before ^ beats.p.data.word_select(n, 8))
             m.d.comb += after.eq(Mux(n < beats.p.count, reduce(xor, terms, before >> 8), before))
-        m.d.comb += [
-            replies.p.data.eq(~rest),
-            replies.p.first.eq(1),
-            replies.p.last.eq(1),
-            replies.p.done.eq(1),
-        ]
+        m.d.comb += replies.p.data.eq(~rest)
+        m.d.comb += [replies.p[name].eq(1) for name in ("first", "last", "done")]
         m.d.comb += [replies.p[name].eq(Mux(room, 4, 0)) for name in ("count", "length", "written")]
         with m.FSM():
             with m.State("WAIT_CHAIN"):
