@@ -247,6 +247,41 @@ def test_command_writes_the_reference_and_reports_errors(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+OWN = """
+from amaranth.hdl import Module
+from amaranth.lib.wiring import In, Out
+from ringwalker.component import Component
+from ringwalker.function.kind import FunctionKind
+from ringwalker.interfaces import ChainPort
+
+class Lamp(Component):
+    def __init__(self, config):
+        super().__init__({"chain": In(ChainPort(config.data_width)), "lamp": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.lamp.eq(~self.lamp)
+        return m
+
+KIND = FunctionKind(name="lamp", device_type=42, component=Lamp, ports=lambda config: {"lamp": Out(1)})
+"""
+
+
+def test_command_takes_a_function_in_place_of_the_one_in_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "lamp_function.py").write_text(OWN)
+    (tmp_path / "small.toml").write_text("data_width = 64\nchains = 4")
+    out = tmp_path / "out"
+    arguments = ["--config", str(tmp_path / "small.toml"), "-o", str(out)]
+    assert main([*arguments, "--function", "lamp_function:KIND"]) == 0
+    config = DeviceConfig.from_toml(out / "config.toml")
+    assert (config.function, config.data_width, config.chains) == ("lamp_function:KIND", 64, 4)
+    assert "  output lamp;" in (out / "ringwalker.v").read_text()
+    capsys.readouterr()
+    assert main([*arguments, "--function", "tape"]) == 2
+    assert "function is 'tape'" in capsys.readouterr().err
+
+
 def test_version_is_that_of_the_project(generated):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f':{project["version"]}"' in (generated / "ringwalker.core").read_text()

@@ -11,11 +11,13 @@ from amaranth.lib.wiring import In, Out
 from ringwalker.component import Component
 from ringwalker.config import ConfigError, DeviceConfig
 from ringwalker.core import VirtioCore
+from ringwalker.device import VirtioPciDevice
 from ringwalker.function.kind import FunctionKind, function_kind
+from ringwalker.function.parts import function_parts
 from ringwalker.interfaces import ChainPort
 from ringwalker.pci.capabilities import layout
 from ringwalker.transport.field_list import field_list
-from ringwalker.verilog import to_verilog
+from ringwalker.verilog import FlatTop, to_verilog
 
 
 class Sink(Component):
@@ -100,6 +102,13 @@ def test_a_bad_name(name, words):
         ({"lanes": fails}, "its lanes raises RuntimeError: no luck"),
         ({"lanes": lambda config: {"chain": (1,)}}, "each queue from 0 to 0 must be in one"),
         ({"ports": lambda config: {"led": 1}}, "must be a dict from names to In(...) and Out(...)"),
+        ({"ports": lambda config: {"a b": Out(1)}}, "its port 'a b' needs a name that is an identifier"),
+        ({"ports": lambda config: {"_led": Out(1)}}, "its port '_led' needs a name that is an identifier"),
+        ({"ports": lambda config: {"idle": Out(1)}}, "its port idle needs another name; every device has"),
+        ({"ports": lambda config: {"elaborate": Out(1)}}, "its port elaborate needs another name; every"),
+        ({"ports": lambda config: {"edge_reads": Out(1)}}, "its port edge_reads needs another name; every"),
+        ({"ports": lambda config: {"chain": Out(1)}}, "its port chain needs another name; the device inside"),
+        ({"ports": lambda config: {"clear": In(1)}}, "its port clear needs another name; the device inside"),
         ({"features": lambda config: -1}, "its features are -1"),
         ({"write_only": ("other",)}, "'other' of its write_only is not among its lanes"),
     ],
@@ -109,6 +118,23 @@ def test_a_part_that_is_wrong_is_said_when_the_configuration_is_made(place, chan
     with pytest.raises(ConfigError, match="function is 'somebodys:KIND'") as error:
         DeviceConfig(function=name)
     assert words in str(error.value)
+
+
+def own_members() -> list[str]:
+    """The members that every device or core has, and the Verilog ports of the device."""
+    config = DeviceConfig(data_width=64)
+    function = set(function_parts(config).ports)
+    device, core = VirtioPciDevice(config), VirtioCore(config)
+    members = {*device.signature.members, *core.signature.members} - function
+    flat = {port.name for port in FlatTop(device).ports if port.path.split(".")[0] not in function}
+    return sorted(members | flat)
+
+
+@pytest.mark.parametrize("name", own_members())
+def test_no_port_has_the_name_of_one_of_the_devices_own(place, name):
+    with pytest.raises(ConfigError, match=f"its port {name} needs another name") as error:
+        DeviceConfig(function=place(ports=lambda config: {name: In(1)}))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 The record may be somebody else's. Whatever is wrong with it becomes one line that names the function.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionParts", "GuardedFunction", "function_component", "function_parts", "optional_output"]
 
+_STREAMS = ("completer_request", "completer_completion", "requester_request", "requester_completion", "edge")
+_OF_DEVICES = (*_STREAMS, "intx", "idle", "clk", "rst", "config", "elaborate", "signature", "metadata")
+_OF_FUNCTIONS = ("registers", "active", "generation", "config_change", "driver_ok", "clear")
+
 
 @dataclass(frozen=True)
 class FunctionParts:
-    """The parts of :class:`~.kind.FunctionKind` that depend on the configuration.
-
-    ``chain_ports`` are the names of the chain ports, one a lane; ``lanes`` are the queues behind each, and
-    ``write_only`` the numbers of the lanes whose chains the function only writes to. ``ports`` are the
-    members that become ports of the device, ``features`` the mask of the feature bits of the device type.
-    """
+    """The parts of :class:`~.kind.FunctionKind` that depend on the configuration."""
 
     chain_ports: tuple[str, ...]
+    """Names of the chain ports, one a lane."""
     lanes: tuple[tuple[int, ...], ...]
+    """The queues behind each chain port."""
     write_only: tuple[int, ...]
+    """Numbers of the lanes whose chains the function only writes to."""
     ports: dict[str, wiring.Member]
+    """Members of the component that become ports of the device."""
     features: int
+    """Mask of the feature bits of the device type that are offered."""
 
 
 def _wrong(config: "DeviceConfig", text: str) -> ConfigError:
@@ -66,14 +70,26 @@ def _check_lanes(config: "DeviceConfig", lanes: Any) -> None:
         raise _wrong(config, f"its lanes are {lanes!r}; each queue from 0 to {last} must be in one")
 
 
-def function_parts(config: "DeviceConfig") -> FunctionParts:
-    """The parts of the function of ``config``. Errors: :class:`~ringwalker.checks.ConfigError`."""
-    lanes, ports, features = (_asked(config, name) for name in ("lanes", "ports", "features"))
-    _check_lanes(config, lanes)
+def _check_ports(config: "DeviceConfig", ports: Any, lanes: Collection[str]) -> None:
     if not isinstance(ports, dict) or not all(isinstance(item, wiring.Member) for item in ports.values()):
         raise _wrong(
             config, f"its ports are {ports!r}; they must be a dict from names to In(...) and Out(...)"
         )
+    for name in ports:
+        if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
+            raise _wrong(config, f"its port {name!r} needs a name that is an identifier without _ in front")
+        # In Verilog the parts of a port have its name in front of theirs.
+        if name in _OF_DEVICES or name.startswith(tuple(f"{stream}_" for stream in _STREAMS)):
+            raise _wrong(config, f"its port {name} needs another name; every device has this one already")
+        if name in _OF_FUNCTIONS or name in lanes:
+            raise _wrong(config, f"its port {name} needs another name; the device inside connects this one")
+
+
+def function_parts(config: "DeviceConfig") -> FunctionParts:
+    """The parts of the function of ``config``. Errors: :class:`~ringwalker.checks.ConfigError`."""
+    lanes, ports, features = (_asked(config, name) for name in ("lanes", "ports", "features"))
+    _check_lanes(config, lanes)
+    _check_ports(config, ports, lanes)
     if not is_integer(features) or not 0 <= features < 1 << 64:
         raise _wrong(config, f"its features are {features!r}; they must be a mask of at most 64 bits")
     strange = [name for name in config.kind.write_only if name not in lanes]

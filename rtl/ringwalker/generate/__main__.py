@@ -16,6 +16,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("build"), help="folder for the files")
     parser.add_argument("--config", type=Path, help="TOML file; without it the default device")
     parser.add_argument(
+        "--function",
+        metavar="NAME",
+        help="function in place of that of the file: a name as in TOML, or package.module:Name",
+    )
+    parser.add_argument(
         "--docs",
         type=Path,
         nargs="?",
@@ -28,13 +33,19 @@ def main(arguments: list[str] | None = None) -> int:
             options.docs.write_text(register_reference())
             print(options.docs)
             return 0
-        config = DeviceConfig.from_toml(options.config) if options.config else DeviceConfig()
+        config = _config(options.config, options.function)
         for path in generate(config, options.output):
             print(path)
     except (ConfigError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _config(path: Path | None, function: str | None) -> DeviceConfig:
+    if path is not None:
+        return DeviceConfig.from_toml(path, function)
+    return DeviceConfig() if function is None else DeviceConfig(function=function)
 
 
 if __name__ == "__main__":
