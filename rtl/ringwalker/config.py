@@ -56,11 +56,11 @@ USUAL = -1
 class Identity:
     """What the device reports about itself in configuration space.
 
-    ``preset`` is ``"2007"`` (vendor 0x5000, device = virtio type) or ``"oasis"`` (0x1AF4, 0x1040 + type).
     A field that is None follows the preset and the function.
     """
 
     preset: str = "2007"
+    """``"2007"`` (vendor 0x5000, device = virtio type) or ``"oasis"`` (0x1AF4, 0x1040 + type)."""
     vendor: int | None = None
     device: int | None = None
     subsystem_vendor: int | None = None
@@ -99,34 +99,36 @@ class Identity:
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """A whole device. Errors: :class:`ConfigError` from the constructor and from :meth:`from_toml`.
-
-    ``function`` is a name of :data:`~.function.kind.FUNCTIONS` or the place of a record of one's own, and
-    ``settings`` is what can be chosen about it: an instance of the dataclass in its record, or None for the
-    defaults. ``queues`` is how many virtqueues there are, ``USUAL`` for as many as the function has by
-    itself.
-    ``read_tags`` is the number of payload reads in flight, ``ring_tags`` of reads of descriptors;
-    ``max_payload`` and ``max_read_request`` (bytes) bound what the host may choose;
-    ``chains`` is how many descriptor chains are walked at once;
-    ``completion_timeout`` is in cycles without any completion while reads are outstanding.
-    ``fields`` says whether the device has the field list of 2007; None is yes for the identity of 2007 and no
-    for others.
-    """
+    """A whole device. Errors: :class:`ConfigError` from the constructor and from :meth:`from_toml`."""
 
     function: str = "blk"
+    """A name of :data:`~.function.kind.FUNCTIONS`, or ``"package.module:Name"`` of a record of one's own."""
     data_width: int = 256
+    """Bits of a beat: 64, 128, 256 or 512."""
     queues: int = USUAL
+    """Number of virtqueues; ``USUAL`` for as many as the function has by itself."""
     queue_size: int = 256
+    """Entries of a virtqueue, the most that a driver may choose."""
     read_tags: int = 64
+    """Payload reads in flight."""
     ring_tags: int = 16
+    """Reads of descriptors in flight."""
     chains: int = 64
+    """Descriptor chains that are walked at once."""
     max_payload: int = 512
+    """Bytes; bounds what the host may choose."""
     max_read_request: int = 512
+    """Bytes; bounds what the host may choose."""
     completion_timeout: int = 12_500_000
+    """Cycles without any completion while reads are in flight."""
     clock_mhz: int = 250
+    """Clock frequency in MHz."""
     identity: Identity = field(default_factory=Identity)
+    """What configuration space says."""
     fields: bool | None = None
+    """Whether the device has the field list of 2007; None: yes for the identity of 2007, no for others."""
     settings: Any = None
+    """What can be chosen about the function: the dataclass of its record; None: the defaults."""
 
     def __post_init__(self):
         kind = self.kind

@@ -64,19 +64,18 @@ class FieldFlag(enum.IntFlag):
 
 @dataclass(frozen=True)
 class FieldView:
-    """A field whose value is a view of registers: of one, or of several neighbouring ones.
-
-    ``flags`` are of :class:`FieldFlag`. ``length`` in bytes cuts it short. ``halves`` names the register of
-    the common configuration that selects which 32 of 64 bits the viewed one shows. ``base`` is where the
-    structure of ``registers`` starts in the register BAR; usually it is the device configuration.
-    """
+    """A field whose value is a view of registers: of one, or of several neighbouring ones."""
 
     type: enum.IntEnum
     registers: tuple[Register, ...]
     flags: int = 0
+    """Of :class:`FieldFlag`."""
     length: int = 0
+    """Bytes of the value, if less than the registers have."""
     halves: str = ""
+    """The register of the common configuration that selects which 32 of 64 bits the viewed one shows."""
     base: int = DEVICE_BASE
+    """Where the structure of ``registers`` starts in the register BAR."""
 
 
 class CommonField(enum.IntEnum):

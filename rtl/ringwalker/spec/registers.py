@@ -23,11 +23,13 @@ class Access(enum.Enum):
 
 @dataclass(frozen=True)
 class Register:
-    """One register: ``offset`` in bytes from the table's base, ``width`` in bits (8, 16, 32 or 64)."""
+    """One register of a table."""
 
     name: str
     offset: int
+    """Bytes from the table's base."""
     width: int
+    """Bits, a multiple of 8."""
     access: Access
     doc: str
     reset: int = 0

@@ -32,29 +32,34 @@ _NONE, _WRITABLE, _VOLATILE = FieldFlag(0), FieldFlag.WRITABLE, FieldFlag.VOLATI
 
 @dataclass(frozen=True)
 class FieldSelect:
-    """What has to stand in the bytes ``strobe`` of the dword at ``register`` for a view to show its value."""
+    """What has to stand in a dword of the register BAR for a view to show its value."""
 
     register: int
+    """Offset of the dword in bytes."""
     strobe: int
+    """Mask of its bytes that count."""
     value: int
+    """What they have to be, in their place in the dword."""
 
 
 @dataclass(frozen=True)
 class FieldDword:
-    """Four bytes of the list, at ``offset``.
-
-    Without ``register`` they are constant: ``value``. Otherwise they are a view of the dword at ``register``
-    of the register BAR: byte ``n`` here is byte ``(n + rotate) % 4`` there. ``readable`` and ``writable``
-    are masks of bytes here; others read 0 and ignore writes.
-    """
+    """Four bytes of the list: a constant, or a view of a dword of the register BAR."""
 
     offset: int
+    """In bytes from the start of the list."""
     value: int = 0
+    """The constant."""
     register: int | None = None
+    """Offset in bytes of the dword that is viewed; None: it is a constant."""
     rotate: int = 0
+    """Byte ``n`` of the view is byte ``(n + rotate) % 4`` of the register."""
     readable: int = 0
+    """Mask of bytes of the view; others read 0."""
     writable: int = 0
+    """Mask of bytes of the view; others ignore writes."""
     select: FieldSelect | None = None
+    """What has to be selected first."""
 
     def shown(self, dword: int) -> int:
         """What the list shows when the register holds ``dword``."""
@@ -64,16 +69,20 @@ class FieldDword:
 
 @dataclass(frozen=True)
 class Field:
-    """One field: ``offset`` and ``length`` of the value, in bytes; ``queue`` is for QUEUE fields."""
+    """One field."""
 
     type: int
     name: str
     doc: str
     offset: int
+    """Of the value, in bytes from the start of the list."""
     length: int
+    """Of the value, in bytes."""
     flags: FieldFlag = _NONE
     dwords: tuple[FieldDword, ...] = ()
+    """The value."""
     queue: int | None = None
+    """Number of the queue, of QUEUE fields."""
 
     @property
     def end(self) -> int:
@@ -89,14 +98,11 @@ class Field:
 
 @dataclass(frozen=True)
 class FieldList:
-    """All fields in order, the first one's header at 0.
-
-    ``first_queue`` is where the value of queue 0 stands, a multiple of FIELD_QUEUE_STRIDE; ``size`` is in
-    bytes, a multiple of it too.
-    """
+    """All fields in order, the first one's header at 0."""
 
     fields: tuple[Field, ...]
     first_queue: int
+    """Where the value of queue 0 stands, in bytes: a multiple of FIELD_QUEUE_STRIDE."""
 
     @property
     def size(self) -> int:

@@ -15,27 +15,26 @@ __all__ = ["BlkCommander"]
 class BlkCommander(Component):
     """Issues each request's commands, of at most ``chunk_sectors`` each, in the order of the requests.
 
-    Members: ``requests`` (In, ``BlkRequest``), ``chunks`` (In, stream of 1 bit: the next chunk of a write is
-    there, or is lost), ``grant`` (Out: the command of a chunk was taken), ``commands`` (Out,
-    ``StorageCommand``), ``records`` (Out, ``BlkRecord``: the answers that are due), ``expected`` (Out, stream
-    of 1 bit: 0 for each command, 1 after the last command of a request).
-
     The record of a write comes after its last command, all others before the first. A write of which a
     chunk was lost is not answered. Three cycles a command, and at most three a request.
     """
 
+    requests: In(stream_of(BlkRequest))
+    """What to do."""
+    chunks: In(stream_of(1))
+    """The next chunk of a write is there (1), or is lost (0)."""
+    grant: Out(1)
+    """A pulse: the command of a chunk was taken."""
+    commands: Out(stream_of(StorageCommand))
+    """To the storage."""
+    records: Out(stream_of(BlkRecord))
+    """The answers that are due."""
+    expected: Out(stream_of(1))
+    """0 for each command, 1 after the last command of a request."""
+
     def __init__(self, chunk_sectors: int):
         self._chunk = chunk_sectors
-        super().__init__(
-            {
-                "requests": In(stream_of(BlkRequest)),
-                "chunks": In(stream_of(1)),
-                "grant": Out(1),
-                "commands": Out(stream_of(StorageCommand)),
-                "records": Out(stream_of(BlkRecord)),
-                "expected": Out(stream_of(1)),
-            }
-        )
+        super().__init__()
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -23,7 +23,7 @@ __all__ = ["BlkFunction", "blk_lanes", "blk_ports"]
 _REQUESTS = 4
 _RECORDS = 16
 _COMMANDS = 32
-"""Requests ahead of the commander, answers that are due, and commands under way: at most so many wait."""
+"""Requests ahead of the commander, answers that are due, and commands in flight: at most so many wait."""
 
 
 def blk_lanes(config: DeviceConfig) -> dict[str, tuple[int, ...]]:
@@ -42,10 +42,16 @@ def blk_ports(config: DeviceConfig) -> dict[str, Any]:
 class BlkFunction(Component):
     """A virtio block device over any storage.
 
-    Members: ``chain`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device configuration),
-    ``storage`` (Out, ``StoragePort``), ``capacity`` (In, sectors), ``active`` (Out, something moves on the
-    storage port), ``generation`` (Out, of the device configuration), ``config_change`` (Out, a pulse when it
-    changed), ``malformed`` (Out, a pulse for each chain without room for a header or a status).
+    Members (W is ``config.data_width``):
+
+    - ``chain`` In(ChainPort(W)): the requests of all queues
+    - ``registers`` In(RegisterPort()): device configuration
+    - ``storage`` Out(StoragePort(W)): the storage
+    - ``capacity`` In 64: its size in 512-byte sectors
+    - ``active`` Out 1: something moves on the storage port
+    - ``generation`` Out 8: of the device configuration
+    - ``config_change`` Out 1: a pulse when ``capacity`` changed
+    - ``malformed`` Out 1: a pulse for each chain without room for a header or a status
 
     IN, OUT, FLUSH and GET_ID are carried out; other types are answered UNSUPP. IN and OUT of a length that is
     not a multiple of 512, or beyond ``capacity`` as it was when the header came, are answered IOERR without
@@ -54,8 +60,9 @@ class BlkFunction(Component):
     chunks of a write that came whole before the error are written. ``written`` counts up to the first gap,
     so it is 0 for an IN that was refused and has room for data.
 
-    Requests overlap: commands of later ones are issued while earlier ones wait for storage. Storage commands
-    cover at most ``config.settings.chunk_sectors``. One beat a cycle in both directions.
+    Requests overlap: commands of later ones are issued while earlier ones wait for storage. A storage command
+    covers at most ``config.settings.chunk_sectors``. One beat a cycle in both directions.
+
     Ref: virtio 1.4, 5.2.6.
     """
 

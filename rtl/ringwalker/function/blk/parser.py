@@ -103,13 +103,20 @@ class _Request:
 class BlkParser(Component):
     """Reads each chain's header and passes the request on, and the data of writes behind it.
 
-    Members: ``chains`` and ``readable`` (In, as in ``ChainPort``), ``capacity`` (In, sectors), ``requests``
-    (Out, ``BlkRequest``), ``data`` (Out, ``write_beat``: for each WRITE request ``sectors`` sectors),
-    ``malformed`` (Out, a pulse for each chain without room for a header or a status).
+    Members (W is ``data_width``):
+
+    - ``chains`` In stream of ChainInfo, and ``readable`` In stream of byte_beat(W): as in ChainPort
+    - ``capacity`` In 64: size of the disk in 512-byte sectors
+    - ``requests`` Out stream of BlkRequest: one a chain
+    - ``data`` Out stream of write_beat(W): ``sectors`` sectors for each WRITE request
+    - ``malformed`` Out 1: a pulse for each chain without room for a header or a status
 
     A WRITE request is passed on before its data, so ``error`` may still come with the data. All other
-    requests are passed on after the end of their packet. Six cycles a request (7 at 64 bits), then one
-    beat a cycle. Ref: virtio 1.4, 5.2.6.
+    requests are passed on after the end of their packet.
+
+    Latency: 6 cycles a request (7 at 64 bits), then one beat a cycle.
+
+    Ref: virtio 1.4, 5.2.6.
     """
 
     def __init__(self, data_width: int):

@@ -19,8 +19,13 @@ __all__ = ["RamDisk"]
 class RamDisk(Component):
     """Storage of ``sectors`` sectors in block RAM, with the bytes of ``image`` at its start.
 
-    Members: ``storage`` (In, ``StoragePort``). A command that is not wholly on the disk has result 1: a write
-    of that kind changes nothing, a read gives zeros. Two cycles a command, one beat a cycle.
+    Members (W is ``data_width``):
+
+    - ``storage`` In(StoragePort(W)): commands and data
+
+    A command that is not wholly on the disk has result 1: a write of that kind changes nothing, a read gives
+    zeros. Two cycles a command, one beat a cycle.
+
     Errors: ``ValueError`` when ``sectors`` is less than 1 or ``image`` does not fit.
     """
 

@@ -14,20 +14,14 @@ __all__ = ["BlkReply", "BlkResults"]
 
 
 class BlkResults(Component):
-    """Gathers the results of all commands of a request into one.
+    """Gathers the results of all commands of a request into one."""
 
-    Members: ``expected`` (In, stream of 1 bit: 0 for each command, 1 after a request's last), ``results``
-    (In, as in ``StoragePort``), ``statuses`` (Out, stream of 1 bit, one a request: 1 if any command failed).
-    """
-
-    def __init__(self):
-        super().__init__(
-            {
-                "expected": In(stream_of(1)),
-                "results": In(stream_of(1)),
-                "statuses": Out(stream_of(1)),
-            }
-        )
+    expected: In(stream_of(1))
+    """0 for each command, 1 after a request's last."""
+    results: In(stream_of(1))
+    """As in StoragePort: 1 for a command that failed."""
+    statuses: Out(stream_of(1))
+    """One a request: 1 if any of its commands failed."""
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -53,12 +47,19 @@ class BlkResults(Component):
 class BlkReply(Component):
     """Writes the answers.
 
-    Members: ``records`` (In, ``BlkRecord``), ``statuses`` (In, stream of 1 bit, one a record: storage
-    failed), ``read_data`` (In, ``storage_beat``), ``replies`` (Out, ``reply_beat``).
+    Members (W is ``data_width``):
+
+    - ``records`` In stream of BlkRecord: the answers that are due
+    - ``statuses`` In stream of 1 bit: one a record, 1 if storage failed
+    - ``read_data`` In stream of storage_beat(W): data from storage
+    - ``replies`` Out stream of reply_beat(W): the answers
 
     An answer is a packet of data at offset 0, if there is any, and a packet with the status byte that ends
-    the chain. ``written`` counts the bytes that were written from the start up to the first gap. Latency: 2
-    cycles; one beat a cycle, and 2 cycles a request beside. Ref: virtio 1.4, 5.2.6 and 2.7.8.
+    the chain. ``written`` counts the bytes that were written from the start up to the first gap.
+
+    Latency: 2 cycles; one beat a cycle, and 2 cycles a request beside.
+
+    Ref: virtio 1.4, 5.2.6 and 2.7.8.
     """
 
     def __init__(self, data_width: int, serial: str):

@@ -10,16 +10,16 @@ __all__ = ["BlkSettings"]
 
 @dataclass(frozen=True)
 class BlkSettings:
-    """The block function. ``capacity`` in 512-byte sectors, ``block_size`` in bytes.
-
-    ``capacity`` is the reset value of a register that the ``capacity`` port of the device overrides.
-    ``chunk_sectors`` is how many sectors at most one storage write command covers.
-    """
+    """The block function."""
 
     capacity: int = 32768
+    """512-byte sectors, until the ``capacity`` port of the device says otherwise."""
     block_size: int = 512
+    """Bytes; a power of two from 512 to 4096."""
     serial: str = "ringwalker"
+    """What GET_ID answers: at most 20 ASCII characters."""
     chunk_sectors: int = 8
+    """Most sectors of one storage command; a power of two from 1 to 64."""
 
     def __post_init__(self):
         check_range("blk.capacity", self.capacity, 0, 2**55 - 1)

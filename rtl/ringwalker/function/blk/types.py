@@ -23,19 +23,19 @@ class BlkOp(enum.Enum, shape=3):
 
 
 class BlkRequest(data.Struct):
-    """A request whose header was checked.
-
-    ``sector`` and ``sectors`` lie inside the disk for READ and WRITE; for others ``sectors`` is 0.
-    ``writable`` is the number of device-writable bytes. ``status`` is the answer unless storage reports an
-    error. With ``answer`` 0 nothing is written, and the used length is 0; ``op`` is NONE then.
-    """
+    """A request whose header was checked."""
 
     op: BlkOp
     sector: unsigned(64)
+    """The first sector; inside the disk for READ and WRITE."""
     sectors: unsigned(SECTORS_BITS)
+    """How many; inside the disk for READ and WRITE, 0 for others."""
     writable: unsigned(32)
+    """Device-writable bytes."""
     status: unsigned(2)
+    """The answer, unless storage reports an error."""
     answer: unsigned(1)
+    """With 0 nothing is written, and the used length is 0; ``op`` is NONE then."""
 
 
 class BlkSource(enum.Enum, shape=2):
@@ -47,15 +47,14 @@ class BlkSource(enum.Enum, shape=2):
 
 
 class BlkRecord(data.Struct):
-    """An answer that is due; ``offset`` is that of the status byte in the device-writable bytes.
-
-    Data from storage is ``offset`` bytes, so that the status follows it directly.
-    """
+    """An answer that is due."""
 
     source: BlkSource
     offset: unsigned(32)
+    """Where the status byte is in the device-writable bytes. Data from storage has as many bytes."""
     status: unsigned(2)
     answer: unsigned(1)
+    """As in :class:`BlkRequest`."""
 
 
 def write_beat(data_width: int) -> data.StructLayout:

@@ -16,12 +16,20 @@ __all__ = ["BlkWriteBuffer"]
 
 
 class BlkWriteBuffer(Component):
-    """Cuts the data of each write into chunks of ``chunk_sectors`` (the last may be shorter), and keeps each
-    until it is granted; there is room for two whole ones.
+    """Cuts the data of writes into chunks, and keeps each until it is granted.
 
-    Members: ``i`` (In, ``write_beat``), ``chunks`` (Out, stream of 1 bit: a chunk has ended; 1 if it can be
-    written, 0 if an error came and it was dropped), ``grant`` (In: a pulse lets go of the oldest good chunk),
-    ``o`` (Out, ``storage_beat``: granted chunks, ``last`` at the end of each). One beat a cycle in and out.
+    A chunk has ``chunk_sectors`` sectors; the last of a write may be shorter. There is room for two whole
+    ones.
+
+    Members (W is ``data_width``):
+
+    - ``i`` In stream of write_beat(W): the data of each write
+    - ``chunks`` Out stream of 1 bit: a chunk has ended; 1 if it can be written, 0 if an error came and it was
+      dropped
+    - ``grant`` In 1: a pulse lets go of the oldest good chunk
+    - ``o`` Out stream of storage_beat(W): granted chunks, ``last`` at the end of each
+
+    One beat a cycle in and out.
     """
 
     def __init__(self, data_width: int, chunk_sectors: int):

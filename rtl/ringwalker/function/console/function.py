@@ -40,15 +40,21 @@ def console_ports(config: DeviceConfig) -> dict[str, Any]:
 class ConsoleFunction(Component):
     """A virtio console of one port over any terminal that takes and gives bytes.
 
-    Members: ``receive`` and ``transmit`` (In, ``ChainPort``), ``registers`` (In, ``RegisterPort``: device
-    configuration), ``uart`` (Out, ``UartPort``), ``cols`` and ``rows`` (In, size of the terminal), ``active``
-    (Out, something moves on the UART port, or a receive buffer is about to be given back), ``generation``
-    (Out, of the device configuration), ``config_change`` (Out, a pulse when the size changed).
+    Members (W is ``config.data_width``):
+
+    - ``receive`` In(ChainPort(W)), ``transmit`` In(ChainPort(W)): of the two queues
+    - ``registers`` In(RegisterPort()): device configuration
+    - ``uart`` Out(UartPort()): the terminal
+    - ``cols`` In 16, ``rows`` In 16: its size
+    - ``active`` Out 1: something moves on the UART port, or a receive buffer is about to be given back
+    - ``generation`` Out 8: of the device configuration
+    - ``config_change`` Out 1: a pulse when the size changed
 
     Bytes from the terminal wait in a FIFO, also through a reset; when it is full the terminal waits, and none
-    is lost. Emergency writes go out before bytes of the transmit queue, and need no queue. What halts do to
-    chains is said in :class:`~.transmit.ConsoleTransmit` and
-    :class:`~.receive.ConsoleReceive`. Ref: virtio 1.4, 5.3.
+    is lost. Emergency writes go out before bytes of the transmit queue, and need no queue.
+    :class:`~.transmit.ConsoleTransmit` and :class:`~.receive.ConsoleReceive` say what a halt does to chains.
+
+    Ref: virtio 1.4, 5.3.
     """
 
     def __init__(self, config: DeviceConfig):

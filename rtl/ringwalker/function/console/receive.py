@@ -17,13 +17,18 @@ class ConsoleReceive(Component):
 
     Parameters: ``idle_cycles``, for so long no byte may come before a chain that has some is finished.
 
-    Members: ``chain`` (In, ``ChainPort``), ``i`` (In, stream of bytes), ``waiting`` (Out: a chain has bytes,
-    and may yet be finished because no more come).
+    Members (W is ``data_width``):
 
-    A chain is taken only when a byte is there, so none is given back empty, except one without room for a
+    - ``chain`` In(ChainPort(W)): of the receive queue
+    - ``i`` In stream of 8 bits: bytes from the terminal
+    - ``waiting`` Out 1: a chain has bytes, and may yet be finished because no more come
+
+    A chain is taken only when a byte is there. So none is given back empty, except one without room for a
     byte, and, while ``chain.halt`` is up, every one that has no byte yet; one that has is finished with
     what it has. No byte is taken from ``i`` while ``chain.halt`` is up. Readable bytes are ignored.
-    Replies are packets of one beat; one byte a cycle, and one cycle a beat beside. Ref: virtio 1.4, 5.3.6.
+    Replies are packets of one beat; one byte a cycle, and one cycle a beat beside.
+
+    Ref: virtio 1.4, 5.3.6.
     """
 
     def __init__(self, data_width: int, idle_cycles: int):

@@ -9,14 +9,14 @@ __all__ = ["ConsoleSettings"]
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """The console function. ``cols`` and ``rows`` are the reset values of what ports of the device override.
-
-    A receive buffer is given back when it is full, and otherwise once no byte has come for ``idle_cycles``.
-    """
+    """The console function."""
 
     cols: int = 80
+    """Columns of the terminal, until the ``cols`` port of the device says otherwise."""
     rows: int = 25
+    """Rows, in the same way."""
     idle_cycles: int = 64
+    """A receive buffer that is not full is given back once no byte has come for so many cycles."""
 
     def __post_init__(self):
         check_range("console.cols", self.cols, 1, 0xFFFF)

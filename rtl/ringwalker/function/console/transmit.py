@@ -15,11 +15,18 @@ __all__ = ["ConsoleTransmit"]
 class ConsoleTransmit(Component):
     """Sends the readable bytes of each chain, and then finishes it with ``written`` 0.
 
-    Members: ``chain`` (In, ``ChainPort``), ``o`` (Out, stream of bytes).
+    Members (W is ``data_width``):
+
+    - ``chain`` In(ChainPort(W)): of the transmit queue
+    - ``o`` Out stream of 8 bits: bytes to the terminal
 
     What comes with ``error`` is not sent, and nothing after it of the same chain. While ``chain.halt`` is up
     bytes are dropped, so that a chain ends without waiting for ``o``; a byte that is already offered there
-    stays. Latency 2 cycles; one byte a cycle, and 2 cycles a chain beside. Ref: virtio 1.4, 5.3.6.
+    stays.
+
+    Latency: 2 cycles; one byte a cycle, and 2 cycles a chain beside.
+
+    Ref: virtio 1.4, 5.3.6.
     """
 
     def __init__(self, data_width: int):

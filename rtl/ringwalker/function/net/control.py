@@ -36,16 +36,21 @@ _MODES = {
 class NetControl(Component):
     """Carries out control commands, one at a time.
 
-    Members (W is ``data_width``): ``chains``, ``readable`` (In) and ``replies`` (Out) as in ``ChainPort``,
-    but a chain is taken after its packet; ``image`` (In: the device configuration), ``set_mac``,
-    ``new_mac``, ``set_mode``, ``new_mode`` (Out): a pulse and the address, byte 0 in the lowest bits; a pulse
-    for each bit of the receive mode and what that bit becomes.
+    Members (W is ``data_width``):
+
+    - ``chains`` In stream of ChainInfo: as in ChainPort, but a chain is taken after its packet
+    - ``readable`` In stream of byte_beat(W), and ``replies`` Out stream of reply_beat(W): as in ChainPort
+    - ``image`` In: the device configuration, byte 0 in the lowest bits
+    - ``set_mac`` Out 1, ``new_mac`` Out 48: a pulse, and the address with it, byte 0 in the lowest bits
+    - ``set_mode`` Out, ``new_mode`` Out 1: a pulse for each bit of the receive mode, and what it becomes
 
     PROMISCUOUS and ALL_MULTICAST with one byte that is 0 or 1, ADDR_SET with the address of one station,
-    and CONFIG READ are answered OK; anything else, of another class, command or length, is answered ERR and
+    and CONFIG READ are answered OK. Anything else, of another class, command or length, is answered ERR and
     has no effect. The answer to CONFIG READ goes on with as much of the device configuration as there is
     room for. A chain without room for an answer, or whose packet came with an error, has no effect and is
-    finished with ``written`` 0. Four cycles a command and one a beat. Ref: virtio 1.4, 5.1.6.5.
+    finished with ``written`` 0. Four cycles a command and one a beat.
+
+    Ref: virtio 1.4, 5.1.6.5.
     """
 
     def __init__(self, data_width: int):

@@ -34,14 +34,19 @@ class NetFrameBuffer(Component):
     longest frame a frame is not begun if ``pause`` is configured, else dropped. A frame that was begun is
     never held up.
 
-    Members (W is ``data_width``): ``rx`` (In, ``byte_beat``), ``mac`` (In 48, byte 0 in the lowest bits),
-    ``rx_mode`` (In), ``enable`` (In: while it is low all frames are dropped, also one that is in the
-    middle), ``lengths`` (Out, stream of the bytes of each frame that is kept), ``o`` (Out, stream of W
-    bits: the frames' bytes, each frame from a new beat on), ``missed`` (Out: a pulse for each frame dropped
-    for want of room), ``flushing`` (Out: there may be frames from before the last rise of ``enable``; none
-    is taken meanwhile).
+    Members (W is ``data_width``):
+
+    - ``rx`` In stream of byte_beat(W): frames from the MAC
+    - ``mac`` In 48: the address, byte 0 in the lowest bits
+    - ``rx_mode`` In: bits of NetRxMode
+    - ``enable`` In 1: while it is 0 all frames are dropped, also one that has begun
+    - ``lengths`` Out stream: the bytes of each frame that is kept
+    - ``o`` Out stream of W bits: the bytes of these frames, each from a new beat on
+    - ``missed`` Out 1: a pulse for each frame dropped for want of room
+    - ``flushing`` Out 1: there may be frames from before the last rise of ``enable``; none is taken meanwhile
 
     Latency: 2 cycles from a frame's last beat to its length. A beat a cycle in and out.
+
     Ref: virtio 1.4, 5.1.6.4 and 5.1.6.5.1.
     """
 

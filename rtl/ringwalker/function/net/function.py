@@ -32,18 +32,25 @@ def net_ports(config: DeviceConfig) -> dict[str, Any]:
 class NetFunction(Component):
     """A virtio network device over any MAC.
 
-    Members: ``incoming`` and ``outgoing`` (In, ``ChainPort``: of the receive queue, and of the transmit and
-    control queues), ``registers`` (In, ``RegisterPort``: device configuration), ``mac`` (Out, ``MacPort``),
-    ``driver_ok`` (In: while it is low received frames are dropped), ``clear`` (In: forget what the driver
-    has set), ``active`` (Out, something moves on the MAC port), ``generation`` (Out, of the device
-    configuration), ``config_change`` (Out, a pulse when the link went up or down), ``missed`` and
-    ``undersized`` (Out: a pulse for each received frame dropped for want of room in the buffer, and in its
-    chain).
+    Members (W is ``config.data_width``):
 
-    What is received and what is dropped is said in :class:`~.frame_buffer.NetFrameBuffer`, how chains are
-    answered in :class:`~.receive.NetReceive` and :class:`~.outgoing.NetOutgoing`, which commands
-    there are in :class:`~.control.NetControl`. One beat a cycle in both directions. Ref: virtio 1.4,
-    5.1.
+    - ``incoming`` In(ChainPort(W)): of the receive queue
+    - ``outgoing`` In(ChainPort(W)): of the transmit and control queues
+    - ``registers`` In(RegisterPort()): device configuration
+    - ``mac`` Out(MacPort(W)): the MAC
+    - ``driver_ok`` In 1: while it is 0 received frames are dropped
+    - ``clear`` In 1: a pulse: forget what the driver has set
+    - ``active`` Out 1: something moves on the MAC port
+    - ``generation`` Out 8: of the device configuration
+    - ``config_change`` Out 1: a pulse when the link went up or down
+    - ``missed`` Out 1: a pulse for each received frame that was dropped for want of room in the buffer
+    - ``undersized`` Out 1: a pulse for each received frame that was dropped for want of room in its chain
+
+    :class:`~.frame_buffer.NetFrameBuffer` says what is received and what is dropped,
+    :class:`~.receive.NetReceive` and :class:`~.outgoing.NetOutgoing` how chains are answered, and
+    :class:`~.control.NetControl` which commands there are. One beat a cycle in both directions.
+
+    Ref: virtio 1.4, 5.1.
     """
 
     def __init__(self, config: DeviceConfig):

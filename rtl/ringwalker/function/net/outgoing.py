@@ -35,13 +35,18 @@ class _Answer(enum.Enum, shape=2):
 class NetOutgoing(Component):
     """Transmit and control chains in, frames out.
 
-    Members (W is the data width): ``chain`` (In, ``ChainPort``), ``tx`` (Out, ``byte_beat``), and those of
-    :class:`~.control.NetControl` for the device configuration.
+    Members (W is ``config.data_width``):
+
+    - ``chain`` In(ChainPort(W)): of both queues
+    - ``tx`` Out stream of byte_beat(W): frames to the MAC
+    - ``image``, ``set_mac``, ``new_mac``, ``set_mode``, ``new_mode``: as in :class:`~.control.NetControl`
 
     A transmit chain is a header and a frame. It is finished with ``written`` 0 once the MAC has the frame but
     for its last beat. Frames shorter than ``SHORTEST_FRAME`` or longer than ``config.settings.frame_bytes``
-    are dropped. What ``halt`` does to frames is said in :class:`~.transmit.NetTransmit`.
-    A beat a cycle, no gaps between frames. Ref: virtio 1.4, 5.1.6.2.
+    are dropped. :class:`~.transmit.NetTransmit` says what ``halt`` does to frames. A beat a cycle, no gaps
+    between frames.
+
+    Ref: virtio 1.4, 5.1.6.2.
     """
 
     def __init__(self, config: DeviceConfig):

@@ -22,16 +22,21 @@ _ANSWERS = 8
 class NetReceive(Component):
     """Frames in, answers to receive chains out.
 
-    Members (W is ``data_width``): ``chain`` (In, ``ChainPort``), ``lengths``, ``data`` (In) and
-    ``flushing`` (In) as in :class:`~.frame_buffer.NetFrameBuffer`, ``undersized`` (Out: a pulse for each
-    frame that was dropped because its chain had no room).
+    Members (W is ``data_width``):
+
+    - ``chain`` In(ChainPort(W)): of the receive queue
+    - ``lengths`` In stream, ``data`` In stream of W bits, ``flushing`` In 1: as ``lengths``, ``o`` and
+      ``flushing`` of :class:`~.frame_buffer.NetFrameBuffer`
+    - ``undersized`` Out 1: a pulse for each frame that was dropped because its chain had no room
 
     A chain is taken when there is a frame for it, and answered with one packet: header and frame. One without
     room is finished with ``written`` 0, and its frame dropped. A chain that has device-readable bytes is
     finished with ``written`` 0 once they have come, and while ``halt`` is up every chain is; frames stay for
-    later chains. While ``flushing`` is up frames are dropped and chains wait. A beat a cycle, and one (two at
-    64 bits) a frame beside, which is more than the header takes in the answer only when that fits the rest of
-    the frame's last beat. Latency: 6 cycles from a length to the first beat of the answer.
+    later chains. While ``flushing`` is up frames are dropped and chains wait.
+
+    Latency: 6 cycles from a length to the first beat of the answer. A beat a cycle, and one (two at 64 bits)
+    a frame beside. The answer takes as many, unless the header fits the rest of the frame's last beat.
+
     Ref: virtio 1.4, 5.1.6.3 and 5.1.6.4.
     """
 

@@ -12,16 +12,16 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class NetSettings:
-    """The network function. ``mac`` is the address after reset, ``mtu`` in bytes of frame payload.
-
-    ``buffer_bytes`` is the size of the receive buffer, which holds whole frames until the driver has buffers
-    for them; when it is full, ``pause`` says whether the MAC has to wait or the frame is dropped.
-    """
+    """The network function."""
 
     mac: str = "52:57:00:00:00:01"
+    """The address after reset."""
     mtu: int = 1500
+    """Most bytes of payload in a frame."""
     buffer_bytes: int = 16384
+    """Size of the receive buffer, which holds whole frames until the driver has buffers for them."""
     pause: bool = True
+    """While the receive buffer is full, the MAC has to wait; otherwise frames are dropped."""
 
     def __post_init__(self):
         ok = isinstance(self.mac, str) and _MAC.fullmatch(self.mac) is not None

@@ -16,15 +16,21 @@ __all__ = ["NetTransmit"]
 class NetTransmit(Component):
     """Packets in, frames out: what follows the first ``HEADER_BYTES`` bytes of each packet.
 
-    Members (W is ``data_width``): ``i`` (In, ``transmit_beat``: packets, those to send longer than a
-    header), ``tx`` (Out, ``byte_beat``: frames), ``halt`` (In: wait for nobody), ``finished`` (Out: a pulse
-    for each packet not discarded, when its last beat is the next that the MAC gets or was dropped).
+    Members (W is ``data_width``):
+
+    - ``i`` In stream of transmit_beat(W): packets; those to send are longer than a header
+    - ``tx`` Out stream of byte_beat(W): frames
+    - ``halt`` In 1: wait for nobody
+    - ``finished`` Out 1: a pulse for each packet not discarded, when its last beat is the next that the MAC
+      gets, or was dropped
 
     A frame of which a beat came with an error ends with one. While ``halt`` is up, a frame that meets a
     ``tx`` that is not ready is dropped; if its first beat was shown already, it ends with a beat that has
     ``error`` and that waits for the MAC without holding up anything else.
 
-    Latency: 5 cycles. A beat a cycle, no gaps between packets. Ref: virtio 1.4, 5.1.6.2.
+    Latency: 5 cycles. A beat a cycle, no gaps between packets.
+
+    Ref: virtio 1.4, 5.1.6.2.
     """
 
     def __init__(self, data_width: int):

@@ -28,20 +28,20 @@ LENGTH_BITS = 14
 
 
 class NetJob(data.Struct):
-    """What to do next in receiving: pass a frame of ``length`` bytes on, drop one, or give a chain back.
-
-    ``frame``: the oldest frame is taken out of the buffer. ``deliver``: it goes to the chain. ``answer``: a
-    chain was taken, and is finished.
-    """
+    """What to do next in receiving: pass a frame on, drop one, or give a chain back."""
 
     length: unsigned(LENGTH_BITS)
+    """Bytes of the frame."""
     frame: unsigned(1)
+    """The oldest frame is taken out of the buffer."""
     deliver: unsigned(1)
+    """It goes to the chain."""
     answer: unsigned(1)
+    """A chain was taken, and is finished."""
 
 
 class NetReplyHeader(data.Struct):
-    """An answer on its way: a packet of ``length`` bytes, or with 0 none, and the end of the chain."""
+    """An answer in flight: a packet of ``length`` bytes, or with 0 none, and the end of the chain."""
 
     length: unsigned(LENGTH_BITS)
 
