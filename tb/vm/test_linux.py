@@ -1,5 +1,5 @@
 """An unmodified Linux on the simulated disk: everything that people do with disks, checked from outside
-too.
+too; and Linux's /dev/hwrng on the entropy function.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import pytest
 
 from ringwalker.config import DeviceConfig
 from ringwalker_sim.cli import main as cli
+from ringwalker_sim.engine.noise import NoiseSource
 from ringwalker_sim.vfio_user.serving import ServedDevice, serve_devices
 from ringwalker_sim.vm.boot import GuestError, GuestJob
 from ringwalker_sim.vm.machine import VfioUserDevice
@@ -204,6 +205,27 @@ def test_the_vendor_of_2007_is_bound_by_hand(guest: Callable[..., Session], tmp_
     assert (vendor, device) == ("0x5000", "0x1042")
     assert digest == before
     clean(image)
+
+
+@pytest.mark.slow
+def test_hwrng_gives_the_bytes_of_the_noise_port(setup: GuestSetup) -> None:
+    config = DeviceConfig(function="rng", data_width=64, identity=LINUX_CONFIG.identity)
+    command = """
+    cat /sys/class/misc/hw_random/rng_current
+    head -c 4096 /dev/hwrng | od -An -v -tx1
+    """
+    session = run_guest(setup, [Disk(None, config)], GuestJob(command))
+    assert session.result.status == 0, session.result.stderr.decode()
+    current, _, dump = session.result.stdout.decode().partition("\n")
+    assert current == "virtio_rng.0"
+    content = bytes.fromhex(dump)
+    assert len(content) == 4096
+    (device,) = session.devices
+    assert device["violations"] == 0
+    assert device["msix"] > 0
+    # The kernel has read some before, for its own pool; no byte is lost between two requests.
+    source = NoiseSource(ServedDevice(config, None, "").seed).take(device["noise_bytes"])
+    assert source.find(content) >= 0
 
 
 @pytest.mark.slow

@@ -20,6 +20,8 @@ examples:
       a guest with / on the simulated disk
   ringwalker guest --image a.img --image b.img --interrupt intx --run 'cat /proc/interrupts'
   ringwalker guest --image disk.img --run 'dd if=/dev/vda of=/dev/null bs=4k count=1' --waves read.fst
+  ringwalker guest --device rng --run 'head -c 16 /dev/hwrng | od -An -tx1'
+      a guest that has the entropy device in place of a disk
   ringwalker guest --image disk.img --compare
       the same guest on QEMU's own virtio-blk, and how the times compare
 
