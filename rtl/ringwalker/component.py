@@ -4,7 +4,7 @@ How busy a block is has three words, where it has such ports:
 
 - ``idle`` Out 1: it holds nothing, and waits for nothing that it asked for;
 - ``waiting`` Out 1: it could go on, if something from outside came or made room;
-- ``halted`` Out 1: it was told to stop, and has.
+- ``halted`` Out 1: it was asked to stop, and has stopped.
 """
 
 from typing import TYPE_CHECKING, Any

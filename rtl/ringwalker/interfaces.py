@@ -166,7 +166,7 @@ class CorePort(Signature):
     - ``reads``: read requests; ``requester_id`` of their headers is for the edge to fill in
     - ``posted``: writes, which must stay in order among themselves
     - ``completions``: answers to ``reads``, by tag, split and ordered as PCIe allows; ready is always 1
-    - ``vectors``: MSI-X vectors of notifications; each is offered when the writes that it tells of were taken
+    - ``vectors``: MSI-X vectors of notifications; offered once the writes that they announce were taken
     - ``interrupt``: a bit of the ISR is set
     - ``state``: what the core has to know
     - ``errors``: what the edge may have to report

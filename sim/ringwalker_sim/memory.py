@@ -169,7 +169,7 @@ class GuestMemory:
         self.array: np.ndarray = _anonymous(size)
         self.watches: list[Watch] = []
         self.watch_version = 0
-        """Changes with every change of ``watches``, so that an engine can tell."""
+        """Changes with every change of ``watches``, so that an engine notices."""
         self._allocator = Allocator(base, size)
 
     def _offset(self, address: int, length: int) -> int:
@@ -254,7 +254,7 @@ class GuestMemory:
         self.watch_version += 1
 
     def note_access(self, access: Access) -> None:
-        """Tell the watches of an access; called by engines whose DMA is in Python."""
+        """Report an access to the watches; called by engines whose DMA is in Python."""
         for item in tuple(self.watches):
             wanted = item.writes if access.write else item.reads
             apart = access.address >= item.address + item.length

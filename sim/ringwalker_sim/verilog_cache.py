@@ -1,8 +1,8 @@
 """Generated Verilog, kept: elaborating a component takes longer than most simulations of it.
 
-What is kept is named by what the component was made of: its class, its parameters, and the sources of every
-module that its own module imports. A component with a parameter that cannot be described is elaborated
-every time.
+The name of a kept text comes from what the component is made of: its class, its parameters, and the sources
+of every module that its own module imports. A component with a parameter that cannot be described is
+elaborated every time.
 """
 
 import ast
@@ -41,7 +41,7 @@ warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 
 class _Opaque(Exception):
-    """A value has no description that tells it from every other."""
+    """A value has no description that distinguishes it from every other."""
 
 
 @cache
@@ -141,7 +141,7 @@ def _parts(value: Any, inside: tuple[int, ...]) -> Iterator[str]:
 
 
 def describe(component: wiring.Component) -> str | None:
-    """Words that tell ``component`` from any other that was made otherwise; None if there are none."""
+    """Words that distinguish ``component`` from all that are made otherwise; None if there are none."""
     try:
         return "\n".join(_parts(component, ()))
     except _Opaque:

@@ -182,7 +182,7 @@ def run(transport: str, seed: int, body: Any, **options: Any) -> Bed:
 
 
 async def detach_at_random(bed: Bed, rounds: int) -> None:
-    # The real device finishes at once what it has seen, so some must go that it has not been told of.
+    # The real device finishes at once what it has seen, so some must go that it was not notified of.
     for _ in range(rounds):
         await bed.add(bed.random.randint(1, 8), 0.7)
         await bed.port.sleep(bed.random.randint(1, 1200))

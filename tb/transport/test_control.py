@@ -200,7 +200,7 @@ async def device_reset_from_any_state(dut):
         dut.set_queue.value = 1
         await _cycles(dut, 1)
         dut.set_queue.value = 0
-        dut.busy.value = 1  # as if chains were under way
+        dut.busy.value = 1  # as if chains were in flight
         await driver.set("device_status", 0)
         await _cycles(dut, 6)
         assert not int(dut.driver_ok.value)

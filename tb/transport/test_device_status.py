@@ -95,7 +95,7 @@ async def needs_reset_is_shown_and_told(dut):
     await bench.set("device_status", S.DRIVER)
     await bench.pulse("needs_reset")
     assert await bench.get("device_status") == S.ACKNOWLEDGE | S.DRIVER | S.DEVICE_NEEDS_RESET
-    assert bench.changes == 0, "nobody is to be told before DRIVER_OK"
+    assert bench.changes == 0, "no notification before DRIVER_OK"
     await bench.set("device_status", 0)
     await bench.finish_reset()
     await bench.negotiate()

@@ -11,7 +11,7 @@ from ringwalker_sim.vfio_user.client_port import SharedMemory
 from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
 
 CONFIG = DeviceConfig(identity=Identity(preset="oasis"))
-"""What ``ringwalker serve`` serves unless it is told otherwise, so the model is built once for both."""
+"""What ``ringwalker serve`` serves unless an option says otherwise, so the model is built once for both."""
 
 IMAGE_BYTES = 1 << 20
 

@@ -261,7 +261,7 @@ def test_a_device_that_serves_once_ends_with_its_peer(
         with VfioPort(handle.socket, memory) as port:
             assert with_disk(port, lambda _transport, disk: disk.read(0, 1)) == bytes(SECTOR)
         assert handle.join(10)
-        assert not handle.socket.exists(), "nobody waits in vain"
+        assert not handle.socket.exists(), "nothing is left to connect to"
         with pytest.raises((PeerGone, OSError)):
             VfioPort(handle.socket, memory)
 

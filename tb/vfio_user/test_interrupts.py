@@ -15,7 +15,7 @@ INTX, MSIX = IrqIndex.INTX, IrqIndex.MSIX
 
 
 class Bench:
-    """Interrupts of four vectors, what the device was told of them, and the other ends of eventfds."""
+    """Interrupts of four vectors, how they were programmed in the device, and the other ends of eventfds."""
 
     def __init__(self):
         self.programmed: list[tuple[int, list[bool]]] = []

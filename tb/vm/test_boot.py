@@ -72,7 +72,7 @@ def test_a_device_that_never_answers_is_suspected(setup: GuestSetup, tmp_path: P
             )
 
 
-def test_a_guest_that_is_told_to_stop_takes_qemu_with_it(setup: GuestSetup, image: Path) -> None:
+def test_a_guest_that_is_stopped_takes_qemu_with_it(setup: GuestSetup, image: Path) -> None:
     command = [
         sys.executable,
         "-m",

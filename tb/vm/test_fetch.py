@@ -92,7 +92,7 @@ def test_an_interrupted_fetch_is_not_taken_for_a_whole_one(
     found = fetch.fetched_qemu()
     assert found is not None
     assert found[0][0].startswith(str(tmp_path / "cache"))
-    assert said, "no progress was told"
+    assert said, "no progress was shown"
     fetch.fetch_qemu()
     assert len(calls) == 2, "what is there was fetched again"
 

@@ -1,4 +1,4 @@
-"""Configuration space of the function: the registers, their side effects, and what they tell the device."""
+"""Configuration space of the function: the registers, their side effects, and what they give the edge."""
 
 from typing import Any
 

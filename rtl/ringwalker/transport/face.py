@@ -16,7 +16,7 @@ __all__ = ["RegisterFace", "Window", "check_windows", "within"]
 class Window:
     """A range of a BAR: ``size`` bytes from ``base``, a multiple of 4.
 
-    ``capability`` is the type of the virtio capability that tells a driver where it is; None: none does.
+    ``capability`` is the type of the virtio capability that leads a driver to it; None: none does.
     ``io``: the BAR is one of I/O space.
     """
 

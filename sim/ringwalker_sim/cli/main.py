@@ -40,7 +40,7 @@ def _terminated(_number: int, _frame: Any) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     if arguments is None:
-        # Files are closed properly when the process is told to end, too.
+        # A process that is ended by a signal closes its files properly, too.
         signal.signal(signal.SIGTERM, _terminated)
         arguments = sys.argv[1:]
     options = argparse.Namespace()

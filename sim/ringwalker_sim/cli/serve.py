@@ -41,8 +41,8 @@ examples:
 
 The device's identity is the one of today's drivers (preset oasis) unless --preset or --config says
 otherwise. The cycles of a window of waves count from the start of the simulation.
-Exit codes: 0 ended when told to, 1 a device failed or broke a rule, 2 a bad option, an image or
-a socket that is in use.
+Exit codes: 0 ended by Ctrl-C, by SIGTERM or by --once, 1 a device failed or broke a rule, 2 a bad
+option, an image or a socket that is in use.
 """
 
 
@@ -135,7 +135,7 @@ def _check_apart(devices: Sequence[Any]) -> None:
 
 
 @contextlib.contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
+def _stop_signals() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set."""
     event = threading.Event()
     before = {}
@@ -185,7 +185,7 @@ def run(options: argparse.Namespace) -> int:
                 handles = stack.enter_context(serve_devices(devices, once=options.once, progress=status))
         except OSError as error:
             raise UsageError(str(error)) from None
-        stopped = stack.enter_context(_told_to_stop())
+        stopped = stack.enter_context(_stop_signals())
         with live_table(console, handles) as refresh:
             while not stopped.is_set() and any(handle.running for handle in handles):
                 stopped.wait(_REFRESH_S)

@@ -151,7 +151,7 @@ class Case:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What tells its row from others."""
+        """What distinguishes its row from others."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
@@ -182,8 +182,8 @@ def _blk() -> Iterator[Case]:
     yield from _both(Case(indirect=True, queues=16))
     for size in (512, 4096):
         yield from _both(Case(size=size, queues=256, device_queues=256, depth=512, requests=4096))
-    for told in (False, True):
-        yield from _both(Case(depth=1, requests=100, notification_data=told))
+    for carried in (False, True):
+        yield from _both(Case(depth=1, requests=100, notification_data=carried))
     for latency in (300, 800, 1200, 2000):
         yield from _both(Case(latency_ns=latency))
     for other in (*_NARROW, _WIDE):
@@ -221,8 +221,8 @@ def _check() -> Iterator[Case]:
     yield from _both(narrow)
     yield from _both(replace(narrow, indirect=True))
     yield from _both(replace(narrow, size=512, queues=4))
-    for told in (False, True):
-        yield from _both(replace(narrow, depth=1, requests=8, notification_data=told))
+    for carried in (False, True):
+        yield from _both(replace(narrow, depth=1, requests=8, notification_data=carried))
     many = replace(narrow, size=512, device_queues=32, queues=32, queue_size=16, depth=64, requests=512)
     yield from _both(many)
     small: dict[str, Any] = {"queue_size": 64, "read_tags": 32, "ring_tags": 8, "chains": 32}

@@ -1,4 +1,4 @@
-"""A small device that sends back every frame it receives, and breaks a rule of its MAC port when told to."""
+"""A small device that sends back every frame it receives, and breaks a rule of its MAC port on request."""
 
 import enum
 from typing import Any

@@ -1,4 +1,4 @@
-"""A small device that takes noise when told to, and shows what its other ports have undriven."""
+"""A small device that takes noise on request, and shows what its other ports have undriven."""
 
 import enum
 from typing import Any

@@ -42,7 +42,7 @@ RawRequest: Any = data.StructLayout(
 
 
 class Offender(Component):
-    """Sends one request packet, exactly as told, when ``control`` is written; ``intx`` while it does.
+    """Sends one request packet, exactly as given, when ``control`` is written; ``intx`` while it does.
 
     Completions for it are taken and forgotten. Payload dwords are 0 and up.
     """

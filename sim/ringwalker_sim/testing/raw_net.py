@@ -101,7 +101,7 @@ class RawNet:
         return item
 
     def add(self, queue: int, readable: list[bytes], writable: list[int]) -> bool:
-        """Add a chain of such pieces; False when there is no room. The device is not told."""
+        """Add a chain of such pieces; False when there is no room. The device is not notified."""
         items = [self.buffer(piece) for piece in (*readable, *writable)]
         sg = [(item.address, len(item)) for item in items]
         if self.queues[queue].add_buf(sg, len(readable), len(writable), items) == 0:

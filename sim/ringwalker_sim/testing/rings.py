@@ -157,7 +157,7 @@ class Ring:
     def used(self) -> Iterator[tuple[OfferedChain, int]]:
         """The chains used since the last call, and how many bytes each says were written.
 
-        Errors: ``AssertionError`` for a used element that is not that of the oldest chain under way.
+        Errors: ``AssertionError`` for a used element that is not that of the oldest chain in flight.
         """
         while self.used_idx != self.number(self.device + USED_IDX_OFFSET, 2):
             assert self.under_way, "the used index runs ahead of the available one"

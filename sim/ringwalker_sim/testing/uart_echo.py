@@ -1,4 +1,4 @@
-"""A small device that sends back every byte it receives, and breaks a rule of its UART port when told to."""
+"""A small device that sends back every byte it receives, and breaks a rule of its UART port on request."""
 
 import enum
 from typing import Any

@@ -160,7 +160,7 @@ def test_bytes_go_both_ways_through_stalls(interrupt: str) -> None:
         assert console.received == typed
         assert all(console.answers)
         assert b"".join(screen) == b"".join(shown)
-        assert len(screen) < len(b"".join(shown)) / 4, "not told of byte for byte"
+        assert len(screen) < len(b"".join(shown)) / 4, "not an event for each byte"
         stats = port.engine.stats()
         assert (stats["uart_tx_bytes"], stats["uart_rx_bytes"]) == (len(b"".join(shown)), len(typed))
         assert stats["uart_lost"] == 0

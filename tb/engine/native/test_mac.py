@@ -132,7 +132,7 @@ def test_what_waits_is_bounded():
             engine.ports.mac.send(b"")
 
 
-def test_a_reset_ends_the_frame_under_way_and_keeps_those_that_wait():
+def test_a_reset_ends_the_frame_in_flight_and_keeps_those_that_wait():
     with open_echo() as engine:
         engine.ports.mac.send(bytes(4000))
         engine.ports.mac.send(b"next")

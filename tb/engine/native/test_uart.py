@@ -17,7 +17,7 @@ from ringwalker_sim.testing.traffic import CopyRegisters
 from ringwalker_sim.testing.uart_echo import UartEcho, UartOffence
 
 OFFSETS = {name: field.offset // 8 for name, field in CopyRegisters}
-PAUSE, MOST_UNTOLD, MOST_BYTES = 64, 4096, 1 << 20
+PAUSE, MOST_UNANNOUNCED, MOST_BYTES = 64, 4096, 1 << 20
 
 
 @functools.cache
@@ -34,11 +34,11 @@ def open_echo(**host) -> NativeEngine:
 
 
 def settle(engine: NativeEngine, cycles: int) -> list[int]:
-    """Run so long; of how many bytes each event told."""
-    end, told = engine.now + cycles, []
+    """Run so long; how many bytes each event announced."""
+    end, counts = engine.now + cycles, []
     while engine.now < end:
-        told += [event.a for event in engine.run(end - engine.now) if event.kind is EventKind.BYTES]
-    return told
+        counts += [event.a for event in engine.run(end - engine.now) if event.kind is EventKind.BYTES]
+    return counts
 
 
 @pytest.mark.parametrize("stalls", [0.0, 0.5])
@@ -54,10 +54,10 @@ def test_bytes_come_back_in_order(stalls):
         assert stats["uart_tx_bytes"] == stats["uart_rx_bytes"] == 3000
 
 
-def test_it_tells_at_a_pause_or_when_there_is_much():
+def test_there_is_an_event_at_a_pause_or_when_there_is_much():
     with open_echo() as engine:
-        engine.ports.uart.send(bytes(MOST_UNTOLD + 10))
-        assert settle(engine, MOST_UNTOLD + 60) == [MOST_UNTOLD]
+        engine.ports.uart.send(bytes(MOST_UNANNOUNCED + 10))
+        assert settle(engine, MOST_UNANNOUNCED + 60) == [MOST_UNANNOUNCED]
         assert settle(engine, 100) == [10]
         # A byte a cycle: the first event comes after the last byte and the pause.
         begin = engine.now
@@ -65,7 +65,7 @@ def test_it_tells_at_a_pause_or_when_there_is_much():
         (event,) = engine.run(1000)
         assert (event.kind, event.a) == (EventKind.BYTES, 3)
         assert PAUSE <= event.cycle - begin < PAUSE + 12
-        # What was fetched is not told of.
+        # There is no event for what was fetched.
         engine.ports.uart.send(b"abc")
         settle(engine, 20)
         assert engine.ports.uart.receive()[-3:] == b"abc"

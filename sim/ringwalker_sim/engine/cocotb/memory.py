@@ -11,7 +11,7 @@ __all__ = ["GuestRegion", "IntxRegion"]
 
 
 class GuestRegion(Region):
-    """Guest RAM as cocotbext-pcie sees it; ``now`` gives the cycle that watches are told."""
+    """Guest RAM as cocotbext-pcie sees it; ``now`` gives the cycle for reports to watches."""
 
     def __init__(self, memory: GuestMemory, now: Callable[[], int]):
         super().__init__(memory.size)

@@ -50,7 +50,7 @@ class EventKind(enum.IntEnum):
     WATCH = 4
     """A watched range was accessed: ``status`` is 1 for a write plus twice the watch's number."""
     FAULT = 5
-    """The device accessed ``b`` bytes at ``a`` in vain; ``status`` 1 for a write. The clock goes on."""
+    """The device accessed ``b`` unmapped bytes at ``a``; ``status`` 1 for a write. The clock goes on."""
     ERROR = 6
     """The device broke a rule; the text is fetched apart."""
     EXTERNAL_READ = 7

@@ -1,6 +1,6 @@
 """The native engine: a Verilated device and a root complex in C++, called through ctypes.
 
-The clock loop never enters Python; it returns when something happened or a number of cycles has gone.
+The clock loop never enters Python; it returns when something happened or a number of cycles has passed.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ from .peripheral import Peripherals, peripheral_classes
 __all__ = ["EngineError", "NativeEngine", "NativeEvent", "ProtocolError", "all_ones"]
 
 _CHUNK = 100_000
-"""Cycles at most before the interpreter gets to see signals."""
+"""Cycles at most before Python can handle a signal of the operating system."""
 
 _ROOM = 256
 """Events taken from the library at once."""
@@ -62,7 +62,7 @@ class NativeEvent(NamedTuple):
 
 
 def all_ones(size: int) -> int:
-    """What a read of ``size`` bytes gives when nobody answers."""
+    """What a read of ``size`` bytes gives when nothing answers."""
     return (1 << 8 * size) - 1
 
 
@@ -158,7 +158,7 @@ class NativeEngine:
     # --- life ---------------------------------------------------------------------------------------------
 
     def reset(self, cycles: int = _RESET_CYCLES) -> None:
-        """Reset the device; what was under way is dropped, and waiting requests end with ``RESET``."""
+        """Reset the device; what was in flight is dropped, and waiting requests end with ``RESET``."""
         self.library.rw_reset(self.handle(), cycles)
         self.now = self.library.rw_now(self._handle)
 
@@ -184,9 +184,9 @@ class NativeEngine:
     # --- time and events ----------------------------------------------------------------------------------
 
     def run(self, max_cycles: int) -> list[NativeEvent]:
-        """Let time pass until something happens or ``max_cycles`` have gone; what happened, in order.
+        """Let time pass until something happens or ``max_cycles`` have passed; what happened, in order.
 
-        Errors: :class:`ProtocolError`. Watches are told before this returns.
+        Errors: :class:`ProtocolError`. Watches are reported to before this returns.
         """
         events, self._backlog = self._backlog, []
         end = self.now + max_cycles
@@ -272,13 +272,13 @@ class NativeEngine:
         return value if outcome is Outcome.SUCCESS else all_ones(size)
 
     def config_read(self, offset: int, size: int, bdf: int | None = None) -> int:
-        """``size`` bytes (1, 2, 4) of configuration space; all ones when nobody answers."""
+        """``size`` bytes (1, 2, 4) of configuration space; all ones when nothing answers."""
         if bdf is not None and not self.reaches(bdf):
             return all_ones(size)
         return self._read(RequestKind.CONFIG_READ_0, offset, size, bdf)
 
     def config_write(self, offset: int, size: int, value: int, bdf: int | None = None) -> Outcome | None:
-        """Write configuration space; how it ended, None when it leads nowhere."""
+        """Write configuration space; how it ended; None where there is no device."""
         if bdf is not None and not self.reaches(bdf):
             return None
         data = value.to_bytes(size, "little")

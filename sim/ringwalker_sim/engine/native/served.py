@@ -1,4 +1,4 @@
-"""A native engine for somebody else's host: memory comes and goes, and time passes only when needed."""
+"""A native engine for an external host: memory is mapped and unmapped, and time passes only when needed."""
 
 import ctypes
 from collections.abc import Callable
@@ -69,7 +69,7 @@ class ServedEngine(NativeEngine):
         return events
 
     def quiet(self) -> bool:
-        """Whether nothing is under way, as :meth:`run_until_quiet` found it; a request makes it False."""
+        """Whether nothing is in flight, as :meth:`run_until_quiet` found it; a request makes it False."""
         return not self._backlog and bool(self.library.rw_quiet(self.handle()))
 
     # --- requests -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ class UartPeripheral(Peripheral):
     """Bytes to and from the device, and the size of the terminal, at first as configured.
 
     The device's bytes come back to it while :meth:`loopback` is on; otherwise they wait for :meth:`receive`,
-    and a BYTES event tells of them when the device pauses for 64 cycles or has sent 4096. Of those that
+    and a BYTES event announces them when the device pauses for 64 cycles or has sent 4096. Of those that
     nobody fetches the last MiB is kept. ``on_bytes``, when set, gets them while a guest runs.
     """
 

@@ -43,7 +43,7 @@ class Target:
     ``command`` is the command of yosys; ``classes`` says what each type of cell is counted as, with how many
     of its class it is worth; ``paths`` has the cells that pass signals on without a clock, every other cell
     begins and ends paths. ``note`` says for readers how area is counted. ``flat_option``: the command
-    keeps blocks apart unless told to flatten, where others have to be told to keep them.
+    flattens only with ``-flatten``; the others flatten unless ``-noflatten`` is there.
     """
 
     name: str
