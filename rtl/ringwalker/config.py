@@ -2,7 +2,7 @@
 
 A configuration is written in TOML; every key is optional::
 
-    function = "blk"        # or "net", "console", or "package.module:Name", a FunctionKind of your own
+    function = "blk"        # or "net", "console", "rng", or "package.module:Name", a FunctionKind of your own
     data_width = 256        # bits a beat: 64, 128, 256, 512
     queues = 1              # virtqueues; net has 3 and the console 2
     queue_size = 256        # entries, the largest a driver may choose

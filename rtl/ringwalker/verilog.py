@@ -69,9 +69,9 @@ class FlatTop(Elaboratable):
         for path, member, value in component.signature.flatten(component):
             self._add_member(tuple(str(part) for part in path), member, value)
 
-    def _add_member(self, path: tuple[str, ...], member: wiring.Member, value: object) -> None:
+    def _add_member(self, path: tuple[str, ...], member: wiring.Member, value: Any) -> None:
         shown = tuple(part for part in path if part != "payload")
-        whole = Value.cast(value)  # type: ignore[arg-type]
+        whole = Value.cast(value)
         initial = whole.init if member.flow is In and isinstance(whole, Signal) else 0
         for leaf_path, leaf, init in _leaves(member.shape, whole, initial, shown):
             scalar_payload = path[-1] == "payload" and leaf_path == shown

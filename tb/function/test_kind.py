@@ -16,6 +16,7 @@ from ringwalker.function.kind import FunctionKind, function_kind
 from ringwalker.function.parts import function_parts
 from ringwalker.interfaces import ChainPort
 from ringwalker.pci.capabilities import layout
+from ringwalker.spec.registers import Access, Register, RegisterTable
 from ringwalker.transport.field_list import field_list
 from ringwalker.verilog import FlatTop, to_verilog
 
@@ -25,6 +26,14 @@ class Sink(Component):
 
     def __init__(self, config):
         super().__init__({"chain": In(ChainPort(config.data_width))})
+
+    def elaborate(self, platform):
+        return Module()
+
+
+class Backwards(Component):
+    def __init__(self, config):
+        super().__init__({"chain": In(ChainPort(config.data_width)), "active": In(1)})
 
     def elaborate(self, platform):
         return Module()
@@ -56,6 +65,32 @@ def place(monkeypatch):
         return "somebodys:KIND"
 
     return put
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("name", "Own"),
+        ("device_type", 0),
+        ("class_code", 1 << 24),
+        ("component", None),
+        ("queues", 257),
+        ("queue_choices", range(3)),
+        ("lanes", {}),
+        ("ports", {}),
+        ("features", 1),
+        ("settings", dict),
+        ("device_config", RegisterTable("own", "", ())),
+        ("device_config", RegisterTable("own", "", (Register("last", 4096, 8, Access.RO, ""),))),
+        ("spec", "own"),
+        ("simulation", print),
+    ],
+)
+def test_a_member_of_a_record_that_is_wrong_is_named(member, value):
+    parts = {"name": "own", "device_type": 42, "component": Sink, member: value}
+    with pytest.raises(ValueError, match=f"^{member} of FunctionKind is .*; it must be ") as error:
+        FunctionKind(**parts)
+    assert "\n" not in str(error.value)
 
 
 def test_a_function_without_device_configuration_has_none_of_its_structures(place):
@@ -142,6 +177,7 @@ def test_no_port_has_the_name_of_one_of_the_devices_own(place, name):
     [
         ({"component": fails}, "its component raises RuntimeError: no luck"),
         ({"component": lambda config: 3}, "its component is 3; it must be a wiring.Component"),
+        ({"component": Backwards}, "Backwards.active is In(1); it must be Out(1)"),
         ({"component": Unfinished}, "Unfinished.elaborate raises RuntimeError: not yet"),
         ({"lanes": lambda config: {"data": (0,)}}, "Sink has no member data"),
         ({"ports": lambda config: {"led": Out(1)}}, "Sink has no member led"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import ConfigError, is_integer, one_line
 from ..spec.fields import FieldView
+from ..spec.modern import PAGE
 from ..spec.registers import RegisterTable
 
 if TYPE_CHECKING:
@@ -58,13 +59,16 @@ class FunctionKind:
     """Virtio device type, from 1 to 0xEFBF."""
     component: Callable[["DeviceConfig"], Any]
     """Gives the hardware: a component with the members of ``ports``, an ``In(ChainPort(data_width))`` for
-    each name of ``lanes``, and, if there is a ``device_config``, ``registers`` In(RegisterPort()).
+    each name of ``lanes``, and, if there is a ``device_config``, ``registers`` In(RegisterPort()), which
+    :class:`~.device_config.DeviceConfigFace` answers.
 
-    It may have these members too: ``active`` Out 1, it works on something that its chains do not show;
-    ``generation`` Out 8, goes up whenever it changes its device configuration; ``config_change`` Out 1, a
-    pulse for a change that the driver is to hear of; ``driver_ok`` In 1, DRIVER_OK is set and no reset is in
-    progress or needed; ``clear`` In 1, a pulse at a device reset once all chains are answered: forget what
-    the driver has set.
+    It may have these members too:
+
+    - ``active`` Out 1: it works on something that its chains do not show
+    - ``generation`` Out 8: goes up whenever it changes its device configuration
+    - ``config_change`` Out 1: a pulse for a change that the driver is to hear of
+    - ``driver_ok`` In 1: DRIVER_OK is set, and no reset is in progress or needed
+    - ``clear`` In 1: a pulse at a device reset once all chains are answered: forget what the driver has set
     """
     class_code: int = 0x00FF00
     """PCI class, subclass and interface; the default is a device that fits no class."""
@@ -76,7 +80,7 @@ class FunctionKind:
     """The queues behind each chain port, by name of the port; every queue stands behind one. A chain waits
     for those before it on its port, never for another port's. Default: all queues behind ``chain``."""
     write_only: tuple[str, ...] = ()
-    """Chain ports whose chains the function only writes to, as a rule."""
+    """Chain ports whose chains are usually only written to: they get few tags to read payload with."""
     ports: Callable[["DeviceConfig"], Mapping[str, Any]] = _no_ports
     """Members of the component that become ports of the device, by name. Default: none."""
     features: Callable[["DeviceConfig"], int] = _no_features
@@ -106,7 +110,11 @@ class FunctionKind:
             ("callable", "ports", callable(self.ports)),
             ("callable", "features", callable(self.features)),
             ("a dataclass or None", "settings", self.settings is None or _is_record(self.settings)),
-            ("a RegisterTable or None", "device_config", _is_optional(self.device_config, RegisterTable)),
+            (
+                f"a RegisterTable of 1 to {PAGE} bytes, or None",
+                "device_config",
+                _is_structure(self.device_config),
+            ),
             ("a module or None", "spec", _is_optional(self.spec, ModuleType)),
             ("a string or None", "simulation", _is_optional(self.simulation, str)),
         ):
@@ -128,6 +136,12 @@ def _is_choice(value: Any) -> bool:
 
 def _is_record(value: Any) -> bool:
     return isinstance(value, type) and dataclasses.is_dataclass(value)
+
+
+def _is_structure(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, RegisterTable) and bool(value.registers) and value.size <= PAGE
+    )
 
 
 def _is_optional(value: Any, kind: type) -> bool:

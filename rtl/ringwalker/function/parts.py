@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Const, Elaboratable, Fragment, Shape
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from ..checks import ConfigError, is_integer, one_line
 from ..interfaces import ChainPort, RegisterPort
@@ -21,7 +21,13 @@ __all__ = ["FunctionParts", "GuardedFunction", "function_component", "function_p
 
 _STREAMS = ("completer_request", "completer_completion", "requester_request", "requester_completion", "edge")
 _OF_DEVICES = (*_STREAMS, "intx", "idle", "clk", "rst", "config", "elaborate", "signature", "metadata")
-_OF_FUNCTIONS = ("registers", "active", "generation", "config_change", "driver_ok", "clear")
+_OPTIONAL = {
+    "active": Out(1),
+    "generation": Out(8),
+    "config_change": Out(1),
+    "driver_ok": In(1),
+    "clear": In(1),
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def _check_ports(config: "DeviceConfig", ports: Any, lanes: Collection[str]) -> 
         # In Verilog the parts of a port have its name in front of theirs.
         if name in _OF_DEVICES or name.startswith(tuple(f"{stream}_" for stream in _STREAMS)):
             raise _wrong(config, f"its port {name} needs another name; every device has this one already")
-        if name in _OF_FUNCTIONS or name in lanes:
+        if name == "registers" or name in _OPTIONAL or name in lanes:
             raise _wrong(config, f"its port {name} needs another name; the device inside connects this one")
 
 
@@ -130,6 +136,7 @@ def function_component(config: "DeviceConfig") -> Any:
     if config.kind.device_config is not None:
         wanted["registers"] = In(RegisterPort())
     members = component.signature.members
+    wanted |= {name: member for name, member in _OPTIONAL.items() if name in members}
     for name, member in wanted.items():
         if name not in members:
             raise _wrong(config, f"{type(component).__name__} has no member {name}; it must be {member!r}")

@@ -29,6 +29,7 @@ NO_VECTOR = 0xFFFF
 """VIRTIO_MSI_NO_VECTOR."""
 
 PAGE = 0x1000
+"""Bytes that each structure has in the BAR."""
 
 MSIX_BAR = 1
 """32-bit memory BAR with the MSI-X table and pending bits."""
@@ -40,6 +41,7 @@ COMMON_BASE = 0x0000
 ISR_BASE = 0x1000
 DEVICE_BASE = 0x2000
 NOTIFY_BASE = 0x3000
+"""Offsets of the structures in that BAR."""
 
 NOTIFY_MULTIPLIER = 4
 """Bytes between the doorbells of neighbouring queues (notify_off_multiplier)."""

@@ -20,7 +20,7 @@ _SECTOR_SHIFT = SECTOR_BYTES.bit_length() - 1
 
 
 class _Request:
-    """Registers with what is known of the chain at hand."""
+    """Registers with what is known of the current chain."""
 
     def __init__(self):
         self.header: Any = Signal(BlkRequestHeader)
@@ -135,12 +135,12 @@ class BlkParser(Component):
     def elaborate(self, platform):
         m: Any = Module()
         chain, beat = self.chains.p, self.readable.p
-        at_hand = _Request()
-        at_hand.verdict(m, self.requests.p)
+        current = _Request()
+        current.verdict(m, self.requests.p)
         taken = Signal()
         m.d.comb += taken.eq(self.readable.valid & self.readable.ready)
         with m.If(taken):
-            m.d.sync += [at_hand.failed.eq(at_hand.failed | beat.error), at_hand.ended.eq(beat.last)]
+            m.d.sync += [current.failed.eq(current.failed | beat.error), current.ended.eq(beat.last)]
         m.d.sync += self.malformed.eq(0)
 
         with m.FSM():
@@ -148,27 +148,27 @@ class BlkParser(Component):
                 m.d.comb += self.chains.ready.eq(1)
                 with m.If(self.chains.valid):
                     m.d.sync += [
-                        at_hand.readable.eq(chain.readable),
-                        at_hand.writable.eq(chain.writable),
-                        at_hand.failed.eq(0),
-                        at_hand.ended.eq(chain.readable == 0),
+                        current.readable.eq(chain.readable),
+                        current.writable.eq(chain.writable),
+                        current.failed.eq(0),
+                        current.ended.eq(chain.readable == 0),
                     ]
                     m.next = "WAIT_HEADER"
                     with m.If(chain.readable == 0):
                         m.next = "CHECK_LENGTH"
-            self._header_states(m, at_hand.header)
+            self._header_states(m, current.header)
             with m.State("CHECK_LENGTH"):
-                at_hand.check_length(m, self.capacity)
+                current.check_length(m, self.capacity)
                 m.next = "CHECK_RANGE"
             with m.State("CHECK_RANGE"):
-                at_hand.check_range(m)
+                current.check_range(m)
                 m.next = "DECIDE"
             with m.State("DECIDE"):
                 with m.If(self.requests.p.op == BlkOp.WRITE):
                     m.d.comb += self.requests.valid.eq(1)
                     with m.If(self.requests.ready):
                         m.next = "PASS_DATA"
-                with m.Elif(at_hand.ended):
+                with m.Elif(current.ended):
                     m.next = "SEND_REQUEST"
                 with m.Else():
                     m.next = "DRAIN"
@@ -183,9 +183,9 @@ class BlkParser(Component):
             with m.State("SEND_REQUEST"):
                 m.d.comb += self.requests.valid.eq(1)
                 with m.If(self.requests.ready):
-                    m.d.sync += self.malformed.eq(at_hand.malformed)
+                    m.d.sync += self.malformed.eq(current.malformed)
                     m.next = "WAIT_CHAIN"
-        self._realign(m, taken, at_hand.failed)
+        self._realign(m, taken, current.failed)
         return m
 
     def _header_states(self, m: Any, header) -> None:

@@ -113,7 +113,7 @@ class RamDisk(Component):
                 with m.If(port.write_data.valid):
                     step_on("SEND_RESULT")
             with m.State("SEND_RESULT"):
-                # Not before the last beat of a read is on its way.
+                # Not before there is room for the last beat of a read.
                 m.d.comb += results.i.valid.eq(free)
                 with m.If(free & results.i.ready):
                     m.next = "WAIT_COMMAND"
