@@ -156,7 +156,7 @@ class _Stream:
         self.waiting: int | None = None
         self.inside = False
         self.framed = {"first", "last"} <= {key for key, *_ in self.payload.fields}
-        self.up = False
+        self.up, self.withdraws = False, False
 
 
 class Bench(ABC):
@@ -219,6 +219,10 @@ class Bench(ABC):
         for name in streams or self._streams:
             self._streams[name].stalls = probability
 
+    def may_withdraw(self, stream: str) -> None:
+        """What is offered on ``stream`` need not stay until it is taken: its contract says so."""
+        self._streams[stream].withdraws = True
+
     def on(self, stream: str, call: Callable[[Item], None]) -> None:
         """Give each item to ``call``, in place of keeping it."""
         self._streams[stream].callback = call
@@ -236,16 +240,12 @@ class Bench(ABC):
         port = self.port(name)
         assert port.driven, f"{name} is an output"
         mask = ((1 << port.width) - 1) << port.start
-        driven = (self._driven & ~mask) | (port.packed(item) << port.start)
-        if driven != self._driven:
-            self._driven = driven
-            if self._context is not None and not self._edge:
-                self._settle()
+        self._driven = (self._driven & ~mask) | (port.packed(item) << port.start)
 
     def value(self, name: str) -> Item:
         """What an output is in this cycle, or what an input is driven to."""
         port = self.port(name)
-        return port.unpacked(self._applied if port.driven else self._vector())
+        return port.unpacked(self._inputs() if port.driven else self._vector())
 
     def preset(self, memory: str, row: int, value: int) -> None:
         """Put ``value`` into a memory of the component, in place of the many cycles that lead to it."""
@@ -295,7 +295,12 @@ class Bench(ABC):
             _simulation.cache_clear()
             raise
 
+    def _inputs(self) -> int:
+        return self._applied if self._edge else self._driven
+
     def _vector(self) -> int:
+        if not self._edge:
+            self._settle()
         shown = self._shown
         if shown is None:
             shown = self._shown = self._context.get(self._simulation.outputs)
@@ -318,11 +323,12 @@ class Bench(ABC):
         for hook in self._hooks:
             hook()
         await self._context.tick()
-        self._edge, self._shown = False, None
+        self._shown = None
         self.cycle += 1
         for stream in self._streams.values():
             if not stream.driven:
                 self._take_or_stall(stream)
+        self._edge = False
         self._settle()
 
     def _take_or_stall(self, stream: _Stream) -> None:
@@ -339,7 +345,7 @@ class Bench(ABC):
     def _step(self, stream: _Stream) -> None:
         """What happened on a stream in the cycle that ends."""
         valid, ready = self.value(stream.valid), self.value(stream.ready)
-        vector = self._applied if stream.driven else self._vector()
+        vector = self._inputs() if stream.driven else self._vector()
         beat = vector >> stream.payload.start & ((1 << stream.payload.width) - 1)
         if stream.driven:
             if valid and ready:
@@ -359,7 +365,7 @@ class Bench(ABC):
         if stream.waiting is not None:
             assert valid, f"valid of {stream.name} was withdrawn before ready"
             assert beat == stream.waiting, f"{stream.name} changed while waiting for ready"
-        stream.waiting = beat if valid and not ready else None
+        stream.waiting = beat if valid and not ready and not stream.withdraws else None
         if valid and ready:
             item = stream.payload.unpacked(vector)
             if stream.framed:

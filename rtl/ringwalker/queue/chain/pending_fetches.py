@@ -46,7 +46,7 @@ class PendingFetches(Component):
     roomy: In(1)
     """Other chains may be asked for as well."""
     o: Out(stream_of(PendingFetch))
-    """The front."""
+    """The front. It does not stay until it is taken: it is withdrawn when it may no more be asked for."""
 
     def __init__(self, chains: int):
         self._chains = chains
