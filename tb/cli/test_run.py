@@ -59,4 +59,4 @@ def test_help_names_the_door_for_functions_of_ones_own(capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as ended:
         main(["run", "--help"])
     assert ended.value.code == 0
-    assert "ringwalker run --function examples.crc32:KIND" in capsys.readouterr().out
+    assert "ringwalker run --function crc32:KIND" in capsys.readouterr().out

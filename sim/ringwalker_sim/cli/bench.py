@@ -33,7 +33,7 @@ _TEXTS = {
     "queues": "queues in use",
     "depth": "requests in flight",
     "indirect": "block requests as indirect tables",
-    "notification_data": "a notification says what the available index is",
+    "notification_data": "notifications carry the available index",
     "link": "the link",
     "data_width": "bits a beat",
     "clock_mhz": "the device's clock",
@@ -42,8 +42,8 @@ _TEXTS = {
     "device_queues": "queues that the device has",
     "queue_size": "entries of a queue",
     "read_tags": "reads of payload that the device can have in flight",
-    "ring_tags": "reads of descriptors",
-    "chains": "chains that are walked at once",
+    "ring_tags": "reads of descriptors that it can have in flight",
+    "chains": "chains that it can walk at once",
 }
 
 

@@ -16,8 +16,8 @@ examples:
   ringwalker lspci
   ringwalker lspci --preset oasis --queues 4
   ringwalker lspci --function net
-  ringwalker lspci --function examples.crc32:KIND
-      a function of your own, found in the working folder
+  ringwalker lspci --function crc32:KIND
+      a function of your own, in crc32.py of the working folder (examples/crc32)
   ringwalker lspci -x > dump.txt && lspci -F dump.txt -vvv
       the same bytes, in the words of pciutils
   ringwalker lspci --json -

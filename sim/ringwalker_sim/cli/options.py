@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
+from ringwalker.function.kind import FUNCTIONS
 
 from ..errors import RingwalkerError
 from ..host.parameters import HostParameters, LatencyShape
@@ -82,8 +83,8 @@ def add_device_options(parser: Any, function: bool = True) -> None:
     group = parser.add_argument_group("device")
     if function:
         text = (
-            "what the device is for: blk (default), net, console, or a function of your own as "
-            "package.module:Name"
+            f"what the device is for: {', '.join(FUNCTIONS)}, or a function of your own as "
+            f"package.module:Name (default {DeviceConfig().function})"
         )
         group.add_argument("--function", metavar="NAME", help=text)
     group.add_argument("--config", metavar="FILE.toml", help="configuration of the device")

@@ -32,9 +32,10 @@ _EXAMPLES = """\
 examples:
   ringwalker run blk
   ringwalker run net --inter-guest
-  ringwalker run --function examples.crc32:KIND
-      a function of your own: the FunctionKind named KIND in examples/crc32 of the working folder
-  ringwalker run --function examples.crc32:KIND --help
+  ringwalker run rng --bytes 4k --output noise.bin
+  ringwalker run --function crc32:KIND --input README.md
+      a function of your own: the FunctionKind named KIND in crc32.py of the working folder (examples/crc32)
+  ringwalker run --function crc32:KIND --help
       its options
 """
 

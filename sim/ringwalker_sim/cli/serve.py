@@ -34,8 +34,8 @@ examples:
                 "socket":{"type":"unix","path":"blk.sock"}}'
   ringwalker serve --device blk,image=a.img,socket=a.sock --device blk,image=b.img,socket=b.sock
       two disks; without socket=... they are at S.0 and S.1, where S is --socket
-  ringwalker serve --function examples.crc32:KIND
-      a function of your own, found in the working folder
+  ringwalker serve --function crc32:KIND
+      a function of your own, in crc32.py of the working folder (examples/crc32)
   ringwalker serve --image disk.img --waves run.fst --waves-last 200k
       waves of the last 200,000 cycles, however long it runs
 

@@ -15,8 +15,8 @@ _EXAMPLES = """\
 examples:
   ringwalker verilog -o build
   ringwalker verilog -o build --function net
-  ringwalker verilog -o build --function examples.crc32:KIND
-      a function of your own, found in the working folder
+  ringwalker verilog -o build --function crc32:KIND
+      a function of your own, in crc32.py of the working folder (examples/crc32)
   ringwalker verilog -o build --config my.toml
   ringwalker verilog -o build --data-width 64 --queues 4 --preset oasis
 """
