@@ -26,7 +26,7 @@ def echo_verilog():
 
 
 def open_echo(**host) -> NativeEngine:
-    config = DeviceConfig(data_width=64, settings=ConsoleSettings(cols=300, rows=7))
+    config = DeviceConfig(function="console", data_width=64, settings=ConsoleSettings(cols=300, rows=7))
     memory, parameters = GuestMemory(1 << 12), HostParameters(**host)
     engine = NativeEngine(config, memory, component=echo_verilog(), host=parameters)
     engine.config_write(0x10, 4, 0)
