@@ -3,18 +3,20 @@
 import sys
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import pytest
 from amaranth.hdl import Fragment, Module
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ringwalker.component import Component
 from ringwalker.config import ConfigError, DeviceConfig
 from ringwalker.core import VirtioCore
 from ringwalker.device import VirtioPciDevice
+from ringwalker.function.device_config import DeviceConfigFace
 from ringwalker.function.kind import FunctionKind, function_kind
 from ringwalker.function.parts import function_parts
-from ringwalker.interfaces import ChainPort
+from ringwalker.interfaces import ChainPort, RegisterPort
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.registers import Access, Register, RegisterTable
 from ringwalker.transport.field_list import field_list
@@ -37,6 +39,30 @@ class Backwards(Component):
 
     def elaborate(self, platform):
         return Module()
+
+
+TABLE = RegisterTable(
+    "own_config", "For a test.", (Register("level", 0, 32, Access.RO, "What the port says."),)
+)
+
+
+class Gauge(Component):
+    """Shows a port in its device configuration."""
+
+    def __init__(self, config):
+        members = {"chain": In(ChainPort(config.data_width)), "registers": In(RegisterPort())}
+        super().__init__({**members, "level": In(32), "generation": Out(8), "config_change": Out(1)})
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.face = face = DeviceConfigFace(TABLE, inputs=["level"])
+        connect(m, flipped(self.registers), face.registers)
+        m.d.comb += [
+            face.level.eq(self.level),
+            self.generation.eq(face.generation),
+            self.config_change.eq(face.config_change),
+        ]
+        return m
 
 
 class Unfinished(Sink):
@@ -102,6 +128,15 @@ def test_a_function_without_device_configuration_has_none_of_its_structures(plac
     assert config.resolved_identity.device == 42
     text, _ports = to_verilog(VirtioCore(config), "core")
     assert "function" in text
+
+
+def test_a_function_with_device_configuration_has_its_structure_and_its_ports(place):
+    own = {"component": Gauge, "device_config": TABLE, "ports": lambda config: {"level": In(32)}}
+    config = DeviceConfig(function=place(**own), data_width=64)
+    (found,) = (structure for structure in layout(config).structures if structure.name == "virtio_device")
+    assert found.values["size"] == 4
+    _text, ports = to_verilog(VirtioCore(config), "core")
+    assert ("level", "input", 32) in [(port.name, port.direction, port.width) for port in ports]
 
 
 def test_its_settings_are_the_table_of_its_name(place):
