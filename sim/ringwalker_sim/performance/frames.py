@@ -23,7 +23,7 @@ TIMEOUT_CYCLES = 1_000_000
 _SMALLEST = 64
 _CHECK_SEQUENCE = 4
 _PROBES = 4
-"""Frames one after another, of which the last is looked at: the device learns the pattern of the driver."""
+"""Frames one after another, of which the last is measured: the device learns the pattern of the driver."""
 
 
 def frame_bytes(size: int) -> int:
@@ -32,7 +32,7 @@ def frame_bytes(size: int) -> int:
 
 
 class FrameLoad:
-    """A driver that keeps ``depth`` buffers with the device, added and shown ``batch`` at a time.
+    """A driver that keeps ``depth`` buffers with the device, added and made available ``batch`` at a time.
 
     Each buffer starts at a multiple of a power of two that it fits, so that no TLP has to be cut for its
     address.
@@ -40,7 +40,7 @@ class FrameLoad:
     ``direction`` is ``"tx"`` or ``"rx"``. Frames have ``length`` random bytes; what the MAC gets is compared
     there, what it gives is compared in memory. With an event index the driver asks for an interrupt when
     ``batch`` buffers were used. ``features`` are what it makes use of. ``latencies`` (cycles) go from the
-    batch shown to the use seen.
+    kick of a batch to the moment that its use is seen.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ _REST_CYCLES = 2000
 _PROBE_LATENCIES = (400, 1400)
 """ns. How much later the payload moves on the slower host says how many reads it waited for."""
 _PROBES = 4
-"""Requests one after another, of which the last is looked at: the device learns the pattern of the driver."""
+"""Requests one after another, of which the last is measured: the device learns the pattern of the driver."""
 _dependent_reads: dict[tuple[Any, ...], int] = {}
 
 

@@ -21,7 +21,7 @@ __all__ = ["PHASES", "WORKLOADS", "BlockTask", "RunResult", "Transfer", "Workloa
 WORKLOADS = ("randread", "randwrite", "randrw", "seqread", "seqwrite")
 
 PHASES = ("write-all", "workload", "read-all")
-"""What a task can consist of, in the order in which it is done."""
+"""What a task can consist of, in the order in which it does them."""
 
 
 @dataclass(frozen=True)

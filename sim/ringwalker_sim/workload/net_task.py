@@ -28,7 +28,7 @@ EXCHANGE_TRANSPORTS = ("pci", "memory")
 
 _CABLE_CYCLES = 200
 _SECOND_MAC = bytes.fromhex("525700000102")
-"""Where frames for the second guest go; on PCI its device has the configured address, and hears them all."""
+"""Where frames for the second guest go; on PCI its device has the configured address, and gets them all."""
 
 
 def _counter(total: int, progress: Progress | None) -> Callable[[], None]:

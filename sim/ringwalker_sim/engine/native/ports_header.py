@@ -136,7 +136,7 @@ def _output(name: str, port: PortInfo | None) -> list[str]:
 
 
 def _initial(ports: Sequence[PortInfo]) -> list[str]:
-    """Sets inputs that are no streams to what they have while nobody drives them."""
+    """Sets inputs that are no streams to what they have while nothing drives them."""
     registered = {*registered_inputs(ports), *_CLOCKING}
     rows = []
     for port in ports:

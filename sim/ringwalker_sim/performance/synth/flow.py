@@ -1,6 +1,6 @@
 """Synthesis of the device, or of a block of it: area by block, longest paths, and clock after routing.
 
-What was done once is kept in the cache, by the content of the Verilog, the script and the tools' versions.
+Results are kept in the cache by the content of the Verilog, the script and the tools' versions.
 """
 
 import gzip

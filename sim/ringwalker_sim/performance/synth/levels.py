@@ -14,10 +14,10 @@ _INDEX = re.compile(r"(\[\d+\]|\.\d+)$")
 
 @dataclass(frozen=True)
 class LogicPath:
-    """From ``start`` to ``end``: ``luts`` on the way, and carries and multiplexers beside them.
+    """From ``start`` to ``end``: ``luts`` on the path, and carries and multiplexers beside them.
 
     ``start`` and ``end`` are names of signals, or of cells whose signals have none; ``registers`` says that
-    both are inside, not ports. ``through`` are the named signals on the way.
+    both are inside, not ports. ``through`` are the named signals between.
     """
 
     luts: int
@@ -31,7 +31,7 @@ class LogicPath:
 
 @dataclass(frozen=True)
 class _Step:
-    """The way to a net: its counts, and the net before it; None at its start."""
+    """The path to a net: its counts, and the net before it; None at its start."""
 
     luts: int
     carries: int
@@ -85,7 +85,7 @@ class _Graph:
         return name
 
     def step(self, net: Bit) -> _Step:
-        """The longest way to ``net``. Errors: ``ValueError`` for a loop without a register."""
+        """The longest path to ``net``. Errors: ``ValueError`` for a loop without a register."""
         stack, open_nets = [net], set()
         while stack:
             here = stack[-1]
@@ -122,7 +122,7 @@ class _Graph:
         return best
 
     def path(self, net: Bit, end: str, at_port: bool) -> LogicPath:
-        """The longest way to ``net``, which ``end`` takes in."""
+        """The longest path to ``net``, which ``end`` takes in."""
         step = self.step(net)
         names, here = [], net
         while (before := self.steps[here].before) is not None:

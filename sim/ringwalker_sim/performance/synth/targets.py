@@ -1,4 +1,4 @@
-"""The families of FPGA that can be synthesized for: their cells, and what leads through them."""
+"""The families of FPGA that can be synthesized for: their cells, and the paths through them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ CELL_CLASSES = ("lut", "ff", "bram", "lutram", "carry", "mux", "dsp")
 
 @dataclass(frozen=True)
 class Arc:
-    """A way from input pins to output pins of a cell without a clock, each a (port, bit) pair.
+    """A path from input pins to output pins of a cell without a clock, each a (port, bit) pair.
 
     ``kind`` is ``"lut"``, ``"carry"`` or ``"mux"``: what it counts as on a path; ``""`` counts as nothing.
     """
