@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module
 
 from ringwalker.config import DeviceConfig, Identity
+from ringwalker.function.kind import FunctionKind
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.pci import HEADER
 from ringwalker_sim.cli.config_space import decode, format_function, hex_dump
@@ -72,6 +74,19 @@ def test_words() -> None:
 def test_oasis_identity() -> None:
     content, sizes, bdf = functions(DeviceConfig(identity=Identity(preset="oasis")))
     assert "Virtio block device [1af4:1042]" in format_function(decode(content, sizes, bdf))
+
+
+def test_a_function_of_ones_own_is_shown_by_its_name() -> None:
+    content = bytearray(functions(DeviceConfig())[0])
+    own = FunctionKind("adder", 0x40, lambda _config: Module(), class_code=0x120000)
+    content[HEADER.device_id.offset] = own.device_type
+    content[HEADER["class"].offset] = 0x12
+    content[HEADER.subclass.offset] = 0
+    function = decode(bytes(content), {})
+    title = "Processing accelerators [1200]: Virtio adder device [5000:0040]"
+    assert title in format_function(function, own)
+    assert "Device [5000:0040]" in format_function(function)
+    assert "Device [5000:0040]" in format_function(function, DeviceConfig().kind)
 
 
 def test_someone_elses_device_is_shown_too() -> None:

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ringwalker.function.kind import FunctionKind
 from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
 from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import (
@@ -39,13 +40,47 @@ from ..guest.port import bdf_name
 
 __all__ = ["decode", "format_function", "hex_dump"]
 
-_CLASSES = {0x00FF: "Unclassified device", 0x0100: "SCSI storage controller", 0x0200: "Ethernet controller"}
-_CLASSES[0x0780] = "Communication controller"
-_KINDS = {DeviceType.NET: "network", DeviceType.BLK: "block", DeviceType.CONSOLE: "console"}
-_KINDS[DeviceType.ENTROPY] = "entropy"
+_CLASSES: Mapping[int, str] = {
+    0x00FF: "Unclassified device",
+    0x0100: "SCSI storage controller",
+    0x0200: "Ethernet controller",
+    0x0780: "Communication controller",
+    0x0B40: "Co-processor",
+    0x1000: "Network and computing encryption device",
+}
+"""Classes with their subclass."""
+_BASE_CLASSES: Mapping[int, str] = {
+    0x01: "Mass storage controller",
+    0x02: "Network controller",
+    0x03: "Display controller",
+    0x04: "Multimedia controller",
+    0x05: "Memory controller",
+    0x06: "Bridge",
+    0x07: "Communication controller",
+    0x08: "Generic system peripheral",
+    0x09: "Input device controller",
+    0x0B: "Processor",
+    0x0C: "Serial bus controller",
+    0x0D: "Wireless controller",
+    0x0E: "Intelligent controller",
+    0x0F: "Satellite communications controller",
+    0x10: "Encryption controller",
+    0x11: "Signal processing controller",
+    0x12: "Processing accelerators",
+}
+"""Classes where the subclass is any other."""
+_TYPES: Mapping[int, str] = {
+    DeviceType.NET: "network",
+    DeviceType.BLK: "block",
+    DeviceType.CONSOLE: "console",
+    DeviceType.ENTROPY: "entropy",
+}
+"""Types of virtio that have a usual word; a function of another type goes by the name in its record."""
+_TYPE_BASES: Mapping[int, int] = {VENDOR_2007: 0, VENDOR_OASIS: OASIS_DEVICE_BASE}
+"""What a vendor's device id is above the virtio type."""
 _SPEEDS = {1: "2.5GT/s", 2: "5GT/s", 3: "8GT/s", 4: "16GT/s", 5: "32GT/s", 6: "64GT/s"}
 _PORT_TYPES = {0: "Endpoint", 1: "Legacy Endpoint", 4: "Root Port", 5: "Upstream Port", 6: "Downstream Port"}
-_STRUCTURES = {
+_STRUCTURES: Mapping[int, str] = {
     CapabilityType.COMMON: "CommonCfg",
     CapabilityType.NOTIFY: "Notify",
     CapabilityType.ISR: "ISR",
@@ -160,14 +195,14 @@ def decode(content: bytes, bar_sizes: Mapping[int, int], bdf: int = 0) -> Fields
 # --- words -------------------------------------------------------------------------------------------------
 
 
-def _name(header: Fields) -> str:
+def _name(header: Fields, kind: FunctionKind | None) -> str:
     vendor, device = header["vendor_id"], header["device_id"]
-    kind = None
-    if vendor == VENDOR_2007:
-        kind = _KINDS.get(device)  # type: ignore[arg-type]
-    elif vendor == VENDOR_OASIS:
-        kind = _KINDS.get(device - OASIS_DEVICE_BASE)  # type: ignore[arg-type]
-    text = f"Virtio {kind} device" if kind else "Device"
+    word = None
+    if vendor in _TYPE_BASES:
+        device_type = device - _TYPE_BASES[vendor]
+        own = kind.name if kind is not None and kind.device_type == device_type else None
+        word = _TYPES.get(device_type, own)
+    text = f"Virtio {word} device" if word else "Device"
     return f"{text} [{vendor:04x}:{device:04x}]"
 
 
@@ -290,7 +325,7 @@ def _pcie_lines(cap: Fields) -> list[str]:
 
 
 def _virtio_lines(cap: Fields) -> list[str]:
-    name = _STRUCTURES.get(cap["type"], f"type {cap['type']}")  # type: ignore[arg-type]
+    name = _STRUCTURES.get(cap["type"], f"type {cap['type']}")
     title = f"Vendor Specific Information: VirtIO: {name}"
     if "vendor_id" in cap:
         title += f" [{cap['vendor_id']:04x}]"
@@ -311,13 +346,17 @@ _FORMATS: dict[str, Callable[[Fields], list[str]]] = {
 }
 
 
-def format_function(function: Fields) -> str:
-    """What :func:`decode` gave, as lines of text that end with a newline."""
+def format_function(function: Fields, kind: FunctionKind | None = None) -> str:
+    """What :func:`decode` gave, as lines of text that end with a newline.
+
+    ``kind`` is the record of the virtio function that it may be, whose name stands for a type without a word.
+    """
     header = function["header"]
     class_code = header["class"] << 8 | header["subclass"]
-    title = _CLASSES.get(class_code, "Device of class")
+    title = _CLASSES.get(class_code) or _BASE_CLASSES.get(header["class"], "Device of class")
     lines = [
-        f"{function['slot']} {title} [{class_code:04x}]: {_name(header)} (rev {header['revision_id']:02x})",
+        f"{function['slot']} {title} [{class_code:04x}]: {_name(header, kind)} "
+        f"(rev {header['revision_id']:02x})",
         *(f"\t{line}" for line in _header_lines(header, function["bars"])),
     ]
     for cap in function["capabilities"]:

@@ -46,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
         content = bytes.fromhex(item["config"])
         function = decode(content, {int(key): size for key, size in item["bars"].items()}, item["bdf"])
         functions.append(function)
-        text.append(hex_dump(content, item["bdf"]) if options.dump else format_function(function))
+        text.append(
+            hex_dump(content, item["bdf"]) if options.dump else format_function(function, config.kind)
+        )
     if options.json:
         write_json(options.json, {"functions": functions})
     if options.json != "-":

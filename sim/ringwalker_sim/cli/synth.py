@@ -17,7 +17,7 @@ examples:
       three runs of place and route; exit code 1 if one of them does not reach 125 MHz
   ringwalker synth --target xilinxup --json figures.json
       for UltraScale+: area and longest paths in LUTs
-  ringwalker synth --target ecp5 --block walker.lane0.payload_reader --data-width 64
+  ringwalker synth --target ecp5 --block core.walker.lane0.payload_reader --data-width 64
       one block of the device
   ringwalker synth --docs docs
       the devices of the documentation, into docs/synthesis.json and docs/synthesis.md, and into the summary
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
     text = "synthesize the device for an FPGA: area, longest paths and clock"
     parser = add_command(commands, "synth", text, _EXAMPLES, run)
     parser.add_argument("--target", choices=tuple(TARGETS), help="the family of FPGA (default ecp5)")
-    text = "only this block of the device, like walker.lane0.gather"
+    text = "only this block of the device, like core.walker.lane0.gather"
     parser.add_argument("--block", metavar="PATH", help=text)
     parser.add_argument("--paths", metavar="N", type=positive, help="how many paths to show (default 10)")
     add_device_options(parser)

@@ -44,8 +44,7 @@ def read_fst_signals(path: str | Path) -> list[FstSignal]:
         # It can be read; the reader's own message would not say why it cannot.
         pass
     try:
-        # Compiled code without types.
-        waveform = pywellen.Waveform(str(path))  # pyright: ignore[reportAttributeAccessIssue]
+        waveform = pywellen.Waveform(str(path))  # pyright: ignore[reportAttributeAccessIssue]  # compiled, untyped
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:

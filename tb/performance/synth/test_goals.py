@@ -53,5 +53,11 @@ def test_goals_are_met_or_missed_by_their_bounds(luts, levels, mhz):
     assert f"| levels | at most {levels} | 7 | {'yes' if met else 'no'} | the path from a to b |" in text
 
 
+def test_a_note_about_the_figures_is_on_the_page():
+    device = {"name": "some", **result(1.0), "goals": []}
+    assert "Measured long ago." not in page([device])
+    assert "\nMeasured long ago.\n" in page([{**device, "note": "Measured long ago."}])
+
+
 def test_what_was_not_asked_for_is_no_goal():
     assert goals(Case("some", "ecp5", DeviceConfig()), result(1.0)) == []

@@ -60,6 +60,15 @@ def test_place_and_route(parity):
     assert run["slowest"]["ns"] <= 1000 / run["mhz"] + 0.1
 
 
+def test_blocks_are_called_by_their_instances_in_the_device():
+    names = ("ringwalker", "ringwalker__device", "ringwalker__device__edge", "ringwalker__device__core__isr")
+    assert flow.block_modules("".join(f"module {name}(clk);\nendmodule\n" for name in names)) == {
+        "": "ringwalker",
+        "edge": "ringwalker__device__edge",
+        "core.isr": "ringwalker__device__core__isr",
+    }
+
+
 def test_results_are_kept(parity, monkeypatch):
     first = flow.logic(parity, "", TARGETS["ecp5"])
     monkeypatch.setattr(flow, "run_tool", lambda *_arguments: pytest.fail("the tool ran again"))
@@ -69,7 +78,17 @@ def test_results_are_kept(parity, monkeypatch):
 def test_one_block_by_command(tmp_path, capsys):
     config = tmp_path / "small.toml"
     config.write_text(SMALL.to_toml())
-    command = ["synth", "--target", "ecp5", "--block", "interrupts", "--config", str(config), "--json", "-"]
+    command = [
+        "synth",
+        "--target",
+        "ecp5",
+        "--block",
+        "core.interrupts",
+        "--config",
+        str(config),
+        "--json",
+        "-",
+    ]
     assert cli.main([*command, "--freq", "20", "--device", "25k"]) == 0
     output = capsys.readouterr()
     (result,) = json.loads(output.out)["devices"]
@@ -112,8 +131,11 @@ def test_the_page_is_about_the_devices_that_are_measured():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--block", "gather"), "there is no block 'gather'; there are walker.lane0.dispatch.gather, walker"),
-        (("--block", "nothing"), "there is no block 'nothing'; there are common, completer"),
+        (
+            ("--block", "gather"),
+            "there is no block 'gather'; there are core.walker.lane0.dispatch.gather, core",
+        ),
+        (("--block", "nothing"), "there is no block 'nothing'; there are core, core.common, core.faces"),
         (
             ("--target", "ice40", "--seeds", "3"),
             "--seeds: there is place and route for ecp5 only, not for ice40",

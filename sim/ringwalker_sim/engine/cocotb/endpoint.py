@@ -103,9 +103,9 @@ class RtlEndpoint(Device):
         if tlp.fmt_type in _CONFIG_0:
             self.bus_num = tlp.completer_id.bus
         if tlp.fmt_type in COMPLETIONS:
-            due = get_sim_time("step") + self.latency_steps
+            due = int(get_sim_time("step")) + self.latency_steps
             beats = packet_beats(completion_header(tlp), tlp.data, self.data_width)
-            self._completions.put(beats, lambda: self._delivered(tlp), due)  # type: ignore[arg-type]
+            self._completions.put(beats, lambda: self._delivered(tlp), due)
         elif tlp.fmt_type in _CONFIG_0 and tlp.completer_id.device != 0:
             # A root port leads to device 0 only; this stands in for it.
             tlp.release_fc()

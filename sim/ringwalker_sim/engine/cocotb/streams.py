@@ -87,12 +87,12 @@ class BeatSource:
                 self._wake.clear()
                 await self._wake.wait()
             packet = self._queue[0]
-            now = get_sim_time("step")
+            now = int(get_sim_time("step"))
             if packet.due > now:
                 if up:
                     self._valid.value = 0
                     up = False
-                await Timer(packet.due - now, "step")  # type: ignore[arg-type]
+                await Timer(packet.due - now, "step")
             for beat in packet.beats:
                 while self.stalls and next(self.stalls):
                     if up:

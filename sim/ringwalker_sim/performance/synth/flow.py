@@ -24,7 +24,7 @@ from .tools import NEXTPNR, YOSYS, run_tool, tool_version
 __all__ = ["BlockError", "Chip", "area", "block_modules", "logic", "place_and_route"]
 
 TOP = "ringwalker"
-_CORE = f"{TOP}__core"
+_DEVICE = f"{TOP}__device"
 _RESULT = "result.json"
 _NETLIST = "netlist.json.gz"
 
@@ -45,15 +45,16 @@ class Chip:
 
 
 def block_modules(text: str) -> dict[str, str]:
-    """The blocks of the device's Verilog by their path (``walker.lane0.gather``), and their modules.
+    """The blocks of the device's Verilog by their path (``core.walker.lane0.gather``), and their modules.
 
     ``""`` is the whole device.
     """
     modules = [line.split("(")[0].split()[1] for line in text.splitlines() if line.startswith("module ")]
     blocks = {
-        name.removeprefix(f"{_CORE}__").replace("__", "."): name for name in modules if name.startswith(_CORE)
+        name.removeprefix(f"{_DEVICE}__").replace("__", "."): name
+        for name in modules
+        if name.startswith(f"{_DEVICE}__")
     }
-    blocks.pop(_CORE, None)
     return {"": TOP, **blocks}
 
 
@@ -62,7 +63,7 @@ def module_of(text: str, block: str) -> str:
     blocks = block_modules(text)
     if block not in blocks:
         near = [name for name in blocks if name and block.rpartition(".")[2] in name] or [
-            name for name in blocks if name and "." not in name
+            name for name in blocks if name and name.count(".") <= 1
         ]
         raise BlockError(f"there is no block {block!r}; there are {', '.join(sorted(near))}")
     return blocks[block]

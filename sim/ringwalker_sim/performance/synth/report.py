@@ -30,8 +30,11 @@ _TITLES = {
 _SUMMARY = ("lut", "ff", "bram", "lutram", "carry")
 """What is said of a device where there is no room for more."""
 
-_DEPTH = 3
+_DEPTH = 5
+"""How many levels of blocks are shown below the whole."""
+
 _SMALL = 0.005
+"""The share of the device's LUTs and flip-flops from which on a block has a line."""
 
 _TEXT = """\
 # Synthesis
@@ -139,6 +142,8 @@ def _section(result: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", f"## {result['name']}, {family.family}", "")
     yield f"`{family.command}`. {family.note}"
     yield from ("", "```toml", result["config"].rstrip(), "```", "")
+    if "note" in result:
+        yield from (result["note"], "")
     if result["goals"]:
         yield from _markdown(_GOAL_TITLES, [_goal(item) for item in result["goals"]])
     rows = [["**whole**", *(f"**{result['counts'][name]:,}**" for name in names)]]
@@ -175,7 +180,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def page(results: Sequence[Mapping[str, Any]]) -> str:
-    """The page, as Markdown."""
+    """The page, as Markdown. A result may have a ``note``, a sentence about its figures."""
     lines = [_TEXT.rstrip()]
     for result in results:
         lines += _section(result)
