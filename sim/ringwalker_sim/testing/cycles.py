@@ -1,6 +1,6 @@
 """One clock for all models of a bench: each is called once a cycle, with the ports that are up.
 
-A coroutine that waits for the clock costs cocotb some 30 microseconds a cycle, a call costs less than one.
+A coroutine that waits for the clock pays for cocotb's scheduler every cycle; a call does not.
 """
 
 import json
