@@ -1,6 +1,7 @@
-"""Rules of the house: no import cycle between folders, no module too long."""
+"""Rules of the house: no import cycle between folders, no module too long, no ignore without a reason."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,26 @@ def test_the_example_is_as_short_as_it_says():
     lines = [len(path.read_text().splitlines()) for path in Path("examples/crc32").glob("*.py")]
     assert len(lines) == 3
     assert sum(lines) < 150
+
+
+IGNORES = re.compile(r"#\s*(?:type|pyright): ignore(?:\[[\w-]+\])?(.*)")
+
+
+def without_reason(text: str) -> list[int]:
+    """Lines with an ignore of the type checker and nothing behind it."""
+    return [
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if (match := IGNORES.search(line)) and not match[1].strip(" #,;:")
+    ]
+
+
+@pytest.mark.parametrize("root", ["rtl", "sim", "tb", "examples"])
+def test_every_ignore_has_a_reason_behind_it(root):
+    found = {str(path): without_reason(path.read_text()) for path in Path(root).rglob("*.py")}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_an_ignore_without_a_reason_is_found():
+    ignore = "x = f()  # type" + ": ignore[arg-type]"
+    assert without_reason(f"{ignore}\n{ignore}  # the stub is wrong\n") == [1]
