@@ -11,6 +11,24 @@ from hypothesis import settings
 from ringwalker_sim.testing import SIMULATOR
 
 ROOT = Path(__file__).resolve().parents[1]
+FIRST = (
+    # The dearest benches and models; no two neighbours build the same one.
+    "tb/performance/test_bench.py",
+    "tb/queue/test_walker.py",
+    "tb/queue/test_lanes.py",
+    "tb/test_core.py",
+    "tb/system/test_device.py",
+    "tb/engine/native/test_net.py",
+    "tb/vfio_user/test_bridge.py",
+    "examples/crc32/",
+    "tb/queue/chain/test_fetch.py",
+    "tb/engine/native/test_console.py",
+    "tb/cli/test_rng.py",
+    "tb/function/",
+    "tb/vm/",
+    "tb/guest/test_matrix.py",
+)
+"""Beginnings of names of tests, in the order in which they are run before all others."""
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 
 os.environ.setdefault("RINGWALKER_CACHE", str(ROOT / ".cache"))
@@ -43,8 +61,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("_simulator", [usual, other], indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test with several parameters, the first ones are enough for the other simulator."""
+    """Which tests are run, in which order, and which of them by the same process.
+
+    Of a bench with several parameters, the first ones are enough for the other simulator. What takes longest
+    from an empty cache comes first, so that no process is left alone with it in the end. A file is run by one
+    process, which has its fixtures; a bench is by itself, and rows of figures go by their device.
+    """
+    items[:] = _without_more_of_the_other_simulator(items)
+    items.sort(key=_place)
+    for item in items:
+        if not item.get_closest_marker("xdist_group") and not _is_bench(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def _place(item: pytest.Item) -> int:
+    """Where in :data:`FIRST` the file of ``item`` is; behind its end for all others."""
+    return next((n for n, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
+
+
+def _is_bench(item: pytest.Item) -> bool:
+    return "run_bench" in getattr(item, "function", _place).__code__.co_names
+
+
+def _without_more_of_the_other_simulator(items: list[pytest.Item]) -> list[pytest.Item]:
     seen = set()
     kept = []
     for item in items:
@@ -56,7 +97,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 continue
             seen.add(function)
         kept.append(item)
-    items[:] = kept
+    return kept
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from ringwalker_sim.workload.job import Job
 add_import_folder(Path(__file__).parent)
 
 
-@pytest.mark.parametrize("engine", ["native", "cocotb"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("cocotb", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("content", [b"1", b"123456789", bytes(range(256)) * 9], ids=len)
 def test_the_device_agrees_with_zlib(engine: str, content: bytes) -> None:
     from crc32_driver import CrcTask

@@ -8,6 +8,7 @@ import pytest
 
 from ringwalker_sim.cli.main import main
 from ringwalker_sim.guest.opening import INTERFACES, TRANSPORTS
+from ringwalker_sim.testing.devices import SMALL_BLK
 
 SECTORS = 256
 
@@ -15,8 +16,7 @@ SECTORS = 256
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    # The device of the other tests of drivers on hardware.
-    (tmp_path / "device.toml").write_text("data_width = 64\nqueues = 4\nqueue_size = 32\n")
+    (tmp_path / "device.toml").write_text(SMALL_BLK.to_toml())
     content = np.random.default_rng(4).integers(0, 256, SECTORS * 512, np.uint8).tobytes()
     (tmp_path / "new.img").write_bytes(content)
     (tmp_path / "disk.img").write_bytes(bytes(len(content)))

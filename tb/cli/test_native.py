@@ -15,11 +15,10 @@ import pytest
 
 from ringwalker_sim.cli import main as cli
 from ringwalker_sim.memory import DiskImage
+from ringwalker_sim.testing.devices import SMALL_BLK
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.workload.images import default_image, find_program
 
-CONFIG = "data_width = 64\nqueues = 4\nqueue_size = 32\n"
-"""The device of tb/guest/test_on_device.py, so that it is built once."""
 NARROW = ("--config", "narrow.toml")
 
 
@@ -28,7 +27,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    Path("narrow.toml").write_text(CONFIG)
+    Path("narrow.toml").write_text(SMALL_BLK.to_toml())
 
 
 def run(*arguments: str) -> dict[str, Any]:

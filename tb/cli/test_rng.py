@@ -6,18 +6,20 @@ import pytest
 
 from ringwalker_sim.cli.main import main
 from ringwalker_sim.engine.noise import NoiseSource
+from ringwalker_sim.testing.devices import SMALL_RNG
 
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "rng.toml").write_text(SMALL_RNG.to_toml())
 
 
 @pytest.mark.parametrize(
     "way",
     [
         ("--engine", "model"),
-        ("--engine", "native", "--data-width", "64"),
+        ("--engine", "native", "--config", "rng.toml"),
         ("--transport", "memory", "--interface", "2007-09"),
         ("--transport", "pipe", "--interface", "2007-05"),
     ],

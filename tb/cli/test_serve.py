@@ -133,6 +133,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_end(number: int) -> None:
     command = [sys.executable, "-m", "ringwalker_sim.cli.main", "serve", "--stats-json", "stats.json"]
+    command += ["--data-width", "64"]
     devices = ["--device", "blk,image=a.img", "--device", "blk,image=b.img"]
     with running([*command, *devices, "--socket", "s"]) as process:
         for name in ("s.0", "s.1"):

@@ -15,12 +15,10 @@ from scapy.utils import rdpcap, wrpcap
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.ids import CLASS_CODES, DeviceType
 from ringwalker_sim.cli.main import main
+from ringwalker_sim.testing.devices import SMALL
 from ringwalker_sim.waves.fst import read_fst_end
 from ringwalker_sim.workload import net_task
 from ringwalker_sim.workload.job import Job
-
-CONFIG = 'function = "{}"\ndata_width = 64\nqueue_size = 64\n'
-"""The device that other tests build too."""
 
 ETHER = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 
@@ -29,7 +27,7 @@ ETHER = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for function in ("net", "console"):
-        (tmp_path / f"{function}.toml").write_text(CONFIG.format(function))
+        (tmp_path / f"{function}.toml").write_text(SMALL[function].to_toml())
     return tmp_path
 
 

@@ -9,15 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestHeader, BlkRequestType, BlkStatus
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.memory import DiskImage, GuestMemory, dtype_of
+from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 
-CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)
-"""The device of test_on_device.py, so that it is built once."""
 SECTORS = 256
 ARENA_BYTES = 1 << 16
 

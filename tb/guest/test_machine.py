@@ -29,8 +29,7 @@ from ringwalker_sim.guest.net import net_driver
 from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import DiskImage, GuestMemory
-
-CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)
+from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 
 
 class Bench:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker.config import DeviceConfig
 from ringwalker.spec.net import NetRxMode
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.engine.noise import NoiseSource
@@ -33,16 +32,11 @@ from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.rng import RngDevice
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.testing.devices import SMALL
 
 STAGES = INTERFACES[1:]
 FUNCTION_NAMES = ("blk", "net", "console", "rng")
 SECTORS = 256
-CONFIGS = {
-    "blk": DeviceConfig(data_width=64, queues=4, queue_size=32),
-    "net": DeviceConfig(function="net", data_width=64, queue_size=64),
-    "console": DeviceConfig(function="console", data_width=64, queue_size=64),
-    "rng": DeviceConfig(function="rng", data_width=64, queue_size=64),
-}
 OTHER_MAC = bytes.fromhex("020000000007")
 
 
@@ -88,15 +82,15 @@ def cell_of(function: str, transport: str) -> Iterator[Cell]:
         disk = DiskImage.blank(SECTORS) if function == "blk" else None
         if disk is not None:
             disk.array[:] = content
-        with open_engine("native", CONFIGS[function], memory, disk) as port:
+        with open_engine("native", SMALL[function], memory, disk) as port:
             yield Cell(port, function, None, None if disk is None else disk.array)
         return
     if transport == "pci model":
-        machine = ModelPort(CONFIGS[function], memory, content)
+        machine = ModelPort(SMALL[function], memory, content)
         yield Cell(machine, function, machine.model, content)
         return
     port = SoftwarePort(memory)
-    yield Cell(port, function, model_of(CONFIGS[function], port.schedule, content), content)
+    yield Cell(port, function, model_of(SMALL[function], port.schedule, content), content)
 
 
 async def settle(port: Any, condition: Callable[[], bool], cycles: int = 400_000) -> None:

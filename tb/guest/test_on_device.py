@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
@@ -18,10 +17,10 @@ from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.guest.virtqueue import Virtqueue
 from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 from ringwalker_sim.workload.block_task import BlockTask, Workload
 from ringwalker_sim.workload.job import Job
 
-CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)
 SECTORS = 256
 
 

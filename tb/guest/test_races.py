@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType, BlkStatus
 from ringwalker.spec.features import Feature
 from ringwalker_sim.engine.engines import open_engine
@@ -23,9 +22,8 @@ from ringwalker_sim.guest.opening import TRANSPORTS
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.guest.virtqueue import Virtqueue
 from ringwalker_sim.memory import Buffer, DiskImage, GuestMemory, Watch
+from ringwalker_sim.testing.devices import SMALL_BLK, SMALL_CONSOLE, SMALL_NET
 
-BLK = DeviceConfig(data_width=64, queues=4, queue_size=32)
-NET = DeviceConfig(function="net", data_width=64, queue_size=64)
 SECTORS = 256
 HOST = {"latency": 300, "latency_jitter": 200}
 
@@ -164,7 +162,7 @@ def bed_on(transport: str, seed: int = 1) -> Iterator[Bed]:
         return
     disk = DiskImage.blank(SECTORS)
     disk.array[:] = content
-    with open_engine("native", BLK, memory, disk, host=HOST, seed=seed) as port:
+    with open_engine("native", SMALL_BLK, memory, disk, host=HOST, seed=seed) as port:
         yield Bed(port, disk.array, seed)
 
 
@@ -336,7 +334,7 @@ def test_a_device_that_lies_while_its_queue_is_stopped() -> None:
 def test_receive_buffers_are_detached_while_frames_arrive(transport: str, seed: int) -> None:
     memory = GuestMemory(4 << 20)
     if transport == "pci":
-        with open_engine("native", NET, memory, host=HOST, seed=seed) as port:
+        with open_engine("native", SMALL_NET, memory, host=HOST, seed=seed) as port:
             port.run(receive(port, transport, port.engine.ports.mac.send, seed))
     else:
         port = SoftwarePort(memory)
@@ -347,7 +345,6 @@ def test_receive_buffers_are_detached_while_frames_arrive(transport: str, seed: 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_receive_buffers_of_a_terminal_are_detached_while_bytes_arrive(seed: int) -> None:
-    config = DeviceConfig(function="console", data_width=64, queue_size=64)
     memory, chance = GuestMemory(1 << 20), random.Random(seed)
 
     async def main(port: Any) -> None:
@@ -393,7 +390,7 @@ def test_receive_buffers_of_a_terminal_are_detached_while_bytes_arrive(seed: int
         for buffer in buffers:
             buffer.free()
 
-    with open_engine("native", config, memory, host=HOST, seed=seed) as port:
+    with open_engine("native", SMALL_CONSOLE, memory, host=HOST, seed=seed) as port:
         port.run(main(port))
     assert memory.allocated == 0
 

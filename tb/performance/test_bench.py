@@ -11,6 +11,7 @@ from ringwalker_sim.cli import main as cli
 from ringwalker_sim.performance import CHECK, FULL, QUICK, Case, measure
 from ringwalker_sim.performance.goals import GOALS, cells_of, port_load
 from ringwalker_sim.performance.report import case_of, page
+from ringwalker_sim.testing.devices import SMALL_BLK, SMALL_NET
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROWS: list[dict[str, Any]] = json.loads((DOCS / "performance.json").read_text())["rows"]
@@ -41,7 +42,10 @@ def assert_no_worse(row: dict[str, Any]) -> None:
 
 
 def _named(case: Case, *marks: Any) -> Any:
-    return pytest.param(case, id="-".join(case.arguments[1::2]), marks=marks)
+    """``case`` as a parameter; all rows of a device are measured by one process, which builds it."""
+    device = (case.function, case.data_width, case.device_queues, case.queue_size)
+    group = pytest.mark.xdist_group("-".join(map(str, device)))
+    return pytest.param(case, id="-".join(case.arguments[1::2]), marks=[*marks, group])
 
 
 @pytest.mark.parametrize("case", [_named(case, *[pytest.mark.slow] * (case.queues > 16)) for case in CHECK])
@@ -58,6 +62,10 @@ def test_no_drop(case):
 @pytest.mark.parametrize("case", [_named(case) for case in FULL])
 def test_no_drop_in_any_row(case):
     assert_no_worse(measure(case))
+
+
+def test_rows_of_the_usual_run_are_of_the_devices_that_other_tests_build():
+    assert {str(case.config) for case in CHECK if case.queues <= 16} == {str(SMALL_BLK), str(SMALL_NET)}
 
 
 def test_there_is_a_row_for_every_case():
@@ -153,6 +161,7 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(arguments, message, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_requests_are_shared_out_evenly_or_not_at_all():
     case = replace(next(case for case in CHECK if case.each_queue), depth=33)
     with pytest.raises(ValueError, match="depth is 33; it must be a multiple of the 32 queues in use"):

@@ -37,7 +37,7 @@ def test_documents_are_written(tmp_path, monkeypatch):
         return {"engine": engine, "errors": 0, **row}
 
     small = Case(
-        "net", "tx", data_width=64, requests=64, depth=32, queue_size=64, read_tags=8, ring_tags=8, chains=8
+        "net", "tx", data_width=64, requests=64, depth=32, queue_size=64, read_tags=32, ring_tags=8, chains=32
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench_engines, "run_on_engine", run_on_engine)

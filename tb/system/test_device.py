@@ -13,13 +13,15 @@ from ringwalker_sim.engine.cocotb.run import run_cocotb
 from ringwalker_sim.engine.engines import open_engine, run_on_engine
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.testing.devices import SMALL_BLK
 from ringwalker_sim.workload.block_task import BlockTask, Workload
 from ringwalker_sim.workload.job import CallTask, Job
 
 JOBS = "tb.system.device_jobs"
 ROOT = Path(__file__).parents[2]
 WIDE = DeviceConfig(data_width=256, settings=BlkSettings(capacity=4096))
-NARROW = DeviceConfig(data_width=64, queues=3, settings=BlkSettings(capacity=4096))
+BOTH = [pytest.param(WIDE, marks=pytest.mark.slow, id="256 bits"), pytest.param(SMALL_BLK, id="64 bits")]
+SECTORS = 4096
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
 
 
-@pytest.mark.parametrize("config", [WIDE, NARROW], ids=["256 bits", "64 bits, 3 queues"])
+@pytest.mark.parametrize("config", BOTH)
 def test_cocotbext_pcie_enumerates_it_and_drives_msix(config: DeviceConfig) -> None:
     name = "tb.system.enumeration_job:enumerate_and_interrupt"
     task = CallTask(name, {"device": config.to_dict()})
@@ -50,11 +52,13 @@ def _native(config: DeviceConfig, job: dict[str, Any], image: Path) -> dict[str,
 
 
 @pytest.mark.parametrize(
-    ("config", "interrupt"), [(WIDE, "msix"), (NARROW, "intx")], ids=["256 bits, MSI-X", "64 bits, INTx"]
+    ("config", "interrupt"),
+    [pytest.param(WIDE, "msix", marks=pytest.mark.slow), (SMALL_BLK, "intx")],
+    ids=["256 bits, MSI-X", "64 bits, INTx"],
 )
 def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str, tmp_path: Path) -> None:
     job = {"seed": 3, "count": 100, "interrupt": interrupt}
-    images = [_image(tmp_path / f"{name}.img", config.settings.capacity) for name in ("native", "cocotb")]
+    images = [_image(tmp_path / f"{name}.img", SECTORS) for name in ("native", "cocotb")]
     native = _native(config, job, images[0])
     task = CallTask(f"{JOBS}:scripted_requests", job)
     order = Job(task, seed=3, image=str(images[1]), host=HostParameters(latency=200))
@@ -67,15 +71,24 @@ def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str
     assert cocotb["disk"] == native["disk"]
 
 
-def test_a_disk_goes_through_the_cocotb_engine_both_ways(tmp_path: Path) -> None:
-    disk = _image(tmp_path / "disk.img", 512)
+@pytest.mark.parametrize(
+    ("config", "sectors"),
+    [
+        pytest.param(WIDE, 512, marks=pytest.mark.slow, id="256 bits"),
+        pytest.param(SMALL_BLK, 128, id="64 bits"),
+    ],
+)
+def test_a_disk_goes_through_the_cocotb_engine_both_ways(
+    config: DeviceConfig, sectors: int, tmp_path: Path
+) -> None:
+    disk = _image(tmp_path / "disk.img", sectors)
     before = disk.read_bytes()
     new, out = tmp_path / "new.img", tmp_path / "out.img"
     new.write_bytes(np.random.default_rng(6).bytes(len(before)))
 
     def run(task: BlockTask) -> int:
         job = Job(task, image=str(disk), host=HostParameters(latency=50))
-        return run_on_engine("cocotb", WIDE, job)["errors"]
+        return run_on_engine("cocotb", config, job)["errors"]
 
     assert run(BlockTask(read_all=str(out))) == 0
     assert out.read_bytes() == before
@@ -83,16 +96,17 @@ def test_a_disk_goes_through_the_cocotb_engine_both_ways(tmp_path: Path) -> None
     assert disk.read_bytes() == new.read_bytes() == out.read_bytes()
 
 
-def test_stalls_on_every_stream_change_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", BOTH)
+def test_stalls_on_every_stream_change_nothing(config: DeviceConfig, tmp_path: Path) -> None:
     disk = _image(tmp_path / "disk.img", 512)
     task = BlockTask(Workload("randrw", requests=60, queue_depth=16, block_size=1536))
     job = Job(task, image=str(disk), host=HostParameters(stalls=0.3), seed=4)
-    assert run_on_engine("cocotb", WIDE, job)["errors"] == 0
+    assert run_on_engine("cocotb", config, job)["errors"] == 0
 
 
 @pytest.mark.parametrize("features", [0, 1 << Feature.NOTIFICATION_DATA], ids=["", "notification data"])
 def test_the_first_read_leaves_within_12_cycles_of_the_doorbell(features: int) -> None:
     job = Job(CallTask(f"{JOBS}:cycles_to_first_read", {"features": features}))
-    cycles = run_cocotb(NARROW, job, timeout_s=300)["cycles"]
-    assert len(cycles) == NARROW.queues
+    cycles = run_cocotb(SMALL_BLK, job, timeout_s=300)["cycles"]
+    assert len(cycles) == SMALL_BLK.queues
     assert 1 <= min(cycles) <= max(cycles) <= 12, cycles

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import ID_BYTES, BlkRequestHeader, BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import FIELDS_BASE, QUEUE_FIELD, BlkField, CommonField, FieldHeader
@@ -16,8 +15,8 @@ from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
 from ringwalker_sim.guest.split_queue import QueueControl, SplitVirtqueue
 from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 
-CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)
 FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
 READY = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK
 

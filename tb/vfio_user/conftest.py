@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ringwalker.config import DeviceConfig, Identity
+from ringwalker.config import DeviceConfig
+from ringwalker_sim.testing.devices import SERVED_BLK as CONFIG
 from ringwalker_sim.vfio_user.client_port import SharedMemory
 from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
-
-CONFIG = DeviceConfig(identity=Identity(preset="oasis"))
-"""What ``ringwalker serve`` serves unless an option says otherwise, so the model is built once for both."""
 
 IMAGE_BYTES = 1 << 20
 

@@ -21,6 +21,9 @@ from ringwalker_sim.vm.machine import VfioUserDevice
 from ringwalker_sim.vm.setup import GuestSetup, guest_setup, kernel_version
 from ringwalker_sim.workload.images import make_file_system
 
+NARROW = ("--data-width", "64")
+"""The device of :data:`~ringwalker_sim.testing.devices.SERVED_BLK`."""
+
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
@@ -41,7 +44,7 @@ def test_a_command_in_the_guest_reads_the_whole_simulated_disk(
 ) -> None:
     figures = tmp_path / "figures.json"
     command = "md5sum /dev/vda; echo seen >&2; printf '\\0\\377\\r\\n'; exit 37"
-    code = cli.main(["guest", "--image", str(image), "--run", command, "--json", str(figures)])
+    code = cli.main(["guest", "--image", str(image), *NARROW, "--run", command, "--json", str(figures)])
     out, err = capfdbinary.readouterr()
     digest = hashlib.md5(image.read_bytes()).hexdigest()
     assert out == f"{digest}  /dev/vda\n".encode() + b"\0\xff\r\n"
@@ -78,6 +81,7 @@ def test_a_guest_that_is_stopped_takes_qemu_with_it(setup: GuestSetup, image: Pa
         "-m",
         "ringwalker_sim.cli.main",
         "guest",
+        *NARROW,
         "--image",
         str(image),
         "--run",
@@ -184,7 +188,7 @@ def test_a_root_that_is_made_on_the_way_and_qemus_own_disk(
     assert b"/dev/vda on / type ext4 (rw" in capfdbinary.readouterr().out
     assert root.stat().st_size == 20 << 20
     assert "EXT4-fs (vda): mounted" in console.read_text(errors="replace")
-    arguments = ["guest", "--image", str(root), "--root", "--read-only", "--interrupt", "intx"]
+    arguments = ["guest", *NARROW, "--image", str(root), "--root", "--read-only", "--interrupt", "intx"]
     assert cli.main([*arguments, "--run", "cat /seen; echo 2 >/seen"]) == 1
     out, said = capfdbinary.readouterr()
     assert out == b"1\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringwalker_sim.guest.loop import StuckError
+from ringwalker_sim.testing.devices import SERVED_BLK
 from ringwalker_sim.vm import comparison
 from ringwalker_sim.vm.comparison import DIFFERENCES, compare, document
 from ringwalker_sim.vm.machine import OwnDisk
@@ -17,7 +18,7 @@ PAGE = Path("docs/qemu-comparison.md")
 
 @pytest.mark.parametrize("interrupt", ["msix", "intx"])
 def test_both_devices_agree_but_for_what_is_explained(setup: GuestSetup, interrupt: str) -> None:
-    result = compare(setup.qemu, interrupt)
+    result = compare(setup.qemu, interrupt, SERVED_BLK)
     assert result.unexplained == []
     assert result.missing == []
     assert result.agreeing > 300

@@ -28,7 +28,7 @@ class Terminal:
             "ringwalker_sim.cli.main",
             "guest",
             "--interactive",
-            "--image",
+            *("--data-width", "64", "--image"),
             str(image),
         ]
         self.pid, self.descriptor = pty.fork()

@@ -15,6 +15,7 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker_sim.cli import main as cli
 from ringwalker_sim.engine.noise import NoiseSource
+from ringwalker_sim.testing.devices import SERVED_BLK
 from ringwalker_sim.vfio_user.serving import ServedDevice, serve_devices
 from ringwalker_sim.vm.boot import GuestError, GuestJob
 from ringwalker_sim.vm.machine import VfioUserDevice
@@ -80,7 +81,7 @@ def root(setup: GuestSetup, tmp_path: Path) -> Path:
 def guest(setup: GuestSetup) -> Callable[..., Session]:
     """Runs a command in a guest with images; the command must succeed, and no device may break a rule."""
 
-    def run(images: list[Path], command: str, config: DeviceConfig = LINUX_CONFIG, **how: Any) -> Session:
+    def run(images: list[Path], command: str, config: DeviceConfig = SERVED_BLK, **how: Any) -> Session:
         job = replace(GuestJob(command), **how)
         session = run_guest(setup, [Disk(image, config) for image in images], job)
         said = session.result.stderr.decode() + session.result.console[-2000:]
@@ -111,7 +112,7 @@ def test_files_on_two_disks_survive_all_that_people_do(
     guest: Callable[..., Session], root: Path, tmp_path: Path, interrupt: str
 ) -> None:
     second = blank(tmp_path / "second.img", SECOND_BYTES)
-    session = guest([root, second], WORK, root=True, interrupt=interrupt)
+    session = guest([root, second], WORK, LINUX_CONFIG, root=True, interrupt=interrupt)
     clean(root)
     clean(second)
     sums = subprocess.run(
@@ -147,7 +148,7 @@ def test_the_guest_reboots_with_the_disk_as_it_was(guest: Callable[..., Session]
 @pytest.mark.slow
 def test_a_second_qemu_comes_to_the_device_that_the_first_has_left(setup: GuestSetup, tmp_path: Path) -> None:
     image = noise(tmp_path / "disk.img")
-    with serve_devices([ServedDevice(LINUX_CONFIG, image, tmp_path / "disk.socket")]) as (handle,):
+    with serve_devices([ServedDevice(SERVED_BLK, image, tmp_path / "disk.socket")]) as (handle,):
         others = [VfioUserDevice(handle.socket)]
         first = run_guest(setup, [], GuestJob("echo first | dd of=/dev/vda conv=fsync"), others=others)
         # The second one dies in the middle of things.
@@ -200,7 +201,7 @@ def test_the_vendor_of_2007_is_bound_by_hand(guest: Callable[..., Session], tmp_
     mount -t ext4 /dev/vda /mnt && umount /mnt
     """
     before = hashlib.md5(image.read_bytes()).hexdigest()
-    session = guest([image], command, linux_config(DeviceConfig()))
+    session = guest([image], command, linux_config(DeviceConfig(data_width=64)))
     vendor, device, digest, _name = session.result.stdout.decode().split()
     assert (vendor, device) == ("0x5000", "0x1042")
     assert digest == before
@@ -238,7 +239,7 @@ def test_a_kernel_that_panics_ends_the_guest_with_its_words(setup: GuestSetup) -
 def test_a_root_that_is_no_file_system_is_named(setup: GuestSetup, tmp_path: Path) -> None:
     image = noise(tmp_path / "disk.img")
     with pytest.raises(GuestError, match="/dev/vda cannot be mounted as /"):
-        run_guest(setup, [Disk(image)], GuestJob("true", root=True, timeout_s=60))
+        run_guest(setup, [Disk(image, SERVED_BLK)], GuestJob("true", root=True, timeout_s=60))
 
 
 @pytest.mark.slow

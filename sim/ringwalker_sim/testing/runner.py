@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import cocotb_tools
 from amaranth.lib import wiring
@@ -40,6 +41,8 @@ _FLAGS = {
 }
 _SMALL = 40_000
 """Characters of Verilog up to which a design is built by Icarus Verilog."""
+_LARGE = 150_000
+"""Characters of Verilog above which a design is too slow with Icarus Verilog: ``other`` leaves it out."""
 
 
 def _simulator(size: int) -> str:
@@ -49,6 +52,8 @@ def _simulator(size: int) -> str:
         return wanted
     usual = "icarus" if size <= _SMALL and shutil.which("iverilog") else "verilator"
     if wanted == "other":
+        if size > _LARGE:
+            raise SkipTest(f"{size} characters of Verilog are for Verilator only")
         return next(name for name in _FLAGS if name != usual)
     if wanted:
         raise ValueError(f"{SIMULATOR} is {wanted!r}, but must be icarus, verilator or other")
@@ -74,7 +79,8 @@ def run_bench(
     ``parameters`` (JSON values) reach the tests through :func:`parameters`; ``tests`` is a regular
     expression on their names. The seed of all random numbers is ``seed`` unless COCOTB_RANDOM_SEED is
     set. RINGWALKER_BENCH_KEEP names a folder that keeps the simulator's output. Errors: an
-    ``AssertionError`` with the end of the log when a test fails or none ran.
+    ``AssertionError`` with the end of the log when a test fails or none ran; ``unittest.SkipTest`` where the
+    other simulator is asked for and the design is too large for it.
     """
     name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(component).__name__).lstrip("_")
     top = f"{name}_bench"

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ringwalker.config import DeviceConfig, Identity
+from ringwalker.config import DeviceConfig
 
 from ..engine.engines import open_engine
 from ..memory import DiskImage, GuestMemory
@@ -19,6 +19,7 @@ from .machine import OwnDisk
 from .observation import disk_content, observe
 from .qemu import Qemu
 from .qtest import qtest_machine
+from .session import LINUX_CONFIG
 
 __all__ = ["DIFFERENCES", "Comparison", "Difference", "compare", "document", "judge"]
 
@@ -197,10 +198,11 @@ def judge(theirs: Mapping[str, Any], ours: Mapping[str, Any], interrupt: str) ->
     return Comparison(agreeing, unexplained, sorted(unused))
 
 
-def compare(qemu: Qemu, interrupt: str = "msix") -> Comparison:
-    """Drive QEMU's virtio-blk-pci and this project's device with the same requests; compare all observations.
+def compare(qemu: Qemu, interrupt: str = "msix", config: DeviceConfig = LINUX_CONFIG) -> Comparison:
+    """Drive QEMU's virtio-blk-pci and this project's device of ``config`` with the same requests.
 
-    The final contents of the two disks are compared too. Errors: those of the engines and of QEMU.
+    All observations are compared. The final contents of the two disks are compared too.
+    Errors: those of the engines and of QEMU.
     """
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name:
         paths = [Path(name) / item for item in ("theirs.img", "ours.img")]
@@ -209,7 +211,6 @@ def compare(qemu: Qemu, interrupt: str = "msix") -> Comparison:
         with qtest_machine(qemu, [OwnDisk(paths[0])]) as port:
             theirs = port.run(observe(port, interrupt))
             memory = GuestMemory(port.memory.size, port.memory.base)
-        config = DeviceConfig(identity=Identity(preset="oasis"))
         with DiskImage(paths[1]) as disk, open_engine("native", config, memory, disk) as port:
             ours = port.run(observe(port, interrupt))
         result = judge(theirs, ours, interrupt)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker.config import DeviceConfig
 from ringwalker.function.console.function import RECEIVE_BYTES
 from ringwalker.spec.console import (
     CONSOLE_CONFIG,
@@ -24,8 +23,8 @@ from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.guest.virtqueue import Virtqueue
 from ringwalker_sim.memory import GuestMemory
+from ringwalker_sim.testing.devices import SMALL_CONSOLE as CONFIG
 
-CONFIG = DeviceConfig(function="console", data_width=64, queue_size=64)
 FEATURES = 1 << ConsoleFeature.SIZE | 1 << ConsoleFeature.EMERG_WRITE
 BOTH = (CONSOLE_RECEIVE_QUEUE, CONSOLE_TRANSMIT_QUEUE)
 

@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pytest
 
-from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker_sim.engine.native.engine import NativeEngine
 from ringwalker_sim.engine.native.port import NativePort
@@ -15,8 +14,8 @@ from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 
-CONFIG = DeviceConfig(data_width=64, queues=4, queue_size=32)
 PAUSES = [0, 1, 7, 8, 9, 100, 12_345, 300_000]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from ringwalker.config import DeviceConfig
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.net import (
     NET_CONFIG,
@@ -25,9 +24,9 @@ from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.engine.native.cable import MacCable
 from ringwalker_sim.guest.loop import StuckError
 from ringwalker_sim.memory import GuestMemory
+from ringwalker_sim.testing.devices import SMALL_NET as CONFIG
 from ringwalker_sim.testing.raw_net import HEADER, RawNet
 
-CONFIG = DeviceConfig(function="net", data_width=64, queue_size=64)
 OWN = CONFIG.settings.address
 OTHER = bytes([2, 0, 0, 0, 0, 9])
 OK, ERR = bytes([NetControlAck.OK]), bytes([NetControlAck.ERR])

@@ -1,0 +1,27 @@
+"""The whole devices that tests build: one narrow and small one a function, so that its model is built once.
+
+A test takes another configuration only where a fault would show there alone, and is then a slow one, as a
+rule. ``docs/testing.md`` says what a model costs.
+"""
+
+from ringwalker.config import DeviceConfig, Identity
+
+__all__ = ["SERVED_BLK", "SMALL", "SMALL_BLK", "SMALL_CONSOLE", "SMALL_NET", "SMALL_RNG"]
+
+SMALL_BLK = DeviceConfig(data_width=64, queues=4, queue_size=32)
+"""The block device, also that of the small rows of ``docs/performance.json``."""
+
+SMALL_NET = DeviceConfig(function="net", data_width=64, queue_size=64, read_tags=32, ring_tags=8, chains=32)
+"""The network device, also that of the small rows of ``docs/performance.json``."""
+
+SMALL_CONSOLE = DeviceConfig(function="console", data_width=64, queue_size=64)
+"""The console."""
+
+SMALL_RNG = DeviceConfig(function="rng", data_width=64, queue_size=64)
+"""The entropy device."""
+
+SERVED_BLK = DeviceConfig(data_width=64, identity=Identity(preset="oasis"))
+"""What ``ringwalker serve --data-width 64`` and ``guest --data-width 64`` offer."""
+
+SMALL = {"blk": SMALL_BLK, "net": SMALL_NET, "console": SMALL_CONSOLE, "rng": SMALL_RNG}
+"""The device of each function, by its name."""
