@@ -20,7 +20,10 @@ from ringwalker_sim.workload.job import CallTask, Job
 JOBS = "tb.system.device_jobs"
 ROOT = Path(__file__).parents[2]
 WIDE = DeviceConfig(data_width=256, settings=BlkSettings(capacity=4096))
-BOTH = [pytest.param(WIDE, marks=pytest.mark.slow, id="256 bits"), pytest.param(SMALL_BLK, id="64 bits")]
+THREE = DeviceConfig(data_width=64, queues=3, settings=BlkSettings(capacity=4096))
+WIDE_TOO = pytest.param(WIDE, marks=pytest.mark.slow, id="256 bits")
+THREE_TOO = pytest.param(THREE, marks=pytest.mark.slow, id="64 bits, 3 queues")
+USUAL = pytest.param(SMALL_BLK, id="64 bits")
 SECTORS = 4096
 
 
@@ -29,7 +32,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
 
 
-@pytest.mark.parametrize("config", BOTH)
+@pytest.mark.parametrize("config", [WIDE_TOO, THREE_TOO, USUAL])
 def test_cocotbext_pcie_enumerates_it_and_drives_msix(config: DeviceConfig) -> None:
     name = "tb.system.enumeration_job:enumerate_and_interrupt"
     task = CallTask(name, {"device": config.to_dict()})
@@ -53,8 +56,11 @@ def _native(config: DeviceConfig, job: dict[str, Any], image: Path) -> dict[str,
 
 @pytest.mark.parametrize(
     ("config", "interrupt"),
-    [pytest.param(WIDE, "msix", marks=pytest.mark.slow), (SMALL_BLK, "intx")],
-    ids=["256 bits, MSI-X", "64 bits, INTx"],
+    [
+        pytest.param(WIDE, "msix", marks=pytest.mark.slow, id="256 bits, MSI-X"),
+        pytest.param(THREE, "intx", marks=pytest.mark.slow, id="64 bits, 3 queues, INTx"),
+        pytest.param(SMALL_BLK, "intx", id="64 bits, INTx"),
+    ],
 )
 def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str, tmp_path: Path) -> None:
     job = {"seed": 3, "count": 100, "interrupt": interrupt}
@@ -96,7 +102,7 @@ def test_a_disk_goes_through_the_cocotb_engine_both_ways(
     assert disk.read_bytes() == new.read_bytes() == out.read_bytes()
 
 
-@pytest.mark.parametrize("config", BOTH)
+@pytest.mark.parametrize("config", [WIDE_TOO, USUAL])
 def test_stalls_on_every_stream_change_nothing(config: DeviceConfig, tmp_path: Path) -> None:
     disk = _image(tmp_path / "disk.img", 512)
     task = BlockTask(Workload("randrw", requests=60, queue_depth=16, block_size=1536))
@@ -105,8 +111,9 @@ def test_stalls_on_every_stream_change_nothing(config: DeviceConfig, tmp_path: P
 
 
 @pytest.mark.parametrize("features", [0, 1 << Feature.NOTIFICATION_DATA], ids=["", "notification data"])
-def test_the_first_read_leaves_within_12_cycles_of_the_doorbell(features: int) -> None:
+@pytest.mark.parametrize("config", [THREE_TOO, USUAL])
+def test_the_first_read_leaves_within_12_cycles_of_the_doorbell(config: DeviceConfig, features: int) -> None:
     job = Job(CallTask(f"{JOBS}:cycles_to_first_read", {"features": features}))
-    cycles = run_cocotb(SMALL_BLK, job, timeout_s=300)["cycles"]
-    assert len(cycles) == SMALL_BLK.queues
+    cycles = run_cocotb(config, job, timeout_s=300)["cycles"]
+    assert len(cycles) == config.queues
     assert 1 <= min(cycles) <= max(cycles) <= 12, cycles
