@@ -187,6 +187,31 @@ async def test_an_entry_that_was_read_too_early_is_a_wrong_guess(bench):
 
 
 @simulated(Ring)
+async def test_a_guess_is_withdrawn_when_its_entry_cannot_be_read_after_the_index(bench):
+    bench.reads[1].fails = lambda address: True
+    bench.make_available(1, 5)
+    bench.ring(1)
+    await bench.settled()
+    assert (bench.counts["confirm"], bench.counts["withdraw"]) == (0, 1)
+    assert bench.heads == []
+    assert bench.counts["fail"] == 1
+    bench.reads[1].fails = lambda address: False
+    bench.make_available(1, 9)
+    bench.ring(1)
+    await bench.settled()
+    assert bench.heads == [(1, 9)]
+
+
+@simulated(Ring)
+async def test_an_entry_that_is_no_descriptor_is_no_head(bench):
+    bench.make_available(1, SIZES[1], 9)
+    bench.ring(1)
+    await bench.settled()
+    assert bench.heads == [(1, 9)]
+    assert bench.counts["fail"] == 1
+
+
+@simulated(Ring)
 async def test_nothing_is_guessed_while_a_chain_is_in_flight(bench):
     bench.work = 100
     for _ in range(2):
