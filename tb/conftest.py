@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,9 @@ FIRST = (
 """Beginnings of names of tests, in the order in which they are run before all others."""
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 
+# A shell starts what runs in its background with SIGINT ignored; tests send it to themselves and to children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("RINGWALKER_CACHE", str(ROOT / ".cache"))
 if "RINGWALKER_SEED" in os.environ:
     os.environ.setdefault("COCOTB_RANDOM_SEED", str(SEED))
