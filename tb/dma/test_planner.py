@@ -41,7 +41,7 @@ class Bench:
 
     def chain(self, segments: Segments, queue: int = 1, head: int = 2) -> None:
         """A chain of these segments; without any it has one of length 0, as SegmentWalker gives it."""
-        self.owners.queue({"queue": queue, "head": head})
+        self.owners.queue({"queue": queue, "id": head})
         given = segments or [(0, 0)]
         for k, (address, length) in enumerate(given):
             last = int(k == len(given) - 1)
@@ -111,7 +111,7 @@ async def done_completes_the_chain_with_what_the_function_wrote(dut):
     await start(dut)
     bench.chain([(0x1000, 16)], queue=5, head=77)
     bench.reply(0, 4, written=123)
-    assert await bench.completed.receive() == {"queue": 5, "head": 77, "written": 123}
+    assert await bench.completed.receive() == {"queue": 5, "id": 77, "written": 123}
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
@@ -158,7 +158,7 @@ async def random_chains_under_stalls(dut):
             overruns += beyond
             # A reply without bytes moves nothing.
             position = offset + length if length else position
-        completed.append({"queue": queue, "head": head, "written": written})
+        completed.append({"queue": queue, "id": head, "written": written})
     for reply in expected:
         assert await bench.planned() == reply
     assert [await bench.completed.receive() for _ in completed] == completed

@@ -22,8 +22,10 @@ class StoragePeripheral(Peripheral):
 
     def __init__(self, engine: "NativeEngine"):
         super().__init__(engine)
-        if engine.disk is None and engine.config.settings.capacity:
-            engine.disk = DiskImage.blank(engine.config.settings.capacity)
+        # A function of one's own may have storage and say nothing of its size.
+        capacity = getattr(engine.config.settings, "capacity", 0)
+        if engine.disk is None and capacity:
+            engine.disk = DiskImage.blank(capacity)
         self._disk = disk = engine.disk
         if disk is not None:
             self._call("rw_storage_attach", disk.array.ctypes.data, disk.sectors, int(disk.read_only))

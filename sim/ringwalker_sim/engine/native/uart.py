@@ -33,7 +33,10 @@ class UartPeripheral(Peripheral):
     def __init__(self, engine: "NativeEngine"):
         super().__init__(engine)
         self.on_bytes: Callable[[bytes], None] | None = None
-        self.set_terminal(engine.config.settings.cols, engine.config.settings.rows)
+        settings = engine.config.settings
+        # A function of one's own may have a UART and no size of a terminal.
+        if hasattr(settings, "cols") and hasattr(settings, "rows"):
+            self.set_terminal(settings.cols, settings.rows)
 
     def notice(self) -> None:
         """Hand on what has come."""
