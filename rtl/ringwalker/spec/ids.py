@@ -1,7 +1,7 @@
 """Who the device says it is: PCI vendors, virtio device types, class codes.
 
 Ref: virtio 1.4, 4.1.2 (PCI device discovery), 5 (device types); PCI Code and ID Assignment 1.11.
-The vendor 0x5000 is the one of the 2007 drafts: ``#define PCI_VENDOR_ID_VIRTIO 0x5000`` under a FIXME.
+The drafts of 2007 took the vendor 0x5000 for want of an assigned one.
 """
 
 import enum
