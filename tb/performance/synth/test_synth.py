@@ -39,6 +39,7 @@ def parity(tmp_path, monkeypatch) -> str:
     return to_verilog(Parity(), flow.TOP)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "inputs"), [("ecp5", 4), ("ice40", 4), ("xilinxup", 6)])
 def test_a_block_that_can_be_counted_by_hand(parity, target, inputs):
     whole = flow.logic(parity, "", TARGETS[target])
@@ -52,6 +53,7 @@ def test_a_block_that_can_be_counted_by_hand(parity, target, inputs):
     assert tree["counts"] == whole["counts"]
 
 
+@pytest.mark.slow
 def test_place_and_route(parity):
     run = flow.place_and_route(parity, "", TARGETS["ecp5"], flow.Chip("25k", 6, 100.0), seed=1)
     assert 100 < run["mhz"] < 1000
@@ -69,12 +71,14 @@ def test_blocks_are_called_by_their_instances_in_the_device():
     }
 
 
+@pytest.mark.slow
 def test_results_are_kept(parity, monkeypatch):
     first = flow.logic(parity, "", TARGETS["ecp5"])
     monkeypatch.setattr(flow, "run_tool", lambda *_arguments: pytest.fail("the tool ran again"))
     assert flow.logic(parity, "", TARGETS["ecp5"]) == first
 
 
+@pytest.mark.slow
 def test_one_block_by_command(tmp_path, capsys):
     config = tmp_path / "small.toml"
     config.write_text(SMALL.to_toml())
