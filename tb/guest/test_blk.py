@@ -362,5 +362,24 @@ def test_a_device_that_cannot_be_used(breaks: str) -> None:
         assert port.model.status & DeviceStatus.FAILED
 
 
+@pytest.mark.parametrize("word", [0, 2, 3, 4, 0xFFFF_FFFF])
+def test_a_feature_that_was_not_offered_is_refused_in_any_word(word: int) -> None:
+    machine = Machine()
+
+    async def body() -> None:
+        (pci,) = await enumerate_pci(machine.port)
+        transport = await VirtioPciTransport.bind(pci, "msix")
+        await transport.write_common("driver_feature_select", word)
+        await transport.write_common("driver_feature", 1 << 31)
+        await transport.write_common("driver_feature_select", 1)
+        await transport.write_common("driver_feature", 1 << Feature.VERSION_1 - 32)
+        await transport.add_status(DeviceStatus.FEATURES_OK)
+        assert not await transport.status() & DeviceStatus.FEATURES_OK
+        await transport.reset()
+        await transport.negotiate(0)
+
+    machine.port.run(body())
+
+
 async def _no_sleep(cycles: int) -> None:
     pass

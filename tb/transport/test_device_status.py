@@ -45,6 +45,48 @@ async def features_ok_needs_a_subset_with_version_1(dut):
 
 
 @cocotb.test()
+async def features_ok_needs_words_without_strangers_up_to_the_last(dut):
+    bench = await begin(dut)
+    good = S.ACKNOWLEDGE | S.DRIVER | S.FEATURES_OK
+    for word in (2, 3, 4, 0x8000_0000, 0xFFFF_FFFF):
+        for bit in (0, 9, 31):
+            await bench.negotiate(bench.features)
+            assert await bench.get("device_status") == good
+            await bench.set("device_status", 0)
+            await bench.finish_reset()
+            await bench.set("driver_feature_select", word)
+            await bench.set("driver_feature", 1 << bit)
+            await bench.negotiate(bench.features)
+            assert await bench.get("device_status") == good & ~S.FEATURES_OK, (word, bit)
+            assert int(dut.driver_features.value) == bench.features
+            await bench.set("device_status", 0)
+            await bench.finish_reset()
+
+
+@cocotb.test()
+async def features_can_be_corrected_before_features_ok(dut):
+    bench = await begin(dut)
+    for word in (2, 3):
+        await bench.set("driver_feature_select", word)
+        await bench.set("driver_feature", 0x8001_0000)
+        lane, offset = COMMON.driver_feature.offset % 4, COMMON.driver_feature.offset
+        assert lane == 0
+        await bench.bus.write(offset, 0, 0b0100)
+        await bench.negotiate(bench.features)
+        assert not await bench.get("device_status") & S.FEATURES_OK, "a byte is still not 0"
+        await bench.set("driver_feature_select", word)
+        await bench.bus.write(offset, 0, 0b1000)
+        await bench.negotiate(bench.features)
+        assert await bench.get("device_status") & S.FEATURES_OK
+        await bench.set("driver_feature_select", word)
+        await bench.set("driver_feature", 0xFFFF_FFFF)
+        await bench.set("device_status", S.FEATURES_OK | S.DRIVER_OK)
+        assert await bench.get("device_status") & S.DRIVER_OK, "features are fixed by then"
+        await bench.set("device_status", 0)
+        await bench.finish_reset()
+
+
+@cocotb.test()
 async def feature_selects_above_one_are_empty(dut):
     bench = await begin(dut)
     for select in (2, 3, 0x8000_0000, 0xFFFF_FFFF):

@@ -17,6 +17,7 @@ from ..spec.modern import COMMON, NO_VECTOR, PAGE
 from ..spec.ring import DESC_ALIGN, DEVICE_ALIGN, DRIVER_ALIGN
 from ..streams import QUEUE_BITS, RegisterRequest
 from .device_status import DeviceStatusMachine
+from .driver_features import DriverFeatures
 
 __all__ = ["CommonConfig"]
 
@@ -74,9 +75,10 @@ class CommonConfig(Component):
 
     - While ``reset_request`` is up all writes are ignored; in the cycle after ``reset_done`` every register
       has its reset value. The rows of the queues are the reset sequencer's work.
-    - ``driver_feature`` keeps all bits below 64, also those not offered, and is fixed once FEATURES_OK is
-      set; FEATURES_OK sticks when the bits are a subset of ``device_features`` and contain
-      VIRTIO_F_VERSION_1.
+    - ``driver_feature`` keeps all bits below 64, also those not offered, reads 0 from bit 64 on, and is fixed
+      once FEATURES_OK is set. FEATURES_OK sticks when the bits of all words are a subset of
+      ``device_features`` and contain VIRTIO_F_VERSION_1; see
+      :class:`~ringwalker.transport.driver_features.DriverFeatures`.
     - With ``queue_select`` out of range all ``queue_*`` registers read 0 and ignore writes.
     - ``queue_size`` takes powers of two up to ``config.queue_size``. The areas lose the low bits that
       their alignment forbids. All of these ignore writes once the queue is enabled.
@@ -146,6 +148,7 @@ class CommonConfig(Component):
         request: Any = Signal(RegisterRequest)
         requests, responses = self.registers.requests, self.registers.responses
         m.submodules.status = status = DeviceStatusMachine()
+        m.submodules.features = features = DriverFeatures(self.device_features)
         with m.FSM(init="WAIT_REQUEST") as fsm:
             with m.State("WAIT_REQUEST"):
                 m.d.comb += requests.ready.eq(~self.hold)
@@ -174,11 +177,11 @@ class CommonConfig(Component):
         with m.If(queue_exists):
             m.d.comb += row.eq(self.table_read.row)
         written = _Written(m, request, deciding & request.write & ~self.reset_request)
-        self._connect_status(m, status, written)
+        self._connect_status(m, status, features, written)
         self._write_device_registers(m, written)
         resets = self._queue_resets(m, status, written, row)
         self._write_row(m, written, row, queue_exists, resets)
-        words = self._words(m, row, queue_exists)
+        words = self._words(m, features, row, queue_exists)
         with m.If(deciding):
             m.d.sync += responses.payload.data.eq(0)
             with m.Switch(_dword(request)):
@@ -187,25 +190,26 @@ class CommonConfig(Component):
                         m.d.sync += responses.payload.data.eq(word)
         return m
 
-    def _connect_status(self, m: Any, status: DeviceStatusMachine, written: _Written) -> None:
-        features = self.driver_features
+    def _connect_status(
+        self, m: Any, status: DeviceStatusMachine, features: DriverFeatures, written: _Written
+    ) -> None:
         m.d.comb += [
             status.write.eq(written.any("device_status")),
             status.value.eq(written.data("device_status")),
-            status.features_acceptable.eq(
-                ((features & ~self.device_features & ((1 << 64) - 1)) == 0) & features[Feature.VERSION_1]
-            ),
+            status.features_acceptable.eq(features.acceptable),
             status.needs_reset.eq(self.needs_reset),
             status.reset_done.eq(self.reset_done),
             self.status.eq(status.status),
             self.driver_ok.eq(status.driver_ok),
             self.reset_request.eq(status.reset_request),
             self.config_change.eq(status.config_change),
+            features.select.eq(self._driver_feature_select),
+            features.data.eq(written.data("driver_feature")),
+            features.enables.eq(written.enables("driver_feature")),
+            features.fixed.eq(status.features_ok),
+            features.clear.eq(self.reset_done),
+            self.driver_features.eq(features.features),
         ]
-        for half in range(2):
-            part = features[32 * half : 32 * half + 32]
-            with m.If((self._driver_feature_select == half) & ~status.features_ok):
-                m.d.sync += part.eq(written.merged("driver_feature", part))
 
     def _write_device_registers(self, m: Any, written: _Written) -> None:
         """Registers that stand here and not in the queue table, and the reset of all of them."""
@@ -225,7 +229,6 @@ class CommonConfig(Component):
                 self._driver_feature_select,
                 self._queue_select,
                 self.config_vector,
-                self.driver_features,
             ):
                 m.d.sync += register.eq(register.init)
 
@@ -289,18 +292,14 @@ class CommonConfig(Component):
             place = mask[field.offset // 8 : (field.offset + field.width) // 8]
             m.d.comb += place.eq(Mux(allowed, mask_bytes, 0))
 
-    def _words(self, m: Any, row: Any, exists: Value) -> list[Any]:
+    def _words(self, m: Any, features: DriverFeatures, row: Any, exists: Value) -> list[Any]:
         """What each dword of the structure reads as."""
-
-        def selected(select: Value, features: Any) -> Value:
-            return Mux(select == 0, features[:32], Mux(select == 1, features[32:], 0))
-
-        offered = Const(self.device_features, 64)
+        select, offered = self._device_feature_select, Const(self.device_features, 64)
         values = {
-            "device_feature_select": self._device_feature_select,
-            "device_feature": selected(self._device_feature_select, offered),
+            "device_feature_select": select,
+            "device_feature": Mux(select == 0, offered[:32], Mux(select == 1, offered[32:], 0)),
             "driver_feature_select": self._driver_feature_select,
-            "driver_feature": selected(self._driver_feature_select, self.driver_features),
+            "driver_feature": features.shown,
             "config_msix_vector": self.config_vector,
             "num_queues": self.config.queues,
             "device_status": self.status,

@@ -233,7 +233,8 @@ class ModelPort(SoftwarePort):
         if name == "device_feature":
             return model.features >> 32 * face.device_feature_select if face.device_feature_select < 2 else 0
         if name == "driver_feature":
-            return model.driver_features >> 32 * face.driver_feature_select & 0xFFFF_FFFF
+            select = face.driver_feature_select
+            return model.driver_features >> 32 * select & 0xFFFF_FFFF if select < 2 else 0
         if name == "device_status":
             return model.read_status()
         if name in ("num_queues", "config_generation"):
@@ -265,9 +266,7 @@ class ModelPort(SoftwarePort):
     def _set_common(self, name: str, value: int) -> None:
         face, model = self.face, self.model
         if name == "driver_feature":
-            if face.driver_feature_select < 2:
-                shift = 32 * face.driver_feature_select
-                model.driver_features = model.driver_features & ~(0xFFFF_FFFF << shift) | value << shift
+            model.accept_word(face.driver_feature_select, value)
         elif name == "device_status":
             self._set_status(value)
         elif name.endswith("msix_vector") and value >= self.config.vectors:

@@ -19,6 +19,11 @@ _STARTED = DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_
 _ALIGNMENTS = {"desc": 16, "driver": 2, "device": 4}
 
 
+def _foreign_bits() -> int:
+    """A word of feature bits that no device offers: most drivers accept none of them."""
+    return 1 << random.randrange(32) if random.random() < 0.1 else 0
+
+
 class CommonModel:
     """State as the driver and the device see it; ``rows`` is the queue table.
 
@@ -45,6 +50,7 @@ class CommonModel:
         self.rows = [self._reset_row() for _ in range(self.queues)]
         self.device_feature_select = self.driver_feature_select = self.queue_select = 0
         self.driver_features = 0
+        self.foreign = [0, 0, 0]  # words 2 and 3, and all others together
         self.config_vector = NO_VECTOR
         self.bits = DeviceStatus(0)
         self.resetting = False
@@ -114,6 +120,8 @@ class CommonModel:
             for n in range(register.size):
                 lane = register.offset + n - offset
                 if 0 <= lane < 4 and strobe >> lane & 1:
+                    if not touched:
+                        value = self._hidden(register, value)
                     touched = True
                     value = value & ~(0xFF << 8 * n) | (data >> 8 * lane & 0xFF) << 8 * n
             if touched and register.access is Access.RW:
@@ -127,6 +135,11 @@ class CommonModel:
             else:
                 self._write_device(register.name, value)
 
+    def _hidden(self, register: Register, shown: int) -> int:
+        """What a register holds that is read as ``shown``."""
+        select = self.driver_feature_select
+        return self.foreign[select - 2] if register.name == "driver_feature" and 2 <= select < 4 else shown
+
     def _vector(self, value: int) -> int:
         return value if value < self.vectors else NO_VECTOR
 
@@ -135,9 +148,15 @@ class CommonModel:
             self.config_vector = self._vector(value)
         elif name == "driver_feature":
             select = self.driver_feature_select
-            if select < 2 and not self.bits & DeviceStatus.FEATURES_OK:
+            if self.bits & DeviceStatus.FEATURES_OK:
+                return
+            if select < 2:
                 other = self.driver_features & (0xFFFF_FFFF << 32 * (1 - select))
                 self.driver_features = other | value << 32 * select
+            elif select < 4:
+                self.foreign[select - 2] = value
+            else:
+                self.foreign[2] |= value
         else:
             setattr(self, name, value)
 
@@ -147,7 +166,10 @@ class CommonModel:
             self.coverage.add("device reset")
             return
         features = self.driver_features
-        if features & ~self.device_features or not features >> Feature.VERSION_1 & 1:
+        known = not features & ~self.device_features and not any(self.foreign)
+        if not known or not features >> Feature.VERSION_1 & 1:
+            if value & DeviceStatus.FEATURES_OK and any(self.foreign):
+                self.coverage.add("foreign features")
             value &= ~DeviceStatus.FEATURES_OK
         if not (self.bits | value) & DeviceStatus.FEATURES_OK:
             value &= ~DeviceStatus.DRIVER_OK
@@ -185,7 +207,12 @@ class CommonModel:
             queue = [("queue_select", random.randrange(self.queues)), ("queue_enable", 1), ("queue_reset", 1)]
             return queue[: random.randrange(2, 4)]
         low, high = self.device_features & 0xFFFF_FFFF, self.device_features >> 32
-        features = [("driver_feature_select", 1), ("driver_feature", high)]
+        features = [
+            write
+            for word in (2, 3)
+            for write in (("driver_feature_select", word), ("driver_feature", _foreign_bits()))
+        ]
+        features += [("driver_feature_select", 1), ("driver_feature", high)]
         features += [("driver_feature_select", 0), ("driver_feature", low & random.getrandbits(32))]
         steps = [("device_status", value) for value in (1, 3, 11, 15)]
         return [*steps[:2], *features, *steps[2:]]
@@ -204,7 +231,7 @@ class CommonModel:
             "queue_enable": [1],
             "queue_reset": [1],
             "device_feature_select": range(3),
-            "driver_feature_select": range(3),
+            "driver_feature_select": [*range(5), 0x8000_0000],
             "device_status": [1, 3, 3, 8, 11, 11, 12, 15, 15, 15] * 4 + [0, 128],
             "driver_feature": [self.device_features >> 32 & 0xFFFF_FFFF, self.device_features & 0xFFFF_FFFF],
             "queue_msix_vector": [*range(self.vectors + 1), NO_VECTOR],
@@ -213,7 +240,8 @@ class CommonModel:
         value = random.getrandbits(8 * size)
         if register.name in interesting and random.random() < 0.9:
             value = random.choice(list(interesting[register.name]))
-            if register.name == "driver_feature" and self.driver_feature_select < 2:
-                value = self.device_features >> 32 * self.driver_feature_select & 0xFFFF_FFFF
+            if register.name == "driver_feature":
+                select = self.driver_feature_select
+                value = self.device_features >> 32 * select & 0xFFFF_FFFF if select < 2 else _foreign_bits()
         lane = offset % 4
         return offset - lane, value << 8 * lane & 0xFFFF_FFFF, (1 << size) - 1 << lane

@@ -80,6 +80,7 @@ class FunctionModel(ABC):
         self.generation = 0
         self.status = 0
         self.driver_features = 0
+        self._foreign = [0, 0, 0]
         self.needs_reset = False
         self.change: Callable[[], None] = lambda: None
         self.server: Any = None
@@ -129,7 +130,21 @@ class FunctionModel(ABC):
         """The driver has written the field ``name``."""
         return
 
-    # --- status --------------------------------------------------------------------------------------------
+    # --- features and status -------------------------------------------------------------------------------
+
+    def accept_word(self, word: int, value: int) -> None:
+        """Write 32 feature bits that the driver accepts: those from bit ``32 * word`` on.
+
+        No device offers a bit from 64 on; one that is written as 1 keeps FEATURES_OK from being set. Words
+        from 4 on, which no version of virtio has, count until a reset.
+        """
+        if word < 2:
+            shift = 32 * word
+            self.driver_features = self.driver_features & ~(0xFFFF_FFFF << shift) | value << shift
+        elif word < 4:
+            self._foreign[word - 2] = value
+        else:
+            self._foreign[2] |= value
 
     @property
     def running(self) -> bool:
@@ -145,7 +160,7 @@ class FunctionModel(ABC):
         if value == 0:
             self.reset()
             return
-        if value & DeviceStatus.FEATURES_OK and self.driver_features & ~self.features:
+        if value & DeviceStatus.FEATURES_OK and (any(self._foreign) or self.driver_features & ~self.features):
             value &= ~DeviceStatus.FEATURES_OK
         self.status |= value & ~DeviceStatus.DEVICE_NEEDS_RESET
 
@@ -153,6 +168,7 @@ class FunctionModel(ABC):
         """Stop all queues and restore the reset values."""
         self.needs_reset = False
         self.status = self.driver_features = 0
+        self._foreign = [0, 0, 0]
         if self.server is not None:
             self.server.reset()
 
