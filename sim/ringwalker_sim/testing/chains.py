@@ -26,7 +26,7 @@ class ChainInitiator:
     """
 
     def __init__(self, dut: Any, name: str, stalls: Callable[[], Iterator[bool] | None] = lambda: None):
-        self._beat_bytes = parameters()["data_width"] // 8
+        self.beat_bytes = parameters()["data_width"] // 8
         self._idle, self._halt = getattr(dut, f"{name}_idle"), getattr(dut, f"{name}_halt")
         self.chains = StreamSource(dut, f"{name}_chains", stalls())
         self.readable = StreamSource(dut, f"{name}_readable", stalls())
@@ -47,15 +47,15 @@ class ChainInitiator:
     ) -> None:
         """A chain with ``readable`` bytes, bad from beat ``error_at`` on, and room for ``writable`` ones."""
         self.chains.queue({"queue": queue, "readable": len(readable), "writable": writable})
-        for at in range(0, len(readable), self._beat_bytes):
-            piece = readable[at : at + self._beat_bytes]
+        for at in range(0, len(readable), self.beat_bytes):
+            piece = readable[at : at + self.beat_bytes]
             self.readable.queue(
                 {
-                    "data": int.from_bytes(piece.ljust(self._beat_bytes, b"\xee"), "little"),
+                    "data": int.from_bytes(piece.ljust(self.beat_bytes, b"\xee"), "little"),
                     "count": len(piece),
                     "first": int(at == 0),
-                    "last": int(at + self._beat_bytes >= len(readable)),
-                    "error": int(error_at is not None and at >= error_at * self._beat_bytes),
+                    "last": int(at + self.beat_bytes >= len(readable)),
+                    "error": int(error_at is not None and at >= error_at * self.beat_bytes),
                 }
             )
 
@@ -67,11 +67,11 @@ class ChainInitiator:
             first = packet[0]
             for beat in packet:
                 assert all(beat[key] == first[key] for key in ("offset", "length", "written", "done"))
-                assert beat["last"] or beat["count"] == self._beat_bytes
+                assert beat["last"] or beat["count"] == self.beat_bytes
                 assert beat["first"] == (beat is first)
             assert first["offset"] == len(content)
             content += b"".join(
-                beat["data"].to_bytes(self._beat_bytes, "little")[: beat["count"]] for beat in packet
+                beat["data"].to_bytes(self.beat_bytes, "little")[: beat["count"]] for beat in packet
             )
             assert len(content) - first["offset"] == first["length"]
             packets += 1

@@ -3,7 +3,6 @@
 
 import itertools
 import random
-from dataclasses import dataclass
 
 import cocotb
 import pytest
@@ -16,69 +15,10 @@ from ringwalker.function.kind import function_kind
 from ringwalker.spec.console import CONSOLE_CONFIG, ConsoleFeature
 from ringwalker.spec.modern import DEVICE_BASE
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
+from ringwalker_sim.testing.chains import ChainAnswer, ChainInitiator
 from ringwalker_sim.testing.registers import RegisterInitiator
 
 COLS, ROWS, IDLE_CYCLES = 100, 40, 24
-
-
-@dataclass
-class Answer:
-    """What came back for a chain."""
-
-    content: bytes
-    written: int
-    packets: int
-
-
-class Chains:
-    """The walker's side of the chain port ``name``."""
-
-    def __init__(self, dut, name: str, stall: float):
-        self.dut, self.name = dut, name
-        self.beat_bytes = parameters()["data_width"] // 8
-        self.chains = StreamSource(dut, f"{name}_chains", random_stalls(stall))
-        self.readable = StreamSource(dut, f"{name}_readable", random_stalls(stall))
-        self.replies = StreamSink(dut, f"{name}_replies", random_stalls(stall))
-        self.halt(False)
-
-    def halt(self, up: bool) -> None:
-        getattr(self.dut, f"{self.name}_halt").value = int(up)
-
-    @property
-    def idle(self) -> bool:
-        return bool(int(getattr(self.dut, f"{self.name}_idle").value))
-
-    def submit(self, content: bytes = b"", room: int = 0, error_at: int | None = None) -> None:
-        """A chain; ``error_at`` is the beat from which on ``error`` is up."""
-        self.chains.queue({"queue": 0, "readable": len(content), "writable": room})
-        size = self.beat_bytes
-        pieces = [content[at : at + size] for at in range(0, len(content), size)]
-        for number, piece in enumerate(pieces):
-            self.readable.queue(
-                {
-                    "data": int.from_bytes(piece.ljust(size, b"\xee"), "little"),
-                    "count": len(piece),
-                    "first": number == 0,
-                    "last": number == len(pieces) - 1,
-                    "error": error_at is not None and number >= error_at,
-                }
-            )
-
-    async def answer(self) -> Answer:
-        """The whole answer to the oldest chain."""
-        content, packets = b"", 0
-        while True:
-            first, *rest = await self.replies.receive_packet()
-            assert not rest or first["count"] == self.beat_bytes
-            piece = b""
-            for beat in (first, *rest):
-                piece += beat["data"].to_bytes(self.beat_bytes, "little")[: beat["count"]]
-            assert len(piece) == first["length"]
-            assert first["offset"] == len(content)
-            content += piece
-            packets += 1
-            if first["done"]:
-                return Answer(content, first["written"], packets)
 
 
 class Bench:
@@ -86,7 +26,9 @@ class Bench:
 
     def __init__(self, dut, stall: float = 0.0):
         self.dut = dut
-        self.receive, self.transmit = Chains(dut, "receive", stall), Chains(dut, "transmit", stall)
+        self.receive, self.transmit = (
+            ChainInitiator(dut, name, lambda: random_stalls(stall)) for name in ("receive", "transmit")
+        )
         self.screen = bytearray()
         self.hold = False
         pace = random_stalls(stall)
@@ -143,7 +85,7 @@ async def bytes_both_ways_with_stalls(dut):
         got += answer.content
     assert got == typed
     for _ in range(60):
-        assert await bench.transmit.answer() == Answer(b"", 0, 1)
+        assert await bench.transmit.answer() == ChainAnswer(b"", 0, 1)
     await bench.sent(len(shown))
     await ClockCycles(dut.clk, 50)
     assert bytes(bench.screen) == shown
@@ -162,7 +104,7 @@ async def one_byte_a_cycle(dut):
         await RisingEdge(dut.clk)
         cycles += 1
     assert cycles < 1020
-    bench.receive.submit(room=1000)
+    bench.receive.submit(writable=1000)
     bench.type(bytes(1000))
     cycles, answer = 0, cocotb.start_soon(bench.receive.answer())
     while not answer.done():
@@ -175,14 +117,14 @@ async def one_byte_a_cycle(dut):
 async def a_buffer_comes_back_when_no_more_bytes_do(dut):
     bench = Bench(dut)
     await bench.start()
-    bench.receive.submit(room=9)
+    bench.receive.submit(writable=9)
     await ClockCycles(dut.clk, 3 * IDLE_CYCLES)
     assert bench.receive.chains.pending == 1, "not taken before there is a byte"
     bench.type(b"123456789")
-    assert await bench.receive.answer() == Answer(b"123456789", 9, -(-9 // bench.receive.beat_bytes))
+    assert await bench.receive.answer() == ChainAnswer(b"123456789", 9, -(-9 // bench.receive.beat_bytes))
     full = bench.receive.beat_bytes
     for count in (1, full - 1, full, full + 1):
-        bench.receive.submit(room=4 * full)
+        bench.receive.submit(writable=4 * full)
         content = random.randbytes(count)
         bench.type(content)
         await bench.keys.drained()
@@ -193,7 +135,7 @@ async def a_buffer_comes_back_when_no_more_bytes_do(dut):
         answer = await bench.receive.answer()
         assert (answer.content, answer.written) == (content, count)
     # Bytes that come slowly, but not too slowly, share one.
-    bench.receive.submit(room=100)
+    bench.receive.submit(writable=100)
     for byte in b"slowly":
         bench.type(bytes([byte]))
         await ClockCycles(dut.clk, IDLE_CYCLES - 4)
@@ -210,7 +152,7 @@ async def the_terminal_waits_for_buffers(dut):
     assert bench.keys.pending == 20
     assert bench.receive.idle
     assert not int(dut.active.value), "nothing moves before the driver has buffers"
-    bench.receive.submit(room=1000)
+    bench.receive.submit(writable=1000)
     assert (await bench.receive.answer()).content == typed
 
 
@@ -225,7 +167,7 @@ async def bytes_with_an_error_are_not_sent(dut):
         bench.transmit.submit(content, error_at=error_at)
         shown += content if error_at is None else content[: error_at * size]
     for _ in range(6):
-        assert await bench.transmit.answer() == Answer(b"", 0, 1)
+        assert await bench.transmit.answer() == ChainAnswer(b"", 0, 1)
     await bench.sent(len(shown))
     await ClockCycles(dut.clk, 50)
     assert bytes(bench.screen) == shown
@@ -244,13 +186,13 @@ async def a_halt_ends_chains_of_a_terminal_that_takes_nothing(dut):
     assert not bench.transmit.replies.received
     bench.transmit.halt(True)
     for _ in range(2):
-        assert await bench.transmit.answer() == Answer(b"", 0, 1)
+        assert await bench.transmit.answer() == ChainAnswer(b"", 0, 1)
     await ClockCycles(dut.clk, 5)
     assert bench.transmit.idle
     bench.transmit.halt(False)
     bench.hold = False
     bench.transmit.submit(b"after")
-    assert await bench.transmit.answer() == Answer(b"", 0, 1)
+    assert await bench.transmit.answer() == ChainAnswer(b"", 0, 1)
     await ClockCycles(dut.clk, 20)
     held = len(bench.screen) - len(b"after")
     assert bytes(bench.screen) == content[:held] + b"after"
@@ -262,7 +204,7 @@ async def a_halt_gives_buffers_back(dut):
     bench = Bench(dut)
     await bench.start()
     for _ in range(3):
-        bench.receive.submit(room=50)
+        bench.receive.submit(writable=50)
     bench.type(b"abc")
     await ClockCycles(dut.clk, 10)
     assert not bench.receive.idle
@@ -270,17 +212,17 @@ async def a_halt_gives_buffers_back(dut):
     bench.type(b"def")
     await ClockCycles(dut.clk, 14)
     assert bench.receive.idle, "it does not wait for more bytes"
-    assert await bench.receive.answer() == Answer(b"abc", 3, 1)
+    assert await bench.receive.answer() == ChainAnswer(b"abc", 3, 1)
     for _ in range(2):
-        assert await bench.receive.answer() == Answer(b"", 0, 1)
+        assert await bench.receive.answer() == ChainAnswer(b"", 0, 1)
     await ClockCycles(dut.clk, 50)
     assert bench.receive.idle
     # The other direction goes on, and what was typed meanwhile waits.
     bench.transmit.submit(b"still here")
-    assert await bench.transmit.answer() == Answer(b"", 0, 1)
+    assert await bench.transmit.answer() == ChainAnswer(b"", 0, 1)
     await bench.sent(len(b"still here"))
     bench.receive.halt(False)
-    bench.receive.submit(room=50)
+    bench.receive.submit(writable=50)
     assert (await bench.receive.answer()).content == b"def"
 
 
