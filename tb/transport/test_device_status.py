@@ -128,7 +128,7 @@ async def status_takes_each_write_as_the_table_says(dut):
 
 
 @cocotb.test()
-async def needs_reset_is_shown_and_told(dut):
+async def needs_reset_is_shown_and_notified(dut):
     bench = await begin(dut)
     await bench.pulse("needs_reset")
     await bench.set("device_status", S.ACKNOWLEDGE)

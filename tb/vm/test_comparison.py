@@ -28,7 +28,7 @@ def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == document(), f"run python -m ringwalker_sim.vm.comparison {PAGE}"
 
 
-def test_a_difference_that_is_not_in_the_table_and_an_entry_without_one_are_told() -> None:
+def test_a_difference_that_is_not_in_the_table_and_an_entry_without_one_are_reported() -> None:
     first = next(iter(DIFFERENCES[0].values))
     theirs, ours = DIFFERENCES[0].values[first]
     result = comparison.judge({first: theirs, "a": 1, "b": 2, "c": 3}, {first: ours, "a": 1, "b": 3}, "msix")

@@ -58,7 +58,7 @@ def test_another_architecture_is_refused(tools: Path) -> None:
         debian_archive()
 
 
-def test_an_archive_that_cannot_be_reached_is_told_with_apts_own_words(tools: Path, tmp_path: Path) -> None:
+def test_an_archive_that_cannot_be_reached_is_reported_in_apts_words(tools: Path, tmp_path: Path) -> None:
     program(
         tools, "apt-get", "echo 'W: nothing much' >&2\necho 'E: Failed to fetch x  No route' >&2\nexit 100"
     )

@@ -179,7 +179,7 @@ def test_the_terminal_echoes() -> None:
     run(body)
 
 
-def test_a_resize_is_told() -> None:
+def test_a_resize_is_notified() -> None:
     async def size(console: RawConsole) -> tuple[int, int]:
         read = console.transport.get
         return await read(CONSOLE_CONFIG.cols), await read(CONSOLE_CONFIG.rows)

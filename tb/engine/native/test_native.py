@@ -149,7 +149,7 @@ def test_throughput_is_a_beat_a_cycle_and_follows_latency():
     assert 0.95 < limited / (1024 * (2 * 24 + 256) / 16) < 1.05
 
 
-def test_completions_stay_in_order_when_told():
+def test_completions_stay_in_order_if_asked_for():
     with open_copier(latency=20, latency_jitter=500, reorder=False) as engine:
         start_copy(engine, 320)
         ordered = finish(engine)
@@ -247,7 +247,7 @@ def test_late_and_lost_reads():
         copy_random(engine, 8)
 
 
-def test_accesses_to_nowhere_are_refused_and_told():
+def test_unmapped_accesses_are_refused_and_reported():
     with open_copier() as engine:
         start_copy(engine, 4, source=1 << 40)
         finish(engine)

@@ -126,7 +126,7 @@ def test_a_buffer_that_is_too_small_costs_one_frame() -> None:
     run(body)
 
 
-def test_link_changes_are_told() -> None:
+def test_link_changes_are_notified() -> None:
     async def body(port: Any, net: RawNet) -> None:
         for count, up in enumerate((False, True, False), 1):
             port.engine.ports.mac.set_link(up)

@@ -37,7 +37,7 @@ class Cpu {
   // Nothing is queued and nothing waits for an answer.
   bool quiet() const;
 
-  // Ends everything that is under way.
+  // Ends everything in flight.
   void reset();
 
  private:

@@ -24,14 +24,14 @@ class Host {
   // trace is the FST file to write, or null. Throws std::runtime_error when it cannot be written.
   Host(const Parameters& parameters, const char* trace);
 
-  // Holds the reset for so many cycles; drops everything under way on both sides.
+  // Holds the reset for so many cycles; drops everything in flight on both sides.
   void reset(std::uint64_t cycles);
 
   // Runs until an event or so many cycles have gone, or until all is quiet if that is asked for; gives the
   // number of events in out.
   std::uint32_t run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet = false);
 
-  // Nothing is under way on either side, and nothing will happen before somebody asks for it. Known only
+  // Nothing is in flight on either side, and nothing will happen before somebody asks for it. Known only
   // after a run. Never true for a model that has no port idle.
   bool quiet() const { return calm_ >= settle_cycles && shared_.events.empty(); }
 

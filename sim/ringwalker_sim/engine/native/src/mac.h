@@ -52,7 +52,7 @@ class Mac final : public Peripheral {
   void transfer() override;
   void drive() override;
   bool calm() const override;
-  // A frame that is under way ends here; frames that wait stay.
+  // A frame in flight ends here; frames that wait stay.
   void reset() override;
 
  private:

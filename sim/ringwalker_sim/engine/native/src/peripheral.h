@@ -26,7 +26,7 @@ class Peripheral {
   // Says what the port's inputs are after the edge.
   virtual void drive() = 0;
 
-  // Nothing is under way at the port, and nothing will be before somebody asks for it.
+  // Nothing is in flight at the port, and nothing will be before somebody asks for it.
   virtual bool calm() const = 0;
 
   // The device is reset: nothing is offered or accepted, and what has begun has ended.

@@ -42,7 +42,7 @@ void Uart::fetch(std::uint8_t* out, std::size_t count) {
   std::copy(sent_.begin(), end, out);
   sent_.erase(sent_.begin(), end);
   news_ = false;
-  untold_ = 0;
+  unreported_ = 0;
 }
 
 void Uart::take(std::uint8_t byte) {
@@ -57,15 +57,15 @@ void Uart::take(std::uint8_t byte) {
   }
   sent_.push_back(byte);
   news_ = true;
-  ++untold_;
+  ++unreported_;
   last_ = shared_.now;
 }
 
 void Uart::tick() {
-  if (!news_ || (untold_ < most_untold && shared_.now - last_ < pause_cycles)) return;
-  shared_.event(EventKind::BYTES, 0, untold_, 0);
+  if (!news_ || (unreported_ < most_unreported && shared_.now - last_ < pause_cycles)) return;
+  shared_.event(EventKind::BYTES, 0, unreported_, 0);
   news_ = false;
-  untold_ = 0;
+  unreported_ = 0;
 }
 
 }  // namespace rw

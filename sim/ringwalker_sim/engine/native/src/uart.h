@@ -34,7 +34,7 @@ class Uart final : public Peripheral {
 
  private:
   static constexpr std::uint64_t pause_cycles = 64;
-  static constexpr std::uint64_t most_untold = 4096;
+  static constexpr std::uint64_t most_unreported = 4096;
   static constexpr std::size_t most_bytes = 1 << 20;
 
   void take(std::uint8_t byte);
@@ -45,7 +45,7 @@ class Uart final : public Peripheral {
   Giver<port::uart_rx> rx_;
   bool loopback_ = false;
   bool news_ = false;
-  std::uint64_t untold_ = 0;
+  std::uint64_t unreported_ = 0;
   std::uint64_t last_ = 0;
   std::deque<std::uint8_t> sent_{};
   std::deque<std::uint8_t> waiting_{};
