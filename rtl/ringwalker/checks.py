@@ -1,5 +1,9 @@
 """Checks of values that a person has chosen, each with a message that says what would do."""
 
+import re
+import types
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
 from .errors import RingwalkerError
 
 __all__ = [
@@ -9,9 +13,17 @@ __all__ = [
     "check_power",
     "check_range",
     "check_text",
+    "check_types",
     "is_integer",
     "one_line",
+    "shown",
+    "shown_key",
 ]
+
+_LONGEST = 80
+"""Characters of a value in a message."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class ConfigError(RingwalkerError, ValueError):
@@ -21,7 +33,21 @@ class ConfigError(RingwalkerError, ValueError):
 def check(condition: bool, key: str, value: object, wanted: str) -> None:
     """Errors: :class:`ConfigError` unless ``condition``; ``wanted`` says what ``key`` has to be."""
     if not condition:
-        raise ConfigError(f"{key} is {value!r}; it must be {wanted}")
+        raise ConfigError(f"{key} is {shown(value)}; it must be {wanted}")
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a message: on one line, and not too long."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "an integer of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def shown_key(key: str) -> str:
+    """A key of a table as it stands in a message: quoted, unless TOML needs no quotes for it."""
+    return key if _BARE_KEY.fullmatch(key) else shown(key)
 
 
 def is_integer(value: object) -> bool:
@@ -52,6 +78,60 @@ def check_text(key: str, value: object, choices: tuple[str, ...]) -> None:
     quoted = [f'"{choice}"' for choice in choices]
     wanted = f"{', '.join(quoted[:-1])} or {quoted[-1]}"
     check(isinstance(value, str) and value in choices, key, value, wanted)
+
+
+def check_types(table: str, values: dict[str, Any], cls: type) -> None:
+    """Errors: :class:`ConfigError` unless ``values`` are of the types that the dataclass ``cls`` declares.
+
+    It knows ``bool``, ``int``, ``float``, ``str``, ``None``, ``Literal``, tuples, and unions of these. A
+    value of any other declared type passes, and all do where the types cannot be found.
+    """
+    try:
+        types_of = get_type_hints(cls)
+    except (NameError, TypeError, AttributeError):
+        return
+    for key, value in values.items():
+        if not _fits(value, types_of[key]):
+            raise ConfigError(f"{table}.{key} is {shown(value)}; it must be {_type_name(types_of[key])}")
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    kind, inner = get_origin(wanted) or wanted, get_args(wanted)
+    if kind in (types.UnionType, Union):
+        return any(_fits(value, one) for one in inner)
+    if kind is Literal:
+        return any(type(value) is type(one) and value == one for one in inner)
+    if kind is tuple and isinstance(value, tuple) and inner:
+        each = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        return len(value) == len(each) and all(map(_fits, value, each))
+    if kind is int:
+        return is_integer(value)
+    if kind is float:
+        return isinstance(value, float) or is_integer(value)
+    return not isinstance(kind, type) or kind not in _TYPE_NAMES or isinstance(value, kind)
+
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    tuple: "an array",
+    types.NoneType: "left out",
+}
+
+
+def _type_name(wanted: Any) -> str:
+    kind, inner = get_origin(wanted) or wanted, get_args(wanted)
+    if kind in (types.UnionType, Union):
+        return " or ".join(_type_name(one) for one in inner if one is not types.NoneType)
+    if kind is Literal:
+        return " or ".join(map(shown, inner))
+    if kind is tuple and inner:
+        if inner[1:] == (...,):
+            return f"an array, each item {_type_name(inner[0])}"
+        return f"an array: {', '.join(map(_type_name, inner))}"
+    return _TYPE_NAMES.get(kind, str(wanted))
 
 
 def one_line(error: BaseException) -> str:

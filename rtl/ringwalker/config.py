@@ -39,8 +39,11 @@ from .checks import (
     check_power,
     check_range,
     check_text,
+    check_types,
     is_integer,
     one_line,
+    shown,
+    shown_key,
 )
 from .function.kind import FUNCTIONS, FunctionKind, add_import_folder, function_kind
 from .function.parts import function_parts
@@ -207,6 +210,7 @@ class DeviceConfig:
         """
         check(isinstance(values, Mapping), "the file", values, "a table")
         named = values.get("function", cls.function)
+        check(isinstance(named, str), "function", named, "a string")
         chosen = named if function is None else function
         kind = function_kind(chosen)
         arguments: dict[str, Any] = {}
@@ -218,10 +222,11 @@ class DeviceConfig:
             elif key in FUNCTIONS:
                 _settings(function_kind(key), value)
             elif key in _KEYS and key != "settings":
+                check(not (key == "queues" and value == USUAL), key, value, "a number of queues")
                 arguments[key] = value
             else:
                 known = sorted(_KEYS - {"settings"} | {kind.name, *FUNCTIONS})
-                raise ConfigError(f"{key} is not a setting; there are {', '.join(known)}")
+                raise ConfigError(f"{shown_key(key)} is not a setting; there are {', '.join(known)}")
         if chosen != named:
             arguments.pop("queues", None)
         return cls(**{**arguments, "function": chosen})
@@ -239,10 +244,13 @@ class DeviceConfig:
             return cls.from_dict(values, function)
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from None
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: not TOML: {error}") from None
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
+        except RecursionError:
+            raise ConfigError(f"{path}: not a configuration: it is nested too deeply") from None
+        except ValueError as error:
+            # Not TOML, not UTF-8, or an integer of thousands of digits.
+            raise ConfigError(f"{path}: not TOML: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as nested mappings that :meth:`from_dict` reads back to an equal value."""
@@ -271,7 +279,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 def _settings(kind: FunctionKind, values: Any) -> Any:
     """The settings of a function from its table; None for a function without any."""
     if kind.settings is None:
-        raise ConfigError(f"{kind.name} is {values!r}; this function has no settings")
+        raise ConfigError(f"{kind.name} is {shown(values)}; this function has no settings")
     return _from_table(kind.settings, values, kind.name)
 
 
@@ -281,11 +289,15 @@ def _from_table(cls: Any, values: Any, name: str) -> Any:
     known = {item.name for item in dataclasses.fields(cls)}
     for key in values:
         if key not in known:
-            raise ConfigError(f"{name}.{key} is not a setting; there are {', '.join(sorted(known))}")
+            place = f"{name}.{shown_key(key)}"
+            raise ConfigError(f"{place} is not a setting; there are {', '.join(sorted(known))}")
     items = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
-        return cls(**items)
+        made = cls(**items)
     except ConfigError:
         raise
     except Exception as error:
+        check_types(name, items, cls)
         raise ConfigError(f"{name}: {one_line(error)}") from error
+    check_types(name, items, cls)
+    return made

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..checks import ConfigError, is_integer, one_line
+from ..checks import ConfigError, is_integer, one_line, shown
 from ..spec.fields import FieldView
 from ..spec.modern import PAGE
 from ..spec.registers import RegisterTable
@@ -164,11 +164,11 @@ def function_kind(function: str) -> FunctionKind:
     names = ", ".join(f'"{name}"' for name in FUNCTIONS)
     wanted = f'it must be {names} or "package.module:Name"'
     if not isinstance(function, str):
-        raise ConfigError(f"function is {function!r}; {wanted}")
+        raise ConfigError(f"function is {shown(function)}; {wanted}")
     module_name, colon, attribute = FUNCTIONS.get(function, function).partition(":")
     parts = (*module_name.split("."), attribute)
     if not colon or not all(part.isidentifier() for part in parts):
-        raise ConfigError(f"function is {function!r}; {wanted}")
+        raise ConfigError(f"function is {shown(function)}; {wanted}")
     if function not in FUNCTIONS:
         add_import_folder(".")
     try:
