@@ -16,10 +16,12 @@ from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.memory import DiskError
+from ringwalker_sim.vfio_user import serving
 from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
+from ringwalker_sim.vfio_user.listener import SocketInUse
+from ringwalker_sim.vfio_user.peer import PeerGone
 from ringwalker_sim.vfio_user.protocol import Region
 from ringwalker_sim.vfio_user.recorder import Waves
-from ringwalker_sim.vfio_user.server import PeerGone, SocketInUse
 from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
 from ringwalker_sim.waves.fst import read_fst_signals
 from ringwalker_sim.workload.block_task import BlockTask, Workload
@@ -123,6 +125,31 @@ def test_memory_is_taken_away_only_when_the_device_is_done_with_it(
     with VfioPort(served.socket, memory) as port:
         with_disk(port, body)
     assert served.stats()["faults"] == 0
+
+
+def test_the_peer_is_not_asked_for_memory_that_it_has_unmapped(
+    served: DeviceHandle, memory: SharedMemory
+) -> None:
+    """Reads that wait for the peer's attention while it unmaps fail, as if they had come later."""
+    before = served.stats()["faults"]
+
+    async def body(transport: Any, disk: BlkDevice) -> bool:
+        submit_reads(port, disk, 16)
+        await disk.kick(0)
+        port.unmap_memory()
+        asked = port.client.dma_messages
+        for _ in range(20):
+            port.client.poll(0.01)
+        assert port.client.dma_messages == asked
+        return await transport.needs_reset()
+
+    with VfioPort(served.socket, memory, by_message=True) as port:
+        assert with_disk(port, body)
+    settled(served)
+    assert served.bridge.stats()["faults"] > before
+    served.bridge._counts["faults"] = before
+    with VfioPort(served.socket, memory, by_message=True) as port:
+        do_job(port, served)
 
 
 @pytest.mark.parametrize("by_message", [False, True], ids=["mapped", "by_message"])
@@ -252,6 +279,25 @@ def test_what_is_in_use_is_refused_and_nothing_is_left_behind(
         with serve_devices([ServedDevice(config, spare, spare)]):
             pass
     assert spare.read_bytes() == bytes(4096)
+
+
+def test_the_socket_appears_when_the_device_can_answer(
+    config: DeviceConfig, tmp_path: Path, memory: SharedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Building a model takes minutes; who waits for the socket would take a silent one for a dead one."""
+    path = tmp_path / "s"
+    seen = []
+
+    class Watched(serving.ServedEngine):
+        def reset(self, *arguments: Any) -> None:
+            super().reset(*arguments)
+            seen.append(path.exists())
+
+    monkeypatch.setattr(serving, "ServedEngine", Watched)
+    devices = [ServedDevice(config, None, path), ServedDevice(config, None, tmp_path / "t")]
+    with serving.serve_devices(devices) as handles:
+        assert seen == [False, False]
+        assert [handle.socket.is_socket() for handle in handles] == [True, True]
 
 
 def test_a_device_that_serves_once_ends_with_its_peer(

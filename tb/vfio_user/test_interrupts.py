@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from ringwalker_sim.vfio_user.bodies import IrqSet
 from ringwalker_sim.vfio_user.interrupts import Interrupts, Intx, Msix
-from ringwalker_sim.vfio_user.protocol import IrqIndex, IrqSet, IrqSetFlag
+from ringwalker_sim.vfio_user.protocol import IrqIndex, IrqSetFlag
 
 NONE, BOOL, EVENTFD = IrqSetFlag.DATA_NONE, IrqSetFlag.DATA_BOOL, IrqSetFlag.DATA_EVENTFD
 MASK, UNMASK, TRIGGER = IrqSetFlag.ACTION_MASK, IrqSetFlag.ACTION_UNMASK, IrqSetFlag.ACTION_TRIGGER

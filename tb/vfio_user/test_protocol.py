@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringwalker_sim.testing.vfio_recording import Exchange, read_recording
-from ringwalker_sim.vfio_user import protocol
+from ringwalker_sim.vfio_user import bodies, protocol
 from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Header, ProtocolError
 
 RECORDING = read_recording(Path(__file__).parent / "boot.jsonl")
@@ -16,32 +16,32 @@ def _answer(exchange: Exchange) -> bytes:
     header, body, recorded = exchange.header, exchange.body, exchange.answer[HEADER_BYTES:]
     match header.command:
         case Command.VERSION:
-            major, minor, _capabilities = protocol.version(body)
+            major, minor, _capabilities = bodies.version(body)
             assert (major, minor) == (0, 0)
-            return protocol.reply(header, protocol.version_body(protocol.version(recorded)[2]))
+            return protocol.reply(header, bodies.version_body(bodies.version(recorded)[2]))
         case Command.DMA_MAP:
-            mapping = protocol.DmaMap.unpack(body)
+            mapping = bodies.DmaMap.unpack(body)
             assert mapping.size % 4096 == 0
             return protocol.reply(header)
         case Command.DMA_UNMAP:
-            return protocol.reply(header, protocol.DmaUnmap.unpack(body).pack())
+            return protocol.reply(header, bodies.DmaUnmap.unpack(body).pack())
         case Command.DEVICE_GET_INFO:
-            return protocol.reply(header, protocol.device_info(body))
+            return protocol.reply(header, bodies.device_info(body))
         case Command.DEVICE_GET_REGION_INFO:
             size = int.from_bytes(recorded[16:24], "little")
-            return protocol.reply(header, protocol.region_info(protocol.region_info_index(body), size))
+            return protocol.reply(header, bodies.region_info(bodies.region_info_index(body), size))
         case Command.DEVICE_GET_IRQ_INFO:
             flags, count = (int.from_bytes(recorded[at : at + 4], "little") for at in (4, 12))
-            return protocol.reply(header, protocol.irq_info(protocol.irq_info_index(body), flags, count))
+            return protocol.reply(header, bodies.irq_info(bodies.irq_info_index(body), flags, count))
         case Command.DEVICE_SET_IRQS:
-            request = protocol.IrqSet.unpack(body)
+            request = bodies.IrqSet.unpack(body)
             assert exchange.fds in (0, request.count)
             return protocol.reply(header)
         case Command.REGION_READ:
-            access = protocol.RegionAccess.unpack(body, write=False)
+            access = bodies.RegionAccess.unpack(body, write=False)
             return protocol.reply(header, access.pack(recorded[16:]))
         case Command.REGION_WRITE:
-            access = protocol.RegionAccess.unpack(body, write=True)
+            access = bodies.RegionAccess.unpack(body, write=True)
             assert len(access.data) == access.count
             return protocol.reply(header, access.pack()) if header.wants_reply else b""
         case Command.DEVICE_RESET:
@@ -57,8 +57,8 @@ def test_every_recorded_message_is_understood_and_every_answer_made_again() -> N
 
 
 def test_dma_accesses_survive_a_round_trip() -> None:
-    access = protocol.DmaAccess(0x1234_5678_9ABC, 5, b"hello")
-    assert protocol.DmaAccess.unpack(access.pack()) == access
+    access = bodies.DmaAccess(0x1234_5678_9ABC, 5, b"hello")
+    assert bodies.DmaAccess.unpack(access.pack()) == access
 
 
 @pytest.mark.parametrize("size", [0, 15, HEADER_BYTES + protocol.MAX_BODY + 1, 0xFFFF_FFFF])
@@ -70,18 +70,18 @@ def test_a_header_with_an_impossible_size_is_refused(size: int) -> None:
 @pytest.mark.parametrize(
     ("decode", "body"),
     [
-        (protocol.version, b"\0"),
-        (protocol.version, b"\0\0\0\0{not json}\0"),
-        (protocol.version, b'\0\0\0\0{"capabilities": 3}\0'),
-        (protocol.version, b"\0\0\0\0[]\0"),
-        (protocol.DmaMap.unpack, bytes(31)),
-        (protocol.DmaMap.unpack, bytes(32)),
-        (protocol.DmaMap.unpack, bytes(16) + b"\xff" * 16),
-        (protocol.DmaUnmap.unpack, bytes(23)),
-        (protocol.IrqSet.unpack, bytes(8) + b"\5" + bytes(11)),
-        (protocol.IrqSet.unpack, bytes(4) + b"\2" + bytes(11) + b"\3\0\0\0" + b"\1"),
-        (protocol.region_info_index, bytes(8) + b"\x09" + bytes(23)),
-        (protocol.irq_info_index, bytes(8) + b"\5" + bytes(7)),
+        (bodies.version, b"\0"),
+        (bodies.version, b"\0\0\0\0{not json}\0"),
+        (bodies.version, b'\0\0\0\0{"capabilities": 3}\0'),
+        (bodies.version, b"\0\0\0\0[]\0"),
+        (bodies.DmaMap.unpack, bytes(31)),
+        (bodies.DmaMap.unpack, bytes(32)),
+        (bodies.DmaMap.unpack, bytes(16) + b"\xff" * 16),
+        (bodies.DmaUnmap.unpack, bytes(23)),
+        (bodies.IrqSet.unpack, bytes(8) + b"\5" + bytes(11)),
+        (bodies.IrqSet.unpack, bytes(4) + b"\2" + bytes(11) + b"\3\0\0\0" + b"\1"),
+        (bodies.region_info_index, bytes(8) + b"\x09" + bytes(23)),
+        (bodies.irq_info_index, bytes(8) + b"\5" + bytes(7)),
     ],
 )
 def test_a_malformed_body_is_refused(decode, body: bytes) -> None:
@@ -90,6 +90,6 @@ def test_a_malformed_body_is_refused(decode, body: bytes) -> None:
 
 
 def test_a_write_must_bring_as_much_as_it_says() -> None:
-    body = protocol.RegionAccess(0, 4, 8).pack(b"1234")
+    body = bodies.RegionAccess(0, 4, 8).pack(b"1234")
     with pytest.raises(ProtocolError, match="a write of 8 bytes has 4 bytes of data"):
-        protocol.RegionAccess.unpack(body, write=True)
+        bodies.RegionAccess.unpack(body, write=True)

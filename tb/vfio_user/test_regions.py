@@ -14,17 +14,9 @@ from ringwalker.pci.capabilities import layout
 from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, ISR_BASE, MSIX_BAR
 from ringwalker.spec.pci import HEADER, MSIX_CAPABILITY, Command, MsixControl
 from ringwalker_sim.engine.native.served import ServedEngine
+from ringwalker_sim.vfio_user.bodies import DmaMap, DmaUnmap, IrqSet, RegionAccess
 from ringwalker_sim.vfio_user.bridge import EngineBridge
-from ringwalker_sim.vfio_user.protocol import (
-    DmaMap,
-    DmaUnmap,
-    IrqIndex,
-    IrqSet,
-    IrqSetFlag,
-    MapFlag,
-    Region,
-    RegionAccess,
-)
+from ringwalker_sim.vfio_user.protocol import IrqIndex, IrqSetFlag, MapFlag, Region
 
 BASE = 0x40_8000_0000
 TRIGGER = IrqSetFlag.ACTION_TRIGGER | IrqSetFlag.DATA_EVENTFD

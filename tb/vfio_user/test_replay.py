@@ -16,8 +16,9 @@ from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.testing.vfio_recording import Exchange, read_recording
+from ringwalker_sim.vfio_user.bodies import RegionAccess
 from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
-from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Flag, Header, RegionAccess
+from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Flag, Header
 from ringwalker_sim.vfio_user.serving import DeviceHandle
 
 RECORDING = read_recording(Path(__file__).parent / "boot.jsonl")

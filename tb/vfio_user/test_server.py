@@ -2,21 +2,26 @@
 
 import array
 import contextlib
+import errno
 import logging
 import os
 import random
+import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ringwalker_sim.testing.vfio_recording import read_recording
-from ringwalker_sim.vfio_user import protocol
+from ringwalker_sim.vfio_user import bodies, protocol
+from ringwalker_sim.vfio_user.listener import SocketInUse, SocketRemoved
+from ringwalker_sim.vfio_user.peer import Peer
 from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Header
-from ringwalker_sim.vfio_user.server import Peer, Server, SocketInUse
+from ringwalker_sim.vfio_user.server import Server
 
 RECORDING = read_recording(Path(__file__).parent / "boot.jsonl")
 
@@ -52,10 +57,10 @@ class Playback:
     def irq_info(self, index: int) -> tuple[int, int]:
         return next(self.next["irqs"])
 
-    def region_read(self, access: protocol.RegionAccess) -> bytes:
+    def region_read(self, access: bodies.RegionAccess) -> bytes:
         return next(self.next["reads"])
 
-    def region_write(self, access: protocol.RegionAccess) -> None:
+    def region_write(self, access: bodies.RegionAccess) -> None:
         self.writes += 1
 
     def _keep(self, fds: list[int]) -> None:
@@ -63,13 +68,13 @@ class Playback:
             os.close(fd)
         self.descriptors += len(fds)
 
-    def dma_map(self, mapping: protocol.DmaMap, fd: int | None) -> None:
+    def dma_map(self, mapping: bodies.DmaMap, fd: int | None) -> None:
         self._keep([] if fd is None else [fd])
 
-    def dma_unmap(self, mapping: protocol.DmaUnmap) -> None:
+    def dma_unmap(self, mapping: bodies.DmaUnmap) -> None:
         pass
 
-    def set_irqs(self, request: protocol.IrqSet, fds: list[int]) -> None:
+    def set_irqs(self, request: bodies.IrqSet, fds: list[int]) -> None:
         self._keep(fds)
 
     def reset(self) -> None:
@@ -139,7 +144,7 @@ def _replay(path: Path) -> int:
             size = Header.unpack(head := _exactly(connection, HEADER_BYTES)).size
             answer = head + _exactly(connection, size - HEADER_BYTES)
             if exchange.header.command == Command.VERSION:
-                assert protocol.version(answer[HEADER_BYTES:])[2] == offered
+                assert bodies.version(answer[HEADER_BYTES:])[2] == offered
             else:
                 assert answer == exchange.answer
     return descriptors
@@ -196,10 +201,106 @@ def test_a_socket_that_is_served_is_not_taken_away(served) -> None:
         Server(path, device)
 
 
-def test_a_socket_that_a_dead_server_left_is_taken_over(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
-        dead.bind(str(tmp_path / "s"))
-    Server(tmp_path / "s", Playback()).close()
+@contextlib.contextmanager
+def serving(path: Path, once: bool = False) -> Iterator[tuple[Server, list[BaseException]]]:
+    """A server in a thread of its own, which ends with the block within a second, and what it raised."""
+    server = Server(path, Playback())
+    raised: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            server.serve(once)
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            server.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield server, raised
+    finally:
+        server.stop()
+        thread.join(timeout=1)
+        assert not thread.is_alive(), "the server does not end"
+
+
+def _hangs_up(connection: socket.socket) -> bool:
+    """Whether the server ends the connection, after whatever it still sends."""
+    with contextlib.suppress(ConnectionError):
+        while connection.recv(4096):
+            pass
+    return True
+
+
+def _wait(condition: Callable[[], Any]) -> None:
+    """Wait until something is so, for five seconds at most."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_it_ends_at_once_though_the_peer_is_in_the_middle_of_a_message(tmp_path: Path) -> None:
+    with serving(tmp_path / "s") as (server, raised):
+        with _connect(server.path) as connection:
+            connection.sendall(RECORDING[0].request + b"half")
+            _exactly(connection, HEADER_BYTES)
+            time.sleep(0.1)
+            server.stop()
+            assert _hangs_up(connection)
+    assert raised == []
+
+
+def test_once_is_for_a_peer_that_speaks_the_protocol(tmp_path: Path) -> None:
+    """Who looks whether somebody listens there, or speaks another version, is not the first guest."""
+    with serving(tmp_path / "s", once=True) as (server, raised):
+        _connect(server.path).close()
+        with pytest.raises(SocketInUse):
+            Server(server.path, Playback())
+        with _connect(server.path) as connection:
+            connection.sendall(protocol.message(1, Command.VERSION, bytes([1, 0, 0, 0])))
+            answer = Header.unpack(_exactly(connection, HEADER_BYTES))
+            assert (answer.flags, answer.error) == (0x21, errno.EPROTONOSUPPORT)
+            assert _hangs_up(connection)
+        _replay(server.path)
+        _wait(lambda: not server.path.exists())
+    assert raised == []
+
+
+def test_a_socket_that_was_removed_ends_the_server_when_its_peer_has_gone(tmp_path: Path) -> None:
+    with serving(tmp_path / "s") as (server, raised):
+        with _connect(server.path) as connection:
+            connection.sendall(RECORDING[0].request)
+            _exactly(connection, len(RECORDING[0].answer))
+            server.path.unlink()
+            time.sleep(1.2)
+            connection.sendall(RECORDING[0].request)
+            assert Header.unpack(_exactly(connection, HEADER_BYTES)).error, "the peer is still served"
+            assert raised == []
+        _wait(lambda: raised)
+    assert [type(error) for error in raised] == [SocketRemoved]
+
+
+def test_a_peer_for_whom_there_is_no_descriptor_left_is_served_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving(tmp_path / "s") as (server, raised):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        os.close(lowest := os.dup(connection.fileno()))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        try:
+            connection.connect(str(server.path))
+            _wait(lambda: caplog.messages)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert "a peer cannot connect: Too many open files" in caplog.text
+        connection.settimeout(5)
+        connection.sendall(RECORDING[0].request)
+        assert Header.unpack(_exactly(connection, HEADER_BYTES)).command == Command.VERSION
+        connection.close()
+    assert raised == []
 
 
 def test_a_call_while_the_peer_waits_is_refused() -> None:
@@ -217,7 +318,7 @@ def test_messages_that_cross_a_call_are_handled_before_its_answer() -> None:
     peer = Peer(ours)
     handled: list[int] = []
     peer.handler = lambda header, _body, _fds: handled.append(header.command)
-    body = protocol.DmaAccess(0x1000, 4).pack()
+    body = bodies.DmaAccess(0x1000, 4).pack()
 
     def other_side() -> None:
         asked = Header.unpack(_exactly(theirs, HEADER_BYTES))

@@ -11,12 +11,12 @@ from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorCo
 from ..engine.native.abi import STATS, EventKind
 from ..engine.native.engine import NativeEvent
 from ..engine.native.served import ServedEngine
-from . import protocol
+from .bodies import DmaMap, DmaUnmap, IrqSet, RegionAccess
+from .dma_messages import DmaMessages
 from .interrupts import Interrupts, Intx, Msix
 from .mappings import Mappings
-from .protocol import Command, DmaAccess, ProtocolError
+from .peer import Peer
 from .regions import Regions
-from .server import Peer, PeerGone
 
 __all__ = ["EngineBridge"]
 
@@ -39,7 +39,7 @@ _MOST_LOGGED = 20
 
 
 class EngineBridge:
-    """A :class:`~.server.Device`: the device that ``engine`` simulates, whatever its function.
+    """A :class:`~.conversation.Device`: the device that ``engine`` simulates, whatever its function.
 
     Accesses to regions become requests, mappings become memory, MSI-X messages and changes of INTx become
     writes of eventfds, and DMA to memory that was mapped without a descriptor becomes messages to the peer.
@@ -60,13 +60,13 @@ class EngineBridge:
         self._intx = Intx()
         self._msix = Msix(engine.config.vectors, self._program_vectors)
         self._interrupts = Interrupts(self._intx, self._msix)
-        self._peer: Peer | None = None
+        self._messages = DmaMessages(self._mappings, self._fault)
         self._events: deque[NativeEvent] = deque()
         self._delivering = False
         self._epoch = 0
         self._traffic: tuple[int, ...] = ()
         self._busy_at = engine.now
-        self._counts = dict.fromkeys(("peers", "resets", "violations", "faults", "dma_messages"), 0)
+        self._counts = dict.fromkeys(("peers", "resets", "violations", "faults"), 0)
         self._logged = 0
         self._note_stats()
 
@@ -80,29 +80,33 @@ class EngineBridge:
         """Flags and number of vectors of an interrupt kind."""
         return self._interrupts.info(index)
 
-    def region_read(self, access: protocol.RegionAccess) -> bytes:
+    def region_read(self, access: RegionAccess) -> bytes:
         """Read bytes of a region, after all earlier writes have reached the device."""
         data = self._regions.read(access)
         self._passed()
         return data
 
-    def region_write(self, access: protocol.RegionAccess) -> None:
+    def region_write(self, access: RegionAccess) -> None:
         """Write a region. Writes of BARs are posted: they may still be in flight when this returns."""
         self._regions.write(access)
         self._passed()
 
-    def dma_map(self, mapping: protocol.DmaMap, fd: int | None) -> None:
+    def dma_map(self, mapping: DmaMap, fd: int | None) -> None:
         """Map guest memory for the device; owns ``fd``. Errors: ``OSError``."""
         self._mappings.map(mapping, fd)
         log.debug("%s: mapped %s%s", self.name, mapping, " by message" if fd is None else "")
 
-    def dma_unmap(self, mapping: protocol.DmaUnmap) -> None:
-        """Unmap guest memory, after waiting until the device is idle. Errors: ``OSError``."""
-        addresses = self._mappings.inside(mapping.address, mapping.size)
+    def dma_unmap(self, mapping: DmaUnmap) -> None:
+        """Unmap guest memory, after waiting until the device is idle. What a device that does not become idle
+        does with it afterwards is an unmapped access, also what waits to be asked of the peer. Errors:
+        ``OSError``.
+        """
+        mappings = self._mappings
+        addresses = mappings.all() if mapping.all else mappings.inside(mapping.address, mapping.size)
         self._settle()
         self._mappings.unmap(addresses)
 
-    def set_irqs(self, request: protocol.IrqSet, fds: list[int]) -> None:
+    def set_irqs(self, request: IrqSet, fds: list[int]) -> None:
         """Arm, mask, unmask or disarm interrupts; owns ``fds``. Errors: ``OSError``."""
         log.debug("%s: %s with %d descriptors", self.name, request, len(fds))
         self._interrupts.set(request, fds)
@@ -118,13 +122,13 @@ class EngineBridge:
 
     def attached(self, peer: Peer) -> None:
         """A peer has connected."""
-        self._peer = peer
+        self._messages.peer = peer
         self._logged = 0
         self._counts["peers"] += 1
 
     def detached(self) -> None:
         """The peer has gone: drop its mappings and eventfds, and reset the device."""
-        self._peer = None
+        self._messages.peer = None
         self._interrupts.disarm()
         self._reset()
         self._mappings.clear()
@@ -205,7 +209,8 @@ class EngineBridge:
                     break
                 event = self._events[0]
                 external = event.kind in (EventKind.EXTERNAL_READ, EventKind.EXTERNAL_WRITE)
-                if external and (self._peer is None or self._peer.answering):
+                peer = self._messages.peer
+                if external and (peer is None or peer.answering):
                     break
                 self._events.popleft()
                 self._act(event)
@@ -230,36 +235,13 @@ class EngineBridge:
             case EventKind.EXTERNAL_READ:
                 self._external_read(event)
             case EventKind.EXTERNAL_WRITE:
-                self._external_write(event)
+                self._messages.write(event.a, self.engine.external_data(event))
 
     def _external_read(self, event: NativeEvent) -> None:
         epoch = self._epoch
-        data = self._call(Command.DMA_READ, DmaAccess(event.a, event.b))
+        data = self._messages.read(event.a, event.b)
         if epoch == self._epoch:
             self.engine.answer_external(event, data)
-
-    def _external_write(self, event: NativeEvent) -> None:
-        self._call(Command.DMA_WRITE, DmaAccess(event.a, event.b, self.engine.external_data(event)))
-
-    def _call(self, command: Command, access: DmaAccess) -> bytes | None:
-        """Call the peer; the data of its answer, None when it refuses. Errors: ``ProtocolError``,
-        ``PeerGone``.
-        """
-        assert self._peer is not None
-        self._counts["dma_messages"] += 1
-        try:
-            answer = DmaAccess.unpack(self._peer.call(command, access.pack()))
-        except PeerGone:
-            raise
-        except OSError as error:
-            self._fault(f"{command.name} of {access.count} bytes at {access.address:#x}: {error}")
-            return None
-        wanted = access.count if command is Command.DMA_READ else 0
-        if len(answer.data) != wanted:
-            raise ProtocolError(
-                f"the answer to {command.name} of {access.count} bytes has {len(answer.data)} bytes"
-            )
-        return answer.data
 
     def _complain(self) -> None:
         """Log broken rules and unmapped accesses of the device."""
@@ -327,6 +309,7 @@ class EngineBridge:
             **{name: getattr(snapshot, name) for name in STATS},
             **self._regions.accesses,
             **self._counts,
+            "dma_messages": self._messages.count,
             "msix": self._msix.fired,
             "intx": self._intx.fired,
         }

@@ -7,19 +7,10 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import protocol
-from .protocol import (
-    Command,
-    DmaAccess,
-    DmaMap,
-    Flag,
-    Header,
-    IrqSetFlag,
-    MapFlag,
-    ProtocolError,
-    RegionAccess,
-)
-from .server import Peer
+from . import bodies, protocol
+from .bodies import DmaAccess, DmaMap, RegionAccess
+from .peer import Peer
+from .protocol import Command, Flag, Header, IrqSetFlag, MapFlag, ProtocolError
 
 __all__ = ["Client"]
 
@@ -70,7 +61,7 @@ class Client:
 
     Calls return when the server has answered. While they wait, and in :meth:`poll`, DMA messages of the
     server are answered; ``dma_messages`` counts them. Errors: ``OSError`` with the server's errno when it
-    refuses, :class:`~.server.PeerGone` when it closes the connection, ``ProtocolError`` for invalid messages.
+    refuses, :class:`~.peer.PeerGone` when it closes the connection, ``ProtocolError`` for invalid messages.
     """
 
     def __init__(self, path: str | Path, timeout_s: float = 30.0):
@@ -86,11 +77,11 @@ class Client:
         self._posted = 0
         offered = {"max_msg_fds": protocol.MAX_FDS, "max_data_xfer_size": protocol.MAX_DATA}
         try:
-            answer = self._peer.call(Command.VERSION, protocol.version_body(offered))
+            answer = self._peer.call(Command.VERSION, bodies.version_body(offered))
         except BaseException:
             self.close()
             raise
-        self.capabilities = protocol.version(answer)[2]
+        self.capabilities = bodies.version(answer)[2]
         """Capabilities of the server, by name."""
 
     @property
@@ -106,7 +97,9 @@ class Client:
         """Answer a message of the server if one arrives within ``seconds``; whether one did."""
         if not self._peer.wait(seconds):
             return False
-        self._memory.handle(*self._peer.receive())
+        received = self._peer.receive()
+        if received is not None:
+            self._memory.handle(*received)
         return True
 
     def close(self) -> None:

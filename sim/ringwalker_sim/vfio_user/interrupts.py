@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from .protocol import IrqFlag, IrqIndex, IrqSet, IrqSetFlag
+from .bodies import IrqSet
+from .protocol import IrqFlag, IrqIndex, IrqSetFlag
 
 __all__ = ["Interrupts", "Intx", "Msix"]
 
@@ -161,6 +162,8 @@ class Interrupts:
             return True
         if kind == IrqSetFlag.DATA_EVENTFD:
             raise OSError(errno.ENOTSUP, "masking by eventfd is not supported")
+        if fds:
+            raise OSError(errno.EINVAL, f"{request} came with {len(fds)} descriptors")
         if request.count == 0:
             if action != IrqSetFlag.ACTION_TRIGGER:
                 raise OSError(errno.EINVAL, f"{request} names no vector")

@@ -8,7 +8,8 @@ import os
 import numpy as np
 
 from ..engine.native.served import ServedEngine
-from .protocol import DmaMap, MapFlag
+from .bodies import DmaMap
+from .protocol import MapFlag
 
 __all__ = ["Mappings"]
 
@@ -26,6 +27,7 @@ class Mappings:
     def __init__(self, engine: ServedEngine):
         self._engine = engine
         self._sizes: dict[int, int] = {}
+        self._external: dict[int, int] = {}
 
     @property
     def bytes(self) -> int:
@@ -44,6 +46,7 @@ class Mappings:
             try:
                 if fd is None:
                     self._engine.map_external(mapping.address, mapping.size, writable)
+                    self._external[mapping.address] = mapping.size
                 else:
                     self._engine.map(mapping.address, _array(mapping, fd, writable), writable)
             except ValueError as error:
@@ -68,15 +71,24 @@ class Mappings:
                 raise OSError(errno.EINVAL, f"{size:#x} bytes at {address:#x} cut the mapping at {at:#x}")
         return touched
 
+    def all(self) -> list[int]:
+        """All mappings, by address."""
+        return list(self._sizes)
+
+    def is_external(self, address: int, size: int) -> bool:
+        """Whether a range lies in a mapping without a file descriptor."""
+        return any(at <= address and address + size <= at + room for at, room in self._external.items())
+
     def unmap(self, addresses: list[int]) -> None:
         """Remove mappings."""
         for address in addresses:
             del self._sizes[address]
+            self._external.pop(address, None)
             self._engine.unmap(address)
 
     def clear(self) -> None:
         """Remove all mappings."""
-        self.unmap(list(self._sizes))
+        self.unmap(self.all())
 
 
 def _array(mapping: DmaMap, fd: int, writable: bool) -> np.ndarray:

@@ -9,7 +9,8 @@ from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command
 from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
 
 from ..engine.native.served import ServedEngine
-from .protocol import Region, RegionAccess
+from .bodies import RegionAccess
+from .protocol import Region
 
 __all__ = ["Regions"]
 

@@ -16,6 +16,7 @@ from ..function.simulation import simulation_of
 from ..host import HostParameters
 from ..memory import DiskError, DiskImage
 from .bridge import EngineBridge
+from .listener import check_path
 from .recorder import WaveRecorder, Waves
 from .server import Server
 
@@ -108,14 +109,13 @@ def _open_disk(device: ServedDevice) -> DiskImage | None:
     return open_disk(device.config, device.image, device.read_only)
 
 
-def _open(device: ServedDevice, stack: ExitStack, progress: Callable[[str], None] | None) -> DeviceHandle:
-    """Open all of a device but its thread; ``stack`` closes it."""
-    disk = _open_disk(device)
-    if disk is not None:
-        stack.callback(disk.close)
-    # A peer that connects while the model is built waits.
-    server = Server(device.socket)
-    stack.callback(server.close)
+def _open_engine(
+    device: ServedDevice,
+    disk: DiskImage | None,
+    stack: ExitStack,
+    progress: Callable[[str], None] | None,
+) -> EngineBridge:
+    """Open all of a device but its socket; ``stack`` closes it."""
     waves = device.waves if isinstance(device.waves, Waves | None) else Waves(device.waves)
     finish = stack.enter_context(ExitStack())
     engine = stack.enter_context(
@@ -133,8 +133,33 @@ def _open(device: ServedDevice, stack: ExitStack, progress: Callable[[str], None
         recorder = WaveRecorder(waves, engine)
         bridge.on_time, bridge.on_trouble = recorder.tick, recorder.trouble
         finish.callback(recorder.finish)
-    server.device = bridge
-    return DeviceHandle(device, bridge, server, disk)
+    return bridge
+
+
+def _open_all(
+    devices: Sequence[ServedDevice], stack: ExitStack, progress: Callable[[str], None] | None
+) -> list[DeviceHandle]:
+    """Open all of the devices but their threads.
+
+    Sockets appear when every device can answer at once, since building a model takes minutes. What a person
+    can put right is found before that.
+    """
+    for device in devices:
+        check_path(device.socket)
+    disks: list[DiskImage | None] = []
+    for device in devices:
+        disks.append(disk := _open_disk(device))
+        if disk is not None:
+            stack.callback(disk.close)
+    bridges = [
+        _open_engine(device, disk, stack, progress) for device, disk in zip(devices, disks, strict=True)
+    ]
+    handles = []
+    for device, bridge, disk in zip(devices, bridges, disks, strict=True):
+        server = Server(device.socket, bridge)
+        stack.callback(server.close)
+        handles.append(DeviceHandle(device, bridge, server, disk))
+    return handles
 
 
 @contextmanager
@@ -143,16 +168,16 @@ def serve_devices(
 ) -> Iterator[list[DeviceHandle]]:
     """Serve ``devices`` for the time of a ``with`` block; a handle for each, in order.
 
-    All sockets accept connections when the block begins. At its end the servers are stopped, the sockets
-    removed, images flushed and unlocked, waves completed. With ``once`` a device ends when its first peer has
-    gone. ``progress`` is called with lines of text while the model is built. An exception that ends a device
-    is logged, and in ``error`` of its handle.
+    The sockets appear when every device can answer, just before the block begins. At its end the servers are
+    stopped, the sockets removed, images flushed and unlocked, waves completed. With ``once`` a device ends
+    when its first peer has gone. ``progress`` is called with lines of text while the model is built. An
+    exception that ends a device is logged, and in ``error`` of its handle.
 
-    Errors: :class:`~.server.SocketInUse`, :class:`~ringwalker_sim.memory.DiskError`,
+    Errors: :class:`~.listener.SocketError`, :class:`~ringwalker_sim.memory.DiskError`,
     :class:`~ringwalker_sim.toolchain.ToolError`, ``EngineError``, ``OSError``; then nothing is left behind.
     """
     with ExitStack() as stack:
-        handles = [_open(device, stack, progress) for device in devices]
+        handles = _open_all(devices, stack, progress)
         for handle in handles:
             handle.thread = threading.Thread(
                 target=handle._serve, args=(once,), name=f"serve {handle.socket}", daemon=True
