@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ringwalker.spec.features import Feature
 from ringwalker.spec.net import NetRxMode
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.engine.noise import NoiseSource
@@ -29,6 +30,7 @@ from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.build import model_of
 from ringwalker_sim.guest.net import NetDevice
 from ringwalker_sim.guest.opening import TRANSPORTS, open_device
+from ringwalker_sim.guest.ring_queue import RING_FEATURES
 from ringwalker_sim.guest.rng import RngDevice
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import DiskImage, GuestMemory
@@ -247,14 +249,30 @@ def test_the_drivers_without_a_stage(function: str, transport: str) -> None:
     use(function, "modern", transport)
 
 
-def use(function: str, interface: str, transport: str) -> None:
-    """Bring a cell up, do everything with it, and take it down."""
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("function", FUNCTION_NAMES)
+def test_the_same_on_packed_rings(function: str, interface: str) -> None:
+    use(function, interface, "pci model", ("RING_PACKED", "EVENT_IDX"))
+
+
+@pytest.mark.parametrize("rings", [("IN_ORDER",), ("RING_PACKED", "IN_ORDER", "INDIRECT_DESC")])
+@pytest.mark.parametrize("function", FUNCTION_NAMES)
+def test_the_same_in_order(function: str, rings: tuple[str, ...]) -> None:
+    use(function, "modern", "memory", rings)
+
+
+def use(function: str, interface: str, transport: str, rings: tuple[str, ...] = ()) -> None:
+    """Bring a cell up with the features ``rings``, do everything with it, and take it down."""
+    wanted = sum(1 << Feature[name] for name in rings)
     with cell_of(function, transport) as cell:
         kind = transport.removesuffix(" model")
 
         async def main() -> None:
-            opened = await open_device(cell.machine, function, interface, kind, model=cell.model)
+            opened = await open_device(
+                cell.machine, function, interface, kind, model=cell.model, rings=wanted
+            )
             assert opened.device.driver is opened.driver
+            assert transport == "pipe" or opened.device.config.features & RING_FEATURES == wanted
             await USES[function](cell, opened.driven, interface)
             await opened.close()
             assert cell.machine.bus.devices == []

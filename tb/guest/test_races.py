@@ -25,6 +25,13 @@ from ringwalker_sim.memory import Buffer, DiskImage, GuestMemory, Watch
 from ringwalker_sim.testing.devices import SMALL_BLK, SMALL_CONSOLE, SMALL_NET
 
 SECTORS = 256
+PLACES = {
+    **dict.fromkeys(TRANSPORTS, 0),
+    "memory, packed": 1 << Feature.RING_PACKED,
+    "memory, in order": 1 << Feature.IN_ORDER,
+    "memory, packed, in order": 1 << Feature.RING_PACKED | 1 << Feature.IN_ORDER,
+}
+"""Where a queue is: a transport, and features of its rings."""
 HOST = {"latency": 300, "latency_jitter": 200}
 
 
@@ -86,9 +93,14 @@ class Bed:
             self.model = BlkModel(
                 self.port.schedule, self.disk, queue_size=32, latency=50, jitter=900, ring_reset=ring_reset
             )
-            add = self.machine.add_memory_device if transport == "memory" else self.machine.add_pipe_device
+            add = (
+                self.machine.add_memory_device
+                if transport.startswith("memory")
+                else self.machine.add_pipe_device
+            )
             device = await add(self.model)
         self.transport = device.config
+        self.transport.ring_features = PLACES[transport]
         await self.transport.negotiate(0)
         self.vq = await self.transport.find_vq(0, self.used)
         await self.transport.driver_ok()
@@ -191,7 +203,7 @@ async def detach_at_random(bed: Bed, rounds: int) -> None:
     await bed.vq.kick()
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", PLACES)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_detached_buffers_are_left_alone_and_others_complete_once(transport: str, seed: int) -> None:
     async def body(bed: Bed) -> None:
@@ -213,7 +225,7 @@ def test_many_more_detaches(transport: str, seed: int) -> None:
     run(transport, seed, body)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", PLACES)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_shutdown_gives_back_what_was_not_finished(transport: str, seed: int) -> None:
     async def body(bed: Bed) -> None:
@@ -240,7 +252,7 @@ def test_shutdown_gives_back_what_was_not_finished(transport: str, seed: int) ->
     run(transport, seed, body)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", PLACES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_lost_or_doubled_across_restart(transport: str, seed: int) -> None:
     async def body(bed: Bed) -> None:
@@ -329,7 +341,7 @@ def test_a_device_that_lies_while_its_queue_is_stopped() -> None:
 # --- receive buffers, which wait for the outside world -----------------------------------------------------
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", PLACES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_receive_buffers_are_detached_while_frames_arrive(transport: str, seed: int) -> None:
     memory = GuestMemory(4 << 20)
@@ -400,10 +412,11 @@ async def receive(port: Any, transport: str, bring: Any, seed: int, model: Any =
     if transport == "pci":
         (device,) = await machine.probe_pci()
     else:
-        device = await (machine.add_memory_device if transport == "memory" else machine.add_pipe_device)(
-            model
-        )
+        device = await (
+            machine.add_memory_device if transport.startswith("memory") else machine.add_pipe_device
+        )(model)
     config = device.config
+    config.ring_features = PLACES[transport]
     await config.negotiate(0)
     got: list[bytes] = []
 

@@ -25,7 +25,8 @@ from ringwalker.spec.ring import (
 )
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.errors import DeviceError
-from ringwalker_sim.guest.split_queue import BufferSet, QueueControl, SplitVirtqueue
+from ringwalker_sim.guest.ring_queue import BufferSet, QueueControl
+from ringwalker_sim.guest.split_queue import SplitVirtqueue
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.workload.block_task import BlockTask, Workload
 from ringwalker_sim.workload.job import Job

@@ -18,7 +18,8 @@ from ringwalker.spec.ring import (
     UsedElement,
 )
 from ringwalker_sim.guest.errors import DeviceError
-from ringwalker_sim.guest.split_queue import QueueControl, SplitVirtqueue
+from ringwalker_sim.guest.ring_queue import QueueControl
+from ringwalker_sim.guest.split_queue import SplitVirtqueue
 from ringwalker_sim.memory import GuestMemory
 
 

@@ -13,7 +13,8 @@ from ringwalker.spec.pci import VIRTIO_VENDOR_CAPABILITY, CapabilityId
 from ringwalker.transport.field_list import Field, FieldDword, field_list
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
-from ringwalker_sim.guest.split_queue import QueueControl, SplitVirtqueue
+from ringwalker_sim.guest.ring_queue import QueueControl
+from ringwalker_sim.guest.split_queue import SplitVirtqueue
 from ringwalker_sim.memory import DiskImage, GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 

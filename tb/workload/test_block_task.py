@@ -70,15 +70,15 @@ def test_depth_is_what_is_in_flight() -> None:
 
     def count_visit(index: int) -> None:
         nonlocal waiting, most
-        before = port.rings.queues[index].last_avail
+        before = port.rings.taken(index)
         visit(index)
-        waiting += (port.rings.queues[index].last_avail - before) & 0xFFFF
+        waiting += port.rings.taken(index) - before
         most = max(most, waiting)
 
-    def count_use(index: int, head: int, written: int) -> None:
+    def count_use(index: int, batch: list[Any]) -> None:
         nonlocal waiting
-        waiting -= 1
-        use(index, head, written)
+        waiting -= len(batch)
+        use(index, batch)
 
     port.rings._visit, port.rings._use = count_visit, count_use
     run(port, workload={"kind": "randread", "requests": 200, "queue_depth": 13})
@@ -191,16 +191,15 @@ def stray_write(model: BlkModel) -> None:
 
 def overrun(model: BlkModel) -> None:
     """A read writes a byte after the buffer."""
-    rings = model.server
-    chain = rings._chain
+    take = model.take
 
-    def broken(*arguments: Any) -> Any:
-        readable, writable = chain(*arguments)
+    def broken(queue: int, request: Any) -> None:
+        writable = request.chain.writable
         if len(writable) == 2:
-            rings.memory.array[sum(writable[0])] ^= 1
-        return readable, writable
+            model.server.memory.array[sum(writable[0])] ^= 1
+        take(queue, request)
 
-    rings._chain = broken
+    model.take = broken
 
 
 def forgotten_data(model: BlkModel) -> None:

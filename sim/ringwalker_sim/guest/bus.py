@@ -112,6 +112,9 @@ def virtio_ids(device_type: int, class_code: int) -> tuple[VirtioDeviceId, ...]:
 class VirtioConfigOps(Protocol):
     """The operations of a transport on a device: configuration, features, status and queues."""
 
+    ring_features: int
+    """Features of rings that are accepted besides what a driver wants, where the device offers them."""
+
     def find(self, table: RegisterTable, name: str) -> Register | None:
         """The row ``name`` of device configuration; None when the device's structure ends before it."""
         ...

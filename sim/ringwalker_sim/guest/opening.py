@@ -103,6 +103,7 @@ async def open_device(
     interrupt: str = "msix",
     pipe: dict[str, Any] | None = None,
     ids: Sequence[VirtioDeviceId] = (),
+    rings: int = 0,
     **options: Any,
 ) -> OpenDevice:
     """Open the device of ``function`` on ``transport``, with its driver on the stage ``interface``.
@@ -110,7 +111,8 @@ async def open_device(
     ``pci`` opens the first PCI function of that type that has no driver. Other transports need ``model``, a
     device in Python that was made with ``machine.port.schedule``. ``pipe`` are arguments of
     :meth:`Machine.add_pipe_device`; ``ids`` are further vendors and devices that the driver matches, and
-    ``options`` go to it.
+    ``options`` go to it. ``rings`` is a mask of ``RING_FEATURES``, which the transport accepts where the
+    device offers them.
     Errors: ``ValueError`` for unknown names, :class:`BindError` when there is no such device, and those of
     transport and driver.
     """
@@ -124,6 +126,7 @@ async def open_device(
     device = await TRANSPORTS[transport](
         machine, function, interrupt=interrupt, ids=ids, model=model, pipe=pipe or {}
     )
+    device.config.ring_features = rings
     driver = _only(adapt(interface, make_driver(machine.port, ids=ids, **options), machine.port), device)
     try:
         await machine.bus.register_virtio_driver(driver)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ringwalker.spec.features import Feature
 from ringwalker.spec.ring import (
     AVAIL_ENTRY_BYTES,
     AVAIL_F_NO_INTERRUPT,
@@ -32,80 +31,37 @@ from ringwalker.spec.ring import (
     used_event_offset,
 )
 
-from ..memory import Buffer, GuestMemory
+from ..memory import GuestMemory
+from .ring_queue import IndirectTables, QueueControl, RingVirtqueue
 from .virtqueue import Chain, Virtqueue
 
-__all__ = ["INDEX_MASK", "RING_FEATURES", "QueueControl", "SplitRings"]
+__all__ = ["INDEX_MASK", "SplitRings"]
 
 INDEX_MASK = 0xFFFF
 
-RING_FEATURES = 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX
-"""Features that a split virtqueue uses when they are negotiated."""
 
-_TABLE = 16
-"""Descriptors of the indirect table that each ring entry has; longer tables are allocated as needed."""
-
-
-class QueueControl:
-    """The operations of a transport for a split virtqueue. This base class reaches no device."""
-
-    async def notify(self, vq: "SplitRings") -> None:
-        """Notify the device of new buffers."""
-        return
-
-    def can_resume(self, vq: "SplitRings") -> bool:
-        """Whether the queue can be stopped without a reset of the device."""
-        return False
-
-    def holds(self, vq: "SplitRings") -> bool:
-        """Whether the device knows the queue, and may touch its buffers."""
-        return False
-
-    async def quiesce(self, vq: "SplitRings") -> bool:
-        """Stop the queue; when this returns the device accesses neither its rings nor its buffers.
-
-        Chains in flight were completed into the used ring, or dropped. False: this took a device reset, and
-        the queue cannot be resumed.
-        """
-        return False
-
-    async def resume(self, vq: "SplitRings") -> None:
-        """Set the queue up on the device again, with empty rings."""
-        return
+def _put(rows: Any, chain: Chain, places: Any, first: int = 0) -> None:
+    """Write ``chain`` into descriptors ``places`` of ``rows``; ``next`` counts from ``first`` on."""
+    addresses, lengths, all_flags, following = rows["addr"], rows["len"], rows["flags"], rows["next"]
+    last = len(chain.sg) - 1
+    for position, (address, length) in enumerate(chain.sg):
+        at = places[position]
+        flags = DESC_F_WRITE if position >= chain.out_num else 0
+        if position != last:
+            flags |= DESC_F_NEXT
+            following[at] = places[position + 1] - first
+        else:
+            following[at] = 0
+        addresses[at] = address
+        lengths[at] = length
+        all_flags[at] = flags
 
 
-class _Table:
-    """``count`` descriptors in memory from ``address`` on, by field."""
-
-    def __init__(self, memory: GuestMemory, address: int, count: int):
-        self.address = address
-        self.rows = memory.struct_view(address, Descriptor, count)
-        self.addr, self.len = self.rows["addr"], self.rows["len"]
-        self.flags, self.next = self.rows["flags"], self.rows["next"]
-
-    def put(self, chain: Chain, places: Any, first: int = 0) -> None:
-        """Write ``chain`` into descriptors ``places``; ``next`` counts from ``first`` on."""
-        last = len(chain.sg) - 1
-        for position, (address, length) in enumerate(chain.sg):
-            at = places[position]
-            flags = DESC_F_WRITE if position >= chain.out_num else 0
-            if position != last:
-                flags |= DESC_F_NEXT
-                self.next[at] = places[position + 1] - first
-            else:
-                self.next[at] = 0
-            self.addr[at] = address
-            self.len[at] = length
-            self.flags[at] = flags
-
-
-class SplitRings(Virtqueue):
+class SplitRings(RingVirtqueue):
     """The areas of a queue and the driver's writes to them; :class:`~.split_queue.SplitVirtqueue` reads them.
 
-    ``features`` is the negotiated mask, of which ``RING_FEATURES`` are used. With INDIRECT_DESC a buffer of
-    two pieces or more occupies one descriptor of the table. With EVENT_IDX each side writes the index at
-    which it wants the next notification. ``interrupt_after`` is then the number of used buffers (or all
-    outstanding ones, if fewer) after which the driver wants an interrupt.
+    The parameters are those of :class:`~.ring_queue.RingVirtqueue`. Errors: ``ValueError`` for a size that is
+    no power of two up to ``MAX_QUEUE_SIZE``.
     """
 
     def __init__(
@@ -121,16 +77,10 @@ class SplitRings(Virtqueue):
     ):
         if not 1 <= size <= MAX_QUEUE_SIZE or size & (size - 1):
             raise ValueError(f"size is {size!r}; it must be a power of two from 1 to {MAX_QUEUE_SIZE}")
-        super().__init__(size, index=index, callback=callback, vdev=vdev)
-        self.memory = memory
-        self.indirect = bool(features >> Feature.INDIRECT_DESC & 1)
-        self.event_idx = bool(features >> Feature.EVENT_IDX & 1)
-        self.interrupt_after = 1
-        self._control = control or QueueControl()
-        self._stopping = False
-        self._small: Buffer | None = None
-        self._tables: _Table | None = None
-        self._large: dict[int, Buffer] = {}
+        super().__init__(
+            memory, size, index=index, callback=callback, control=control, vdev=vdev, features=features
+        )
+        self._tables = IndirectTables(memory, size, Descriptor)
         self._allocate()
         self.reset()
 
@@ -142,8 +92,10 @@ class SplitRings(Virtqueue):
             memory.allocate(avail_event_offset(size) + AVAIL_ENTRY_BYTES, DEVICE_ALIGN),
         )
         self.desc_address, self.driver_address, self.device_address = (area.address for area in self._areas)
-        self._table = table = _Table(memory, self.desc_address, size)
-        self._addr, self._len, self._flags, self._next = table.addr, table.len, table.flags, table.next
+        self._rows = rows = memory.struct_view(self.desc_address, Descriptor, size)
+        self._addr, self._len, self._flags, self._next = (
+            rows[name] for name in ("addr", "len", "flags", "next")
+        )
         avail = memory.struct_view(self.driver_address, RingHeader)
         self._avail_flags, self._avail_idx = avail["flags"], avail["idx"]
         ring = self.driver_address + AVAIL_RING_OFFSET
@@ -166,53 +118,35 @@ class SplitRings(Virtqueue):
         for chain in self._chains.values():
             chain.place = None
         self._chains.clear()
-        self._forget_tables()
+        self._ready: deque[tuple[Chain, int]] = deque()
+        if self._tables is not None:
+            self._tables.forget()
         self._added = self._shown = 0
         self._last_used = 0
         self.broken = False
         if self._suppressed:
             self._ask_interrupts(False)
 
-    def free(self) -> None:
-        """Free the memory of the rings. The queue must be disabled on the device."""
-        self.broken = True
-        self._forget_tables()
-        for area in self._areas:
-            area.free()
-        if self._small is not None:
-            self._small.free()
-        self._small = self._tables = None
-        self._areas = ()
-
-    def _forget_tables(self) -> None:
-        for table in self._large.values():
-            table.free()
-        self._large.clear()
-
     @property
     def num_free(self) -> int:
         """Free descriptors."""
         return len(self._free)
 
-    def descriptors(self, pieces: int) -> int:
-        """1 with indirect descriptors, else ``pieces``."""
-        return 1 if self.indirect else pieces
-
     # --- the driver's area ---------------------------------------------------------------------------------
 
     def _expose(self, chain: Chain) -> None:
         count = len(chain.sg)
+        # The device uses descriptors of IN_ORDER in the order of the table, and so they become free.
         places = [self._free.popleft() for _ in range(self.descriptors(count))]
         head = places[0]
         if len(places) == count:
-            self._table.put(chain, places)
+            _put(self._rows, chain, places)
         else:
-            table, first = self._indirect_table(head, count)
-            table.put(chain, range(first, first + count), first)
-            self._next[head] = 0
-            self._addr[head] = table.address + first * DESC_BYTES
-            self._len[head] = count * DESC_BYTES
-            self._flags[head] = DESC_F_INDIRECT
+            assert self._tables is not None
+            rows, first, address = self._tables.take(head, count)
+            _put(rows, chain, range(first, first + count), first)
+            self._next[head], self._addr[head] = 0, address
+            self._len[head], self._flags[head] = count * DESC_BYTES, DESC_F_INDIRECT
         chain.place = places
         self._chains[head] = chain
         self._room[head] = chain.writable
@@ -220,20 +154,10 @@ class SplitRings(Virtqueue):
         self._avail_ring[self._added & (self.size - 1)] = head
         self._added = (self._added + 1) & INDEX_MASK
 
-    def _indirect_table(self, head: int, count: int) -> tuple[_Table, int]:
-        """The table for ``count`` pieces of the chain with that head, and its first row there."""
-        if count > _TABLE:
-            self._large[head] = area = self.memory.allocate(count * DESC_BYTES, DESC_ALIGN)
-            return _Table(self.memory, area.address, count), 0
-        if self._tables is None:
-            self._small = self.memory.allocate(self.size * _TABLE * DESC_BYTES, DESC_ALIGN)
-            self._tables = _Table(self.memory, self._small.address, self.size * _TABLE)
-        return self._tables, head * _TABLE
-
     def _release(self, chain: Chain) -> None:
         """Free the descriptors of a used chain."""
-        if self._large and chain.place[0] in self._large:
-            self._large.pop(chain.place[0]).free()
+        assert self._tables is not None
+        self._tables.release(chain.place[0])
         self._free.extend(chain.place)
         chain.place = None
 
@@ -242,16 +166,10 @@ class SplitRings(Virtqueue):
         """The available index as the device sees it."""
         return self._shown
 
-    async def kick(self) -> None:
-        """Show the device all added buffers, and notify it unless it suppresses notifications."""
-        if self._stopping:
-            return  # The added buffers are shown when the queue goes on.
+    def _show(self) -> bool:
         before, self._shown = self._shown, self._added
         self._avail_idx[0] = self._added
-        if self.broken or not self._wants_notice(before):
-            return
-        self.kicks += 1
-        await self._control.notify(self)
+        return self._wants_notice(before)
 
     def _wants_notice(self, before: int) -> bool:
         """Whether the device wants a notification for the index going on from ``before``."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE, NetHeader
 
@@ -11,10 +12,13 @@ from ..guest.bus import VirtioDevice, VirtioDriver
 from ..guest.device_driver import device_driver
 from ..guest.errors import DeviceError
 from ..guest.port import Port
-from ..guest.split_queue import RING_FEATURES, BufferSet, SplitVirtqueue
+from ..guest.ring_queue import BufferSet, RingVirtqueue
 from ..memory import dtype_of
 
-__all__ = ["FrameLoad", "frame_bytes", "load_driver"]
+__all__ = ["USUAL_FEATURES", "FrameLoad", "frame_bytes", "load_driver"]
+
+USUAL_FEATURES = 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX
+"""What the driver makes use of in every case."""
 
 HEADER_BYTES = dtype_of(NetHeader).itemsize
 TIMEOUT_CYCLES = 1_000_000
@@ -51,7 +55,7 @@ class FrameLoad:
         length: int,
         depth: int,
         batch: int,
-        features: int = RING_FEATURES,
+        features: int = USUAL_FEATURES,
     ):
         self.port = port
         self.device = device
@@ -108,7 +112,7 @@ class FrameLoad:
         self._started = np.zeros(self.depth, np.int64)
 
     @property
-    def vq(self) -> SplitVirtqueue:
+    def vq(self) -> RingVirtqueue:
         """The queue that the frames go through."""
         return self._vq
 

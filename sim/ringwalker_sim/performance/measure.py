@@ -16,14 +16,13 @@ from ..guest.blk import BlkDevice, blk_driver
 from ..guest.bus import VirtioBus, VirtioDriver
 from ..guest.errors import BindError
 from ..guest.pci import enumerate_pci
-from ..guest.split_queue import RING_FEATURES
 from ..guest.transport.virtio_pci import VirtioPciTransport
 from ..memory import DiskImage, GuestMemory
 from ..workload.block_pump import Pump
 from ..workload.disk_phases import Synthetic
 from ..workload.figures import percentiles
 from .cases import Case
-from .frames import FrameLoad, frame_bytes, load_driver
+from .frames import USUAL_FEATURES, FrameLoad, frame_bytes, load_driver
 from .many import QueueLoad
 
 __all__ = ["Status", "measure", "speed"]
@@ -85,7 +84,7 @@ async def _move_on_each_queue(port: Any, disk: BlkDevice, case: Case) -> tuple[i
 
 async def _open_load(port: Any, case: Case, depth: int, batch: int) -> FrameLoad:
     length = frame_bytes(case.size)
-    features = RING_FEATURES | case.ring_features
+    features = USUAL_FEATURES | case.ring_features
     driver = load_driver(
         port, direction=case.direction, length=length, depth=depth, batch=batch, features=features
     )

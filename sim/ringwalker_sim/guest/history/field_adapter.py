@@ -92,7 +92,8 @@ class FieldAdapter(ABC):
         offered = int.from_bytes(await self.read_field(CommonField.DEVICE_FEATURES), "little")
         if not offered >> Feature.VERSION_1 & 1:
             raise BindError("the device does not offer VIRTIO_F_VERSION_1")
-        accepted = offered & (wanted | TRANSPORT_FEATURES)
+        rings = self._dev.core.config.ring_features
+        accepted = offered & (wanted | TRANSPORT_FEATURES | rings)
         await self.write_field(CommonField.DRIVER_FEATURES, accepted.to_bytes(8, "little"))
         await self.add_status(DeviceStatus.FEATURES_OK)
         if not await self.read_status() & DeviceStatus.FEATURES_OK:

@@ -1,67 +1,27 @@
-"""The device's half of split rings in memory, in plain Python."""
+"""Queues of a device in plain Python, whose rings are in guest memory: its doorbells and its used buffers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ringwalker.spec.features import Feature
-from ringwalker.spec.modern import NO_VECTOR
-from ringwalker.spec.ring import (
-    AVAIL_ENTRY_BYTES,
-    AVAIL_F_NO_INTERRUPT,
-    AVAIL_RING_OFFSET,
-    DESC_BYTES,
-    DESC_F_INDIRECT,
-    DESC_F_NEXT,
-    DESC_F_WRITE,
-    USED_RING_OFFSET,
-    Descriptor,
-    RingHeader,
-    UsedElement,
-    avail_event_offset,
-    used_event_offset,
-)
 
 from ...memory import Access, GuestMemory, MemoryFault, ScatterGather
-from ..split_rings import RING_FEATURES
+from ..ring_queue import RING_FEATURES
 from .function import FunctionModel, Request
+from .rings import DeviceRing, QueueState, TakenChain, device_ring
 
 __all__ = ["QueueState", "RingServer"]
 
 
-@dataclass
-class QueueState:
-    """The registers and indices of a queue, on the device."""
-
-    size: int
-    desc: int = 0
-    driver: int = 0
-    device: int = 0
-    enable: int = 0
-    vector: int = NO_VECTOR
-    last_avail: int = 0
-    used: int = 0
-    epoch: int = 0
-    """Number of resets. A completion from before a reset is dropped."""
-
-
 class _RingRequest(Request):
-    def __init__(
-        self,
-        server: "RingServer",
-        index: int,
-        head: int,
-        readable: ScatterGather,
-        writable: ScatterGather,
-    ):
+    def __init__(self, server: "RingServer", index: int, chain: TakenChain):
         self._server = server
         self.index = index
-        self.head = head
-        self._readable = readable
-        self._writable = writable
-        self.room = sum(length for _, length in writable)
+        self.chain = chain
+        self.room = sum(length for _, length in chain.writable)
+        self.written: int | None = None
         self._epoch = server.queues[index].epoch
 
     @property
@@ -70,23 +30,24 @@ class _RingRequest(Request):
         return server.queues[self.index].epoch == self._epoch and not server.model.needs_reset
 
     def read(self) -> np.ndarray:
-        if not self.live or not self._readable:
+        if not self.live or not self.chain.readable:
             return np.empty(0, np.uint8)
         server = self._server
-        return np.concatenate([server.access(piece, False) for piece in self._readable])
+        return np.concatenate([server.access(piece, False) for piece in self.chain.readable])
 
     def finish(self, data: Any = b"", tail: bytes = b"") -> None:
         if not self.live:
             return
         answer = np.frombuffer(bytes(data), np.uint8)
+        writable: ScatterGather = self.chain.writable
         position = 0
-        for address, length in self._writable:
+        for address, length in writable:
             part = answer[position : position + length]
             if len(part):
                 self._server.access((address, len(part)), True)[:] = part
             position += length
-        if tail and self._writable:
-            address, length = self._writable[-1]
+        if tail and writable:
+            address, length = writable[-1]
             end = (address + length - len(tail), len(tail))
             self._server.access(end, True)[:] = np.frombuffer(tail, np.uint8)
         whole = len(answer) + len(tail) == self.room
@@ -95,13 +56,22 @@ class _RingRequest(Request):
 
 class RingServer:
     """Serves the rings of ``model`` in ``memory``. ``now()`` gives the time of the accesses that watches see.
+    The model offers ``features``, of ``RING_FEATURES``, besides its own.
 
     ``notify(queue)`` is set by the transport: the used buffer notification. For tests of a faulty device,
-    ``mangle(head, written)`` may change a used element, and ``written_index(index)`` the used index. With
-    ``drains`` a stopped queue uses the buffers that it holds, with length 0; else it drops them.
+    ``mangle(head, written)`` may change a used element, and ``written_index(index)`` the used index of a
+    split ring. With ``drains`` a stopped queue uses the buffers that it holds, with length 0; else it drops
+    them. With VIRTIO_F_IN_ORDER buffers are used in the order in which they were taken, as many at once as
+    are done.
     """
 
-    def __init__(self, model: FunctionModel, memory: GuestMemory, now: Callable[[], int] = lambda: 0):
+    def __init__(
+        self,
+        model: FunctionModel,
+        memory: GuestMemory,
+        now: Callable[[], int] = lambda: 0,
+        features: int = RING_FEATURES,
+    ):
         self.model = model
         self.memory = memory
         self.now = now
@@ -110,8 +80,9 @@ class RingServer:
         self.mangle: Callable[[int, int], tuple[int, int]] = lambda head, written: (head, written)
         self.written_index: Callable[[int], int] = lambda index: index
         self.drains = False
+        self._rings: dict[int, DeviceRing] = {}
         self._open: dict[_RingRequest, None] = {}
-        model.features |= RING_FEATURES
+        model.features |= features
         model.server = self
 
     def access(self, piece: tuple[int, int], write: bool) -> np.ndarray:
@@ -120,13 +91,19 @@ class RingServer:
             self.memory.note_access(Access(self.now(), *piece, write))
         return self.memory.view(*piece)
 
+    def taken(self, index: int) -> int:
+        """How many chains were taken from a queue since it was set up."""
+        ring = self._rings.get(index)
+        return 0 if ring is None else ring.taken
+
     def reset_queue(self, index: int) -> None:
         """Reset a queue."""
         mine = [request for request in self._open if request.index == index]
         for request in mine:
             if self.drains and request.live and self.queues[index].enable:
-                self._use(index, request.head, 0)
+                self._use(index, [(request, request.written or 0)])
             del self._open[request]
+        self._rings.pop(index, None)
         self.queues[index] = QueueState(self.model.queue_size, epoch=self.queues[index].epoch + 1)
         self.model.stopped(index)
 
@@ -148,7 +125,7 @@ class RingServer:
         if name == "doorbell":
             self.doorbell(index)
         elif name == "reset":
-            if value == 1 and self.model.driver_features >> Feature.RING_RESET & 1:
+            if value == 1 and self._has(Feature.RING_RESET):
                 self.reset_queue(index)
         else:
             setattr(self.queues[index], name, value)
@@ -158,80 +135,54 @@ class RingServer:
         if index < len(self.queues) and self.queues[index].enable and self.model.running:
             self.model.schedule(1, lambda: self._visit(index))
 
+    def _ring(self, index: int) -> DeviceRing:
+        if index not in self._rings:
+            ring = device_ring(self.memory, self.queues[index], self.model.driver_features)
+            ring.written_index = lambda value: self.written_index(value)
+            self._rings[index] = ring
+        return self._rings[index]
+
     def _visit(self, index: int) -> None:
-        queue = self.queues[index]
-        if not self.model.running or not queue.enable:
+        if not self.model.running or not self.queues[index].enable:
             return
         try:
-            avail = self.memory.struct_view(queue.driver, RingHeader)[0]
-            waiting = (int(avail["idx"]) - queue.last_avail) & 0xFFFF
-            if waiting > queue.size:
-                raise ValueError("more chains than the queue holds")
-            for _ in range(waiting):
-                slot = queue.last_avail % queue.size
-                at = queue.driver + AVAIL_RING_OFFSET + slot * AVAIL_ENTRY_BYTES
-                head = int.from_bytes(self.memory.read(at, AVAIL_ENTRY_BYTES), "little")
-                queue.last_avail = (queue.last_avail + 1) & 0xFFFF
-                request = _RingRequest(self, index, head, *self._chain(queue, head))
+            for chain in self._ring(index).chains():
+                request = _RingRequest(self, index, chain)
                 self._open[request] = None
                 self.model.take(index, request)
-            if self._has(Feature.EVENT_IDX):
-                self._event(queue.device + avail_event_offset(queue.size))[0] = queue.last_avail
         except (MemoryFault, ValueError):
             self.model.fail()
 
     def _has(self, feature: Feature) -> bool:
         return bool(self.model.driver_features >> feature & 1)
 
-    def _event(self, address: int) -> np.ndarray:
-        """The event index at ``address``."""
-        return self.memory.view(address, AVAIL_ENTRY_BYTES).view("<u2")
-
-    def _chain(self, queue: QueueState, head: int) -> tuple[ScatterGather, ScatterGather]:
-        table = self.memory.struct_view(queue.desc, Descriptor, queue.size)
-        readable: ScatterGather = []
-        writable: ScatterGather = []
-        nested, at = not self._has(Feature.INDIRECT_DESC), head
-        while len(readable) + len(writable) < queue.size:
-            if at >= len(table):
-                raise ValueError("descriptor outside the table")
-            entry = table[at]
-            piece = (int(entry["addr"]), int(entry["len"]))
-            self.memory.view(*piece)
-            flags = int(entry["flags"])
-            if flags & DESC_F_INDIRECT and not flags & DESC_F_NEXT and not nested:
-                if not piece[1] or piece[1] % DESC_BYTES:
-                    raise ValueError("an indirect table of an invalid length")
-                table = self.memory.struct_view(piece[0], Descriptor, piece[1] // DESC_BYTES)
-                nested, at = True, 0
-                continue
-            if flags & DESC_F_INDIRECT or (writable and not flags & DESC_F_WRITE):
-                raise ValueError("a chain of an invalid shape")
-            (writable if flags & DESC_F_WRITE else readable).append(piece)
-            if not flags & DESC_F_NEXT:
-                return readable, writable
-            at = int(entry["next"])
-        raise ValueError("a chain without end")
-
     def finish(self, request: _RingRequest, written: int) -> None:
         """Use the buffer of a request. For :meth:`Request.finish`."""
-        if self._open.pop(request, True) is None:
-            self._use(request.index, *self.mangle(request.head, written))
+        if request not in self._open:
+            return
+        request.written = written
+        if not self._has(Feature.IN_ORDER):
+            del self._open[request]
+            self._use(request.index, [(request, written)])
+            return
+        batch: list[tuple[_RingRequest, int]] = []
+        for oldest in [other for other in self._open if other.index == request.index]:
+            if oldest.written is None:
+                break
+            del self._open[oldest]
+            batch.append((oldest, oldest.written))
+            # A buffer that is not used completely needs an entry of its own, to say so.
+            if oldest.written != oldest.room:
+                self._use(oldest.index, batch)
+                batch = []
+        if batch:
+            self._use(request.index, batch)
 
-    def _use(self, index: int, head: int, written: int) -> None:
-        queue = self.queues[index]
-        slot = queue.used % queue.size
-        element = self.memory.struct_view(queue.device + USED_RING_OFFSET, UsedElement, queue.size)[slot]
-        element["id"], element["len"] = head, written
-        queue.used = (queue.used + 1) & 0xFFFF
-        self.memory.struct_view(queue.device, RingHeader)[0]["idx"] = self.written_index(queue.used) & 0xFFFF
-        if self._wants_interrupt(queue):
+    def _use(self, index: int, batch: list[tuple[_RingRequest, int]]) -> None:
+        ring = self._ring(index)
+        last, written = batch[-1]
+        key, written = self.mangle(last.chain.key, written)
+        said = TakenChain(key, last.chain.span)
+        ring.use([*((request.chain, length) for request, length in batch[:-1]), (said, written)])
+        if ring.wants_interrupt():
             self.notify(index)
-
-    def _wants_interrupt(self, queue: QueueState) -> bool:
-        """Whether the driver wants an interrupt for the last used element."""
-        if self._has(Feature.EVENT_IDX):
-            wanted = int(self._event(queue.driver + used_event_offset(queue.size))[0])
-            return wanted == (queue.used - 1) & 0xFFFF
-        flags = int(self.memory.struct_view(queue.driver, RingHeader)[0]["flags"])
-        return not flags & AVAIL_F_NO_INTERRUPT

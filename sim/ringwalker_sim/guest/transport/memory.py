@@ -14,7 +14,8 @@ from ..bus import VirtioDevice, VirtioDeviceId
 from ..errors import BindError
 from ..models.field_image import FieldImage
 from ..models.ring_server import RingServer
-from ..split_queue import SplitVirtqueue
+from ..ring_formats import ring_virtqueue
+from ..ring_queue import RingVirtqueue
 from ..virtqueue import Virtqueue
 from .field_space import BytesSpace, Field, FieldSpace
 from .queue_registers import QueueRegisters
@@ -49,7 +50,7 @@ class MemoryTransport(RingTransport):
         self.rings = rings
         self.model = rings.model
         self.name = f"memory device {identity.device:#x}"
-        self.vqs: dict[int, SplitVirtqueue] = {}
+        self.vqs: dict[int, RingVirtqueue] = {}
         self.device = VirtioDevice(None, identity, self)
         self._registers: dict[int, QueueRegisters] = {}
         image = FieldImage(self.model, rings.register_read, rings.register_write)
@@ -137,7 +138,7 @@ class MemoryTransport(RingTransport):
 
     async def find_vq(
         self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
-    ) -> SplitVirtqueue:
+    ) -> RingVirtqueue:
         """Set up queue ``index``. Errors: :class:`BindError` when there is no such queue."""
         return await self.create_vq(index, _ServerQueue(self.rings, index), callback, size)
 
@@ -147,7 +148,7 @@ class MemoryTransport(RingTransport):
         registers: QueueRegisters,
         callback: Callable[[Virtqueue], bool] | None = None,
         size: int | None = None,
-    ) -> SplitVirtqueue:
+    ) -> RingVirtqueue:
         """Set up queue ``index`` through its ``registers``. Errors: as :meth:`find_vq`."""
         if index >= len(self.rings.queues):
             raise BindError(f"{self.name}: the device has no queue {index}")
@@ -155,7 +156,7 @@ class MemoryTransport(RingTransport):
             raise BindError(f"{self.name}: queue {index} is in use")
         if index in self.vqs:
             await self.del_vq(self.vqs[index])
-        vq = SplitVirtqueue(
+        vq = ring_virtqueue(
             self.rings.memory,
             size or await registers.read("size"),
             index=index,
@@ -170,7 +171,7 @@ class MemoryTransport(RingTransport):
         await self.resume(vq)
         return vq
 
-    async def resume(self, vq: SplitVirtqueue) -> None:
+    async def resume(self, vq: RingVirtqueue) -> None:
         """Write the addresses of the rings to the device, and enable the queue."""
         registers = self._registers[vq.index]
         await registers.write("size", vq.size)

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from ringwalker.spec.features import Feature
 
 from ..bus import VirtioDevice
-from ..split_queue import QueueControl, SplitVirtqueue
+from ..ring_queue import QueueControl, RingVirtqueue
 from ..virtqueue import Virtqueue
 from .queue_registers import QueueRegisters
 from .status_ops import StatusOps
@@ -20,7 +20,7 @@ class RingTransport(StatusOps, QueueControl):
     """
 
     device: VirtioDevice
-    vqs: dict[int, SplitVirtqueue]
+    vqs: dict[int, RingVirtqueue]
     _registers: dict[int, QueueRegisters]
 
     @abstractmethod
@@ -34,27 +34,27 @@ class RingTransport(StatusOps, QueueControl):
             self.device.vqs.remove(vq)
         vq.free()
 
-    async def retire_vq(self, vq: SplitVirtqueue) -> None:
+    async def retire_vq(self, vq: RingVirtqueue) -> None:
         """Stop a queue in use, and free it."""
         if self.holds(vq):
             await self.quiesce(vq)
             self._registers.pop(vq.index, None)
         await self.del_vq(vq)
 
-    async def notify(self, vq: SplitVirtqueue) -> None:
+    async def notify(self, vq: RingVirtqueue) -> None:
         """Ring the doorbell of a queue; it carries the available index with VIRTIO_F_NOTIFICATION_DATA."""
         carries_index = self.features >> Feature.NOTIFICATION_DATA & 1
         await self._registers[vq.index].ring(vq.index, vq.shown if carries_index else None)
 
-    def holds(self, vq: SplitVirtqueue) -> bool:
+    def holds(self, vq: RingVirtqueue) -> bool:
         """Whether the queue is enabled on the device."""
         return vq.index in self._registers
 
-    def can_resume(self, vq: SplitVirtqueue) -> bool:
+    def can_resume(self, vq: RingVirtqueue) -> bool:
         """Whether a queue reset was negotiated."""
         return self.holds(vq) and bool(self.features >> Feature.RING_RESET & 1)
 
-    async def quiesce(self, vq: SplitVirtqueue) -> bool:
+    async def quiesce(self, vq: RingVirtqueue) -> bool:
         """A queue reset if it was negotiated and the device has not failed, else a device reset."""
         if not self.holds(vq):
             return False
@@ -65,6 +65,6 @@ class RingTransport(StatusOps, QueueControl):
         await self._queue_reset_ends(vq)
         return True
 
-    async def _queue_reset_ends(self, vq: SplitVirtqueue) -> None:
+    async def _queue_reset_ends(self, vq: RingVirtqueue) -> None:
         """Wait for the end of the queue reset, on transports where it takes time."""
         return

@@ -16,11 +16,14 @@ TRANSPORT_FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
 class StatusOps(ABC):
     """Status and features over four primitives. ``name`` is for messages, ``features`` the negotiated mask.
 
+    ``ring_features`` are accepted besides what a driver wants: how queues look is the transport's matter.
+
     Ref: virtio 1.4, 3.1.1.
     """
 
     name: str
     features: int = 0
+    ring_features: int = 0
 
     @abstractmethod
     async def device_features(self) -> int:
@@ -43,7 +46,7 @@ class StatusOps(ABC):
         await self.write_status(await self.status() | bits)
 
     async def negotiate(self, wanted: int) -> int:
-        """Accept the offered bits of ``wanted``, the offered features of the transport, and VERSION_1.
+        """Accept the offered bits of ``wanted`` and the transport's, and VERSION_1.
 
         Returns the negotiated mask. Errors: :class:`BindError` when the device does not offer VERSION_1 or
         refuses the features.
@@ -51,7 +54,7 @@ class StatusOps(ABC):
         offered = await self.device_features()
         if not offered >> Feature.VERSION_1 & 1:
             raise BindError(f"{self.name}: the device does not offer VIRTIO_F_VERSION_1")
-        accepted = offered & (wanted | TRANSPORT_FEATURES)
+        accepted = offered & (wanted | TRANSPORT_FEATURES | self.ring_features)
         await self.accept_features(accepted)
         await self.add_status(DeviceStatus.FEATURES_OK)
         if not await self.status() & DeviceStatus.FEATURES_OK:

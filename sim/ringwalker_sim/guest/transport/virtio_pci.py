@@ -12,7 +12,8 @@ from ringwalker.spec.registers import Register, RegisterTable
 from ..bus import VirtioDevice
 from ..errors import BindError, DeviceError, RequestTimeout
 from ..pci import PciDevice
-from ..split_queue import SplitVirtqueue
+from ..ring_formats import ring_virtqueue
+from ..ring_queue import RingVirtqueue
 from ..virtqueue import Virtqueue
 from .field_space import Field, FieldSpace
 from .queue_registers import QueueRegisters
@@ -42,7 +43,7 @@ class VirtioPciTransport(RingTransport):
         self.port = pci.port
         self.structures = VirtioStructures(pci)
         self.name = pci.name
-        self.vqs: dict[int, SplitVirtqueue] = {}
+        self.vqs: dict[int, RingVirtqueue] = {}
         self.config_changes = 0
         self.device = VirtioDevice(None, pci.id, self)
         self._registers: dict[int, QueueRegisters] = {}
@@ -174,7 +175,7 @@ class VirtioPciTransport(RingTransport):
 
     async def find_vq(
         self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
-    ) -> SplitVirtqueue:
+    ) -> RingVirtqueue:
         """Set up queue ``index``, with ``size`` entries or as many as the device offers.
 
         Errors: :class:`BindError` when there is no such queue, ``ValueError`` for a size that is too large.
@@ -187,7 +188,7 @@ class VirtioPciTransport(RingTransport):
         registers: QueueRegisters,
         callback: Callable[[Virtqueue], bool] | None = None,
         size: int | None = None,
-    ) -> SplitVirtqueue:
+    ) -> RingVirtqueue:
         """Set up queue ``index`` through its ``registers``. Errors: as :meth:`find_vq`."""
         limit = await registers.read("size")
         if limit == 0:
@@ -198,7 +199,7 @@ class VirtioPciTransport(RingTransport):
             raise ValueError(f"queue {index}: size is {size}; the device allows at most {limit}")
         if index in self.vqs:
             await self.del_vq(self.vqs[index])
-        vq = SplitVirtqueue(
+        vq = ring_virtqueue(
             self.port.memory,
             size or limit,
             index=index,
@@ -213,7 +214,7 @@ class VirtioPciTransport(RingTransport):
         await self.resume(vq)
         return vq
 
-    async def resume(self, vq: SplitVirtqueue) -> None:
+    async def resume(self, vq: RingVirtqueue) -> None:
         """Write the addresses of the rings to the device, and enable the queue."""
         registers = self._registers[vq.index]
         await registers.write("size", vq.size)
@@ -228,7 +229,7 @@ class VirtioPciTransport(RingTransport):
         self.structures.doorbell(vq.index, await registers.read("notify_off"))
         await registers.write("enable", 1)
 
-    async def _queue_reset_ends(self, vq: SplitVirtqueue) -> None:
+    async def _queue_reset_ends(self, vq: RingVirtqueue) -> None:
         registers = self._registers[vq.index]
         await self._poll(lambda: registers.read("reset"), f"queue {vq.index}")
         if await registers.read("enable"):
