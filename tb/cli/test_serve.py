@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,13 +122,33 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, process: subprocess.Popen[Any]) -> None:
     for _ in range(int(10 * BUILD_SECONDS)):
         if path.is_socket():
             return
         assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.1)
     raise AssertionError(f"{path} does not appear")
+
+
+@pytest.mark.parametrize("way", ["closed", "full"])
+def test_it_goes_on_when_nobody_takes_its_log(way: str) -> None:
+    command = [sys.executable, "-m", "ringwalker_sim.cli.main", "serve", "--stats-json", "stats.json"]
+    command += ["--data-width", "64", "--image", "a.img", "--socket", "s", "-v"]
+    with open("/dev/full", "w") as full:
+        with subprocess.Popen(command, stderr=subprocess.PIPE if way == "closed" else full) as process:
+            try:
+                if process.stderr is not None:
+                    process.stderr.close()
+                wait_for(Path("s"), process)
+                for _ in range(2):
+                    with Client("s", timeout_s=5) as client:
+                        assert client.read(Region.CONFIG, 0, 4) == bytes.fromhex("f41a4210")
+                os.kill(process.pid, signal.SIGHUP)
+                assert process.wait(20) == 0
+            finally:
+                process.kill()
+    assert json.loads(Path("stats.json").read_text())["devices"][0]["peers"] == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

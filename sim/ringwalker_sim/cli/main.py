@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, RingwalkerError
 from . import bench, bench_engines, guest, lspci, run, serve, synth, verilog, waves
+from .standard_error import expect_no_reader
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -40,8 +41,11 @@ def _terminated(_number: int, _frame: Any) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     if arguments is None:
-        # A process that is ended by a signal closes its files properly, too.
+        expect_no_reader()
+        # A process that is ended by a signal, or with its terminal, closes its files properly, too.
         signal.signal(signal.SIGTERM, _terminated)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _terminated)
         arguments = sys.argv[1:]
     options = argparse.Namespace()
     try:

@@ -41,8 +41,8 @@ examples:
 
 The device's identity is the one of today's drivers (preset oasis) unless --preset or --config says
 otherwise. The cycles of a window of waves count from the start of the simulation.
-Exit codes: 0 ended by Ctrl-C, by SIGTERM or by --once, 1 a device failed or broke a rule, 2 a bad
-option, an image or a socket that is in use.
+Exit codes: 0 ended by Ctrl-C, by SIGTERM, with its terminal or by --once, 1 a device failed or broke a
+rule, 2 a bad option, an image or a socket that is in use.
 """
 
 
@@ -136,11 +136,13 @@ def _check_apart(devices: Sequence[Any]) -> None:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set."""
+    """An event that SIGINT, SIGTERM and SIGHUP set. Behind nohup, SIGHUP stays ignored."""
     event = threading.Event()
     before = {}
     with contextlib.suppress(ValueError):  # signals are for the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
             before[number] = signal.signal(number, lambda *_arguments: event.set())
     try:
         yield event
