@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from ringwalker_sim.engine.native.models import MODEL_VARIABLE
 from ringwalker_sim.testing import SIMULATOR
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,8 @@ SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("RINGWALKER_CACHE", str(ROOT / ".cache"))
+# Most tests simulate little: a plain model is built in less time.
+os.environ.setdefault(MODEL_VARIABLE, "plain")
 if "RINGWALKER_SEED" in os.environ:
     os.environ.setdefault("COCOTB_RANDOM_SEED", str(SEED))
 # What a random test does must not depend on the run: "ci" derives its examples from the test alone.

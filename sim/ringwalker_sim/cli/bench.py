@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .options import UsageError, add_command, byte_count, check_output, positive
+from .options import UsageError, add_command, add_model_option, byte_count, check_output, positive
 
 __all__ = ["add_parser", "run"]
 
@@ -59,6 +59,7 @@ def add_parser(commands: Any) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="a few rows only")
     which.add_argument("--from", metavar="FILE", dest="source", help="show figures that --json has written")
+    add_model_option(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
     output.add_argument("--plot", metavar="FILE", help="draw rate against size and latency (.svg or .png)")

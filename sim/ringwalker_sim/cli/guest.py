@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from .devices import add_waves_options
-from .options import add_command, add_device_options, byte_count, positive
+from .options import add_command, add_device_options, add_model_option, byte_count, positive
 
 __all__ = ["EXIT_NO_GUEST", "add_parser", "run"]
 
@@ -41,6 +41,7 @@ def add_parser(commands: Any) -> None:
     _disk_options(parser)
     add_device_options(parser)
     _machine_options(parser)
+    add_model_option(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of the first device")
     add_waves_options(output)

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = [
     "add_engine_option",
     "add_interface_options",
     "add_link_options",
+    "add_model_option",
     "byte_count",
     "check_output",
     "device_config",
@@ -92,6 +94,24 @@ def add_device_options(parser: Any, function: bool = True) -> None:
     group.add_argument("--queues", metavar="N", type=int, help="how many queues the device has")
     text = "who the device says it is: vendor 0x5000 (2007) or 0x1af4 (oasis)"
     group.add_argument("--preset", choices=("2007", "oasis"), help=text)
+
+
+class _PlainModel(argparse.Action):
+    """Asks for plain models, also in processes that this one starts."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, nargs=0, **options)
+
+    def __call__(self, *_args: Any) -> None:
+        from ..engine.native.models import MODEL_VARIABLE
+
+        os.environ[MODEL_VARIABLE] = "plain"
+
+
+def add_model_option(parser: Any) -> None:
+    """``--plain-model``."""
+    text = "simulate with the model as Verilator makes it: slower, and built in less time"
+    parser.add_argument("--plain-model", action=_PlainModel, help=text)
 
 
 def add_interface_options(parser: Any) -> None:

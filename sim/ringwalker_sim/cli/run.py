@@ -17,6 +17,7 @@ from .options import (
     add_engine_option,
     add_interface_options,
     add_link_options,
+    add_model_option,
     check_output,
     device_config,
     link_host,
@@ -101,6 +102,8 @@ def _add_function(functions: Any, name: str, command: RunCommand) -> None:
         add_engine_option(machine, None, command.engines)
     machine.add_argument("--interrupt", choices=("msix", "intx"), default="msix", help="default msix")
     add_link_options(machine)
+    if "native" in command.engines:
+        add_model_option(machine)
     text = "chooses places, data and whatever is random in the machine (default 1)"
     machine.add_argument("--seed", metavar="N", type=int, default=1, help=text)
     output = parser.add_argument_group("output")

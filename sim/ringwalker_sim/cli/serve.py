@@ -15,7 +15,7 @@ from ..function.simulation import simulation_of
 from ..host import HostParameters
 from ..workload.images import default_image
 from .devices import add_waves_options, check_no_window, modern_config, parse_device, waves_window
-from .options import UsageError, add_command, add_device_options, check_output, positive
+from .options import UsageError, add_command, add_device_options, add_model_option, check_output, positive
 from .report import status_line, write_json
 
 __all__ = ["add_parser", "run"]
@@ -68,6 +68,7 @@ def add_parser(commands: Any) -> None:
     machine.add_argument("--latency", metavar="N", type=positive, default=125, help=text)
     text = "chooses what the simulated host does at random (default 1)"
     machine.add_argument("--seed", metavar="N", type=int, default=1, help=text)
+    add_model_option(machine)
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
     add_waves_options(output)

@@ -15,6 +15,7 @@ from ..cli.options import UsageError, byte_count, check_output, positive
 from ..guest.blk import blk_driver
 from ..guest.models.blk import BlkModel
 from ..guest.models.function import Schedule
+from ..host.parameters import HostParameters
 from ..memory import DiskError, DiskImage
 from ..workload.block_task import PHASES, WORKLOADS, BlockTask, Transfer, Workload
 from ..workload.disk_phases import WorkloadError
@@ -222,11 +223,28 @@ def _show(result: Any, on_stderr: bool) -> None:
     print_result(result, on_stderr)
 
 
+def _exercise(config: DeviceConfig) -> list[Job]:
+    """Reads and writes of two sizes, some at once and one at a time, on two hosts."""
+    size = max(1024, config.settings.block_size)
+    depth = min(10, config.queues * (config.queue_size // 3))
+    host = HostParameters(latency=100, latency_jitter=40)
+    return [
+        Job(
+            BlockTask(Workload("randrw", 3 * size, depth, 40, seed=5)),
+            memory_bytes=4 << 20,
+            seed=5,
+            host=host,
+        ),
+        Job(BlockTask(Workload("randrw", size, 1, 10, seed=6)), memory_bytes=4 << 20, seed=6),
+    ]
+
+
 SIMULATION = FunctionSimulation(
     driver=blk_driver,
     model=_model,
     open_disk=_open_disk,
     linux_module="virtio_blk",
+    exercise=_exercise,
     run=RunCommand(
         summary="simulate the block device and move data",
         examples=_EXAMPLES,

@@ -91,10 +91,16 @@ def _show(result: Any, on_stderr: bool) -> None:
     print_traffic(result, on_stderr)
 
 
+def _exercise(_config: DeviceConfig) -> list[Job]:
+    """Bytes typed and echoed."""
+    return [Job(ConsoleTask(_TEXT[:200]), memory_bytes=_RAM_BYTES, seed=5)]
+
+
 SIMULATION = FunctionSimulation(
     driver=console_driver,
     model=_model,
     linux_module="virtio_console",
+    exercise=_exercise,
     run=RunCommand(
         summary="simulate the console and move bytes",
         examples=_EXAMPLES,

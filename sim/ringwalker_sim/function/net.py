@@ -158,10 +158,18 @@ def _show(result: Any, on_stderr: bool) -> None:
     print_traffic(result, on_stderr)
 
 
+def _exercise(config: DeviceConfig) -> list[Job]:
+    """Frames of many sizes out and back."""
+    sizes = [size for size in (60, 70, 130, 300, 900, 1514) if size <= config.settings.mtu + _SHORTEST]
+    frames = random_frames(60, sizes or [_SHORTEST], config.settings.address, _SOURCE, 5)
+    return [Job(NetTask(tuple(frames)), memory_bytes=_RAM_BYTES, seed=5)]
+
+
 SIMULATION = FunctionSimulation(
     driver=net_driver,
     model=_model,
     linux_module="virtio_net",
+    exercise=_exercise,
     run=RunCommand(
         summary="simulate the network device and move frames",
         examples=_EXAMPLES,

@@ -67,10 +67,16 @@ def _show(result: Any, on_stderr: bool) -> None:
     print_traffic(result, on_stderr)
 
 
+def _exercise(_config: DeviceConfig) -> list[Job]:
+    """Some reads."""
+    return [Job(RngTask(1500), memory_bytes=_RAM_BYTES, seed=5)]
+
+
 SIMULATION = FunctionSimulation(
     driver=rng_driver,
     model=_model,
     linux_module="virtio_rng",
+    exercise=_exercise,
     run=RunCommand(
         summary="simulate the entropy device and read from it",
         examples=_EXAMPLES,

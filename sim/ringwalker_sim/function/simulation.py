@@ -1,7 +1,7 @@
 """What the simulation has to know of a function, in one record, and how it is found."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,10 @@ class FunctionSimulation:
     blank one. None: the function has no image."""
     linux_module: str | None = None
     """Linux's module with the driver, for ``ringwalker guest``. None: Linux has none."""
+    exercise: "Callable[[DeviceConfig], Sequence[Job]] | None" = None
+    """``exercise(config)``: jobs of some thousand cycles that use what the function does. In them the native
+    engine learns which parts of the model are busy at the same time, and compares its own model with
+    Verilator's. None: a driver opens the device, and that is all."""
     run: RunCommand | None = None
     """How ``ringwalker run`` drives it. None: it does not."""
 

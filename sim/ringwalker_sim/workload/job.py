@@ -20,7 +20,7 @@ from ..host.parameters import HostParameters
 from ..memory import DiskImage
 from .json_values import decode, decode_named, encode, encode_named
 
-__all__ = ["CallTask", "DescribeTask", "DeviceTask", "Job", "Progress", "Task"]
+__all__ = ["CallTask", "DescribeTask", "DeviceTask", "Job", "OpenTask", "Progress", "Task"]
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of what is being done, how much is done, and of how much."""
@@ -138,6 +138,17 @@ class DeviceTask(Task):
         result = await self.work(opened, config, progress)
         await opened.close()
         return {"tlps": port.tlps(), **result}
+
+
+@dataclass(frozen=True)
+class OpenTask(DeviceTask):
+    """Opens the device and closes it."""
+
+    async def work(
+        self, opened: OpenDevice, config: DeviceConfig, progress: Progress | None
+    ) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
 
 
 async def open_for(machine: Machine, config: DeviceConfig, job: Job, **options: Any) -> OpenDevice:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ringwalker.verilog import to_verilog
-from ringwalker_sim.engine.native import build
+from ringwalker_sim.engine.native import translate
 from ringwalker_sim.engine.native.build import TOP, build_library
+from ringwalker_sim.engine.native.compiling import compiler
 from ringwalker_sim.engine.native.ports_header import peripherals_header, ports_header, registered_inputs
 from ringwalker_sim.testing.offender import Offender
 from ringwalker_sim.testing.traffic import DiskCopier
@@ -129,11 +130,11 @@ def test_two_builds_at_once_share_one(tmp_path):
 def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setenv("RINGWALKER_CACHE", str(tmp_path))
-    build._compiler.cache_clear()
+    compiler.cache_clear()
     with pytest.raises(ToolError, match=r"no-such-compiler.*apt-get install g\+\+"):
         build_library(*to_verilog(Offender(64), TOP))
     monkeypatch.undo()
-    build._compiler.cache_clear()
+    compiler.cache_clear()
 
 
 def test_verilog_that_does_not_translate_is_reported(monkeypatch, tmp_path):
@@ -158,7 +159,7 @@ def test_header_says_what_the_model_has():
 
 def test_inputs_that_belong_to_streams_have_registers():
     text, ports = to_verilog(DiskCopier(64), TOP)
-    registered = build._register_inputs(text, registered_inputs(ports))
+    registered = translate._register_inputs(text, registered_inputs(ports))
     before, after = (one[one.index(f"module {TOP}(") :] for one in (text, registered))
     top = after[: after.index("endmodule")]
     for port in ports:
@@ -200,14 +201,14 @@ void Vringwalker___024root___eval_nba(Vringwalker___024root* vlSelf) {
 def test_the_clock_is_left_to_verilator_unless_it_is_the_only_trigger(tmp_path, text, known):
     source = tmp_path / "model.cpp"
     source.write_text(text)
-    assert build._offer_edge(tmp_path) == known
+    assert translate._offer_edge(tmp_path) == known
     assert ("void rising_edge(" in source.read_text()) == known
     assert source.read_text().startswith(text)
 
 
 def test_verilators_code_is_understood(tmp_path):
     """What Verilator writes today has the places that the builder looks for."""
-    build._translate(tmp_path, *to_verilog(DiskCopier(64), TOP), waves=False)
+    translate.translate(tmp_path, *to_verilog(DiskCopier(64), TOP), waves=False)
     assert "#define RW_EDGE 1" in (tmp_path / "ports.h").read_text()
     sources = [path.read_text() for path in (tmp_path / "model").glob("*.cpp")]
     assert sum("__VicoFirstIteration = rw::inputs_changed;" in text for text in sources) == 1

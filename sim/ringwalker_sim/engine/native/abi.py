@@ -87,6 +87,7 @@ PARAMETERS = (
     "split",
     "completion_timeout",
     "skip_idle",
+    "compare",
     "root_id",
     "storage_latency",
     "link_rate",

@@ -22,8 +22,9 @@ from ...host import Fault, HostParameters
 from ...memory import Access, DiskImage, GuestMemory, Watch
 from ...verilog_cache import component_verilog, device_verilog
 from .abi import EVENT_FORMAT, PAGE_BYTES, PARAMETERS, STATS, CEvent, CParameters, CStats, EventKind, Outcome
-from .build import TOP, build_library
+from .build import TOP
 from .library import load
+from .models import model_library, plain_by_default
 from .peripheral import Peripherals, peripheral_classes
 
 __all__ = ["EngineError", "NativeEngine", "NativeEvent", "ProtocolError", "all_ones"]
@@ -87,7 +88,12 @@ class NativeEngine:
     ``host`` describes the root complex, ``seed`` all its random choices. ``waves`` names an FST file to
     write. ``strict`` raises :class:`ProtocolError` when the device breaks a rule; otherwise ``violations``
     collects them. ``faults`` collects the device's accesses to what is not mapped. ``progress`` gets a line
-    of text now and then while the model is built. Use it as a context manager, so that waves end readable.
+    of text now and then while the model is built.
+
+    The model is change-driven (:mod:`.changes`) for a device without waves; ``plain`` says otherwise (None:
+    as :func:`.models.plain_by_default`). ``library`` is a library to use as it is, and ``compare`` lets a
+    change-driven model be compared with the plain one in every cycle, which is slow. Use the engine as a
+    context manager, so that waves end readable.
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError` when the model cannot be built;
     :class:`EngineError` when the waves cannot be written.
@@ -105,6 +111,9 @@ class NativeEngine:
         component: wiring.Component | tuple[str, list[PortInfo]] | None = None,
         strict: bool = True,
         sanitize: bool = False,
+        plain: bool | None = None,
+        library: Path | None = None,
+        compare: bool = False,
         progress: Callable[[str], None] | None = None,
     ):
         self.config = config
@@ -117,11 +126,15 @@ class NativeEngine:
             text, ports = device_verilog(config, progress)
         else:
             text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
-        path = build_library(text, ports, waves=waves is not None, sanitize=sanitize, progress=progress)
+        if plain is None:
+            plain = plain_by_default() or component is not None
+        path = library or model_library(
+            config, text, ports, plain=plain, waves=waves is not None, sanitize=sanitize, progress=progress
+        )
         classes = peripheral_classes({port.name for port in ports})
         self.library = load(path, classes.values())
         """The functions of the C++ half."""
-        parameters = self._parameters(seed)
+        parameters = self._parameters(seed, compare)
         handle = self.library.rw_open(ctypes.byref(parameters), _writable(waves))
         if not handle:
             raise EngineError(f"{waves}: cannot be written")
@@ -141,9 +154,10 @@ class NativeEngine:
         self.ports = Peripherals({name: made(self) for name, made in classes.items()})
         self.reset()
 
-    def _parameters(self, seed: int) -> CParameters:
+    def _parameters(self, seed: int, compare: bool) -> CParameters:
         host = self.host
         values = {name: int(getattr(host, name)) for name in PARAMETERS if hasattr(host, name)}
+        values["compare"] = int(compare)
         values["seed"] = seed & all_ones(8)
         values["link_rate"] = round(host.link_bytes_per_cycle * 65536)
         values["msi_first"], values["msi_last"] = host.msi_window

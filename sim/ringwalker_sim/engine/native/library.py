@@ -33,11 +33,21 @@ _FUNCTIONS: Functions = {
     "rw_trace_next": (U32, [HANDLE, ctypes.c_char_p]),
 }
 
+_INSPECTION: Functions = {
+    "rw_signal_count": (U64, [HANDLE]),
+    "rw_signal_name": (ctypes.c_char_p, [HANDLE, U64]),
+    "rw_record": (None, [HANDLE, U64, U64]),
+    "rw_recorded": (U64, [HANDLE]),
+    "rw_recorded_changes": (None, [HANDLE, U64, POINTER]),
+}
+"""Of libraries for change-driven models only."""
+
 
 def load(path: Path, peripherals: Iterable[type[Peripheral]]) -> ctypes.CDLL:
     """The library at ``path``, whose device has ``peripherals``, with argument and result types set."""
     library = ctypes.CDLL(str(path))
-    for functions in (_FUNCTIONS, *(peripheral.functions for peripheral in peripherals)):
+    inspection = _INSPECTION if hasattr(library, "rw_record") else {}
+    for functions in (_FUNCTIONS, inspection, *(peripheral.functions for peripheral in peripherals)):
         for name, (result, arguments) in functions.items():
             function = getattr(library, name)
             function.restype = result

@@ -36,6 +36,7 @@ class ServedEngine(NativeEngine):
         seed: int = 1,
         component: wiring.Component | tuple[str, list[PortInfo]] | None = None,
         sanitize: bool = False,
+        plain: bool | None = None,
         progress: Callable[[str], None] | None = None,
     ):
         memory = GuestMemory(PAGE)
@@ -49,6 +50,7 @@ class ServedEngine(NativeEngine):
             component=component,
             strict=False,
             sanitize=sanitize,
+            plain=plain,
             progress=progress,
         )
         self.unmap(memory.base)

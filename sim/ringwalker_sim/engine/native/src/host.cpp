@@ -15,6 +15,9 @@ Host::Host(const Parameters& parameters, const char* trace)
       pins_((context_.traceEverOn(trace != nullptr), context_)),
       skips_(parameters.skip_idle != 0 && trace == nullptr),
       peripherals_(Maker<Peripherals>::make(board_)) {
+#if RW_CHANGES
+  if (parameters.compare != 0) inspector_.compare(context_);
+#endif
   if (trace == nullptr) return;
   waves_ = std::make_unique<Waves>(context_, pins_, trace);
   if (!waves_->open()) throw std::runtime_error("cannot write waves");
@@ -24,6 +27,9 @@ Host::Host(const Parameters& parameters, const char* trace)
 void Host::edge() {
   const std::uint64_t period = shared_.parameters.period_ps;
   pins_.clock(true);
+#if RW_CHANGES
+  if (inspector_.active()) inspector_.edge();
+#endif
   if (waves_) waves_->dump((shared_.now - 1) * period + period / 2);
 }
 

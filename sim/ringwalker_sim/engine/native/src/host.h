@@ -6,6 +6,9 @@
 #include <utility>
 
 #include "cpu.h"
+#if RW_CHANGES
+#include "inspector.h"
+#endif
 #include "link.h"
 #include "memory_map.h"
 #include "peripherals.h"
@@ -55,6 +58,9 @@ class Host {
   MemoryMap& memory() { return memory_; }
   ReadServer& reads() { return reads_; }
   Cpu& cpu() { return cpu_; }
+#if RW_CHANGES
+  Inspector& inspector() { return inspector_; }
+#endif
 
  private:
   // Cycles in a row in which the device says that it is idle: more than an item takes from one of its blocks
@@ -95,6 +101,9 @@ class Host {
   Rng stalls_;
   VerilatedContext context_{};
   Pins pins_;
+#if RW_CHANGES
+  Inspector inspector_{shared_, pins_};
+#endif
   const bool skips_;  // idle cycles are not simulated
   std::unique_ptr<Waves> waves_{};
   std::string violation_{};

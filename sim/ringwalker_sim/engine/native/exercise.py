@@ -1,0 +1,86 @@
+"""A short use of a device, in which its model is watched and compared."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ringwalker.config import DeviceConfig
+
+from ...errors import RingwalkerError
+from ...function.simulation import simulation_of
+from ...host.parameters import HostParameters
+from ...memory import GuestMemory
+from ...workload.job import Job, OpenTask
+from .changes import NotUnderstood
+from .changes.partition import Rates
+from .engine import NativeEngine
+from .port import NativePort
+
+__all__ = ["DeviceExercise", "recorded"]
+
+_WATCHED, _PERIOD = 64, 128
+"""Cycles that are watched, of how many."""
+
+
+def recorded(engine: NativeEngine) -> Rates:
+    """What ``engine`` has recorded since ``rw_record``."""
+    library, handle = engine.library, engine.handle()
+    cycles = library.rw_recorded(handle)
+    out = np.zeros(-(-cycles // 8), np.uint8)
+    changes = {}
+    for signal in range(library.rw_signal_count(handle)):
+        library.rw_recorded_changes(handle, signal, out.ctypes.data)
+        if bits := int.from_bytes(out.tobytes(), "little"):
+            changes[library.rw_signal_name(handle, signal).decode()] = bits
+    return Rates(cycles, changes)
+
+
+class DeviceExercise:
+    """The jobs that a function's simulation names (``exercise``); without those, a driver opens the device."""
+
+    def __init__(self, config: DeviceConfig):
+        self._config = config
+        exercise = simulation_of(config.function).exercise
+        self._jobs = exercise(config) if exercise else (Job(OpenTask(), host=HostParameters(latency=40)),)
+
+    @property
+    def key(self) -> str:
+        """The jobs as text."""
+        return json.dumps([job.to_json() for job in self._jobs], sort_keys=True)
+
+    @contextmanager
+    def _engine(self, job: Job, library: Path, **options: Any) -> Iterator[NativePort]:
+        disk = job.open_disk(self._config)
+        memory = GuestMemory(job.memory_bytes)
+        with NativeEngine(
+            self._config, memory, disk=disk, host=job.host, seed=job.seed, library=library, **options
+        ) as engine:
+            yield NativePort(engine)
+        if disk is not None:
+            disk.close()
+
+    def watch(self, library: Path) -> Rates:
+        """See :class:`~.changes.library.Exercise`."""
+        cycles, changes = 0, dict[str, int]()
+        for job in self._jobs:
+            with self._engine(job, library) as port:
+                port.engine.library.rw_record(port.engine.handle(), _WATCHED, _PERIOD)
+                port.run(job.run(port, self._config))
+                rates = recorded(port.engine)
+            for name, bits in rates.changes.items():
+                changes[name] = changes.get(name, 0) | bits << cycles
+            cycles += rates.cycles
+        return Rates(cycles, changes)
+
+    def check(self, library: Path) -> None:
+        """See :class:`~.changes.library.Exercise`."""
+        for job in self._jobs:
+            with self._engine(job, library, compare=True) as port:
+                try:
+                    port.run(job.run(port, self._config))
+                except RingwalkerError as error:
+                    raise NotUnderstood(f"other results in chunks: {error}") from error

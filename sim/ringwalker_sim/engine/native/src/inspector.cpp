@@ -1,0 +1,83 @@
+#include "inspector.h"
+
+#include <cstring>
+
+#include "Vringwalker___024root.h"
+#include "host.h"
+
+namespace rw {
+
+void Inspector::compare(VerilatedContext& context) { plain_ = std::make_unique<Vringwalker>(&context, "plain"); }
+
+void Inspector::record(std::uint64_t cycles, std::uint64_t period) {
+  cycles_ = cycles;
+  period_ = period;
+  position_ = recorded_ = 0;
+  before_.assign(sizeof(Root), 0);
+  changes_.assign(signal_count, {});
+}
+
+void Inspector::edge() {
+  if (plain_) follow();
+  if (period_ != 0) note();
+}
+
+void Inspector::follow() {
+  Root& plain = *plain_->rootp;
+  copy_inputs(*pins_.root(), plain);
+  if (evaluations_ != pins_.evaluations()) {
+    evaluations_ = pins_.evaluations();
+    inputs_changed = true;
+    plain_->eval();
+  }
+  rising_edge(&plain);
+  const auto* wanted = reinterpret_cast<const std::uint8_t*>(&plain);
+  unsigned different = 0;
+  for (std::size_t i = 0; i < signal_count && different < most_different; ++i) {
+    const Signal& signal = signals[i];
+    if (std::memcmp(model() + signal.offset, wanted + signal.offset, signal.size) == 0) continue;
+    ++different;
+    shared_.violation("the model's %.200s is not what the plain model makes of it", signal.name);
+  }
+  if (different != 0) plain_.reset();  // from here on everything differs
+}
+
+// The first cycle of a period is not noted: what was before it is not known.
+void Inspector::note() {
+  const std::uint64_t position = position_;
+  position_ = position_ + 1 == period_ ? 0 : position_ + 1;
+  if (position > cycles_) return;
+  if (position != 0) {
+    for (std::size_t i = 0; i < signal_count; ++i) {
+      const Signal& signal = signals[i];
+      std::vector<std::uint8_t>& bits = changes_[i];
+      if (recorded_ % 8 == 0) bits.push_back(0);
+      const bool same = std::memcmp(model() + signal.offset, before_.data() + signal.offset, signal.size) == 0;
+      if (!same) bits.back() = static_cast<std::uint8_t>(bits.back() | 1u << recorded_ % 8);
+    }
+    ++recorded_;
+  }
+  std::memcpy(before_.data(), model(), sizeof(Root));
+}
+
+}  // namespace rw
+
+extern "C" {
+
+std::uint64_t rw_signal_count(rw::Host*) noexcept { return rw::signal_count; }
+
+const char* rw_signal_name(rw::Host*, std::uint64_t signal) noexcept { return rw::signals[signal].name; }
+
+void rw_record(rw::Host* host, std::uint64_t cycles, std::uint64_t period) noexcept {
+  host->inspector().record(cycles, period);
+}
+
+std::uint64_t rw_recorded(rw::Host* host) noexcept { return host->inspector().recorded(); }
+
+// The bits of a variable, lowest first; out has room for all.
+void rw_recorded_changes(rw::Host* host, std::uint64_t signal, std::uint8_t* out) noexcept {
+  const auto& bits = host->inspector().changes(signal);
+  std::memcpy(out, bits.data(), bits.size());
+}
+
+}  // extern "C"

@@ -1,0 +1,75 @@
+"""Which model an engine gets."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ringwalker.config import DeviceConfig
+from ringwalker_sim.cli.main import main
+from ringwalker_sim.engine.native import models
+from ringwalker_sim.engine.native.changes import NotUnderstood, library
+from ringwalker_sim.engine.native.exercise import DeviceExercise
+
+PLAIN, CHUNKED = Path("plain"), Path("chunked")
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """What was asked to be built, and whether a change-driven model can be."""
+    state = SimpleNamespace(asked=[], reason=None)
+
+    def change_driven(*_arguments, **_options) -> Path:
+        state.asked.append(CHUNKED)
+        if state.reason:
+            raise NotUnderstood(state.reason)
+        return CHUNKED
+
+    def plain(*_arguments, **_options) -> Path:
+        state.asked.append(PLAIN)
+        return PLAIN
+
+    monkeypatch.setattr(library, "change_driven_library", change_driven)
+    monkeypatch.setattr(models, "build_library", plain)
+    return state
+
+
+def chosen(plain=False, waves=False) -> Path:
+    return models.model_library(
+        DeviceConfig(), "", [], plain=plain, waves=waves, sanitize=False, progress=None
+    )
+
+
+def test_it_is_change_driven_unless_it_is_to_be_plain_or_has_waves(built):
+    assert chosen() == CHUNKED
+    assert chosen(plain=True) == chosen(waves=True) == PLAIN
+    assert built.asked == [CHUNKED, PLAIN, PLAIN]
+
+
+def test_it_is_plain_when_the_code_is_not_understood_and_a_line_says_so(built, capsys):
+    built.reason = "the function VL_NEW"
+    assert chosen() == PLAIN
+    error = capsys.readouterr().err
+    assert "the plain model is used" in error
+    assert "the function VL_NEW" in error
+    assert error.count("\n") == 1
+
+
+def test_the_environment_and_the_option_ask_for_plain_models(monkeypatch):
+    monkeypatch.delenv(models.MODEL_VARIABLE, raising=False)
+    assert not models.plain_by_default()
+    with pytest.raises(SystemExit):
+        main(["bench", "--plain-model", "--help"])
+    assert models.plain_by_default()
+
+
+@pytest.mark.parametrize("function", ["blk", "net", "console", "rng"])
+def test_every_function_has_an_exercise(function):
+    exercises = [
+        DeviceExercise(DeviceConfig.from_dict({"function": function, "data_width": w})) for w in (64, 256)
+    ]
+    assert "OpenTask" not in exercises[0].key
+    assert (
+        exercises[0].key
+        == DeviceExercise(DeviceConfig.from_dict({"function": function, "data_width": 64})).key
+    )
