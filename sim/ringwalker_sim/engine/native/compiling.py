@@ -94,7 +94,7 @@ def sanitizer_flags(sanitize: bool) -> tuple[str, ...]:
 
 
 DEVICE_UNITS = ("host", "host_uplink", "capi", "waves")
-"""Sources that depend on the model, as do those of the peripherals and :data:`CHANGES_UNITS`; others do not."""
+"""Sources that depend on the model; those of the peripherals and :data:`CHANGES_UNITS` do, too."""
 
 CHANGES_UNITS = ("inspector", "plain_steps")
 """Further ones, for change-driven models alone."""

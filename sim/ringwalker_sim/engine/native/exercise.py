@@ -40,7 +40,7 @@ def recorded(engine: NativeEngine) -> Rates:
 
 
 class DeviceExercise:
-    """The jobs that a function's simulation names (``exercise``); without those, a driver opens the device."""
+    """The jobs that a function's simulation names (``exercise``), or else that a driver opens the device."""
 
     def __init__(self, config: DeviceConfig):
         self._config = config

@@ -13,13 +13,15 @@ from .build import build_library
 __all__ = ["MODEL_VARIABLE", "model_library", "plain_by_default"]
 
 MODEL_VARIABLE = "RINGWALKER_MODEL"
-"""Variable of the environment: ``plain`` lets models be plain where nothing else is said. A plain model is
+"""Variable of the environment: ``plain`` or ``changes``, the model where nothing else is said. A plain model is
 built in less time, so it is better for much building and little simulating, as tests do."""
+
+_USUAL = "plain"
 
 
 def plain_by_default() -> bool:
-    """Whether the environment asks for plain models."""
-    return os.environ.get(MODEL_VARIABLE) == "plain"
+    """Whether models are plain where nothing else is said."""
+    return os.environ.get(MODEL_VARIABLE, _USUAL) == "plain"
 
 
 def model_library(

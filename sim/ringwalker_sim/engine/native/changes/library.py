@@ -1,4 +1,4 @@
-"""Builds a change-driven model: first the plain one, which is watched, then the chunks, which are compared."""
+"""Builds a change-driven model: first the plain one, to be watched, then the chunks, to be compared."""
 
 from collections.abc import Sequence
 from pathlib import Path
