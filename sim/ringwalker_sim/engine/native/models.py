@@ -13,8 +13,8 @@ from .build import build_library
 __all__ = ["MODEL_VARIABLE", "model_library", "plain_by_default"]
 
 MODEL_VARIABLE = "RINGWALKER_MODEL"
-"""Variable of the environment: ``plain`` or ``changes``, the model where nothing else is said. A plain model is
-built in less time, so it is better for much building and little simulating, as tests do."""
+"""Variable of the environment: ``plain`` or ``changes``, the model where nothing else is said. A plain model
+is built in less time, so it is better for much building and little simulating, as tests do."""
 
 _USUAL = "plain"
 
