@@ -1,8 +1,11 @@
-"""What all tests share: fixed seeds, a cache in the checkout, and the same current folder for all."""
+"""What all tests share: fixed seeds, a cache in the checkout, the same current folder, and a full disk."""
 
 import os
 import random
+import shutil
 import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +108,43 @@ def _without_more_of_the_other_simulator(items: list[pytest.Item]) -> list[pytes
             seen.add(function)
         kept.append(item)
     return kept
+
+
+@pytest.fixture
+def small_file_system(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 1 MiB, where this process may mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip(f"no file system can be mounted: {made.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def make_loop_device() -> Iterator[Callable[[Path], Path]]:
+    """Gives a block device over a file, where this process may make one."""
+    made: list[str] = []
+
+    def make(file: Path) -> Path:
+        command = ["losetup", "--find", "--show", str(file)]
+        done = None
+        if shutil.which("losetup"):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done is None or done.returncode:
+            pytest.skip(f"no loop device: {done.stderr.strip() if done else 'losetup is missing'}")
+        made.append(done.stdout.strip())
+        return Path(made[-1])
+
+    yield make
+    for device in made:
+        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 @pytest.fixture(autouse=True)

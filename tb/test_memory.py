@@ -1,4 +1,4 @@
-"""Guest RAM: bounds, allocation, structured views, watches; and disk images."""
+"""Guest RAM: bounds, allocation, structured views, watches."""
 
 import random
 
@@ -10,8 +10,6 @@ from amaranth.lib import data
 from ringwalker.spec.ring import Descriptor, UsedElement
 from ringwalker_sim.memory import (
     Access,
-    DiskError,
-    DiskImage,
     GuestMemory,
     MemoryFault,
     dtype_of,
@@ -123,38 +121,3 @@ def test_watches_report_overlapping_accesses():
     memory.unwatch(both)
     assert memory.watch_version != version
     assert memory.watches == [writes]
-
-
-def test_disk_images_are_mapped_and_locked(tmp_path):
-    path = tmp_path / "disk"
-    path.write_bytes(bytes(1024))
-    with DiskImage(path) as disk:
-        assert disk.sectors == 2
-        disk.array[512:516] = list(b"data")
-        with pytest.raises(DiskError, match="another process"):
-            DiskImage(path)
-        with pytest.raises(DiskError, match="another process"):
-            DiskImage(path, read_only=True)
-    assert path.read_bytes()[512:516] == b"data"
-    with DiskImage(path, read_only=True) as first, DiskImage(path, read_only=True):
-        with pytest.raises(ValueError, match="read-only"):
-            first.array[0] = 1
-        with pytest.raises(DiskError, match="another process"):
-            DiskImage(path)
-    assert DiskImage.blank(8).sectors == 8
-
-
-def test_bad_disk_images_are_named(tmp_path):
-    with pytest.raises(DiskError, match="absent: No such file"):
-        DiskImage(tmp_path / "absent")
-    with pytest.raises(DiskError, match="directory"):
-        DiskImage(tmp_path)
-    empty, odd = tmp_path / "empty", tmp_path / "odd"
-    empty.write_bytes(b"")
-    odd.write_bytes(bytes(513))
-    with pytest.raises(DiskError, match="empty"):
-        DiskImage(empty)
-    with pytest.raises(DiskError, match="513 bytes"):
-        DiskImage(odd)
-    with pytest.raises(DiskError, match="sectors"):
-        DiskImage.blank(0)

@@ -1,16 +1,13 @@
-"""Guest RAM and disk images: numpy arrays over mappings, so that only what is touched costs memory.
+"""Guest RAM: a numpy array over a mapping, so that only what is touched costs memory.
 
 Addresses are guest physical addresses in bytes. Layouts of the specification (``data.Struct`` classes) become
 numpy dtypes, so rings are read and written in place.
 """
 
-import fcntl
 import mmap
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,18 +15,16 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 
 from .allocator import Allocator, MemoryFault
-from .errors import RingwalkerError
 
 __all__ = [
     "PAGE",
     "Access",
     "Buffer",
-    "DiskError",
-    "DiskImage",
     "GuestMemory",
     "MemoryFault",
     "ScatterGather",
     "Watch",
+    "anonymous",
     "dtype_of",
     "scatter_gather",
 ]
@@ -41,10 +36,6 @@ _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 
 ScatterGather = list[tuple[int, int]]
 """Pieces of guest memory in order: (address, length in bytes)."""
-
-
-class DiskError(RingwalkerError, ValueError):
-    """A disk image that cannot be used; the message names the file and why."""
 
 
 @cache
@@ -83,7 +74,7 @@ def scatter_gather(pieces: Iterable["Buffer | tuple[int, int]"]) -> ScatterGathe
     return [(p.address, p.length) if isinstance(p, Buffer) else p for p in pieces]
 
 
-def _anonymous(size: int) -> np.ndarray:
+def anonymous(size: int) -> np.ndarray:
     """``size`` zero bytes that occupy memory only once they are written."""
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
     try:
@@ -166,7 +157,7 @@ class GuestMemory:
             raise ValueError(f"size {size:#x} and base {base:#x} must be multiples of {PAGE}, size not 0")
         self.size = size
         self.base = base
-        self.array: np.ndarray = _anonymous(size)
+        self.array: np.ndarray = anonymous(size)
         self.watches: list[Watch] = []
         self.watch_version = 0
         """Changes with every change of ``watches``, so that an engine notices."""
@@ -260,78 +251,3 @@ class GuestMemory:
             apart = access.address >= item.address + item.length
             if wanted and not apart and access.address + access.length > item.address:
                 item.report(access)
-
-
-class DiskImage:
-    """A disk image of whole 512-byte sectors, mapped, never loaded; ``array`` is its bytes.
-
-    The file is locked (flock) while it is open: exclusively, or shared with other readers when
-    ``read_only``. Errors: :class:`DiskError`.
-    """
-
-    SECTOR = 512
-
-    def __init__(self, path: str | Path, read_only: bool = False):
-        self.path: Path | None = Path(path)
-        self.read_only = read_only
-        self._descriptor = -1
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY if read_only else os.O_RDWR)
-            self._lock()
-            size = os.fstat(self._descriptor).st_size
-            if size == 0:
-                raise DiskError(f"{path}: the image is empty")
-            if size % self.SECTOR:
-                raise DiskError(f"{path}: {size} bytes are not a multiple of {self.SECTOR}")
-            access = mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE
-            self._map: mmap.mmap | None = mmap.mmap(self._descriptor, size, access=access)
-        except OSError as error:
-            self.close()
-            raise DiskError(f"{path}: {error.strerror or error}") from None
-        except DiskError:
-            self.close()
-            raise
-        self.array: np.ndarray = np.frombuffer(self._map, dtype=np.uint8)
-
-    @classmethod
-    def blank(cls, sectors: int) -> "DiskImage":
-        """A disk of ``sectors`` zero sectors in memory, without a file."""
-        if sectors <= 0:
-            raise DiskError(f"a disk of {sectors} sectors cannot be made")
-        disk = cls.__new__(cls)
-        disk.path, disk.read_only, disk._descriptor, disk._map = None, False, -1, None
-        disk.array = _anonymous(sectors * cls.SECTOR)
-        return disk
-
-    def _lock(self) -> None:
-        kind = fcntl.LOCK_SH if self.read_only else fcntl.LOCK_EX
-        try:
-            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DiskError(f"{self.path}: another process is using the image") from None
-
-    @property
-    def sectors(self) -> int:
-        """Capacity in 512-byte sectors."""
-        return len(self.array) // self.SECTOR
-
-    def flush(self) -> None:
-        """Bring what was written to the file."""
-        if self._map is not None and not self.read_only:
-            self._map.flush()
-
-    def close(self) -> None:
-        """Flush and unlock. ``array`` must not be used any more."""
-        if self._descriptor >= 0:
-            if getattr(self, "_map", None) is not None:
-                self.flush()
-            # The mapping holds a duplicate of the descriptor, and with it would hold the lock.
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __enter__(self) -> "DiskImage":
-        return self
-
-    def __exit__(self, *_args: object) -> None:
-        self.close()

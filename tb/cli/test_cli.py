@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ringwalker_sim.cli import main as cli
-from ringwalker_sim.memory import DiskImage
+from ringwalker_sim.disk_image import DiskImage
 
 SECTORS = 256
 

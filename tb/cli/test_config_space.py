@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 from amaranth.hdl import Module
 
@@ -14,6 +13,7 @@ from ringwalker.function.kind import FunctionKind
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.pci import HEADER
 from ringwalker_sim.cli.config_space import decode, format_function, hex_dump
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.workload.job import DescribeTask, Job
@@ -21,7 +21,7 @@ from ringwalker_sim.workload.job import DescribeTask, Job
 
 def functions(config: DeviceConfig) -> tuple[bytes, dict[int, int], int]:
     """Configuration space, BAR sizes and number of the function, as a driver finds them."""
-    port = ModelPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8))
+    port = ModelPort(config, GuestMemory(1 << 20), DiskImage.blank(1))
     (item,) = port.run(Job(DescribeTask()).run(port, config))["functions"]
     return bytes.fromhex(item["config"]), {int(key): size for key, size in item["bars"].items()}, item["bdf"]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ringwalker_sim.cli import main as cli
-from ringwalker_sim.memory import DiskImage
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.testing.devices import SMALL_BLK
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.workload.images import default_image, find_program

@@ -11,6 +11,7 @@ from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.guest import blk as blk_module
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, VirtioDeviceId
@@ -31,7 +32,7 @@ class Machine:
         self.config = config or DeviceConfig(queue_size=16)
         self.memory = GuestMemory(4 << 20)
         self.disk = np.random.default_rng(3).integers(0, 256, SECTORS * 512, np.uint8)
-        self.port = ModelPort(self.config, self.memory, self.disk, **model)
+        self.port = ModelPort(self.config, self.memory, DiskImage.of(self.disk), **model)
         self.model = self.port.model
         self.kind = transport
         self.bus = VirtioBus()

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestHeader, BlkRequestType, BlkStatus
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
-from ringwalker_sim.memory import DiskImage, GuestMemory, dtype_of
+from ringwalker_sim.memory import GuestMemory, dtype_of
 from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 
 SECTORS = 256

@@ -8,6 +8,7 @@ import pytest
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.blk import BlkRequestType
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.blk import BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import (
@@ -28,7 +29,7 @@ from ringwalker_sim.guest.models.net import NetModel
 from ringwalker_sim.guest.net import net_driver
 from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.software_port import SoftwarePort
-from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 
 
@@ -42,7 +43,9 @@ class Bench:
         self.log: list[str] = []
 
     def disk(self, sectors: int = 64, **options: Any) -> BlkModel:
-        return BlkModel(self.port.schedule, np.full(sectors * 512, sectors, np.uint8), **options)
+        return BlkModel(
+            self.port.schedule, DiskImage.of(np.full(sectors * 512, sectors, np.uint8)), **options
+        )
 
     def driver(self, name: str, *ids: Any, result: int = 0) -> VirtioDriver:
         async def probe(device: VirtioDevice) -> int:
@@ -66,7 +69,7 @@ class Bench:
 @pytest.fixture
 def bench() -> Bench:
     config = DeviceConfig(queue_size=16)
-    return Bench(ModelPort(config, GuestMemory(4 << 20), np.full(32 * 512, 32, np.uint8)))
+    return Bench(ModelPort(config, GuestMemory(4 << 20), DiskImage.of(np.full(32 * 512, 32, np.uint8))))
 
 
 # --- matching ----------------------------------------------------------------------------------------------
@@ -119,7 +122,7 @@ def test_the_type_of_an_identity(identity: VirtioDeviceId, kind: int, name: str)
 def test_the_pci_driver_makes_a_child_of_every_virtio_function_and_of_no_other() -> None:
     async def children(identity: Identity, vendors: tuple[int, ...] = ()) -> int:
         config = DeviceConfig(identity=identity)
-        machine = Machine(ModelPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8)))
+        machine = Machine(ModelPort(config, GuestMemory(1 << 20), DiskImage.blank(1)))
         return len(await machine.probe_pci(vendors=vendors))
 
     port = SoftwarePort(GuestMemory(4096))
@@ -131,7 +134,7 @@ def test_the_pci_driver_makes_a_child_of_every_virtio_function_and_of_no_other()
         (Identity(vendor=0x1234), (0x1234,), 1),
     ):
         config = DeviceConfig(identity=identity)
-        port = ModelPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8))
+        port = ModelPort(config, GuestMemory(1 << 20), DiskImage.blank(1))
         machine = Machine(port)
         assert len(port.run(machine.probe_pci(vendors=vendors))) == count
 
@@ -343,7 +346,7 @@ def test_no_such_function(bench: Bench) -> None:
 
 def test_fields_are_needed_by_two_stages() -> None:
     config = DeviceConfig(identity=Identity("oasis"))
-    bench = Bench(ModelPort(config, GuestMemory(1 << 20), np.zeros(512, np.uint8)))
+    bench = Bench(ModelPort(config, GuestMemory(1 << 20), DiskImage.blank(1)))
     for interface in ("2007-09", "2.6.24"):
         with pytest.raises(BindError, match="the function has no field list; one with the identity of 2007"):
             bench.port.run(open_device(bench.machine, "blk", interface, "pci"))

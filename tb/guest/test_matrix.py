@@ -12,6 +12,7 @@ import pytest
 
 from ringwalker.spec.features import Feature
 from ringwalker.spec.net import NetRxMode
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.engine.noise import NoiseSource
 from ringwalker_sim.function.simulation import simulation_of
@@ -33,7 +34,7 @@ from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.ring_queue import RING_FEATURES
 from ringwalker_sim.guest.rng import RngDevice
 from ringwalker_sim.guest.software_port import SoftwarePort
-from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL
 
 STAGES = INTERFACES[1:]
@@ -88,11 +89,11 @@ def cell_of(function: str, transport: str) -> Iterator[Cell]:
             yield Cell(port, function, None, None if disk is None else disk.array)
         return
     if transport == "pci model":
-        machine = ModelPort(SMALL[function], memory, content)
+        machine = ModelPort(SMALL[function], memory, DiskImage.of(content))
         yield Cell(machine, function, machine.model, content)
         return
     port = SoftwarePort(memory)
-    yield Cell(port, function, model_of(SMALL[function], port.schedule, content), content)
+    yield Cell(port, function, model_of(SMALL[function], port.schedule, DiskImage.of(content)), content)
 
 
 async def settle(port: Any, condition: Callable[[], bool], cycles: int = 400_000) -> None:

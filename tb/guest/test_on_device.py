@@ -9,6 +9,7 @@ import pytest
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
@@ -16,7 +17,7 @@ from ringwalker_sim.guest.errors import DeviceError, RequestError
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.guest.virtqueue import Virtqueue
-from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 from ringwalker_sim.workload.block_task import BlockTask, Workload
 from ringwalker_sim.workload.job import Job

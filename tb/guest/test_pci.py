@@ -1,11 +1,11 @@
 """Enumeration and set-up of a PCI function, on configuration space made from the device's own tables."""
 
-import numpy as np
 import pytest
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
 from ringwalker.spec.pci import HEADER, PCIE_CAPABILITY, CapabilityId, Command, DeviceControl
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.guest.errors import BindError, DeviceError
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
@@ -14,7 +14,7 @@ from ringwalker_sim.memory import GuestMemory
 
 
 def machine(config: DeviceConfig | None = None, **arguments) -> ModelPort:
-    return ModelPort(config or DeviceConfig(), GuestMemory(1 << 20), np.zeros(4096, np.uint8), **arguments)
+    return ModelPort(config or DeviceConfig(), GuestMemory(1 << 20), DiskImage.blank(8), **arguments)
 
 
 def find(port: ModelPort, assign: bool = True) -> PciDevice:

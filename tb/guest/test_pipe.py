@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringwalker.spec.blk import BlkRequestType
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.errors import DeviceError, RequestTimeout, VirtioError
 from ringwalker_sim.guest.machine import Machine, identity_of
@@ -29,7 +30,7 @@ class Guest:
         self.port = SoftwarePort(GuestMemory(1 << 20))
         self.machine = Machine(self.port)
         self.disk = np.random.default_rng(4).integers(0, 256, SECTORS * 512, np.uint8)
-        self.model = BlkModel(self.port.schedule, self.disk, queue_size=32)
+        self.model = BlkModel(self.port.schedule, DiskImage.of(self.disk), queue_size=32)
         self.near, self.far = make_pipe(self.port.schedule, **pipe)
         self.server = PipeServer(self.model, self.far)
         self.transport = PipeTransport(self.port, self.near, identity_of(2))

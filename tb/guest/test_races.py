@@ -13,6 +13,7 @@ import pytest
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType, BlkStatus
 from ringwalker.spec.features import Feature
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.errors import BindError, DeviceError
 from ringwalker_sim.guest.machine import Machine
@@ -21,7 +22,7 @@ from ringwalker_sim.guest.models.net import NetModel
 from ringwalker_sim.guest.opening import TRANSPORTS
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.guest.virtqueue import Virtqueue
-from ringwalker_sim.memory import Buffer, DiskImage, GuestMemory, Watch
+from ringwalker_sim.memory import Buffer, GuestMemory, Watch
 from ringwalker_sim.testing.devices import SMALL_BLK, SMALL_CONSOLE, SMALL_NET
 
 SECTORS = 256
@@ -91,7 +92,12 @@ class Bed:
             (device,) = await self.machine.probe_pci()
         else:
             self.model = BlkModel(
-                self.port.schedule, self.disk, queue_size=32, latency=50, jitter=900, ring_reset=ring_reset
+                self.port.schedule,
+                DiskImage.of(self.disk),
+                queue_size=32,
+                latency=50,
+                jitter=900,
+                ring_reset=ring_reset,
             )
             add = (
                 self.machine.add_memory_device

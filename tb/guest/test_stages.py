@@ -12,6 +12,7 @@ from ringwalker.spec.blk import BLK_CONFIG, BlkRequestType
 from ringwalker.spec.fields import BlkField, CommonField, NetField
 from ringwalker.spec.net import NET_CONFIG, NetRxMode
 from ringwalker.transport.field_list import image
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.guest.blk import blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, virtio_ids
 from ringwalker_sim.guest.history import (
@@ -49,7 +50,7 @@ class Guest:
         self.disk = np.random.default_rng(2).integers(0, 256, 64 * 512, np.uint8)
         schedule = self.port.schedule
         models: dict[str, Callable[[], Any]] = {
-            "blk": lambda: BlkModel(schedule, self.disk, queues=2, queue_size=8),
+            "blk": lambda: BlkModel(schedule, DiskImage.of(self.disk), queues=2, queue_size=8),
             "net": lambda: NetModel(schedule, queue_size=8),
             "console": lambda: ConsoleModel(schedule, queue_size=8),
         }

@@ -75,8 +75,8 @@ async def copy_memory(port: Any, chunk: int, chunks: int, read_limit: int = 512)
 async def copy_disk(port: Any) -> dict[str, Any]:
     """Let the device copy the first half of the disk onto the second."""
     base = _open_window(port)
-    half = len(port.disk.array) // 2
-    port.disk.array[:half] = np.frombuffer(random.randbytes(half), dtype=np.uint8)
+    half = port.disk.size // 2
+    port.disk.write(0, np.frombuffer(random.randbytes(half), dtype=np.uint8))
     asserted = port.event()
     port.intx_handler(asserted.set)
 
@@ -88,8 +88,8 @@ async def copy_disk(port: Any) -> dict[str, Any]:
     await port.memory_write(base + _offset("control"), 4, 1)
     assert await asserted.wait(500_000), "INTA was not asserted"
     task.cancel()
-    assert bytes(port.disk.array[half:]) == bytes(port.disk.array[:half])
-    return {"digest": hashlib.sha256(port.disk.array).hexdigest()}
+    assert bytes(port.disk.read(half)) == bytes(port.disk.read(0, half))
+    return {"digest": hashlib.sha256(port.disk.read()).hexdigest()}
 
 
 async def take_noise(port: Any, beats: int) -> dict[str, Any]:

@@ -80,7 +80,7 @@ async def scripted_requests(port: Any, seed: int, count: int, interrupt: str = "
     answers = await _requests(port, disk, rng, count)
     await bus.unregister_virtio_device(transport.device)
     await transport.unbind()
-    return {"answers": answers, "disk": hashlib.sha256(port.disk.array).hexdigest(), "tlps": port.tlps()}
+    return {"answers": answers, "disk": hashlib.sha256(port.disk.read()).hexdigest(), "tlps": port.tlps()}
 
 
 async def cycles_to_first_read(port: Any, features: int) -> dict[str, Any]:

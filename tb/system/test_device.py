@@ -9,10 +9,11 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.spec.features import Feature
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.cocotb.run import run_cocotb
 from ringwalker_sim.engine.engines import open_engine, run_on_engine
 from ringwalker_sim.host import HostParameters
-from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK
 from ringwalker_sim.workload.block_task import BlockTask, Workload
 from ringwalker_sim.workload.job import CallTask, Job

@@ -11,11 +11,12 @@ from ringwalker.spec.fields import FIELDS_BASE, QUEUE_FIELD, BlkField, CommonFie
 from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, NO_VECTOR, DeviceStatus
 from ringwalker.spec.pci import VIRTIO_VENDOR_CAPABILITY, CapabilityId
 from ringwalker.transport.field_list import Field, FieldDword, field_list
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
 from ringwalker_sim.guest.ring_queue import QueueControl
 from ringwalker_sim.guest.split_queue import SplitVirtqueue
-from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 
 FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET

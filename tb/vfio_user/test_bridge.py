@@ -11,11 +11,11 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.modern import FACE_BAR, NOTIFY_BASE
 from ringwalker.spec.ring import RingHeader
+from ringwalker_sim.disk_image import DiskError
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
-from ringwalker_sim.memory import DiskError
 from ringwalker_sim.vfio_user import serving
 from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
 from ringwalker_sim.vfio_user.listener import SocketInUse
@@ -116,11 +116,11 @@ def test_memory_is_taken_away_only_when_the_device_is_done_with_it(
         port.unmap_memory()
         # Everything that was asked for is there, although no time has passed for the driver.
         assert served.disk is not None
-        assert (buffer.array == served.disk.array[: len(buffer.array)]).all()
+        assert (buffer.array == served.disk.read(0, len(buffer.array))).all()
         port.map_memory()
         while not all(request.status == 0 for request in requests):
             await port.sleep(1000)
-        assert await disk.read(5, 1) == served.disk.array[5 * SECTOR : 6 * SECTOR].tobytes()
+        assert await disk.read(5, 1) == served.disk.read(5 * SECTOR, SECTOR).tobytes()
 
     with VfioPort(served.socket, memory) as port:
         with_disk(port, body)
@@ -258,7 +258,7 @@ def test_two_devices_at_once(two: list[DeviceHandle], memory: SharedMemory) -> N
         for port, handle, (requests, buffer) in zip((first, second), two, started, strict=True):
             port.run(finish(port, requests))
             assert handle.disk is not None
-            assert (buffer.array == handle.disk.array[: len(buffer.array)]).all()
+            assert (buffer.array == handle.disk.read(0, len(buffer.array))).all()
     other.close()
 
 

@@ -106,7 +106,7 @@ def ram():
 
 def image_hash(handle: DeviceHandle) -> str:
     assert handle.disk is not None
-    return hashlib.sha256(handle.disk.array.tobytes()).hexdigest()
+    return hashlib.sha256(handle.disk.read().tobytes()).hexdigest()
 
 
 def read_first_sector(handle: DeviceHandle, memory: SharedMemory) -> None:
@@ -123,7 +123,7 @@ def read_first_sector(handle: DeviceHandle, memory: SharedMemory) -> None:
 
     with VfioPort(handle.socket, memory) as port:
         assert handle.disk is not None
-        assert port.run(main()) == handle.disk.array[:512].tobytes()
+        assert port.run(main()) == handle.disk.read(0, 512).tobytes()
 
 
 @pytest.mark.parametrize("times", [12, pytest.param(200, marks=pytest.mark.slow)])

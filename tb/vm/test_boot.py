@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ringwalker_sim.cli import main as cli
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.errors import EXIT_USAGE
-from ringwalker_sim.memory import DiskImage
 from ringwalker_sim.toolchain import ToolError
 from ringwalker_sim.vm.boot import GuestError, GuestJob, GuestTimeout, boot
 from ringwalker_sim.vm.channels import Channels

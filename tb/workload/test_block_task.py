@@ -9,10 +9,11 @@ import pytest
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.function.blk.settings import BlkSettings
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.guest.errors import BindError, RequestTimeout
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.models.blk import BlkModel
-from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.workload import block_pump
 from ringwalker_sim.workload.block_task import WORKLOADS, BlockTask, Transfer, Workload
 from ringwalker_sim.workload.disk_phases import WorkloadError
@@ -24,7 +25,7 @@ SECTORS = 512
 def machine(config: DeviceConfig | None = None, sectors: int = SECTORS, **model: Any) -> ModelPort:
     disk = DiskImage.blank(sectors)
     disk.array[:] = np.random.default_rng(5).integers(0, 256, len(disk.array), np.uint8)
-    port = ModelPort(config or DeviceConfig(), GuestMemory(16 << 20), disk.array, **model)
+    port = ModelPort(config or DeviceConfig(), GuestMemory(16 << 20), disk, **model)
     port.disk = disk
     return port
 
@@ -167,10 +168,10 @@ def lost_write(model: BlkModel) -> None:
     answer = model._answer
 
     def broken(kind: int, sector: int, data: Any, room: int) -> Any:
-        kept = model.disk.copy()
+        kept = model.disk.array.copy()
         result = answer(kind, sector, data, room)
         if kind == 1 and model.random.random() < 0.1:
-            model.disk[:] = kept
+            model.disk.array[:] = kept
         return result
 
     model._answer = broken
@@ -179,11 +180,11 @@ def lost_write(model: BlkModel) -> None:
 def stray_write(model: BlkModel) -> None:
     """Each write also changes a byte of a sector at the end of the disk, where the workload never goes."""
     answer = model._answer
-    wrong = model.disk[-1] ^ 0xFF
+    wrong = model.disk.array[-1] ^ 0xFF
 
     def broken(kind: int, sector: int, data: Any, room: int) -> Any:
         if kind == 1:
-            model.disk[-1] = wrong
+            model.disk.array[-1] = wrong
         return answer(kind, sector, data, room)
 
     model._answer = broken

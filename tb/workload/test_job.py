@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from ringwalker.config import DeviceConfig
+from ringwalker_sim.disk_image import DiskError
 from ringwalker_sim.errors import ParameterError
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.host.parameters import LatencyShape, Split
-from ringwalker_sim.memory import DiskError, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.workload.block_task import BlockTask, Transfer, Workload
 from ringwalker_sim.workload.console_task import ConsoleTask
 from ringwalker_sim.workload.disk_phases import WorkloadError

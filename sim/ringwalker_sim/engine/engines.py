@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ringwalker.config import DeviceConfig
 
+from ..disk_image import DiskImage
 from ..errors import ParameterError
 from ..function.simulation import simulation_of
 from ..host.parameters import HostParameters
-from ..memory import DiskImage, GuestMemory
+from ..memory import GuestMemory
 
 if TYPE_CHECKING:
     from ..workload.job import Job
@@ -55,9 +56,8 @@ def open_engine(
     if name == "model":
         from ..guest.model_port import ModelPort
 
-        content = None if disk is None else disk.array
         latency = _MODEL_LATENCY if host is None else parameters.latency
-        port = ModelPort(config, memory, content, seed=seed, latency=latency)
+        port = ModelPort(config, memory, disk, seed=seed, latency=latency)
         port.disk = disk
         yield port
     elif name == "software":
@@ -89,7 +89,8 @@ def run_on_engine(
     progress: Callable[[str, int, int], None] | None = None,
     status: Status | None = None,
 ) -> dict[str, Any]:
-    """Do ``job`` on engine ``name``: the result of its task, with ``engine`` and figures of the engine.
+    """Do ``job`` on engine ``name``: the result of its task, with ``engine``, figures of the engine, and
+    ``disk_failures``, what the store under the disk has refused.
 
     ``waves`` and ``status`` are as in :func:`open_engine`, ``progress`` as in :meth:`~.workload.job.Job.run`.
     On a transport without hardware the device is a model, whatever the engine. Errors: those of the engine
@@ -121,7 +122,8 @@ def _run_here(
             status=status,
         ) as port:
             result = port.run(job.run(port, config, progress))
-            return {**result, "cycles_total": port.now()}
+            failures = [] if disk is None else disk.failures
+            return {**result, "disk_failures": failures, "cycles_total": port.now()}
     finally:
         if disk is not None:
             disk.close()

@@ -6,17 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import SECTOR_BYTES
 
 from ..cli.options import UsageError, byte_count, check_output, positive
+from ..disk_image import DiskError, DiskImage, StoredBytes
 from ..guest.blk import blk_driver
 from ..guest.models.blk import BlkModel
 from ..guest.models.function import Schedule
 from ..host.parameters import HostParameters
-from ..memory import DiskError, DiskImage
 from ..workload.block_task import PHASES, WORKLOADS, BlockTask, Transfer, Workload
 from ..workload.disk_phases import WorkloadError
 from ..workload.images import default_image
@@ -62,14 +60,14 @@ def _open_disk(config: DeviceConfig, path: str | Path | None, read_only: bool) -
     if path is None:
         return DiskImage.blank(config.settings.capacity)
     disk = DiskImage(path, read_only=read_only)
-    size, block = len(disk.array), config.settings.block_size
+    size, block = disk.size, config.settings.block_size
     if size % block:
         disk.close()
         raise DiskError(f"{path}: {size} bytes are not a multiple of the block size, {block}")
     return disk
 
 
-def _model(config: DeviceConfig, schedule: Schedule, disk: np.ndarray, **options: Any) -> BlkModel:
+def _model(config: DeviceConfig, schedule: Schedule, disk: DiskImage, **options: Any) -> BlkModel:
     return BlkModel(
         schedule,
         disk,
@@ -163,11 +161,11 @@ def block_job(options: argparse.Namespace, config: DeviceConfig, image: Path, **
 
 def _check_input(name: str, room: int, block_size: int) -> None:
     try:
-        size = os.stat(name).st_size
-    except OSError as error:
-        raise UsageError(f"--write-all {name}: {error.strerror}") from None
-    if Path(name).is_dir():
-        raise UsageError(f"--write-all {name}: is a folder")
+        file = StoredBytes(name)
+    except DiskError as error:
+        raise UsageError(f"--write-all {error}") from None
+    size = file.size
+    file.close()
     if size == 0 or size % block_size:
         raise UsageError(f"--write-all {name}: {size} bytes; it must be a multiple of {block_size}, not 0")
     if size > room:

@@ -12,9 +12,9 @@ from ringwalker.function.kind import FUNCTIONS, function_kind
 from ..errors import RingwalkerError
 
 if TYPE_CHECKING:
+    from ..disk_image import DiskImage
     from ..guest.bus import VirtioDriver
     from ..guest.models.function import FunctionModel
-    from ..memory import DiskImage
     from ..workload.job import Job
 
 __all__ = [
@@ -72,7 +72,8 @@ class FunctionSimulation:
     """``driver(port, *, ids=(), **options)``: the guest's driver for the bus."""
     model: "Callable[..., FunctionModel] | None" = None
     """``model(config, schedule, disk, *, seed, **options)``: the device in Python, for transports without
-    hardware and the engine ``model``; ``disk`` is an array of bytes or None. None: there is none."""
+    hardware and the engine ``model``; ``disk`` is what
+    ``open_disk`` gives. None: there is none."""
     open_disk: "Callable[[DeviceConfig, str | Path | None, bool], DiskImage] | None" = None
     """``open_disk(config, path, read_only)``: the disk behind a function that has an image; without a path a
     blank one. None: the function has no image."""

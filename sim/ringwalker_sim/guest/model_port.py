@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.fields import FIELDS_BASE
@@ -35,6 +33,7 @@ from ringwalker.spec.pci import (
 )
 from ringwalker.spec.registers import Access, RegisterTable
 
+from ..disk_image import DiskImage
 from ..memory import GuestMemory
 from .models.build import model_of
 from .models.field_image import FieldImage
@@ -120,7 +119,7 @@ class ModelPort(SoftwarePort):
         self,
         config: DeviceConfig,
         memory: GuestMemory,
-        disk: np.ndarray | None = None,
+        disk: DiskImage | None = None,
         bdf: int = make_bdf(1, 0),
         **options: Any,
     ):

@@ -58,8 +58,8 @@ class Port(ABC):
     unsigned integers. An unmapped read, or one answered with Unsupported Request, gives all ones.
 
     ``memory``: the guest's RAM.
-    ``disk``: the image behind the device's storage port where the engine has one (with an attribute ``array``
-    of bytes), only for checks of what the device wrote.
+    ``disk``: the :class:`~..disk_image.DiskImage` behind the device's storage port where the engine has one,
+    only for checks of what the device wrote.
     ``mmio32``, ``mmio64``, ``io``: address ranges for base address registers; empty when something else
     assigns them. ``max_payload`` and ``max_read_request``, in bytes, are the limits of the root complex.
     """

@@ -10,6 +10,7 @@ import numpy as np
 
 from ringwalker.spec.blk import BlkRequestType
 
+from ..disk_image import DiskImage
 from ..engine.engines import open_engine
 from ..errors import DataError
 from ..guest.blk import BlkDevice, blk_driver
@@ -17,7 +18,7 @@ from ..guest.bus import VirtioBus, VirtioDriver
 from ..guest.errors import BindError
 from ..guest.pci import enumerate_pci
 from ..guest.transport.virtio_pci import VirtioPciTransport
-from ..memory import DiskImage, GuestMemory
+from ..memory import GuestMemory
 from ..workload.block_pump import Pump
 from ..workload.disk_phases import Synthetic
 from ..workload.figures import percentiles
@@ -62,7 +63,7 @@ async def _move_blocks(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]
     if case.each_queue:
         return await _move_on_each_queue(port, disk, case)
     kind = f"rand{case.direction}"
-    phase = Synthetic(disk, port.disk.array, kind, case.size, case.requests, _SEED)
+    phase = Synthetic(disk, port.disk, kind, case.size, case.requests, _SEED)
     pump = Pump(port, disk, phase, case.depth)
     before = port.engine.stats()
     await pump.run()

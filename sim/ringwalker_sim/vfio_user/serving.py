@@ -11,10 +11,10 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
+from ..disk_image import DiskError, DiskImage
 from ..engine.native.served import ServedEngine
 from ..function.simulation import simulation_of
 from ..host import HostParameters
-from ..memory import DiskError, DiskImage
 from .bridge import EngineBridge
 from .listener import check_path
 from .recorder import WaveRecorder, Waves

@@ -13,8 +13,9 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
+from ..disk_image import DiskImage
 from ..engine.engines import open_engine
-from ..memory import DiskImage, GuestMemory
+from ..memory import GuestMemory
 from .machine import OwnDisk
 from .observation import disk_content, observe
 from .qemu import Qemu

@@ -10,8 +10,8 @@ from typing import Any
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.ids import OASIS_DEVICE_BASE
 
+from ..disk_image import DiskError, DiskImage
 from ..function.simulation import simulation_of
-from ..memory import DiskError, DiskImage
 from ..vfio_user.recorder import Waves
 from ..vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
 from .boot import GuestError, GuestJob, GuestResult, boot

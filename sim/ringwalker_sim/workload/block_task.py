@@ -95,7 +95,7 @@ def _summary(name: str, pump: Pump, wall: float) -> dict[str, Any]:
 
 def _phases(task: "BlockTask", disk: BlkDevice, port: Port) -> list[tuple[str, Phase, int]]:
     """What the task asks for, in the order of ``PHASES``, each with its queue depth."""
-    content = None if port.disk is None else port.disk.array
+    content = port.disk
     size, depth = task.transfer.block_size, task.transfer.queue_depth
     phases: list[tuple[str, Phase, int]] = []
     if task.write_all:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType
 
+from ..disk_image import DiskError, DiskFailure, DiskImage, StoredBytes
 from ..errors import RingwalkerError, named_in_errors
 from ..guest.blk import BlkDevice
 
@@ -55,20 +56,18 @@ def difference(got: np.ndarray, wanted: np.ndarray, sector: int) -> str | None:
     return f"{place} is {int(got[at]):#04x}, it must be {int(wanted[at]):#04x} ({len(wrong)} bytes differ)"
 
 
-def compare_all(got: np.ndarray, wanted: np.ndarray) -> str | None:
-    """Like :func:`difference`, for arrays that need not fit in memory."""
-    for start in range(0, len(wanted), _COMPARE_BYTES):
-        end = start + _COMPARE_BYTES
-        message = difference(got[start:end], wanted[start:end], start // SECTOR_BYTES)
-        if message is not None:
-            return message
-    return None
+def unlike(got: np.ndarray, content: DiskImage, start: int) -> str | None:
+    """What of ``got`` is not what lies on the disk from byte ``start`` on, or why that cannot be read."""
+    try:
+        return difference(got, content.read(start, len(got)), start // SECTOR_BYTES)
+    except DiskFailure as error:
+        return str(error)
 
 
 class Phase(ABC):
     """A run of operations. ``total`` operations of at most ``largest`` bytes.
 
-    ``content`` is what lies behind the device, where that can be seen.
+    ``content`` is the disk behind the device, where that can be seen.
     """
 
     name: str
@@ -128,7 +127,7 @@ class ReadAll(_Sweep):
     name = "read all"
     kind = BlkRequestType.IN
 
-    def __init__(self, disk: BlkDevice, content: np.ndarray | None, path: str | Path, largest: int):
+    def __init__(self, disk: BlkDevice, content: DiskImage | None, path: str | Path, largest: int):
         size = disk.capacity * SECTOR_BYTES
         super().__init__(size, largest, disk.block_size)
         self._content, self._path = content, path
@@ -145,7 +144,7 @@ class ReadAll(_Sweep):
                 os.pwrite(self._file, view.data, start)
         if self._content is None:
             return None
-        return difference(view, self._content[start : start + operation.length], operation.sector)
+        return unlike(view, self._content, start)
 
     def close(self) -> None:
         os.close(self._file)
@@ -157,29 +156,47 @@ class WriteAll(_Sweep):
     name = "write all"
     kind = BlkRequestType.OUT
 
-    def __init__(self, disk: BlkDevice, content: np.ndarray | None, path: str | Path, largest: int):
-        try:
-            size = os.stat(path).st_size
-            self._data = np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8)
-        except OSError as error:
-            raise WorkloadError(f"{path}: {error.strerror}") from None
-        room = disk.capacity * SECTOR_BYTES
-        if size == 0 or size % disk.block_size:
-            raise WorkloadError(f"{path}: {size} bytes; it must be a multiple of {disk.block_size}, not 0")
-        if size > room:
-            raise WorkloadError(f"{path}: {size} bytes do not fit on the disk, which has {room}")
-        super().__init__(size, largest, disk.block_size)
+    def __init__(self, disk: BlkDevice, content: DiskImage | None, path: str | Path, largest: int):
         self._content = content
+        try:
+            self._file = StoredBytes(path)
+        except DiskError as error:
+            raise WorkloadError(str(error)) from None
+        try:
+            size, room = self._file.size, disk.capacity * SECTOR_BYTES
+            if size == 0 or size % disk.block_size:
+                raise WorkloadError(
+                    f"{path}: {size} bytes; it must be a multiple of {disk.block_size}, not 0"
+                )
+            if size > room:
+                raise WorkloadError(f"{path}: {size} bytes do not fit on the disk, which has {room}")
+            super().__init__(size, largest, disk.block_size)
+        except WorkloadError:
+            self._file.close()
+            raise
 
     def fill(self, operation: Operation, view: np.ndarray) -> None:
         start = operation.sector * SECTOR_BYTES
-        view[:] = self._data[start : start + operation.length]
+        with named_in_errors(self._file.path):
+            view[:] = self._file.read(start, operation.length)
 
     def final_check(self) -> str | None:
         if self._content is None:
             return None
-        message = compare_all(self._content[: self._size], self._data)
-        return None if message is None else f"on the disk, {message}"
+        for start in range(0, self._size, _COMPARE_BYTES):
+            with named_in_errors(self._file.path):
+                wanted = self._file.read(start, min(_COMPARE_BYTES, self._size - start))
+            try:
+                got = self._content.read(start, len(wanted))
+            except DiskFailure as error:
+                return str(error)
+            message = difference(got, wanted, start // SECTOR_BYTES)
+            if message is not None:
+                return f"on the disk, {message}"
+        return None
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class Synthetic(Phase):
@@ -193,7 +210,7 @@ class Synthetic(Phase):
     def __init__(
         self,
         disk: BlkDevice,
-        content: np.ndarray | None,
+        content: DiskImage | None,
         kind: str,
         block_size: int,
         requests: int,
@@ -216,8 +233,8 @@ class Synthetic(Phase):
         self._pattern = generator.integers(0, 256, _PATTERN_BYTES + block_size, np.uint8)
         self._content = content
         self._before = content
-        if content is not None and self._reads < 1.0 and len(content) <= SNAPSHOT_BYTES:
-            self._before = content.copy()
+        if content is not None and self._reads < 1.0 and content.size <= SNAPSHOT_BYTES:
+            self._before = content.snapshot()
         self._shadow: dict[int, int] = {}
         self._unknown: set[int] = set()
         self._busy: dict[int, int] = {}
@@ -275,8 +292,7 @@ class Synthetic(Phase):
         if stamp is None:
             if self._before is None:
                 return None
-            start = block * self.largest
-            return difference(view, self._before[start : start + self.largest], sector)
+            return unlike(view, self._before, block * self.largest)
         noise, words = self._data(stamp, block)
         if view[: len(words)].tobytes() == words and _same(view[len(words) :], noise[len(words) :]):
             return None
@@ -303,9 +319,13 @@ class Synthetic(Phase):
             return None
         untouched = self._before is not self._content
         for block in range(self._blocks) if untouched else sorted(self._shadow):
-            start = block * self.largest
-            if block not in self._unknown:
-                message = self._compare(self._content[start : start + self.largest], block)
-                if message is not None:
-                    return f"on the disk, {message}"
+            if block in self._unknown:
+                continue
+            try:
+                got = self._content.read(block * self.largest, self.largest)
+            except DiskFailure as error:
+                return str(error)
+            message = self._compare(got, block)
+            if message is not None:
+                return f"on the disk, {message}"
         return None

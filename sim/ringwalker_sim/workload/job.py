@@ -8,6 +8,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
+from ..disk_image import DiskImage
 from ..errors import ParameterError
 from ..function.simulation import simulation_of
 from ..guest.bus import VirtioDeviceId
@@ -17,7 +18,6 @@ from ..guest.machine import Machine
 from ..guest.opening import TRANSPORTS, OpenDevice, open_device
 from ..guest.pci import PciDevice, enumerate_pci
 from ..host.parameters import HostParameters
-from ..memory import DiskImage
 from .json_values import decode, decode_named, encode, encode_named
 
 __all__ = ["CallTask", "DescribeTask", "DeviceTask", "Job", "OpenTask", "Progress", "Task"]
@@ -161,8 +161,7 @@ async def open_for(machine: Machine, config: DeviceConfig, job: Job, **options: 
     port: Any = machine.port
     model = None
     if job.transport != "pci":
-        disk = None if port.disk is None else port.disk.array
-        model = model_of(config, port.schedule, disk, seed=job.seed)
+        model = model_of(config, port.schedule, port.disk, seed=job.seed)
     identity = config.resolved_identity
     assert identity.vendor is not None
     assert identity.device is not None

@@ -1,7 +1,10 @@
 """The native engine's storage, its waves, and its port for driver coroutines."""
 
+import contextlib
 import functools
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +12,14 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.verilog import to_verilog
+from ringwalker_sim.disk_image import DiskFailure, DiskImage
 from ringwalker_sim.engine.native.abi import EventKind
 from ringwalker_sim.engine.native.build import TOP, build_library
 from ringwalker_sim.engine.native.engine import EngineError, NativeEngine
 from ringwalker_sim.engine.native.port import NativePort
 from ringwalker_sim.guest.loop import StuckError
 from ringwalker_sim.host import HostParameters
-from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.traffic import DEVICE_ID, VENDOR_ID, CopyRegisters, DiskCopier
 
 OFFSETS = {name: field.offset // 8 for name, field in CopyRegisters}
@@ -45,9 +49,9 @@ def copy_disk(engine: NativeEngine) -> int:
 
 
 def fill(disk: DiskImage) -> np.ndarray:
-    content = np.random.default_rng(3).integers(0, 256, len(disk.array) // 2, dtype=np.uint8)
-    disk.array[: len(content)] = content
-    disk.array[len(content) :] = 0
+    content = np.random.default_rng(3).integers(0, 256, disk.size // 2, dtype=np.uint8)
+    disk.write(0, content)
+    disk.write(len(content), np.zeros(len(content), np.uint8))
     return content
 
 
@@ -58,8 +62,8 @@ def test_storage_reads_and_writes_the_image(tmp_path, stalls):
     with DiskImage(path) as disk, open_copier(disk=disk, stalls=stalls, storage_latency=17) as engine:
         content = fill(disk)
         assert copy_disk(engine) == 0
-        assert (disk.array[len(content) :] == content).all()
-        assert (disk.array[: len(content)] == content).all()
+        assert (disk.read(len(content)) == content).all()
+        assert (disk.read(0, len(content)) == content).all()
         stats = engine.stats()
         assert (stats["storage_reads"], stats["storage_writes"], stats["storage_flushes"]) == (20, 20, 1)
     assert path.read_bytes() == content.tobytes() * 2
@@ -87,6 +91,67 @@ def test_storage_errors_can_be_injected_and_capacity_checked():
         assert not second[1].any(), "a failed read delivers zeros"
         engine.ports.storage.set_capacity(SECTORS * 2)
         assert copy_disk(engine) == SECTORS, "all writes and no reads are outside"
+
+
+def fill_up(folder: Path, room: int) -> None:
+    """Leave ``room`` bytes on the file system of ``folder``."""
+    with (folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(folder / "filler", (folder / "filler").stat().st_size - room)
+
+
+def test_a_full_file_system_fails_the_writes_that_find_no_room(small_file_system, caplog):
+    path = small_file_system / "disk"
+    content = np.random.default_rng(3).integers(0, 256, SECTORS // 2 * 512, dtype=np.uint8)
+    path.write_bytes(content.tobytes())
+    os.truncate(path, SECTORS * 512)
+    fill_up(small_file_system, 4096)
+    with DiskImage(path) as disk, open_copier(disk=disk) as engine:
+        # Sectors 20 to 23 share a page with the first half, and one page is free.
+        assert copy_disk(engine) == 8
+        assert (disk.read(len(content), 12 * 512) == content[: 12 * 512]).all()
+        assert not disk.read(32 * 512).any()
+        (small_file_system / "filler").unlink()
+        assert copy_disk(engine) == 0, "the device lives"
+        assert (disk.read(len(content)) == content).all()
+    assert [record.message for record in caplog.records] == [
+        f"{path}: writing at byte {32 * 512}: No space left on device"
+    ]
+
+
+def test_an_image_that_is_cut_fails_where_it_is_gone(tmp_path, caplog):
+    path = tmp_path / "disk"
+    path.write_bytes(bytes(SECTORS * 512))
+    with DiskImage(path) as disk, open_copier(disk=disk) as engine:
+        content = fill(disk)
+        os.truncate(path, 30 * 512)
+        assert copy_disk(engine) == 10
+        assert (disk.read(len(content), 10 * 512) == content[: 10 * 512]).all()
+        assert path.stat().st_size == 30 * 512
+        os.truncate(path, 0)
+        assert copy_disk(engine) == SECTORS
+        os.truncate(path, SECTORS * 512)
+        assert copy_disk(engine) == 0
+    lines = [record.message.removeprefix(f"{path}: ") for record in caplog.records]
+    reason = f"the file is shorter than it was ({SECTORS * 512} bytes)"
+    assert lines == [f"writing at byte {30 * 512}: {reason}", f"reading at byte 0: {reason}"]
+
+
+def test_a_flush_that_fails_is_an_error_from_then_on(small_file_system, make_loop_device, caplog):
+    """A block device takes what is written into its cache; the room for it is missed later."""
+    behind = small_file_system / "behind"
+    behind.touch()
+    os.truncate(behind, SECTORS * 512)
+    fill_up(small_file_system, 0)
+    device = make_loop_device(behind)
+    with open_copier(disk=(disk := DiskImage(device))) as engine:
+        assert [copy_disk(engine) for _ in range(2)] == [1, 1]
+    with pytest.raises(DiskFailure, match="flushing"):
+        disk.close()
+    assert [record.message for record in caplog.records] == [
+        f"{device}: flushing at byte 0: Input/output error"
+    ]
 
 
 def header_times(path) -> tuple[int, int]:

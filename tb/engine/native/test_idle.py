@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ringwalker.spec.blk import BlkRequestType
+from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.native.engine import NativeEngine
 from ringwalker_sim.engine.native.port import NativePort
 from ringwalker_sim.guest.blk import blk_driver
@@ -13,7 +14,7 @@ from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.host import HostParameters
-from ringwalker_sim.memory import DiskImage, GuestMemory
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 
 PAUSES = [0, 1, 7, 8, 9, 100, 12_345, 300_000]

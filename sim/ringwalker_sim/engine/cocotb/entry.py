@@ -99,6 +99,7 @@ async def _carry_out(dut: Any, folder: Path) -> dict[str, Any]:
     return {
         "cycles_per_second": port.now() / wall,
         **result,
+        "disk_failures": [] if disk is None else disk.failures,
         "engine": "cocotb",
         "tlps": port.tlps(),
         "faults": port.faults,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
-from ...memory import DiskImage
+from ...disk_image import DiskImage
 from ...workload.job import Job
 from ..peripherals import peripherals_of
 

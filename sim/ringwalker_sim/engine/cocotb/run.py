@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ...workload.job import Job
 
 __all__ = ["CocotbError", "run_cocotb", "run_simulation"]
+
+log = logging.getLogger("ringwalker.disk")
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -116,7 +119,11 @@ def run_simulation(
         except BaseException:
             _end(process, folder)
             raise
-        return _result(folder)
+        result = _result(folder)
+        # The log of the simulator is nobody's to read.
+        for line in result.get("disk_failures", ()):
+            log.error("%s", line)
+        return result
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:

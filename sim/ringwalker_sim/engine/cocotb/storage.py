@@ -1,4 +1,4 @@
-"""The disk behind the device's storage port, over the bytes of a disk image."""
+"""The disk behind the device's storage port, over a disk image."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from cocotb.utils import get_sim_time
 from ringwalker.spec.blk import SECTOR_BYTES
 from ringwalker.streams import StorageOp
 
+from ...disk_image import DiskFailure, DiskImage
 from .peripheral import Surroundings
 from .streams import BeatSink, BeatSource
 
@@ -27,10 +28,11 @@ class _Slot:
 
 
 class StorageModel:
-    """Executes the commands of ``storage_commands`` in order on ``array`` (bytes, whole sectors).
+    """Executes the commands of ``storage_commands`` in order on ``disk``.
 
     ``latency_steps`` is the time from a command to its data or result, in steps of the simulator. A command
-    outside the disk, a write to a ``read_only`` one and everything without a disk (None) fails.
+    outside the disk, a write to a read-only one, what the store under it refuses, and everything without a
+    disk (None) fails.
     ``fail`` makes chosen commands fail. Errors: ``AssertionError`` when write data does not have the length
     of its command.
     """
@@ -38,14 +40,12 @@ class StorageModel:
     def __init__(
         self,
         dut: Any,
-        array: np.ndarray | None,
+        disk: DiskImage | None,
         *,
-        read_only: bool = False,
         latency_steps: int = 0,
         stalls: Callable[[str], Iterator[bool] | None] | None = None,
     ):
-        self.array = array
-        self.read_only = read_only
+        self.disk = disk
         self.latency_steps = latency_steps
         self.commands = 0
         self.fail: Callable[[StorageOp, int, int], bool] = lambda _op, _sector, _sectors: False
@@ -69,8 +69,7 @@ class StorageModel:
             dut.capacity.value = disk.sectors if disk else surroundings.config.settings.capacity
         return cls(
             dut,
-            disk.array if disk else None,
-            read_only=job.read_only,
+            disk,
             latency_steps=job.host.storage_latency * surroundings.cycle_steps,
             stalls=surroundings.stalls,
         )
@@ -94,20 +93,35 @@ class StorageModel:
         self.commands += 1
         slot = _Slot()
         self._slots.append(slot)
-        capacity = 0 if self.array is None else len(self.array) // SECTOR_BYTES
-        error = self.fail(op, sector, sectors) or self.array is None
+        disk = self.disk
+        error = self.fail(op, sector, sectors) or disk is None
         if op is StorageOp.FLUSH:
-            self._finish(slot, error, self._due())
+            self._finish(slot, error or not self._does(lambda disk: disk.flush()), self._due())
             return
-        error = error or sector + sectors > capacity
+        error = error or disk is None or sector + sectors > disk.sectors
         if op is StorageOp.WRITE:
-            self._writes.append((sector, sectors, error or self.read_only, slot))
+            self._writes.append((sector, sectors, error or disk is None or disk.read_only, slot))
         else:
             self._read(sector, sectors, error, slot)
 
+    def _does(self, action: Callable[[DiskImage], Any]) -> bool:
+        """Whether there is a disk and ``action`` can be done on it."""
+        if self.disk is None:
+            return False
+        try:
+            action(self.disk)
+        except DiskFailure:
+            return False
+        return True
+
     def _read(self, sector: int, sectors: int, error: bool, slot: _Slot) -> None:
         start, size = sector * SECTOR_BYTES, sectors * SECTOR_BYTES
-        raw = bytes(size) if error or self.array is None else self.array[start : start + size].tobytes()
+        raw = bytearray(size)
+
+        def read(disk: DiskImage) -> None:
+            raw[:] = disk.read(start, size).tobytes()
+
+        error = error or not self._does(read)
         beats = [
             {
                 "data": int.from_bytes(raw[at : at + self._step], "little"),
@@ -127,9 +141,7 @@ class StorageModel:
         assert len(raw) == sectors * SECTOR_BYTES, (
             f"write of {sectors} sectors at {sector} came with {len(raw)} bytes"
         )
-        if not error:
-            assert self.array is not None
-            start = sector * SECTOR_BYTES
-            self.array[start : start + len(raw)] = np.frombuffer(raw, dtype=np.uint8)
+        content = np.frombuffer(raw, dtype=np.uint8)
+        error = error or not self._does(lambda disk: disk.write(sector * SECTOR_BYTES, content))
         self._writes.popleft()
         self._finish(slot, error, self._due())

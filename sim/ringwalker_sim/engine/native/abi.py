@@ -61,6 +61,9 @@ class EventKind(enum.IntEnum):
     """The device sent a frame of ``a`` bytes, which is fetched apart."""
     BYTES = 10
     """The device sent ``a`` bytes to its terminal, which are fetched apart."""
+    DISK_FAILURE = 11
+    """The store under the disk refused a ``StorageOp``, ``status``, at byte ``a`` with error number ``b``, 0
+    for a file that ends before. Each kind once."""
 
 
 class Outcome(enum.IntEnum):

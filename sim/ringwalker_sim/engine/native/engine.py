@@ -15,11 +15,13 @@ from amaranth.lib import wiring
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.tlp import RequestKind
+from ringwalker.streams import StorageOp
 from ringwalker.verilog import PortInfo
 
+from ...disk_image import DiskImage
 from ...errors import EXIT_FAILED, RingwalkerError
 from ...host import Fault, HostParameters
-from ...memory import Access, DiskImage, GuestMemory, Watch
+from ...memory import Access, GuestMemory, Watch
 from ...verilog_cache import component_verilog, device_verilog
 from .abi import EVENT_FORMAT, PAGE_BYTES, PARAMETERS, STATS, CEvent, CParameters, CStats, EventKind, Outcome
 from .build import TOP
@@ -177,7 +179,7 @@ class NativeEngine:
         self.now = self.library.rw_now(self._handle)
 
     def close(self) -> None:
-        """End the simulation: waves are complete, the disk is flushed. May be called again."""
+        """End the simulation: waves are complete. May be called again."""
         self._handle = None
         self._finalizer()
         for peripheral in self.ports:
@@ -223,6 +225,8 @@ class NativeEngine:
                 self._collect_violations()
             elif kind == EventKind.FAULT:
                 self.faults.append(Access(cycle, a, b, bool(status)))
+            elif kind == EventKind.DISK_FAILURE:
+                self.ports.storage.failed(StorageOp(status), a, b)
             elif kind == EventKind.WATCH:
                 self._watches[status >> 1].report(Access(cycle, a, b, bool(status & 1)))
             else:

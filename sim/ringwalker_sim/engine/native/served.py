@@ -10,8 +10,9 @@ from amaranth.lib import wiring
 from ringwalker.config import DeviceConfig
 from ringwalker.verilog import PortInfo
 
+from ...disk_image import DiskImage
 from ...host import HostParameters
-from ...memory import PAGE, DiskImage, GuestMemory
+from ...memory import PAGE, GuestMemory
 from .abi import CStats, Outcome
 from .engine import EngineError, NativeEngine, NativeEvent, all_ones
 

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from ...memory import DiskImage
+from ringwalker.streams import StorageOp
+
+from ...disk_image import DiskImage
 from .peripheral import HANDLE, POINTER, U32, U64, Functions, Peripheral
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ class StoragePeripheral(Peripheral):
 
     functions: ClassVar[Functions] = {
         "rw_storage_attach": (None, [HANDLE, POINTER, U64, U32]),
+        "rw_storage_attach_file": (None, [HANDLE, U32, U64, U32]),
         "rw_storage_capacity": (None, [HANDLE, U64]),
         "rw_storage_fail": (None, [HANDLE, U64]),
     }
@@ -27,8 +30,10 @@ class StoragePeripheral(Peripheral):
         if engine.disk is None and capacity:
             engine.disk = DiskImage.blank(capacity)
         self._disk = disk = engine.disk
-        if disk is not None:
-            self._call("rw_storage_attach", disk.array.ctypes.data, disk.sectors, int(disk.read_only))
+        if disk is not None and disk.in_memory:
+            self._call("rw_storage_attach", disk.array.ctypes.data, disk.size, int(disk.read_only))
+        elif disk is not None:
+            self._call("rw_storage_attach_file", disk.descriptor, disk.size, int(disk.read_only))
 
     def set_capacity(self, sectors: int) -> None:
         """Drive the device's ``capacity`` port; the image behind the storage port stays as it is."""
@@ -38,7 +43,7 @@ class StoragePeripheral(Peripheral):
         """Let the ``nth`` read or write from now fail; 0 is the next."""
         self._call("rw_storage_fail", nth)
 
-    def close(self) -> None:
-        """What was written is in the file."""
+    def failed(self, op: StorageOp, offset: int, number: int) -> None:
+        """The store under the disk has refused ``op``; see :meth:`~..disk_image.DiskImage.failed`."""
         if self._disk is not None:
-            self._disk.flush()
+            self._disk.failed(op, offset, number)

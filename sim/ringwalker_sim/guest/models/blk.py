@@ -15,6 +15,7 @@ from ringwalker.spec.blk import (
 )
 from ringwalker.spec.ids import DeviceType
 
+from ...disk_image import DiskFailure, DiskImage
 from ...memory import dtype_of
 from .function import FunctionModel, Request, Schedule
 
@@ -25,7 +26,7 @@ _NOTHING = np.empty(0, np.uint8)
 
 
 class BlkModel(FunctionModel):
-    """A disk with the content ``disk``, an array of bytes.
+    """The device of ``disk``. What the store under it refuses is answered IOERR.
 
     Each request is executed at once, ``latency`` cycles after its arrival and up to ``jitter`` more (seeded),
     so requests complete out of order. ``capacity`` is in 512-byte sectors.
@@ -37,7 +38,7 @@ class BlkModel(FunctionModel):
     def __init__(
         self,
         schedule: Schedule,
-        disk: np.ndarray,
+        disk: DiskImage,
         *,
         queues: int = 1,
         block_size: int = 512,
@@ -52,7 +53,7 @@ class BlkModel(FunctionModel):
         self.block_size = block_size
         self.serial = serial
         self.jitter = jitter
-        self.capacity = len(disk) // SECTOR_BYTES
+        self.capacity = disk.sectors
 
     def config_bytes(self) -> bytes:
         """The present device configuration."""
@@ -92,13 +93,17 @@ class BlkModel(FunctionModel):
             length == 0 or length % SECTOR_BYTES or start + length > self.capacity * SECTOR_BYTES
         ):
             return _NOTHING, BlkStatus.IOERR
-        if kind == BlkRequestType.IN:
-            return self.disk[start : start + length], BlkStatus.OK
-        if kind == BlkRequestType.OUT:
-            self.disk[start : start + length] = data
-            return _NOTHING, BlkStatus.OK
-        if kind == BlkRequestType.FLUSH:
-            return _NOTHING, BlkStatus.OK
+        try:
+            if kind == BlkRequestType.IN:
+                return self.disk.read(start, length), BlkStatus.OK
+            if kind == BlkRequestType.OUT:
+                self.disk.write(start, data)
+                return _NOTHING, BlkStatus.OK
+            if kind == BlkRequestType.FLUSH:
+                self.disk.flush()
+                return _NOTHING, BlkStatus.OK
+        except DiskFailure:
+            return _NOTHING, BlkStatus.IOERR
         if kind == BlkRequestType.GET_ID:
             name = self.serial.encode().ljust(ID_BYTES, b"\0")[:room]
             return np.frombuffer(name, np.uint8), BlkStatus.OK

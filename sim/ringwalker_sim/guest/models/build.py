@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from ringwalker.config import DeviceConfig
 
+from ...disk_image import DiskImage
 from ...function.simulation import FunctionError, simulation_of
 from .function import FunctionModel, Schedule
 
@@ -13,11 +12,11 @@ __all__ = ["model_of"]
 
 
 def model_of(
-    config: DeviceConfig, schedule: Schedule, disk: np.ndarray | None = None, **options: Any
+    config: DeviceConfig, schedule: Schedule, disk: DiskImage | None = None, **options: Any
 ) -> FunctionModel:
     """A model of the device of ``config``, which runs in the time of ``schedule``.
 
-    ``disk`` is the content of a function with an image, blank if none is given; ``options`` go to the model.
+    ``disk`` is that of a function with an image, blank if none is given; ``options`` go to the model.
     Errors: :class:`~ringwalker_sim.function.simulation.FunctionError` for a function without a model.
     """
     simulation = simulation_of(config.function)
@@ -26,5 +25,5 @@ def model_of(
             f"function {config.function} has no model in Python, so it runs on engines with hardware only"
         )
     if disk is None and simulation.open_disk is not None:
-        disk = simulation.open_disk(config, None, False).array
+        disk = simulation.open_disk(config, None, False)
     return simulation.model(config, schedule, disk, **options)

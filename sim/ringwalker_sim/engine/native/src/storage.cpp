@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "host.h"
 
@@ -10,11 +11,10 @@ namespace rw {
 Storage::Storage(Board& board)
     : Peripheral(board), commands_(board), write_data_(board), read_data_(board), answers_(board) {}
 
-void Storage::attach(std::uint8_t* image, std::uint64_t sectors, bool read_only) {
-  image_ = image;
-  sectors_ = sectors;
+void Storage::attach(Image&& image, bool read_only) {
+  image_ = std::move(image);
   read_only_ = read_only;
-  pins_.drive<port::capacity>(sectors);
+  pins_.drive<port::capacity>(image_.size() / sector_bytes);
 }
 
 void Storage::capacity(std::uint64_t sectors) {
@@ -68,9 +68,12 @@ void Storage::start() {
   position_ = 0;
   const bool flush = op() == StorageOp::FLUSH;
   length_ = flush ? 0 : std::uint64_t{head_.sectors} * sector_bytes;
-  const bool inside = head_.sector <= sectors_ && head_.sectors <= sectors_ - head_.sector;
+  const std::uint64_t sectors = image_.size() / sector_bytes;
+  const bool inside = head_.sector <= sectors && head_.sectors <= sectors - head_.sector;
   error_ = !flush && (!inside || (op() == StorageOp::WRITE && read_only_));
-  if (!flush) {
+  if (flush) {
+    if (image_.size() != 0 && !read_only_) judge(0, image_.flush());
+  } else {
     const auto planned = std::find(failures_.begin(), failures_.end(), data_commands_++);
     if (planned != failures_.end()) {
       failures_.erase(planned);
@@ -83,24 +86,42 @@ void Storage::start() {
 }
 
 void Storage::cut() {
+  if (!error_ && position_ % window_bytes == 0) {
+    const std::uint64_t offset = window_offset(position_);
+    judge(offset, image_.read(offset, window_.data(), std::min(window_bytes, length_ - position_)));
+  }
   if (error_) {
     beat_.data.fill(0);
   } else {
-    std::memcpy(beat_.data.data(), image_ + head_.sector * sector_bytes + position_, beat_bytes);
+    std::memcpy(beat_.data.data(), in_window(), beat_bytes);
   }
   beat_.last = position_ + beat_bytes >= length_;
 }
 
 void Storage::data(const port::storage_write_data::Payload& beat) {
-  if (!error_) std::memcpy(image_ + head_.sector * sector_bytes + position_, beat.data.data(), beat_bytes);
+  std::memcpy(in_window(), beat.data.data(), beat_bytes);
   position_ += beat_bytes;
   const bool last = position_ >= length_;
+  if (!error_ && (last || position_ % window_bytes == 0)) {
+    const std::uint64_t offset = window_offset(position_ - 1);
+    judge(offset, image_.write(offset, window_.data(), head_.sector * sector_bytes + position_ - offset));
+  }
   if (beat.last != last) shared_.violation("storage_write_data: last is %d, not %d", beat.last, last);
 }
 
 void Storage::data_taken() {
   position_ += beat_bytes;
   if (has_data()) cut();
+}
+
+void Storage::judge(std::uint64_t offset, int result) {
+  if (result == 0) return;
+  error_ = true;
+  const std::pair failure{op(), result};
+  if (std::find(reported_.begin(), reported_.end(), failure) != reported_.end()) return;
+  reported_.push_back(failure);
+  const auto number = static_cast<std::uint64_t>(result == Image::cut ? 0 : result);
+  shared_.event(EventKind::DISK_FAILURE, static_cast<std::uint32_t>(op()), offset, number);
 }
 
 void Storage::tick() {
@@ -117,8 +138,13 @@ void Storage::tick() {
 
 extern "C" {
 
-void rw_storage_attach(rw::Host* host, std::uint8_t* image, std::uint64_t sectors, std::uint32_t read_only) noexcept {
-  host->wake<rw::Storage>().attach(image, sectors, read_only != 0);
+void rw_storage_attach(rw::Host* host, std::uint8_t* memory, std::uint64_t size, std::uint32_t read_only) noexcept {
+  host->wake<rw::Storage>().attach(rw::Image(memory, size), read_only != 0);
+}
+
+void rw_storage_attach_file(rw::Host* host, std::uint32_t descriptor, std::uint64_t size,
+                            std::uint32_t read_only) noexcept {
+  host->wake<rw::Storage>().attach(rw::Image(static_cast<int>(descriptor), size), read_only != 0);
 }
 
 void rw_storage_capacity(rw::Host* host, std::uint64_t sectors) noexcept {

@@ -1,8 +1,12 @@
 // The disk behind the storage port: commands in order, one beat a cycle, after a latency.
 #pragma once
 
+#include <array>
 #include <deque>
+#include <utility>
+#include <vector>
 
+#include "image.h"
 #include "peripheral.h"
 
 namespace rw {
@@ -11,8 +15,8 @@ class Storage final : public Peripheral {
  public:
   explicit Storage(Board& board);
 
-  // The disk's bytes; they must stay where they are. Without an image every command fails.
-  void attach(std::uint8_t* image, std::uint64_t sectors, bool read_only);
+  // The disk. Without one every read and write fails.
+  void attach(Image&& image, bool read_only);
 
   // Drives the device's port capacity, if it has one.
   void capacity(std::uint64_t sectors);
@@ -28,6 +32,7 @@ class Storage final : public Peripheral {
  private:
   using Command = port::storage_commands::Payload;
   static constexpr std::size_t most_commands = 64;
+  static constexpr std::uint64_t window_bytes = 1 << 16;
   static constexpr std::size_t beat_bytes = sizeof(port::storage_read_data::Payload::data);
   struct Queued {
     Command command;
@@ -43,17 +48,25 @@ class Storage final : public Peripheral {
   void tick();
   void start();
   void cut();
+  std::uint8_t* in_window() { return window_.data() + position_ % window_bytes; }
+  // Where on the disk the window that holds the byte of the command at position begins.
+  std::uint64_t window_offset(std::uint64_t position) const {
+    return head_.sector * sector_bytes + position / window_bytes * window_bytes;
+  }
+  // What the image has given; unless it is 0 the command fails. Each kind of failure is reported once.
+  void judge(std::uint64_t offset, int result);
 
   Taker<port::storage_commands> commands_;
   Taker<port::storage_write_data> write_data_;
   Giver<port::storage_read_data> read_data_;
   Giver<port::storage_results> answers_;
-  std::uint8_t* image_ = nullptr;
-  std::uint64_t sectors_ = 0;
+  Image image_{};
   bool read_only_ = false;
   std::deque<Queued> queue_{};
   std::deque<bool> results_{};
   std::deque<std::uint64_t> failures_{};  // numbers of data commands that fail
+  std::vector<std::pair<StorageOp, int>> reported_{};
+  std::array<std::uint8_t, window_bytes> window_{};  // what was read ahead, or is to be written
   std::uint64_t data_commands_ = 0;
   Command head_{};
   port::storage_read_data::Payload beat_{};
