@@ -73,7 +73,8 @@ def test_every_request_over_every_transport(transport: str) -> None:
 
     async def body(disk: BlkDevice) -> None:
         assert (disk.capacity, disk.block_size) == (SECTORS, 512)
-        assert await disk.get_id() == "ringwalker"
+        for room in (1, 8, 19, 20, 21, 64):
+            assert await disk.get_id(room=room) == "ringwalker"[:room]
         assert await disk.read(0, SECTORS) == before.tobytes()
         assert await disk.read(SECTORS - 1, 1) == before[-512:].tobytes()
         data = bytes(range(256)) * 6
@@ -85,6 +86,22 @@ def test_every_request_over_every_transport(transport: str) -> None:
 
     machine.run(body)
     assert (machine.disk[5 * 512 : 8 * 512] == np.frombuffer(bytes(range(256)) * 6, np.uint8)).all()
+
+
+@pytest.mark.parametrize(("written", "right"), [(0, False), (19, False), (20, True), (65, True), (66, False)])
+def test_a_long_buffer_for_the_serial_number_may_be_counted_in_all_ways(written: int, right: bool) -> None:
+    # Up to the gap in front of the status, or all of the chain, as QEMU does.
+    machine = Machine()
+    machine.port.rings.mangle = lambda head, _written: (head, written)
+
+    async def body(disk: BlkDevice) -> None:
+        if right:
+            assert await disk.get_id(room=64) == "ringwalker"
+        else:
+            with pytest.raises(DeviceError, match=r"used length of|were written into"):
+                await disk.get_id(room=64)
+
+    machine.run(body)
 
 
 def test_error_status_becomes_an_exception() -> None:

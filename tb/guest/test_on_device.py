@@ -74,6 +74,7 @@ def test_every_request_on_every_queue(machine: Machine, interrupt: str) -> None:
         assert (disk.capacity, disk.queues) == (SECTORS, 4)
         for queue in range(4):
             assert await disk.get_id(queue) == "ringwalker"
+            assert await disk.get_id(queue, room=40) == "ringwalker"
             assert await disk.read(queue, 3, queue) == machine.sectors(queue, 3)
             data = bytes([queue]) * 1024
             await disk.write(queue * 2, data, queue)

@@ -150,8 +150,8 @@ def test_charts(tmp_path):
         (("--quick", "--docs", "."), "--docs: the page has all rows"),
         (("--quick", "--docs", "nowhere"), "--docs"),
         (("--quick", "--plot", "a.pdf"), "--plot a.pdf: the name must end with .svg or .png"),
-        (("--from", "nowhere.json"), "--from nowhere.json: No such file"),
-        (("--from", "README.md"), "--from README.md: is not what --json or --docs has written"),
+        (("--from", "nowhere.json"), "nowhere.json: No such file"),
+        (("--from", "README.md"), "README.md: is not what 'ringwalker bench' has written"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(arguments, message, capsys):

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,7 @@ def test_viewer_is_started_only_with_a_display(traced, tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     said = open_waves(path)
     assert f"gtkwave {path} {path.with_suffix('.gtkw')}" in said
-    assert "surfer --command-file run.sucl run.fst" in said
+    assert f"cd {path.parent} && surfer --command-file ./run.sucl ./run.fst" in said
     viewer = tmp_path / "gtkwave"
     viewer.write_text(
         f'#!/bin/sh\necho "$@" > {tmp_path}/called.tmp; mv {tmp_path}/called.tmp {tmp_path}/called\n'
@@ -216,6 +217,18 @@ def test_viewer_is_started_only_with_a_display(traced, tmp_path, monkeypatch):
     assert (tmp_path / "called").read_text().split() == [str(path), str(path.with_suffix(".gtkw"))]
     with pytest.raises(FileNotFoundError, match=r"no\.fst: no such file"):
         open_waves(tmp_path / "no.fst")
+
+
+def test_commands_to_copy_are_quoted(tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    path = tmp_path / "it's; a $(run).fst"
+    path.touch()
+    _title, gtkwave, surfer = open_waves(path).splitlines()
+    assert shlex.split(gtkwave) == ["gtkwave", str(path), str(path.with_suffix(".gtkw"))]
+    moved, _and, program = surfer.partition(" && ")
+    assert shlex.split(moved) == ["cd", str(tmp_path)]
+    assert shlex.split(program) == ["surfer", "--command-file", f"./{path.stem}.sucl", f"./{path.name}"]
 
 
 def test_signals_have_scopes_width_and_bits(traced):

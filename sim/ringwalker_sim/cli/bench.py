@@ -1,7 +1,7 @@
 """The command ``bench``: what the device reaches of what its link allows."""
 
 import argparse
-import json
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,7 @@ def add_parser(commands: Any) -> None:
 
 def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
     from ..performance.plot import FORMATS
+    from ..performance.synth.report import FIGURES, read_devices
 
     if chosen and (options.quick or options.source or options.docs):
         name = next(iter(chosen)).replace("_", "-")
@@ -91,20 +92,9 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
         raise UsageError(f"--plot {options.plot}: the name must end with {' or '.join(FORMATS)}")
     if options.docs and not Path(options.docs).is_dir():
         raise UsageError(f"--docs {options.docs}: is not a folder")
-
-
-def _read(name: str) -> list[dict[str, Any]]:
-    from ..performance.report import case_of
-
-    try:
-        rows = json.loads(Path(name).read_text())["rows"]
-        for row in rows:
-            case_of(row)
-        return rows
-    except OSError as error:
-        raise UsageError(f"--from {name}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(f"--from {name}: is not what --json or --docs has written") from None
+    if options.docs and (synthesis := Path(options.docs) / FIGURES).exists():
+        # The page has a summary of it. To find out after all has been measured would be late.
+        read_devices(synthesis)
 
 
 def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[str, Any]]:
@@ -123,7 +113,7 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
     rows = []
     with status_line("starting") as status:
         for number, case in enumerate(cases, 1):
-            place = f"{number} of {len(cases)}: {' '.join(case.arguments)}"
+            place = f"{number} of {len(cases)}: {shlex.join(case.arguments)}"
             status(place)
             rows.append(measure(case, lambda text, place=place: status(f"{place}: {text}")))
     return rows
@@ -132,12 +122,12 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
 def run(options: argparse.Namespace) -> int:
     """``ringwalker bench``."""
     from ..performance.plot import plot
-    from ..performance.report import FIGURES, print_rows, write_page
+    from ..performance.report import FIGURES, print_rows, read_rows, write_page
     from .report import write_json
 
     chosen = {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
     _check(options, chosen)
-    rows = _read(options.source) if options.source else _measure(options, chosen)
+    rows = read_rows(options.source) if options.source else _measure(options, chosen)
     if options.json:
         write_json(options.json, {"rows": rows})
     if options.plot:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -100,7 +101,8 @@ def _specs(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
 def _root_image(options: argparse.Namespace, setup: GuestSetup) -> Path:
     path = Path(options.make_root)
     if path.exists():
-        raise UsageError(f"--make-root {path}: it exists; boot from it with --root --image {path}")
+        again = f"--root --image {shlex.quote(str(path))}"
+        raise UsageError(f"--make-root {path}: it exists; boot from it with {again}")
     if not path.parent.is_dir():
         raise UsageError(f"--make-root {path}: there is no folder {path.parent}")
     return make_file_system(path, options.root_size, setup.files.userland, "root")

@@ -1,7 +1,6 @@
 """The command ``synth``: what the device costs on an FPGA, and how fast it can be clocked."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +82,8 @@ def _given(options: argparse.Namespace, names: tuple[str, ...]) -> str | None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from ..performance.report import FIGURES, read_rows
+
     routing = _given(options, _ROUTING)
     one = _given(options, _DEVICE) or routing or ("--no-pnr" if options.no_pnr else None)
     if one and (options.docs or options.source):
@@ -94,19 +95,9 @@ def _check(options: argparse.Namespace) -> None:
     check_output("--json", options.json)
     if options.docs and not Path(options.docs).is_dir():
         raise UsageError(f"--docs {options.docs}: is not a folder")
-
-
-def _read(name: str) -> list[dict[str, Any]]:
-    from ..performance.synth.report import page
-
-    try:
-        results = json.loads(Path(name).read_text())["devices"]
-        page(results)
-        return results
-    except OSError as error:
-        raise UsageError(f"--from {name}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(f"--from {name}: is not what --json or --docs has written") from None
+    if options.docs and (rows := Path(options.docs) / FIGURES).exists():
+        # Its page has a summary of this one. To find out after all has been measured would be late.
+        read_rows(rows)
 
 
 def _measure(options: argparse.Namespace, status: Any) -> list[dict[str, Any]]:
@@ -141,12 +132,12 @@ def run(options: argparse.Namespace) -> int:
     import sys
 
     from ..performance import report as performance
-    from ..performance.synth.report import FIGURES, PAGE, page, print_result
+    from ..performance.synth.report import FIGURES, PAGE, page, print_result, read_devices
     from .report import status_line, write_json
 
     _check(options)
     if options.source:
-        results = _read(options.source)
+        results = read_devices(options.source)
     else:
         with status_line("starting") as status:
             results = _measure(options, status)

@@ -1,6 +1,6 @@
 """Figures as a table on the terminal and as a page of the documentation."""
 
-import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,10 +12,11 @@ from rich.table import Table
 from ..host.parameters import HostParameters
 from ..markdown import markdown_table
 from .cases import LARGEST_BATCH, Case
+from .figures import read_figures
 from .goals import cells_of
 from .synth import report as synthesis
 
-__all__ = ["FIGURES", "PAGE", "case_of", "page", "print_rows", "write_page"]
+__all__ = ["FIGURES", "PAGE", "case_of", "page", "print_rows", "read_rows", "write_page"]
 
 FIGURES = "performance.json"
 """The name of the committed figures, beside the page that is made of them."""
@@ -118,13 +119,28 @@ def page(rows: Sequence[Mapping[str, Any]], devices: Sequence[Mapping[str, Any]]
     return text + "\n".join([*lines, *commands])
 
 
+def _uses(rows: Sequence[Mapping[str, Any]]) -> None:
+    page(rows)
+    for row in rows:
+        for name in ("bytes_per_s", "ceiling_per_s", "size"):
+            float(row[name])
+
+
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """The rows in a file that ``bench`` has written. Errors: :class:`~.figures.FiguresError`."""
+    return read_figures(path, "rows", "bench", _uses)
+
+
 def write_page(folder: Path) -> None:
-    """Write the page of the figures in ``folder``, with those of synthesis if they are there too."""
-    rows = json.loads((folder / FIGURES).read_text())["rows"]
+    """Write the page of the figures in ``folder``, with those of synthesis if they are there too.
+
+    Errors: ``OSError``, :class:`~.figures.FiguresError`.
+    """
+    rows = read_rows(folder / FIGURES)
     measured = folder / synthesis.FIGURES
-    devices = json.loads(measured.read_text())["devices"] if measured.exists() else ()
+    devices = synthesis.read_devices(measured) if measured.exists() else ()
     (folder / PAGE).write_text(page(rows, devices))
 
 
 def _command(row: Mapping[str, Any]) -> str:
-    return " ".join(["ringwalker bench", *case_of(row).arguments])
+    return shlex.join(["ringwalker", "bench", *case_of(row).arguments])

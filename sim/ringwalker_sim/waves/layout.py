@@ -7,6 +7,7 @@ file for GTKWave and a command file for Surfer, beside the FST file, and tables 
 import hashlib
 import math
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -263,6 +264,8 @@ def open_waves(fst: str | Path) -> str:
                     start_new_session=True,
                 )
                 return f"{name} shows {fst}"
-    gtkwave = f"gtkwave {fst} {fst.with_suffix('.gtkw')}"
-    surfer = f"cd {fst.parent} && surfer --command-file {fst.stem}.sucl {fst.name}"
+    gtkwave = shlex.join(commands["gtkwave"])
+    # What a layout calls by a name Surfer finds beside it, if it is started there.
+    surfer = shlex.join(["surfer", "--command-file", f"./{fst.stem}.sucl", f"./{fst.name}"])
+    surfer = f"cd {shlex.quote(str(fst.parent))} && {surfer}"
     return f"No viewer was started. To look at the waves:\n  {gtkwave}\n  {surfer}"

@@ -147,8 +147,8 @@ def test_the_page_is_about_the_devices_that_are_measured():
         (("--no-pnr", "--speed", "7"), "--speed is about place and route, which --no-pnr leaves out"),
         (("--docs", "docs", "--target", "ecp5"), "--target is about one device"),
         (("--docs", "nowhere"), "--docs nowhere: is not a folder"),
-        (("--from", "nowhere.json"), "--from nowhere.json: No such file"),
-        (("--from", "README.md"), "--from README.md: is not what --json or --docs has written"),
+        (("--from", "nowhere.json"), "nowhere.json: No such file"),
+        (("--from", "README.md"), "README.md: is not what 'ringwalker synth' has written"),
         (("--json", "nowhere/a.json"), "--json nowhere/a.json: there is no folder nowhere"),
     ],
 )

@@ -1,15 +1,17 @@
 """Figures of synthesis as tables on the terminal and as a page of the documentation."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from ...markdown import markdown_table
+from ..figures import read_figures
 from .targets import CELL_CLASSES, TARGETS
 
-__all__ = ["FIGURES", "PAGE", "page", "print_result", "summary"]
+__all__ = ["FIGURES", "PAGE", "page", "print_result", "read_devices", "summary"]
 
 PAGE = "synthesis.md"
 """The name of the page."""
@@ -106,6 +108,11 @@ def print_result(result: Mapping[str, Any], on_stderr: bool = False) -> None:
     console = Console(stderr=on_stderr, highlight=False)
     if not console.is_terminal:
         console.width = 200
+    for table in _tables(result):
+        console.print(table)
+
+
+def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
     family = TARGETS[result["target"]]
     names = _columns(result["blocks"]["counts"])
     table = Table(title=f"{result['block'] or 'device'} for {family.family}", caption=family.note)
@@ -115,12 +122,12 @@ def print_result(result: Mapping[str, Any], on_stderr: bool = False) -> None:
     table.add_row("whole", *(f"{result['counts'][name]:,}" for name in names), end_section=True)
     for level, name, counts in _shown(result["blocks"]):
         table.add_row(f"{'  ' * level}{name}", *(f"{counts[item]:,}" for item in names))
-    console.print(table)
-    console.print(_plain("longest paths", _PATH_TITLES, [_path_text(path) for path in result["paths"]]))
+    yield table
+    yield _plain("longest paths", _PATH_TITLES, [_path_text(path) for path in result["paths"]])
     if result["routed"]:
         chip = result["chip"]
         title = f"place and route, {chip['device']}, speed {chip['speed']}"
-        console.print(_plain(title, _CLOCK_TITLES, [_clock(run) for run in result["routed"]]))
+        yield _plain(title, _CLOCK_TITLES, [_clock(run) for run in result["routed"]])
 
 
 def _plain(title: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -185,3 +192,15 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
     for result in results:
         lines += _section(result)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _uses(results: Sequence[Mapping[str, Any]]) -> None:
+    page(results)
+    summary(results)
+    for result in results:
+        list(_tables(result))
+
+
+def read_devices(path: str | Path) -> list[dict[str, Any]]:
+    """The devices in a file that ``synth`` has written. Errors: :class:`~..figures.FiguresError`."""
+    return read_figures(path, "devices", "synth", _uses)
