@@ -110,6 +110,15 @@ def test_a_reading_workload_needs_no_right_to_write() -> None:
         assert run("--image", "disk.img", "--workload", "randread", "--requests", "10") == 0
 
 
+def test_what_looks_like_another_format_can_be_meant() -> None:
+    image()
+    content = b"QFI\xfb\0\0\0\3" + Path("disk.img").read_bytes()[8:]
+    Path("disk.img").write_bytes(content)
+    assert run("--image", "disk.img", "--read-all", "copy.img") == 2
+    assert run("--image", "disk.img", "--read-all", "copy.img", "--format", "raw") == 0
+    assert Path("copy.img").read_bytes() == content
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -127,6 +136,17 @@ def test_a_reading_workload_needs_no_right_to_write() -> None:
         (("--image", "disk.img", "--queue-depth", "1000"), "queue depth is 1000"),
         (("--image", "disk.img", "--block-size", "1M"), "the disk has 256 sectors only"),
         (("--image", "disk.img", "--block-size", "1g"), "do not fit in"),
+        (
+            ("--image", "a.qcow2"),
+            "is a qcow2 image, not a raw image; convert it with qemu-img convert",
+        ),
+        (("--image", "pipe"), "pipe: is a pipe; it must be a file or a block device"),
+        (("--image", "disk.img", "--write-all", "pipe"), "--write-all pipe: is a pipe"),
+        (
+            ("--image", "disk.img", "--read-only", "--workload", "randrw"),
+            "--read-only: --workload randrw writes",
+        ),
+        (("--image", "disk.img", "--read-only", "--write-all", "big.img"), "--read-only: --write-all writes"),
         (("--image", "disk.img", "--write-all", "none"), "--write-all none: No such file or directory"),
         (("--image", "disk.img", "--write-all", "big.img"), "do not fit on the disk, which has 131072"),
         (("--image", "disk.img", "--write-all", "odd.img"), "700 bytes; it must be a multiple of 512"),
@@ -154,6 +174,8 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(
     image("big.img", SECTORS + 1)
     Path("empty.img").touch()
     Path("odd.img").write_bytes(bytes(700))
+    Path("a.qcow2").write_bytes(b"QFI\xfb\0\0\0\3".ljust(65536, b"\0"))
+    os.mkfifo("pipe")
     Path("bad.toml").write_text("queues = = 1")
     Path("wrong.toml").write_text("queues = 0")
     before = Path("disk.img").read_bytes()

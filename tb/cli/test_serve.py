@@ -29,6 +29,8 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     for name in ("a.img", "b.img"):
         Path(name).write_bytes(bytes(8192))
+    Path("a.vdi").write_bytes(bytes(64) + b"\x7f\x10\xda\xbe" + bytes(4096))
+    os.mkfifo("pipe")
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -61,6 +63,14 @@ def test_several_devices_have_sockets_of_their_own() -> None:
     assert devices[1].waves.path == "b.fst"
 
 
+def test_a_comma_in_a_name_is_doubled() -> None:
+    (device,) = _devices(parse("--device", "blk,image=a,,b.img,socket=,,,,s,,,read-only,format=raw"))
+    assert (device.image, device.socket) == ("a,b.img", ",,s,")
+    assert (device.read_only, device.raw) == (True, True)
+    (device,) = _devices(parse("--device", "blk,image=a.img"))
+    assert not device.raw
+
+
 def test_the_identity_is_what_is_asked_for() -> None:
     Path("c.toml").write_text('[identity]\npreset = "2007"\n')
     for arguments, preset in (
@@ -78,6 +88,13 @@ def test_the_identity_is_what_is_asked_for() -> None:
         (["--device", "blk,colour=red"], "'colour=red' is not one of image=..., socket=..."),
         (["--device", "blk,image="], "'image=' is not one of"),
         (["--device", "blk,read-only=yes"], "'read-only=yes'"),
+        (["--device", "blk,image=a,b.img"], "'b.img' is not one of image=..., socket=..."),
+        (["--device", "blk,image=a.img,format=qcow2"], "format is 'qcow2'; it must be raw"),
+        (["--image", "pipe"], "pipe: is a pipe; it must be a file or a block device"),
+        (
+            ["--image", "a.vdi"],
+            "a.vdi: is a VDI image, not a raw image; convert it with qemu-img",
+        ),
         (
             ["--device", "blk,image=a.img", "--device", "blk,image=b.img", "--image", "a.img"],
             "for one device",

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     job = block_job(options, config, image_of(options), seed=options.seed)
     open_disk = simulation_of(config.function).open_disk
     assert open_disk is not None
-    open_disk(config, job.image, job.read_only).close()
+    open_disk(config, job.image, job.read_only, job.raw).close()
     rows = []
     for engine in _ENGINES:
         with progress_bar() as (progress, status):

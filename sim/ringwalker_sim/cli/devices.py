@@ -7,7 +7,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
-from .options import UsageError, check_output, device_config, positive
+from .options import RAW, UsageError, check_output, device_config, positive
 
 __all__ = ["add_waves_options", "check_no_window", "modern_config", "parse_device", "waves_window"]
 
@@ -28,16 +28,18 @@ def check_no_window(options: argparse.Namespace) -> None:
 
 
 def parse_device(text: str, keys: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """``blk,image=A,read-only`` as function and settings, of which there are ``keys``. Errors:
-    :class:`UsageError`.
+    """``blk,image=A,read-only`` as function and settings, of which there are ``keys``; a comma in a value is
+    doubled. Errors: :class:`UsageError`.
     """
-    function, *items = text.split(",")
+    function, *items = (item.replace("\0", ",") for item in text.replace(",,", "\0").split(","))
     settings: dict[str, Any] = {}
     for item in items:
         key, equals, value = item.partition("=")
         if key not in keys or (key == "read-only") == bool(equals) or (equals and not value):
             wanted = ", ".join("read-only" if key == "read-only" else f"{key}=..." for key in keys)
             raise UsageError(f"--device {text}: {item!r} is not one of {wanted}")
+        if key == "format" and value != RAW:
+            raise UsageError(f"--device {text}: format is {value!r}; it must be {RAW}")
         settings[key] = value or True
     return function, settings
 

@@ -4,7 +4,14 @@ import argparse
 from typing import Any
 
 from .devices import add_waves_options
-from .options import add_command, add_device_options, add_model_option, byte_count, positive
+from .options import (
+    add_command,
+    add_device_options,
+    add_image_options,
+    add_model_option,
+    byte_count,
+    positive,
+)
 
 __all__ = ["EXIT_NO_GUEST", "add_parser", "run"]
 
@@ -66,9 +73,12 @@ def _disk_options(parser: Any) -> None:
     group = parser.add_argument_group("disks")
     text = "disk image; may be given again (default: a small ext4 image is made)"
     group.add_argument("--image", metavar="FILE", action="append", default=[], help=text)
-    text = "a device, such as blk,image=FILE,waves=FILE.fst,read-only; comes after the images"
+    text = (
+        "a device, such as blk,image=FILE,waves=FILE.fst,read-only,format=raw, with commas in names doubled; "
+        "comes after the images"
+    )
     group.add_argument("--device", metavar="SPEC", action="append", default=[], help=text)
-    group.add_argument("--read-only", action="store_true", help="the guest cannot write to the images")
+    add_image_options(group, "no image")
     group.add_argument("--root", action="store_true", help="/ is on the first disk, an ext4 file system")
     text = "make FILE, an ext4 file system with a userland, and have / on it"
     group.add_argument("--make-root", metavar="FILE", help=text)

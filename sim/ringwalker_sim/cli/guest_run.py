@@ -32,7 +32,7 @@ from .waves import note_config
 __all__ = ["guest_command"]
 
 _TIMEOUT_S = 600.0
-_DEVICE_KEYS = ("image", "waves", "read-only")
+_DEVICE_KEYS = ("image", "waves", "read-only", "format")
 _LEAST_MEMORY = 128 << 20
 """Less, and the kernel does not start."""
 
@@ -125,12 +125,14 @@ def _disks(options: argparse.Namespace, setup: GuestSetup) -> list[Disk]:
     if config is not None and not has_image and not disks and (images or not specs):
         where = f"--config {options.config}: " if options.function is None else ""
         raise UsageError(f"{where}function {config.function} has no image")
-    disks += [Disk(image, config, options.read_only) for image in images]
+    raw = options.format is not None
+    disks += [Disk(image, config, options.read_only, raw=raw) for image in images]
     for function, settings in specs:
         read_only = options.read_only or "read-only" in settings
         image = Path(settings["image"]) if "image" in settings else None
         waves = waves_window(options, settings.get("waves"))
-        disks.append(Disk(image, _config(options, function), read_only, waves))
+        raw = settings.get("format", options.format) is not None
+        disks.append(Disk(image, _config(options, function), read_only, waves, raw))
     if options.waves and disks:
         disks[0] = replace(disks[0], waves=waves_window(options, options.waves))
     for disk in disks:

@@ -14,10 +14,12 @@ from ..errors import RingwalkerError
 from ..host.parameters import HostParameters, LatencyShape
 
 __all__ = [
+    "RAW",
     "UsageError",
     "add_command",
     "add_device_options",
     "add_engine_option",
+    "add_image_options",
     "add_interface_options",
     "add_link_options",
     "add_model_option",
@@ -27,6 +29,9 @@ __all__ = [
     "link_host",
     "positive",
 ]
+
+RAW = "raw"
+"""The one format of images that can be asked for."""
 
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -112,6 +117,14 @@ def add_model_option(parser: Any) -> None:
     """``--plain-model``."""
     text = "simulate with the model as Verilator makes it: slower, and built in less time"
     parser.add_argument("--plain-model", action=_PlainModel, help=text)
+
+
+def add_image_options(group: Any, whose: str) -> None:
+    """``--read-only`` and ``--format``, for ``whose`` image or images."""
+    text = f"the device says that it is read-only, and {whose} is never written"
+    group.add_argument("--read-only", action="store_true", help=text)
+    text = "take an image for the bytes of a disk even if it looks like something else, such as qcow2"
+    group.add_argument("--format", choices=(RAW,), help=text)
 
 
 def add_interface_options(parser: Any) -> None:

@@ -15,14 +15,22 @@ from ..function.simulation import simulation_of
 from ..host import HostParameters
 from ..workload.images import default_image
 from .devices import add_waves_options, check_no_window, modern_config, parse_device, waves_window
-from .options import UsageError, add_command, add_device_options, add_model_option, check_output, positive
+from .options import (
+    UsageError,
+    add_command,
+    add_device_options,
+    add_image_options,
+    add_model_option,
+    check_output,
+    positive,
+)
 from .report import status_line, write_json
 
 __all__ = ["add_parser", "run"]
 
 _SOCKET = "ringwalker.sock"
 _FOLDER = Path("ringwalker-run")
-_KEYS = ("image", "socket", "waves", "read-only")
+_KEYS = ("image", "socket", "waves", "read-only", "format")
 _REFRESH_S = 0.25
 
 _EXAMPLES = """\
@@ -56,10 +64,11 @@ def add_parser(commands: Any) -> None:
     )
     what.add_argument("--socket", metavar="S", default=_SOCKET, help=text)
     what.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
-    what.add_argument(
-        "--read-only", action="store_true", help="never write the images: writes of the guest fail"
+    add_image_options(what, "no image")
+    text = (
+        "a device, such as blk,image=FILE,socket=S,waves=FILE.fst,read-only,format=raw, with commas in names "
+        "doubled; can be given several times"
     )
-    text = "a device, such as blk,image=FILE,socket=S,waves=FILE.fst,read-only; can be given several times"
     what.add_argument("--device", metavar="SPEC", action="append", default=[], help=text)
     what.add_argument("--once", action="store_true", help="end when the first virtual machine has gone")
     add_device_options(parser)
@@ -106,6 +115,7 @@ def _devices(options: argparse.Namespace) -> list[Any]:
                 image,
                 socket,
                 read_only=options.read_only or "read-only" in settings,
+                raw=settings.get("format", options.format) is not None,
                 waves=waves,
                 host=HostParameters(
                     latency=options.latency,

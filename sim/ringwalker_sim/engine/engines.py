@@ -52,7 +52,7 @@ def open_engine(
     parameters = host if isinstance(host, HostParameters) else HostParameters(**(host or {}))
     open_disk = simulation_of(config.function).open_disk
     if disk is None and open_disk is not None:
-        disk = open_disk(config, None, False)
+        disk = open_disk(config, None, False, False)
     if name == "model":
         from ..guest.model_port import ModelPort
 

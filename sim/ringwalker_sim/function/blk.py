@@ -9,7 +9,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.blk import SECTOR_BYTES
 
-from ..cli.options import UsageError, byte_count, check_output, positive
+from ..cli.options import UsageError, add_image_options, byte_count, check_output, positive
 from ..disk_image import DiskError, DiskImage, StoredBytes
 from ..guest.blk import blk_driver
 from ..guest.models.blk import BlkModel
@@ -56,10 +56,10 @@ configuration or image, 130 interrupted.
 """
 
 
-def _open_disk(config: DeviceConfig, path: str | Path | None, read_only: bool) -> DiskImage:
+def _open_disk(config: DeviceConfig, path: str | Path | None, read_only: bool, raw: bool) -> DiskImage:
     if path is None:
         return DiskImage.blank(config.settings.capacity)
-    disk = DiskImage(path, read_only=read_only)
+    disk = DiskImage(path, read_only, raw)
     size, block = disk.size, config.settings.block_size
     if size % block:
         disk.close()
@@ -96,6 +96,7 @@ def add_workload_options(parser: Any, workload: str | None, requests: int) -> An
 def _add_options(parser: Any) -> None:
     disk = parser.add_argument_group("disk")
     disk.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
+    add_image_options(disk, "the image")
     disk.add_argument("--write-all", metavar="IN", help="write the file IN onto the disk, from sector 0 on")
     disk.add_argument("--read-all", metavar="OUT", help="read every sector of the disk into the file OUT")
     add_workload_options(parser, None, 1000)
@@ -139,6 +140,10 @@ def block_job(options: argparse.Namespace, config: DeviceConfig, image: Path, **
         size, depth = options.block_size or _WORKLOAD[0], options.queue_depth or _WORKLOAD[1]
         load = Workload(kind, size, depth, options.requests, options.seed)
         sizes.append((size, depth))
+    read_only = getattr(options, "read_only", False)
+    writes = write_all is not None or (kind is not None and not kind.endswith("read"))
+    if read_only and writes:
+        raise UsageError(f"--read-only: {'--write-all' if write_all else f'--workload {kind}'} writes")
     for size, depth in sizes:
         if size % config.settings.block_size:
             raise WorkloadError(
@@ -153,7 +158,8 @@ def block_job(options: argparse.Namespace, config: DeviceConfig, image: Path, **
     return Job(
         BlockTask(load, write_all, read_all, transfer, getattr(options, "waves_during", None)),
         image=str(image),
-        read_only=not write_all and (kind is None or kind.endswith("read")),
+        read_only=read_only or not writes,
+        raw=getattr(options, "format", None) is not None,
         memory_bytes=max(_ram(size, depth) for size, depth in sizes),
         **machine,
     )
@@ -202,7 +208,7 @@ def _job(options: argparse.Namespace, config: DeviceConfig, **machine: Any) -> J
     _check_waves_during(options)
     image = image_of(options)
     job = block_job(options, config, image, **machine)
-    with _open_disk(config, image, job.read_only) as disk:
+    with _open_disk(config, image, job.read_only, job.raw) as disk:
         size = disk.sectors * SECTOR_BYTES
     _check_files(options, image)
     if options.write_all:

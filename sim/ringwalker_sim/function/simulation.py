@@ -74,9 +74,9 @@ class FunctionSimulation:
     """``model(config, schedule, disk, *, seed, **options)``: the device in Python, for transports without
     hardware and the engine ``model``; ``disk`` is what
     ``open_disk`` gives. None: there is none."""
-    open_disk: "Callable[[DeviceConfig, str | Path | None, bool], DiskImage] | None" = None
-    """``open_disk(config, path, read_only)``: the disk behind a function that has an image; without a path a
-    blank one. None: the function has no image."""
+    open_disk: "Callable[[DeviceConfig, str | Path | None, bool, bool], DiskImage] | None" = None
+    """``open_disk(config, path, read_only, raw)``: the disk behind a function that has an image; without a
+    path a blank one. None: the function has no image."""
     linux_module: str | None = None
     """Linux's module with the driver, for ``ringwalker guest``. None: Linux has none."""
     exercise: "Callable[[DeviceConfig], Sequence[Job]] | None" = None

@@ -32,9 +32,10 @@ class ServedDevice:
     """A device to serve: its configuration, and its unix socket.
 
     ``image`` is the disk of a block device, None for a blank one in memory; with ``read_only`` it is not
-    written. ``waves`` is an FST file for the whole run, or the part of the run to record. ``host`` has the
-    parameters of the simulated root complex; the default accepts the device's largest payloads and read
-    requests. ``seed`` is for random choices of the host.
+    written, and with ``raw`` it may look like anything (:class:`~..disk_image.DiskImage`). ``waves`` is an
+    FST file for the whole run, or the part of the run to record. ``host`` has the parameters of the
+    simulated root complex; the default accepts the device's largest payloads and read requests. ``seed`` is
+    for random choices of the host.
     """
 
     config: DeviceConfig
@@ -44,6 +45,7 @@ class ServedDevice:
     waves: Waves | str | Path | None = None
     host: HostParameters | None = None
     seed: int = 1
+    raw: bool = False
 
     @property
     def parameters(self) -> HostParameters:
@@ -106,7 +108,7 @@ def _open_disk(device: ServedDevice) -> DiskImage | None:
     open_disk = simulation_of(device.config.function).open_disk
     if open_disk is None:
         raise DiskError(f"{device.image}: function {device.config.function} has no disk")
-    return open_disk(device.config, device.image, device.read_only)
+    return open_disk(device.config, device.image, device.read_only, device.raw)
 
 
 def _open_engine(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..disk_image import DiskImage
 from .boot import GuestError, GuestJob
 from .session import Disk, Session, run_guest
 from .setup import GuestSetup
@@ -39,7 +40,8 @@ def _run(setup: GuestSetup, disks: Sequence[Disk], job: GuestJob, folder: Path, 
     for number, disk in enumerate(disks):
         assert disk.image is not None
         copy = folder / f"{number}.img"
-        shutil.copyfile(disk.image, copy)
+        with DiskImage(disk.image, read_only=True, raw=disk.raw):
+            shutil.copyfile(disk.image, copy)
         copies.append(replace(disk, image=copy, waves=None, config=None if own else disk.config))
     session = run_guest(setup, copies, job)
     if session.result.status:

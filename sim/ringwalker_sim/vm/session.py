@@ -42,13 +42,14 @@ class Disk:
     """A device for the guest, with an image if it is a disk. ``config`` None stands for QEMU's own
     virtio-blk.
 
-    ``waves``: the part of a simulated device's signals to record.
+    ``waves``: the part of a simulated device's signals to record. ``raw``: the image is not looked at.
     """
 
     image: Path | None
     config: DeviceConfig | None = LINUX_CONFIG
     read_only: bool = False
     waves: Waves | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _check_images(disks: Sequence[Disk]) -> None:
     for at, disk in enumerate(disks):
         if disk.image is None:
             continue
-        DiskImage(disk.image, read_only=disk.read_only).close()
+        DiskImage(disk.image, disk.read_only, disk.raw).close()
         for other in disks[:at]:
             both = disk.read_only and other.read_only
             if other.image is not None and not both and disk.image.samefile(other.image):
@@ -126,6 +127,7 @@ def run_guest(
                 Path(name) / f"disk{number}.socket",
                 read_only=disk.read_only,
                 waves=disk.waves,
+                raw=disk.raw,
             )
             for number, disk in enumerate(disks)
             if disk.config is not None

@@ -64,6 +64,8 @@ class Job:
     """The image is not written."""
     host: HostParameters = field(default_factory=HostParameters)
     """The root complex. The cocotb engine has latencies, limits and stalls of it."""
+    raw: bool = False
+    """The image is taken as it is, whatever it looks like."""
 
     def __post_init__(self):
         for name, known in (
@@ -91,7 +93,7 @@ class Job:
         """
         open_disk = simulation_of(config.function).open_disk
         if open_disk is not None:
-            return open_disk(config, self.image, self.read_only)
+            return open_disk(config, self.image, self.read_only, self.raw)
         if self.image is not None:
             raise ParameterError(f"image is {self.image!r}; function {config.function} has no disk")
         return None

@@ -25,5 +25,5 @@ def model_of(
             f"function {config.function} has no model in Python, so it runs on engines with hardware only"
         )
     if disk is None and simulation.open_disk is not None:
-        disk = simulation.open_disk(config, None, False)
+        disk = simulation.open_disk(config, None, False, False)
     return simulation.model(config, schedule, disk, **options)
