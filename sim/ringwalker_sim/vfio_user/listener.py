@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import EXIT_FAILED, RingwalkerError
 
-__all__ = ["Listener", "SocketError", "SocketInUse", "SocketRemoved", "check_path"]
+__all__ = ["Listener", "SocketError", "SocketInUse", "SocketRemoved", "check_path", "somebody_listens"]
 
 _LONGEST = 107
 """Bytes of a path that fit into the address of a unix socket."""
@@ -47,11 +47,12 @@ def check_path(path: str | Path) -> None:
     if os.path.lexists(path):
         if not path.is_socket():
             raise SocketInUse(f"{path}: the path exists and is no socket")
-        if _somebody_listens(path):
+        if somebody_listens(path):
             raise SocketInUse(f"{path}: another server listens there")
 
 
-def _somebody_listens(path: Path) -> bool:
+def somebody_listens(path: Path) -> bool:
+    """Whether there is a server behind the socket at ``path``, busy or not. Errors: :class:`SocketError`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
