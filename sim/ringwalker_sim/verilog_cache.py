@@ -150,7 +150,10 @@ def describe(component: wiring.Component) -> str | None:
 
 def _kept(parts: list[str], make: Callable[[], tuple[str, list[PortInfo]]]) -> tuple[str, list[PortInfo]]:
     versions = [importlib.metadata.version(name) for name in _TOOLS]
-    with build_once("verilog", content_hash([*parts, *versions])) as (folder, missing):
+    with build_once("verilog", content_hash([*parts, *versions]), ("top.v", "ports.json")) as (
+        folder,
+        missing,
+    ):
         text_file, ports_file = folder / "top.v", folder / "ports.json"
         if missing:
             text, ports = make()

@@ -84,7 +84,7 @@ class Bench:
 
     def ask(self, command: int, body: bytes = b"", flags: int = 0, fds: int = 0) -> tuple[int, bytes]:
         """Send a message and let it be answered; the errno (0: none) and body of the answer."""
-        self.send(protocol.message(0x55, command, body, flags), fds)  # type: ignore[arg-type]
+        self.send(protocol.message(0x55, command, body, flags), fds)
         self.conversation.receive()
         return self.answer(command)
 

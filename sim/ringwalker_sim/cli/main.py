@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         return _fail(f"{where}{error.strerror or error}", EXIT_FAILED, options)
+    except MemoryError as error:
+        return _fail(str(error) or "there is not enough memory", EXIT_FAILED, options)
     except RingwalkerError as error:
         return _fail(str(error), error.exit_code, options)
 

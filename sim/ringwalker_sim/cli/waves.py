@@ -44,7 +44,7 @@ def signal_map(config: DeviceConfig) -> dict[str, Any]:
     from ..verilog_cache import device_verilog
 
     text, _ports = device_verilog(config)
-    with build_once("signals", content_hash([text])) as (folder, missing):
+    with build_once("signals", content_hash([text]), ("*.json",)) as (folder, missing):
         path = folder / "signals.json"
         if missing:
             from ringwalker.device import VirtioPciDevice

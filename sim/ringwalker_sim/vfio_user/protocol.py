@@ -190,7 +190,7 @@ class Header:
         return not self.flags & Flag.NO_REPLY
 
 
-def message(id: int, command: Command, body: bytes, flags: int = 0) -> bytes:
+def message(id: int, command: int, body: bytes, flags: int = 0) -> bytes:
     """Encode a command message."""
     return Header(id, command, HEADER_BYTES + len(body), flags).pack() + body
 

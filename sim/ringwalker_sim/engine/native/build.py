@@ -19,6 +19,7 @@ from .compiling import (
     link,
     sanitizer_flags,
     shared_parts,
+    told,
     variant_flags,
 )
 from .ports_header import peripherals_header, ports_header
@@ -77,8 +78,9 @@ def build_library(
     host, shared = shared_parts(waves, sanitize, progress)
     headers = [ports_header(ports, edge=False), peripherals_header(ports)]
     parts = [verilog, *headers, host.name, *VERILATOR_FLAGS]
-    with build_once("native", content_hash(parts)) as (folder, missing):
-        library = folder / f"lib{TOP}.so"
+    name = f"lib{TOP}.so"
+    with build_once("native", content_hash(parts), (name,), told(progress)) as (folder, missing):
+        library = folder / name
         if missing:
             progress("translating the Verilog")
             translate(folder, verilog, ports, waves)

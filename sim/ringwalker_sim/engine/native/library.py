@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...toolchain import ToolError
 from .abi import CParameters, CStats
 from .peripheral import HANDLE, POINTER, U32, U64, Functions, Peripheral
 
@@ -44,8 +45,14 @@ _INSPECTION: Functions = {
 
 
 def load(path: Path, peripherals: Iterable[type[Peripheral]]) -> ctypes.CDLL:
-    """The library at ``path``, whose device has ``peripherals``, with argument and result types set."""
-    library = ctypes.CDLL(str(path))
+    """The library at ``path``, whose device has ``peripherals``, with argument and result types set.
+
+    Errors: :class:`~ringwalker_sim.toolchain.ToolError` when the system does not load it.
+    """
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ToolError(f"the model cannot be loaded: {error}") from None
     inspection = _INSPECTION if hasattr(library, "rw_record") else {}
     for functions in (_FUNCTIONS, inspection, *(peripheral.functions for peripheral in peripherals)):
         for name, (result, arguments) in functions.items():

@@ -73,7 +73,7 @@ def _kept(
     kind: str, parts: list[str], make: Callable[[Path], Mapping[str, Any]]
 ) -> tuple[Path, dict[str, Any]]:
     """What ``make`` gives, from the cache if it was made before, and the folder that it was made in."""
-    with build_once("synth", content_hash([kind, *parts])) as (folder, missing):
+    with build_once("synth", content_hash([kind, *parts]), (_RESULT,)) as (folder, missing):
         result = folder / _RESULT
         if missing:
             result.write_text(json.dumps(make(folder)))

@@ -18,6 +18,7 @@ from ..compiling import (
     link,
     sanitizer_flags,
     shared_parts,
+    told,
     variant_flags,
 )
 from ..ports_header import peripherals_header, ports_header
@@ -31,6 +32,7 @@ __all__ = ["Exercise", "change_driven_library", "watched_library"]
 
 _CHUNK_OPTIMIZATION = "-O2"
 _REFUSAL = "refused.txt"
+_PRODUCTS = (f"lib{TOP}.so", "*.o", _REFUSAL)
 
 
 class Exercise(Protocol):
@@ -67,7 +69,7 @@ def _watched(
     host, shared = shared_parts(False, sanitize, progress)
     headers = [ports_header(ports, edge=True), peripherals_header(ports)]
     key = content_hash([verilog, *headers, host.name, *VERILATOR_FLAGS, *FLAGS, *_sources()])
-    with build_once("native-plain", key) as (folder, missing):
+    with build_once("native-plain", key, _PRODUCTS, told(progress)) as (folder, missing):
         refusal = folder / _REFUSAL
         if missing:
             progress("translating the Verilog")
@@ -121,10 +123,8 @@ def change_driven_library(
     :class:`~ringwalker_sim.toolchain.ToolError`.
     """
     plain, objects, _steps = _watched(verilog, ports, sanitize, progress)
-    with build_once("native", content_hash([plain.name, exercise.key, _CHUNK_OPTIMIZATION])) as (
-        folder,
-        missing,
-    ):
+    key = content_hash([plain.name, exercise.key, _CHUNK_OPTIMIZATION])
+    with build_once("native", key, _PRODUCTS, told(progress)) as (folder, missing):
         library, refusal = folder / f"lib{TOP}.so", folder / _REFUSAL
         if missing:
             progress("watching which signals change")

@@ -1,0 +1,67 @@
+"""What the system refuses a command before anything is simulated: memory, the compiler, the cache."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ringwalker_sim.cli import main as cli
+from ringwalker_sim.engine.native import compiling
+from ringwalker_sim.testing.devices import SMALL_BLK
+
+WORDS = ["run", "blk", "--config", "narrow.toml", "--image", "a.img", "--requests", "5"]
+
+LITTLE_MEMORY = """
+import resource, sys
+import ringwalker_sim.engine.native.engine, ringwalker_sim.workload.block_task
+from ringwalker_sim.cli.main import main
+
+used = 4096 * int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[1]) << 20),) * 2)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("narrow.toml").write_text(SMALL_BLK.to_toml())
+    Path("a.img").write_bytes(bytes(1 << 16))
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "message"),
+    [
+        (16, "cannot map 67108864 bytes: Cannot allocate memory"),
+        (67, "there is not enough memory"),
+    ],
+)
+def test_too_little_memory_is_one_line(megabytes: int, message: str) -> None:
+    command = [sys.executable, "-c", LITTLE_MEMORY, str(megabytes), *WORDS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"ringwalker: {message}")
+
+
+def test_a_missing_compiler_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    compiling.compiler.cache_clear()
+    try:
+        assert cli.main(WORDS) == 1
+    finally:
+        compiling.compiler.cache_clear()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ringwalker: the C++ compiler no-such-compiler was not found; on Debian: sudo apt")
+
+
+def test_a_cache_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RINGWALKER_CACHE", "a.img/cache")
+    assert cli.main(WORDS) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ringwalker: the cache a.img/cache cannot be used: Not a directory; RINGWALKER_")
