@@ -49,11 +49,18 @@ async def an_item_that_was_offered_stays(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def turns_pass_on_with_every_cycle_that_is_ready(dut):
+async def turns_pass_on_with_every_item(dut):
     await start(dut)
     if parameters()["turns"]:
         seen = [await _offer(dut, (0, 1, 2), ready=True) for _ in range(6)]
         assert [b - a for a, b in pairwise(seen)] in ([1, 1, -2, 1, 1], [1, -2, 1, 1, -2], [-2, 1, 1, -2, 1])
+        left = {0, 1, 2} - {seen[-1]}
+        while left:
+            last = await _offer(dut, tuple(left), ready=True)
+            left.remove(last)
+        for _ in range(4):
+            assert await _offer(dut, (), ready=True) == NONE
+        assert await _offer(dut, (0, 1, 2), ready=True) == (last + 1) % INPUTS
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

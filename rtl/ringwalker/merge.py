@@ -20,7 +20,7 @@ class StreamMerge(Component):
     An item that was offered and not taken stays, whatever comes meanwhile.
 
     Parameters: ``shape``, of the items; ``inputs``, how many streams; ``turns``: the input that goes first
-    is the next one, round the end, after every cycle in which ``o`` was ready.
+    is the one behind that of the last item, round the end.
 
     Members:
 
@@ -51,8 +51,8 @@ class StreamMerge(Component):
         best, held, kept = Signal.like(self.chosen), Signal(), Signal.like(self.chosen)
         if self._turns:
             turn = Signal.like(self.chosen)
-            with m.If(self.o.ready):
-                m.d.sync += turn.eq(Mux(turn == self._inputs - 1, 0, turn + 1))
+            with m.If(self.o.valid & self.o.ready):
+                m.d.sync += turn.eq(Mux(self.chosen == self._inputs - 1, 0, self.chosen + 1))
             with m.Switch(turn):
                 for first in range(self._inputs):
                     with m.Case(first):

@@ -185,14 +185,17 @@ class ReadCompletions(Component):
         taken: Any = Signal(completion_beat(self.data_width))
         beat: Any = Signal(completion_beat(self.data_width))
         here, arrived, begin, finish = Signal(), Signal(), Signal(), Signal()
-        looking, checking = Signal.like(self.slot), Signal.like(self.slot)
+        looking, checking, same_slot = Signal.like(self.slot), Signal.like(self.slot), Signal()
         slot = self._tags.slot_value(self.i.p.header.tag)[: len(looking)]
         m.d.comb += self.i.ready.eq(1)
-        m.d.sync += [here.eq(self.i.valid), taken.eq(self.i.p), looking.eq(slot)]
+        m.d.sync += here.eq(self.i.valid)
+        # What is behind these rests while other readers get theirs.
+        with m.If(self.i.valid):
+            m.d.sync += [taken.eq(self.i.p), looking.eq(slot), same_slot.eq(slot == looking)]
 
         # --- Looked up. What the last two beats did to their slots is not in ``outstanding`` and ``fresh``
         # --- yet.
-        same_slot, follows, outstanding = Signal(), Signal(), Signal()
+        follows, outstanding = Signal(), Signal()
         ended, found, wanted = Signal(), Signal(), Signal()
         before = taken.header
         ends_stray = Signal()
@@ -209,7 +212,6 @@ class ReadCompletions(Component):
             waiting.next_fresh.eq(self.fresh.bit_select(looking, 1) & ~(ended & self.begun)),
         ]
         m.d.sync += [
-            same_slot.eq(slot == looking),
             follows.eq(same_slot),
             outstanding.eq(found),
             arrived.eq(here),

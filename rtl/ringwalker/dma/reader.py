@@ -183,7 +183,7 @@ class DmaReader(Component):
         ]
         with m.If(advance):
             m.d.sync += [data.valid.eq(active), data.p.first.eq(first), data.p.last.eq(at_end)]
-            m.d.sync += [data.p.error.eq(error), row.eq(row + 1), first.eq(0)]
+            m.d.sync += [data.p.error.eq(error), row.eq(row + active), first.eq(0)]
             with m.If(at_end):
                 m.d.sync += active.eq(0)
         with m.If(self._loaded):
@@ -249,7 +249,7 @@ class DmaReader(Component):
                 Mux(
                     expired | completions.malformed,
                     begin,
-                    quarantine_timer + (quarantine_timer[-1] == 0),
+                    quarantine_timer + (self._blocked & (quarantine_timer[-1] == 0)),
                 )
             ),
             self.failed.eq(completions.fail | expired),

@@ -78,23 +78,37 @@ def _types(header: str) -> tuple[dict[str, str], list[str]]:
     return types, inputs
 
 
-def _call_order(text: str, root: str) -> list[str]:
-    """The functions of the clocked code. Errors: :class:`NotUnderstood` if anything but calls is done."""
-    found = re.findall(
-        rf"^void {root}___eval_nba\({root}\* vlSelf\) \{{\n(.*?)^\}}", text, re.DOTALL | re.MULTILINE
+def _pieces(text: str, root: str) -> list[str]:
+    """The code at the edge of the clock, piece by piece: each with variables of its own and a body.
+
+    Verilator calls functions one after another; what would be a short one may stand between the calls.
+    Errors: :class:`NotUnderstood` if it is not all at one clock.
+    """
+    start = rf"^void ({root}___(?:eval_nba|nba_\w+))\({root}\* vlSelf\) \{{\n(.*?)^\}}"
+    functions = {match[1]: match[2] for match in re.finditer(start, text, re.DOTALL | re.MULTILINE)}
+    head, _, body = functions.get(f"{root}___eval_nba", "").partition("// Body\n")
+    clocked = re.fullmatch(
+        r"\s*if \(\(1ULL & vlSelfRef\.__VnbaTriggered\[0U\]\)\) \{\n(.*?)^    \}\n",
+        body,
+        re.DOTALL | re.MULTILINE,
     )
-    if len(found) != 1:
-        raise NotUnderstood(f"{len(found)} functions eval_nba")
-    body = found[0].partition("// Body\n")[2]
-    at_clock = r"\s*if \(\(1ULL & vlSelfRef\.__VnbaTriggered\[0U\]\)\) \{\n"
-    calls = re.fullmatch(rf"{at_clock}((?:\s*{root}___nba_\w+\(vlSelf\);\n)*)\s*\}}\n", body)
-    if calls is None:
-        raise NotUnderstood("eval_nba does not only call functions at one clock")
-    return re.findall(r"\w+(?=\(vlSelf\))", calls[1])
+    if clocked is None:
+        raise NotUnderstood("eval_nba is not all at one clock")
+    pieces = []
+    for number, part in enumerate(
+        re.split(rf"^ *({root}___nba_\w+)\(vlSelf\);\n", clocked[1], flags=re.MULTILINE)
+    ):
+        if number % 2 and part not in functions:
+            raise NotUnderstood(f"no function {part}")
+        if number % 2:
+            pieces.append(functions[part])
+        elif part.strip():
+            pieces.append(f"{head}// Body\n{part}")
+    return pieces
 
 
-def _function(text: str, number: int, arrays: frozenset[str]) -> tuple[list[Statement], dict[str, str]]:
-    """The statements of function ``number``, whose text is from its first line on, and its own variables."""
+def _piece(text: str, number: int, arrays: frozenset[str]) -> tuple[list[Statement], dict[str, str]]:
+    """The statements of piece ``number``, and its own variables."""
     head, found, body = text.partition("// Body\n")
     if not found:
         raise NotUnderstood("a function without a body")
@@ -125,14 +139,10 @@ def read_model(folder: Path, prefix: str) -> Model:
     text = "\n".join(
         path.read_text() for path in sorted(folder.glob(f"{root}__*.cpp")) if "Slow" not in path.name
     )
-    start = rf"^void ({root}___nba_\w+)\({root}\* vlSelf\) \{{\n(.*?)^\}}"
-    functions = {match[1]: match[2] for match in re.finditer(start, text, re.DOTALL | re.MULTILINE)}
     arrays = frozenset(name for name, kind in types.items() if kind.startswith("VlUnpacked"))
     statements, own = [], {}
-    for number, name in enumerate(_call_order(text, root)):
-        if name not in functions:
-            raise NotUnderstood(f"no function {name}")
-        found, variables = _function(functions[name], number, arrays)
+    for number, piece in enumerate(_pieces(text, root)):
+        found, variables = _piece(piece, number, arrays)
         statements += found
         own |= variables
     for statement in statements:
