@@ -5,22 +5,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ringwalker.errors import RingwalkerError
+from ringwalker.outputs import OutputError
 
 __all__ = [
     "EXIT_FAILED",
     "EXIT_INTERRUPTED",
     "EXIT_USAGE",
     "DataError",
+    "OutputError",
     "ParameterError",
     "RingwalkerError",
     "named_in_errors",
+    "noted",
 ]
 
 EXIT_FAILED = 1
 """Something was done and is wrong: data that differs, a request that failed, a device that broke a rule."""
 
 EXIT_USAGE = 2
-"""It could not be begun: a bad option, configuration or image."""
+"""It could not be begun (a bad option, configuration or image), or an output could not be written."""
 
 EXIT_INTERRUPTED = 130
 """Ctrl-C, or a signal that asks the process to end."""
@@ -37,9 +40,20 @@ class DataError(RingwalkerError):
 
 
 @contextmanager
+def noted(unwritten: list[str]) -> Iterator[None]:
+    """An ``OutputError`` ends the block and is added to ``unwritten``, no more: what was measured is still
+    shown, and other outputs are still written.
+    """
+    try:
+        yield
+    except OutputError as error:
+        unwritten.append(str(error))
+
+
+@contextmanager
 def named_in_errors(name: str | Path) -> Iterator[None]:
     """What the operating system refuses inside the block is about the file ``name``, if it does not say of
-    which: a write to a full disk does not.
+    which: a read of a file that is open does not.
     """
     try:
         yield

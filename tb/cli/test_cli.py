@@ -188,8 +188,10 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(
 
 
 def test_what_the_system_refuses_is_one_line_with_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["lspci", "--engine", "model", "--json", "/dev/full"]) == 1
-    assert capsys.readouterr().err == "ringwalker: /dev/full: No space left on device\n"
+    assert cli.main(["lspci", "--engine", "model", "--json", "/dev/full"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == "ringwalker: /dev/full: cannot be written: No space left on device\n"
+    assert printed.out.startswith("01:00.0"), "what is known is shown all the same"
 
 
 def test_an_image_in_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -304,7 +306,7 @@ def test_waves_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_output_folder_of_verilog_cannot_be_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     Path("there").touch()
     assert cli.main(["verilog", "-o", "there"]) == 2
-    assert capsys.readouterr().err == "ringwalker: -o there: File exists\n"
+    assert capsys.readouterr().err == "ringwalker: there: cannot be written: File exists\n"
 
 
 def test_waves_of_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from amaranth.lib import wiring
 
 from ..config import DeviceConfig
+from ..outputs import make_folder, write_file
 from ..verilog import verilog_design
 from .core_file import core_file
 from .documents import register_reference
@@ -57,8 +58,9 @@ def generate(
 
     ``ringwalker.v``, ``ringwalker_signals.json``, ``ringwalker_regs.h``, ``ringwalker.core``,
     ``ringwalker.vlt`` and ``config.toml``. The same configuration gives the same bytes. ``component`` takes
-    the place of the whole device. Errors: ``OSError``.
+    the place of the whole device. Errors: :class:`~..outputs.OutputError`.
     """
+    folder = make_folder(directory)
     if component is None:
         from ..device import VirtioPciDevice
 
@@ -72,11 +74,9 @@ def generate(
         f"{TOP}.vlt": lint_waivers(),
         "config.toml": config.to_toml(),
     }
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, content in contents.items():
         path = folder / name
-        path.write_text(content, encoding="utf-8")
+        write_file(path, content)
         paths.append(path)
     return paths

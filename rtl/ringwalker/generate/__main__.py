@@ -4,7 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..config import ConfigError, DeviceConfig
+from ..config import DeviceConfig
+from ..errors import RingwalkerError
+from ..outputs import write_file
 from . import generate, register_reference
 
 __all__ = ["main"]
@@ -30,13 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.docs:
-            options.docs.write_text(register_reference())
+            write_file(options.docs, register_reference())
             print(options.docs)
             return 0
         config = _config(options.config, options.function)
         for path in generate(config, options.output):
             print(path)
-    except (ConfigError, OSError) as error:
+    except RingwalkerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..errors import noted
 from .options import UsageError, add_command, add_model_option, byte_count, check_output, positive
 
 __all__ = ["add_parser", "run"]
@@ -123,17 +124,21 @@ def run(options: argparse.Namespace) -> int:
     """``ringwalker bench``."""
     from ..performance.plot import plot
     from ..performance.report import FIGURES, print_rows, read_rows, write_page
-    from .report import write_json
+    from .report import report_unwritten, write_json
 
     chosen = {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
     _check(options, chosen)
     rows = read_rows(options.source) if options.source else _measure(options, chosen)
+    unwritten: list[str] = []
     if options.json:
-        write_json(options.json, {"rows": rows})
+        with noted(unwritten):
+            write_json(options.json, {"rows": rows})
     if options.plot:
-        plot(rows, options.plot)
+        with noted(unwritten):
+            plot(rows, options.plot)
     if options.docs:
-        write_json(str(Path(options.docs) / FIGURES), {"rows": rows})
-        write_page(Path(options.docs))
+        with noted(unwritten):
+            write_json(str(Path(options.docs) / FIGURES), {"rows": rows})
+            write_page(Path(options.docs))
     print_rows(rows, on_stderr=options.json == "-")
-    return 0
+    return report_unwritten(unwritten)

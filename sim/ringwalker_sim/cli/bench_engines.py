@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
+from ringwalker.outputs import write_file
 
 from ..engine.engines import run_on_engine
+from ..errors import noted
 from ..function.simulation import simulation_of
 from .options import UsageError, add_command, add_device_options, check_output, device_config
-from .report import print_bench, progress_bar, verdict, write_json
+from .report import print_bench, progress_bar, report_unwritten, verdict, write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -68,12 +70,16 @@ def run(options: argparse.Namespace) -> int:
     workload = f"{load.kind}, {load.block_size:,} bytes each, {load.queue_depth} at once"
     figures: dict[str, Any] = {"machine": machine(), "workload": workload, "cycles_per_second": rates}
     figures |= {"ratio": ratio, "runs": rows}
+    unwritten: list[str] = []
     if options.docs:
         with progress_bar() as (_progress, status):
             figures["native"] = native_rows(status)
-        write_json(str(Path(options.docs) / FIGURES), figures)
-        (Path(options.docs) / PAGE).write_text(page(figures))
+        with noted(unwritten):
+            write_json(str(Path(options.docs) / FIGURES), figures)
+            write_file(Path(options.docs) / PAGE, page(figures))
     if options.json:
-        write_json(options.json, figures)
+        with noted(unwritten):
+            write_json(options.json, figures)
     print_bench(rows, ratio, options.json)
-    return max(verdict(row) for row in rows)
+    found = max(verdict(row) for row in rows)
+    return report_unwritten(unwritten) if found == 0 else found

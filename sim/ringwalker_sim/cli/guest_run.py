@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ringwalker.config import DeviceConfig
+from ringwalker.outputs import writing
 
-from ..errors import RingwalkerError
+from ..errors import RingwalkerError, noted
 from ..function.blk import RUN_FOLDER
 from ..function.simulation import simulation_of
 from ..vm.benchmark import compare_disks
@@ -26,7 +27,7 @@ from ..vm.setup import GuestSetup, guest_setup
 from ..workload.images import default_image, make_file_system
 from .devices import check_no_window, modern_config, parse_device, waves_window
 from .options import UsageError, check_output
-from .report import status_line, write_json
+from .report import report_unwritten, status_line, write_json
 from .waves import note_config
 
 __all__ = ["guest_command"]
@@ -164,27 +165,38 @@ def _run(options: argparse.Namespace) -> int:
     job = _job(options)
     setup = _setup(options)
     disks = _disks(options, setup)
+    unwritten: list[str] = []
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as spinner:
         status = spinner.enter_context(status_line("building the device"))
-        streams: dict[str, BinaryIO] = {"out": sys.stdout.buffer, "err": sys.stderr.buffer}
+        forward = {
+            "out": _writer(sys.stdout.buffer, spinner.close),
+            "err": _writer(sys.stderr.buffer, spinner.close),
+        }
         if options.console == "-":
-            streams["console"] = sys.stderr.buffer
+            forward["console"] = forward["err"]
         elif options.console:
-            streams["console"] = stack.enter_context(open(options.console, "wb"))
+            # It can be read while the guest runs, so it is written in its place.
+            with writing(options.console):
+                log = stack.enter_context(open(options.console, "wb", buffering=0))
+            forward["console"] = _log_writer(log, options.console, spinner.close, unwritten)
         session = run_guest(
             setup,
             disks,
             job,
-            forward={name: _writer(stream, spinner.close) for name, stream in streams.items()},
+            forward=forward,
             progress=status,
             others=[VfioUserDevice(Path(name)) for name in options.socket],
             begin=spinner.close if options.interactive else lambda: status("booting"),
         )
+    unwritten += session.unwritten
     if options.json:
-        write_json(
-            options.json, {"qemu": setup.qemu.name, "kernel": setup.files.kernel.name, **session.figures()}
-        )
-    return session.result.status
+        with noted(unwritten):
+            write_json(
+                options.json,
+                {"qemu": setup.qemu.name, "kernel": setup.files.kernel.name, **session.figures()},
+            )
+    code = report_unwritten(unwritten)
+    return session.result.status or code
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -192,10 +204,12 @@ def _compare(options: argparse.Namespace) -> int:
     setup = _setup(options)
     with status_line("starting") as status:
         result = compare_disks(setup, _disks(options, setup), job, status)
+    unwritten: list[str] = []
     if options.json:
-        write_json(options.json, {"qemu_version": setup.qemu.name, **result})
+        with noted(unwritten):
+            write_json(options.json, {"qemu_version": setup.qemu.name, **result})
     _print_comparison(result, options.json)
-    return 0
+    return report_unwritten(unwritten)
 
 
 def _print_comparison(result: Mapping[str, Any], json_name: str | None) -> None:
@@ -222,5 +236,23 @@ def _writer(stream: BinaryIO, before: Callable[[], None]) -> Callable[[bytes], N
         before()
         stream.write(data)
         stream.flush()
+
+    return write
+
+
+def _log_writer(
+    file: BinaryIO, name: str, before: Callable[[], None], unwritten: list[str]
+) -> Callable[[bytes], None]:
+    """As :func:`_writer`. Once the file ``name`` can take no more, that is noted, and the guest runs on."""
+    lost = False
+
+    def write(data: bytes) -> None:
+        nonlocal lost
+        before()
+        while data and not lost:
+            lost = True
+            with noted(unwritten), writing(name):
+                data = data[file.write(data) :]
+                lost = False
 
     return write

@@ -4,10 +4,11 @@ import argparse
 from typing import Any
 
 from ..engine.engines import run_on_engine
+from ..errors import noted
 from ..workload.job import DescribeTask, Job
 from .config_space import decode, format_function, hex_dump
 from .options import add_command, add_device_options, add_engine_option, device_config
-from .report import status_line, write_json
+from .report import report_unwritten, status_line, write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -49,8 +50,10 @@ def run(options: argparse.Namespace) -> int:
         text.append(
             hex_dump(content, item["bdf"]) if options.dump else format_function(function, config.kind)
         )
+    unwritten: list[str] = []
     if options.json:
-        write_json(options.json, {"functions": functions})
+        with noted(unwritten):
+            write_json(options.json, {"functions": functions})
     if options.json != "-":
         print("\n".join(text), end="")
-    return 0
+    return report_unwritten(unwritten)

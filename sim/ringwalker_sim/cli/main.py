@@ -1,15 +1,15 @@
 """The ``ringwalker`` command: its parser, and what every command ends with."""
 
 import argparse
-import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, RingwalkerError
 from . import bench, bench_engines, guest, lspci, run, serve, synth, verilog, waves
 from .standard_error import expect_no_reader
+from .standard_output import ReaderGone, name_errors
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     if arguments is None:
         expect_no_reader()
+        name_errors()
         # A process that is ended by a signal, or with its terminal, closes its files properly, too.
         signal.signal(signal.SIGTERM, _terminated)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -49,16 +50,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments = sys.argv[1:]
     options = argparse.Namespace()
     try:
-        words, function = run.split_function(arguments)
-        options = build_parser(function).parse_args(words)
-        return options.command(options)
+        code = _ended(lambda: _carry_out(arguments, options), options)
+    except SystemExit as ended:
+        # Of argparse: help that was asked for, or something wrong with the options.
+        raise SystemExit(_ended(_show_the_rest, options) or ended.code) from None
+    rest = _ended(_show_the_rest, options)
+    return code or rest
+
+
+def _carry_out(arguments: Sequence[str], options: argparse.Namespace) -> int:
+    words, function = run.split_function(arguments)
+    build_parser(function).parse_args(words, options)
+    return options.command(options)
+
+
+def _show_the_rest() -> int:
+    """Write what standard output still holds."""
+    sys.stdout.flush()
+    return 0
+
+
+def _ended(work: Callable[[], int], options: argparse.Namespace) -> int:
+    """The exit code of ``work``; what a person can cause becomes one."""
+    try:
+        return work()
     except KeyboardInterrupt:
         print("ringwalker: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has gone; what is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+    except ReaderGone as error:
+        return error.exit_code
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         return _fail(f"{where}{error.strerror or error}", EXIT_FAILED, options)

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -219,3 +220,5 @@ def check_output(option: str, name: str | None) -> None:
         raise UsageError(f"{option} {name}: is a folder")
     if not path.parent.is_dir():
         raise UsageError(f"{option} {name}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{option} {name}: cannot be written: {os.strerror(errno.EACCES)}")

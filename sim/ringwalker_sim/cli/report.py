@@ -3,16 +3,16 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..errors import named_in_errors
+from ..errors import EXIT_FAILED, EXIT_USAGE
+from .standard_output import write_output
 
 __all__ = [
     "print_bench",
@@ -20,6 +20,7 @@ __all__ = [
     "print_result",
     "print_traffic",
     "progress_bar",
+    "report_unwritten",
     "status_line",
     "verdict",
     "write_json",
@@ -32,14 +33,8 @@ LINE_SECONDS = 10.0
 
 
 def write_json(name: str, content: Mapping[str, Any]) -> None:
-    """Write ``content`` to a file, or to standard output for ``-``."""
-    text = json.dumps(content, indent=2) + "\n"
-    with named_in_errors("standard output" if name == "-" else name):
-        if name == "-":
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        else:
-            Path(name).write_text(text)
+    """Write ``content`` to a file, or to standard output for ``-``. Errors: ``OutputError``."""
+    write_output(name, json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager
@@ -160,13 +155,23 @@ def print_traffic(result: Mapping[str, Any], on_stderr: bool = False) -> None:
 
 
 def verdict(result: Mapping[str, Any]) -> int:
-    """The exit code of a run; what went wrong is printed on standard error."""
+    """The exit code of a run; what went wrong or could not be written is printed on standard error."""
+    unwritten = report_unwritten(result.get("unwritten", ()))
     if not result.get("errors"):
-        return 0
+        return unwritten
     print(f"ringwalker: the run found {result['errors']} error(s):", file=sys.stderr)
     for message in result.get("messages", ()):
         print(f"  {message}", file=sys.stderr)
-    return 1
+    return EXIT_FAILED
+
+
+def report_unwritten(messages: Iterable[str]) -> int:
+    """Print on standard error what could not be written, a line each; the exit code."""
+    code = 0
+    for message in messages:
+        print(f"ringwalker: {message}", file=sys.stderr)
+        code = EXIT_USAGE
+    return code
 
 
 def print_bench(rows: list[Mapping[str, Any]], ratio: float, json_name: str | None = None) -> None:

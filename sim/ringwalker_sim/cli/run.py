@@ -9,7 +9,9 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 
 from ..engine.engines import run_on_engine
+from ..errors import noted
 from ..function.simulation import FunctionError, RunCommand, built_in_functions, simulation_of
+from ..waves.fst_join import require_whole
 from .options import (
     UsageError,
     add_command,
@@ -130,6 +132,8 @@ def _check_waves(options: argparse.Namespace, engine: str) -> None:
         raise UsageError("--waves: a device in Python has no signals")
     if Path(options.waves).suffix != ".fst":
         raise UsageError(f"--waves {options.waves}: the name must end with .fst")
+    if Path(options.waves).exists() and not Path(options.waves).is_file():
+        raise UsageError(f"--waves {options.waves}: waves are written to a regular file")
 
 
 def run(function: str, options: argparse.Namespace) -> int:
@@ -161,9 +165,15 @@ def run(function: str, options: argparse.Namespace) -> int:
         "data_width": config.data_width if engine != "model" or options.transport == "pci" else None,
         "seed": options.seed,
     }
-    command.finish(options, config, result)
+    unwritten = result["unwritten"] = list(result.get("unwritten", ()))
+    if options.waves:
+        with noted(unwritten):
+            require_whole(options.waves)
+    with noted(unwritten):
+        command.finish(options, config, result)
     if options.json:
-        write_json(options.json, result)
+        with noted(unwritten):
+            write_json(options.json, result)
     on_stderr = "-" in (options.json, getattr(options, "output", None))
     (command.show or print_numbers)(result, on_stderr)
     return verdict(result)

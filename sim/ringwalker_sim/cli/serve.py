@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import EXIT_FAILED, noted
 from ..function.simulation import simulation_of
 from ..host import HostParameters
 from ..workload.images import default_image
@@ -24,7 +25,7 @@ from .options import (
     check_output,
     positive,
 )
-from .report import status_line, write_json
+from .report import report_unwritten, status_line, write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -50,7 +51,7 @@ examples:
 The device's identity is the one of today's drivers (preset oasis) unless --preset or --config says
 otherwise. The cycles of a window of waves count from the start of the simulation.
 Exit codes: 0 ended by Ctrl-C, by SIGTERM, with its terminal or by --once, 1 a device failed or broke a
-rule, 2 a bad option, an image or a socket that is in use.
+rule, 2 a bad option, an image or a socket that is in use, or an output that cannot be written.
 """
 
 
@@ -208,11 +209,14 @@ def run(options: argparse.Namespace) -> int:
         for handle in handles:
             handle.join()
         figures = {**_figures(handles), "seconds": time.monotonic() - begin}
+    unwritten = [line for handle in handles for line in handle.unwritten]
     if options.stats_json:
-        write_json(options.stats_json, figures)
+        with noted(unwritten):
+            write_json(options.stats_json, figures)
     print_figures(console, figures)
+    code = report_unwritten(unwritten)
     bad = [item for item in figures["devices"] if item["error"] is not None or item["violations"]]
     for item in bad:
         reason = item["error"] or f"broke {item['violations']} rule(s)"
         print(f"ringwalker: {item['socket']}: the device failed: {reason}", file=sys.stderr)
-    return 1 if bad else 0
+    return EXIT_FAILED if bad else code

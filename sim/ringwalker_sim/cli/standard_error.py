@@ -1,5 +1,6 @@
 """Standard error that takes nothing any more: its reader has gone, or its disk is full."""
 
+import io
 import os
 import sys
 from typing import Any
@@ -40,4 +41,5 @@ class _Patient:
 
 def expect_no_reader() -> None:
     """Let this process outlive whoever reads its standard error, and the disk that it goes to."""
-    sys.stderr = _Patient(sys.stderr)
+    # It is None where it was closed from the start.
+    sys.stderr = _Patient(sys.stderr or io.TextIOWrapper(io.FileIO(os.devnull, "w"), "utf-8"))

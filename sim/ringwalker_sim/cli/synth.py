@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ringwalker.outputs import write_file
+
+from ..errors import EXIT_FAILED, noted
 from .options import UsageError, add_command, add_device_options, check_output, device_config, positive
 
 __all__ = ["add_parser", "run"]
@@ -133,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
 
     from ..performance import report as performance
     from ..performance.synth.report import FIGURES, PAGE, page, print_result, read_devices
-    from .report import status_line, write_json
+    from .report import report_unwritten, status_line, write_json
 
     _check(options)
     if options.source:
@@ -141,13 +144,16 @@ def run(options: argparse.Namespace) -> int:
     else:
         with status_line("starting") as status:
             results = _measure(options, status)
+    unwritten: list[str] = []
     if options.json:
-        write_json(options.json, {"devices": results})
+        with noted(unwritten):
+            write_json(options.json, {"devices": results})
     if options.docs:
-        write_json(str(Path(options.docs) / FIGURES), {"devices": results})
-        (Path(options.docs) / PAGE).write_text(page(results))
-        if (Path(options.docs) / performance.FIGURES).exists():
-            performance.write_page(Path(options.docs))
+        with noted(unwritten):
+            write_json(str(Path(options.docs) / FIGURES), {"devices": results})
+            write_file(Path(options.docs) / PAGE, page(results))
+            if (Path(options.docs) / performance.FIGURES).exists():
+                performance.write_page(Path(options.docs))
     for result in results:
         print_result(result, on_stderr=options.json == "-")
     missed = [
@@ -158,4 +164,5 @@ def run(options: argparse.Namespace) -> int:
             f"ringwalker: seed {run['seed']} reaches {run['mhz']:.1f} MHz, not {options.freq:g}",
             file=sys.stderr,
         )
-    return 1 if missed else 0
+    code = report_unwritten(unwritten)
+    return EXIT_FAILED if missed else code

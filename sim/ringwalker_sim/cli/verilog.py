@@ -6,7 +6,7 @@ from typing import Any
 
 from ringwalker.generate import generate
 
-from .options import UsageError, add_command, add_device_options, device_config
+from .options import add_command, add_device_options, device_config
 from .report import status_line
 
 __all__ = ["add_parser", "run"]
@@ -33,12 +33,8 @@ def run(options: argparse.Namespace) -> int:
     """``ringwalker verilog``."""
     config = device_config(options)
     folder = Path(options.output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with status_line("converting the device to Verilog"):
-            paths = generate(config, folder)
-    except OSError as error:
-        raise UsageError(f"-o {folder}: {error.strerror}") from None
+    with status_line("converting the device to Verilog"):
+        paths = generate(config, folder)
     for path in paths:
         print(path)
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
+from ringwalker.outputs import write_file
 
 from ..toolchain import build_once, content_hash
 from ..waves.fst import read_fst_signals
@@ -35,8 +36,8 @@ def _note(fst: Path) -> Path:
 
 
 def note_config(fst: str | Path, config: DeviceConfig) -> None:
-    """Leave beside the waves which device they show."""
-    _note(Path(fst)).write_text(f"# the device whose waves are in {Path(fst).name}\n{config.to_toml()}")
+    """Leave beside the waves which device they show. Errors: ``OutputError``."""
+    write_file(_note(Path(fst)), f"# the device whose waves are in {Path(fst).name}\n{config.to_toml()}")
 
 
 def signal_map(config: DeviceConfig) -> dict[str, Any]:

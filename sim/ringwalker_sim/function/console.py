@@ -10,7 +10,7 @@ import numpy as np
 from ringwalker.config import DeviceConfig
 
 from ..cli.options import UsageError, check_output
-from ..errors import named_in_errors
+from ..cli.standard_output import write_output
 from ..guest.console import console_driver
 from ..guest.models.console import ConsoleModel
 from ..guest.models.function import Schedule
@@ -77,12 +77,8 @@ def _job(options: argparse.Namespace, config: DeviceConfig, **machine: Any) -> J
 
 def _finish(options: argparse.Namespace, _config: DeviceConfig, result: dict[str, Any]) -> None:
     shown = result.pop("shown").encode("latin-1")
-    if options.output == "-":
-        sys.stdout.buffer.write(shown)
-        sys.stdout.flush()
-    elif options.output:
-        with named_in_errors(options.output):
-            Path(options.output).write_bytes(shown)
+    if options.output:
+        write_output(options.output, shown)
 
 
 def _show(result: Any, on_stderr: bool) -> None:

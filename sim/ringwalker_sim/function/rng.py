@@ -1,8 +1,6 @@
 """The simulation of the entropy function: its driver, and ``ringwalker run rng``."""
 
 import argparse
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +8,7 @@ import numpy as np
 from ringwalker.config import DeviceConfig
 
 from ..cli.options import UsageError, check_output, positive
+from ..cli.standard_output import write_output
 from ..guest.models.function import Schedule
 from ..guest.models.rng import RngModel
 from ..guest.rng import rng_driver
@@ -54,11 +53,8 @@ def _job(options: argparse.Namespace, config: DeviceConfig, **machine: Any) -> J
 
 def _finish(options: argparse.Namespace, _config: DeviceConfig, result: dict[str, Any]) -> None:
     content = bytes.fromhex(result.pop("content"))
-    if options.output == "-":
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
-    elif options.output:
-        Path(options.output).write_bytes(content)
+    if options.output:
+        write_output(options.output, content)
 
 
 def _show(result: Any, on_stderr: bool) -> None:

@@ -36,7 +36,8 @@ class RunCommand:
     """How ``ringwalker run NAME`` drives a function.
 
     The command itself has the options for device, interface, machine and output, does ``--waves`` and
-    ``--json``, and ends with exit code 1 unless the result's ``errors`` is 0.
+    ``--json``, and ends with exit code 1 unless the result's ``errors`` is 0, and with 2 if its ``unwritten``
+    has a line about a file that could not be written.
     """
 
     summary: str
@@ -55,7 +56,8 @@ class RunCommand:
     carry_out: Callable[..., dict[str, Any]] | None = None
     """In place of :func:`~..engine.engines.run_on_engine`, with its arguments and result."""
     finish: Callable[[Any, DeviceConfig, dict[str, Any]], None] = lambda _options, _config, _result: None
-    """``finish(options, config, result)``: writes files, and changes what is to be in the JSON."""
+    """``finish(options, config, result)``: writes files, and changes what is to be in the JSON. An
+    ``OutputError`` ends it, and the run goes on."""
     show: Callable[[Mapping[str, Any], bool], None] | None = None
     """``show(result, on_stderr)``: prints the table at the end; None: a table of the result's numbers."""
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ringwalker.outputs import OutputFile
+
 from ..errors import ParameterError
 from ..toolchain import ToolError
 
@@ -44,7 +46,8 @@ def _curves(rows: Iterable[Row], x: str, fixed: str) -> dict[str, list[Row]]:
 def plot(rows: Sequence[Row], path: str | Path) -> None:
     """Write the charts of ``rows`` to ``path``, an SVG or a PNG by its name.
 
-    Errors: :class:`ToolError` when matplotlib is not installed, :class:`ParameterError` for another suffix.
+    Errors: :class:`ToolError` when matplotlib is not installed, :class:`ParameterError` for another suffix,
+    ``OutputError``.
     """
     if Path(path).suffix not in FORMATS:
         raise ParameterError(f"{path}: a chart is written as {' or '.join(FORMATS)}")
@@ -62,8 +65,12 @@ def plot(rows: Sequence[Row], path: str | Path) -> None:
         figure, axes = pyplot.subplots(len(functions), 2, figsize=size, layout="constrained", squeeze=False)
         for charts, of_function in zip(axes, functions.values(), strict=True):
             _draw_function(charts, _usual(of_function))
-        figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
-        pyplot.close(figure)
+        form = Path(path).suffix[1:]
+        try:
+            with OutputFile(path) as file:
+                figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else None)
+        finally:
+            pyplot.close(figure)
 
 
 def _draw_function(charts: Any, rows: Sequence[Row]) -> None:

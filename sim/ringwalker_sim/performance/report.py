@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ringwalker.outputs import write_file
+
 from ..host.parameters import HostParameters
 from ..markdown import markdown_table
 from .cases import LARGEST_BATCH, Case
@@ -134,12 +136,12 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
 def write_page(folder: Path) -> None:
     """Write the page of the figures in ``folder``, with those of synthesis if they are there too.
 
-    Errors: ``OSError``, :class:`~.figures.FiguresError`.
+    Errors: ``OutputError``, :class:`~.figures.FiguresError`.
     """
     rows = read_rows(folder / FIGURES)
     measured = folder / synthesis.FIGURES
     devices = synthesis.read_devices(measured) if measured.exists() else ()
-    (folder / PAGE).write_text(page(rows, devices))
+    write_file(folder / PAGE, page(rows, devices))
 
 
 def _command(row: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..engine.native.served import ServedEngine
 from ..errors import ParameterError
-from ..waves.fst_join import join_fst
+from ..waves.fst_join import join_fst, require_whole
 
 __all__ = ["WaveRecorder", "Waves"]
 
@@ -103,7 +103,7 @@ class WaveRecorder:
         log.info("%s: keeps the waves before: %s", self._waves.path, text)
 
     def finish(self) -> Path | None:
-        """Join the files; the path of the result, or None without one. Errors: ``OSError``."""
+        """Join the files; the path of the result, or None without one. Errors: ``OutputError``."""
         path = Path(self._waves.path)
         try:
             if self._waves.on_error and not self._troubled:
@@ -111,6 +111,8 @@ class WaveRecorder:
                 if self._waves.last is None:
                     path.unlink(missing_ok=True)
                 return None
+            for segment in self._segments:
+                require_whole(segment, path)
             if self._waves.last is not None:
                 join_fst(list(self._segments), path)
             return path

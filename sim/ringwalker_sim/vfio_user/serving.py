@@ -13,6 +13,7 @@ from ringwalker.config import DeviceConfig
 
 from ..disk_image import DiskError, DiskImage
 from ..engine.native.served import ServedEngine
+from ..errors import noted
 from ..function.simulation import simulation_of
 from ..host import HostParameters
 from .bridge import EngineBridge
@@ -58,7 +59,9 @@ class ServedDevice:
 
 @dataclass
 class DeviceHandle:
-    """A served device on ``socket``. ``error`` is None, or the exception that ended it."""
+    """A served device on ``socket``. ``error`` is None, or the exception that ended it; ``unwritten`` has a
+    line, once it has been closed, for waves that could not be written.
+    """
 
     device: ServedDevice
     bridge: EngineBridge
@@ -67,6 +70,7 @@ class DeviceHandle:
     error: BaseException | None = None
     started: float = field(default_factory=time.monotonic)
     thread: threading.Thread | None = None
+    unwritten: list[str] = field(default_factory=list)
 
     @property
     def socket(self) -> Path:
@@ -114,6 +118,7 @@ def _open_disk(device: ServedDevice) -> DiskImage | None:
 def _open_engine(
     device: ServedDevice,
     disk: DiskImage | None,
+    unwritten: list[str],
     stack: ExitStack,
     progress: Callable[[str], None] | None,
 ) -> EngineBridge:
@@ -134,6 +139,7 @@ def _open_engine(
     if waves:
         recorder = WaveRecorder(waves, engine)
         bridge.on_time, bridge.on_trouble = recorder.tick, recorder.trouble
+        finish.enter_context(noted(unwritten))
         finish.callback(recorder.finish)
     return bridge
 
@@ -153,14 +159,15 @@ def _open_all(
         disks.append(disk := _open_disk(device))
         if disk is not None:
             stack.callback(disk.close)
-    bridges = [
-        _open_engine(device, disk, stack, progress) for device, disk in zip(devices, disks, strict=True)
-    ]
+    opened = []
+    for device, disk in zip(devices, disks, strict=True):
+        unwritten: list[str] = []
+        opened.append((_open_engine(device, disk, unwritten, stack, progress), unwritten))
     handles = []
-    for device, bridge, disk in zip(devices, bridges, disks, strict=True):
+    for device, disk, (bridge, unwritten) in zip(devices, disks, opened, strict=True):
         server = Server(device.socket, bridge)
         stack.callback(server.close)
-        handles.append(DeviceHandle(device, bridge, server, disk))
+        handles.append(DeviceHandle(device, bridge, server, disk, unwritten=unwritten))
     return handles
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
+from ringwalker.outputs import write_file
 
 from ..disk_image import DiskImage
 from ..engine.engines import open_engine
@@ -244,4 +245,4 @@ def document(differences: Sequence[Difference] = DIFFERENCES) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(document())
+    write_file(sys.argv[1], document())

@@ -65,11 +65,14 @@ class Mark:
 
 @dataclass
 class Session:
-    """The ``result`` of a guest, its ``marks``, and the final counters of each simulated device."""
+    """The ``result`` of a guest, its ``marks``, the final counters of each simulated device, and a line for
+    each output of theirs that could not be written.
+    """
 
     result: GuestResult
     marks: list[Mark] = field(default_factory=list)
     devices: list[dict[str, Any]] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
 
     def mark(self, name: str) -> Mark:
         """The last mark with this name. Errors: ``KeyError``."""
@@ -137,7 +140,9 @@ def run_guest(
         job = replace(job, modules=[*job.modules, *(name for name in drivers if name is not None)])
         with serve_devices(served, progress=progress) as own:
             begin()
-            return _boot(setup, [*_places(disks, own), *others], job, own, forward)
+            session = _boot(setup, [*_places(disks, own), *others], job, own, forward)
+        session.unwritten += [line for handle in own for line in handle.unwritten]
+        return session
 
 
 def _places(disks: Sequence[Disk], handles: Sequence[DeviceHandle]) -> list[VfioUserDevice | OwnDisk]:

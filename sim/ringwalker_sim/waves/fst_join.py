@@ -1,4 +1,4 @@
-"""Puts FST files of one simulation, one after the other in time, into one file.
+"""Puts FST files of one simulation, one after the other in time, into one file; sees whether one is whole.
 
 A block of values in an FST file begins with a full frame and has its own table of times, so blocks of several
 files stand in one as they are; names and geometry are the same in all of them.
@@ -6,14 +6,16 @@ files stand in one as they are; names and geometry are the same in all of them.
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ringwalker.outputs import OutputError, OutputFile
+
 from .fst import FstError
 
-__all__ = ["join_fst"]
+__all__ = ["join_fst", "require_whole"]
 
 _HEADER = 0
 _VALUES = (1, 5, 8)
@@ -64,8 +66,9 @@ def _blocks(file: BinaryIO, name: str | Path) -> list[_Block]:
 def join_fst(parts: Sequence[str | Path], out: str | Path) -> None:
     """Write ``out`` with the waves of ``parts``, which are in the order of time and of the same signals.
 
-    A part may have no values. Errors: ``OSError``; :class:`~.fst.FstError`, which names the part, when one is
-    not a complete FST file or there is none; then ``out`` is as it was.
+    A part may have no values. Errors: ``OSError`` for a part that cannot be read; :class:`~.fst.FstError`,
+    which names the part, when one is not a complete FST file or there is none; ``OutputError``. Then ``out``
+    is as it was.
     """
     if not parts:
         raise FstError(f"{out}: there are no waves to put together")
@@ -79,7 +82,36 @@ def join_fst(parts: Sequence[str | Path], out: str | Path) -> None:
         header = bytearray(with_values[0][0].read())
         header[_END_TIME] = with_values[-1][0].read()[_END_TIME]
         header[_VALUE_BLOCKS] = len(values).to_bytes(8, "big")
-        target = stack.enter_context(Path(out).open("wb"))
-        target.write(header)
-        for block in (*values, *others):
-            block.copy(target)
+        with OutputFile(out) as target:
+            target.write(header)
+            for block in (*values, *others):
+                block.copy(target)
+
+
+def require_whole(path: str | Path, name: str | Path | None = None) -> None:
+    """See that all of a simulation's waves have reached the file ``path``, now that it has been closed.
+
+    The writers of FST files say nothing of a disk that is full. Errors: ``OutputError`` about ``name``, the
+    output that the file is or belongs to; then the file is gone, which no tool could read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            _blocks(file, path)
+    except (OSError, FstError) as error:
+        reason = _refusal(Path(path)) or str(error)
+        with suppress(OSError):
+            Path(path).unlink(missing_ok=True)
+        raise OutputError(f"{name or path}: cannot be written: {reason}") from None
+
+
+def _refusal(path: Path) -> str | None:
+    """Why nothing can be written behind what is in a file, as the operating system says; None if it can."""
+    try:
+        with path.open("ab", buffering=0) as file:
+            left = _COPY_BYTES
+            while left:
+                left -= file.write(bytes(left))
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror
+    return None

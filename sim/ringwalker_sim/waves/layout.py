@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ringwalker.outputs import make_folder, write_file
+
 from .fst import FstError, FstSignal, read_fst_end, read_fst_signals
 
 __all__ = ["DEFAULT_PREFIX", "Group", "Row", "layout", "open_waves", "trace_prefix", "write_layout"]
@@ -176,18 +178,18 @@ def _write_gtkwave(fst: Path, groups: Iterable[Group], trace: _Trace) -> Path:
         lines += [_GTKWAVE_GROUP_BEGIN, f"-{title}"]
         for name, row in rows:
             if row.values:
-                tables.mkdir(exist_ok=True)
+                make_folder(tables)
                 table = tables / f"{_table_name(row)}.txt"
                 digits = -(-row.width // 4)
                 entries = [f"{int(value):0{digits}x} {text}\n" for value, text in row.values.items()]
-                table.write_text("".join(entries))
+                write_file(table, "".join(entries))
                 lines += [_GTKWAVE_NAMES, f"^1 {table}"]
             else:
                 lines.append(_GTKWAVE_HEX if row.width > 1 else _GTKWAVE_BINARY)
             lines.append(name + trace.bits(row))
         lines += [_GTKWAVE_GROUP_END, f"-{title}"]
     path = fst.with_suffix(".gtkw")
-    path.write_text("\n".join(lines) + "\n")
+    write_file(path, "\n".join(lines) + "\n")
     return path
 
 
@@ -209,14 +211,14 @@ def _write_surfer(fst: Path, groups: Iterable[Group], trace: _Trace) -> Path:
         for name, row in rows:
             commands.append(f"variable_add {name}")
             if row.values:
-                mappings.mkdir(parents=True, exist_ok=True)
+                make_folder(mappings)
                 table = _table_name(row)
                 entries = [f"{value} {text}\n" for value, text in row.values.items()]
-                (mappings / table).write_text(f"Name = {table}\nBits = {row.width}\n" + "".join(entries))
+                write_file(mappings / table, f"Name = {table}\nBits = {row.width}\n" + "".join(entries))
                 formats += [f"item_focus {_surfer_index(count)}_", f"item_set_format {table}"]
             count += 1
     path = fst.with_suffix(".sucl")
-    path.write_text("\n".join([*commands, *formats, "item_unfocus", "zoom_fit"]) + "\n")
+    write_file(path, "\n".join([*commands, *formats, "item_unfocus", "zoom_fit"]) + "\n")
     return path
 
 
@@ -228,7 +230,7 @@ def write_layout(
     ``signals`` is the generator's map of the device. ``prefix`` is where its top module is in the trace;
     without it the place is read from the file. Signals that the file does not have are left out. Returns
     the save file and the command file that were written. Errors: ``ValueError`` for another viewer,
-    ``OSError``.
+    ``OutputError``.
     """
     writers = {"gtkwave": _write_gtkwave, "surfer": _write_surfer}
     if viewer != "all" and viewer not in writers:

@@ -62,7 +62,8 @@ class RunResult:
     """What came out. ``cycles`` and latencies are in clock cycles, latencies from kick to completion seen.
 
     ``errors`` counts failed requests and wrong data; ``messages`` describes the first of them. ``tlps``
-    counts packets on the link by kind. ``phases`` has the same figures for each thing that was done.
+    counts packets on the link by kind. ``phases`` has the same figures for each thing that was done,
+    ``unwritten`` a line for each file that could not be written.
     """
 
     requests: int = 0
@@ -77,6 +78,7 @@ class RunResult:
     cycles_per_second: float = 0.0
     messages: list[str] = field(default_factory=list)
     phases: list[dict[str, Any]] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
 
 
 def _summary(name: str, pump: Pump, wall: float) -> dict[str, Any]:
@@ -127,6 +129,7 @@ async def _run_phases(port: Port, disk: BlkDevice, task: "BlockTask", progress: 
         for name in ("requests", "bytes", "errors", "cycles", "wall_s"):
             setattr(result, name, getattr(result, name) + summary[name])
         result.messages += pump.messages
+        result.unwritten += phase.unwritten
         latencies += pump.latencies
     result.bytes_per_cycle = result.bytes / result.cycles if result.cycles else 0.0
     result.cycles_per_second = result.cycles / result.wall_s if result.wall_s else 0.0

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ringwalker.outputs import OutputFile, writing
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType
 
 from ..disk_image import DiskError, DiskFailure, DiskImage, StoredBytes
-from ..errors import RingwalkerError, named_in_errors
+from ..errors import RingwalkerError, named_in_errors, noted
 from ..guest.blk import BlkDevice
 
 __all__ = ["Operation", "Phase", "ReadAll", "Synthetic", "WorkloadError", "WriteAll", "difference"]
@@ -67,12 +68,16 @@ def unlike(got: np.ndarray, content: DiskImage, start: int) -> str | None:
 class Phase(ABC):
     """A run of operations. ``total`` operations of at most ``largest`` bytes.
 
-    ``content`` is the disk behind the device, where that can be seen.
+    ``content`` is the disk behind the device, where that can be seen. ``unwritten`` has a line for each file
+    that could not be written.
     """
 
     name: str
     total: int
     largest: int
+
+    def __init__(self):
+        self.unwritten: list[str] = []
 
     @abstractmethod
     def next(self) -> Operation | None:
@@ -95,7 +100,7 @@ class Phase(ABC):
         return None
 
     def close(self) -> None:
-        """Let go of files."""
+        """Let go of files; what is whole is kept."""
         return
 
 
@@ -105,6 +110,7 @@ class _Sweep(Phase):
     kind: int
 
     def __init__(self, size: int, largest: int, block_size: int):
+        super().__init__()
         if largest % block_size:
             raise WorkloadError(f"block size is {largest}; it must be a multiple of the disk's, {block_size}")
         self._size = size
@@ -122,7 +128,11 @@ class _Sweep(Phase):
 
 
 class ReadAll(_Sweep):
-    """Every sector into the file ``path``. Zeros become holes."""
+    """Every sector into the file ``path``, which appears when all have been read. Zeros become holes.
+
+    Errors: ``OutputError`` where the file cannot be begun. What is refused later is noted, and the disk is
+    read and checked to its end.
+    """
 
     name = "read all"
     kind = BlkRequestType.IN
@@ -131,23 +141,37 @@ class ReadAll(_Sweep):
         size = disk.capacity * SECTOR_BYTES
         super().__init__(size, largest, disk.block_size)
         self._content, self._path = content, path
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-            os.truncate(self._file, size)
-        except OSError as error:
-            raise WorkloadError(f"{path}: {error.strerror}") from None
+        self._missing = size
+        self._output = OutputFile(path)
+        with noted(self.unwritten), writing(path):
+            if self._output.fresh:
+                self._output.file.truncate(size)
 
     def check(self, operation: Operation, view: np.ndarray) -> str | None:
         start = operation.sector * SECTOR_BYTES
-        if view.any():
-            with named_in_errors(self._path):
-                os.pwrite(self._file, view.data, start)
+        self._missing -= operation.length
+        if not self.unwritten and (view.any() or not self._output.fresh):
+            with noted(self.unwritten), writing(self._path):
+                self._write(view.tobytes(), start)
         if self._content is None:
             return None
         return unlike(view, self._content, start)
 
+    def _write(self, data: bytes, start: int) -> None:
+        done = 0
+        while done < len(data):
+            # The operating system may take a part only, and refuse the next.
+            done += os.pwrite(self._output.file.fileno(), data[done:], start + done)
+
     def close(self) -> None:
-        os.close(self._file)
+        if self.unwritten:
+            self._output.discard()
+        elif self._missing:
+            self._output.discard()
+            self.unwritten.append(f"{self._path}: not written: {self._missing} bytes were not read")
+        else:
+            with noted(self.unwritten):
+                self._output.commit()
 
 
 class WriteAll(_Sweep):
@@ -216,6 +240,7 @@ class Synthetic(Phase):
         requests: int,
         seed: int,
     ):
+        super().__init__()
         if block_size % disk.block_size:
             raise WorkloadError(
                 f"block size is {block_size}; it must be a multiple of the disk's, {disk.block_size}"

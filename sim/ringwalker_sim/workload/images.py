@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from ringwalker.outputs import make_folder, writing
+
 from ..toolchain import ToolError
 
 __all__ = ["default_image", "find_program", "make_file_system"]
@@ -45,11 +47,11 @@ def make_file_system(path: Path, size: int, content: Path | None = None, label: 
     """Make an ext4 file system of ``size`` bytes at ``path``, in place of what is there, with all that is in
     the folder ``content``.
 
-    Errors: :class:`ToolError` when mke2fs is missing or fails.
+    Errors: :class:`ToolError` when mke2fs is missing or fails; ``OutputError``.
     """
     program = find_program("mke2fs")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+    make_folder(path.parent)
+    with writing(path), tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
         temporary = Path(file.name)
         try:
             file.truncate(size)
@@ -70,7 +72,7 @@ def make_file_system(path: Path, size: int, content: Path | None = None, label: 
 def default_image(path: Path, size: int = _SIZE) -> Path:
     """Make an ext4 image of ``size`` bytes at ``path``, in place of what is there.
 
-    Errors: :class:`ToolError` when mke2fs is missing or fails.
+    Errors: :class:`ToolError` when mke2fs is missing or fails; ``OutputError``.
     """
     with tempfile.TemporaryDirectory() as name:
         return make_file_system(path, size, _content(Path(name)))

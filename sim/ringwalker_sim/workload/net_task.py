@@ -10,7 +10,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 
 from ..engine.engines import Status, open_engine
-from ..errors import ParameterError
+from ..errors import ParameterError, noted
 from ..guest.machine import Machine
 from ..guest.models.interguest import InterGuestNet, connect_guests
 from ..guest.opening import OpenDevice, open_device
@@ -67,9 +67,12 @@ class NetTask(DeviceTask):
         await send_frames(opened.driven, self.frames, traffic, arrivals, paced=True)
         await arrivals.all()
         wall_s = time.perf_counter() - begin
+        unwritten: list[str] = []
         if self.capture is not None:
-            write_frames(self.capture, arrivals.frames)
-        return result_of_traffic([traffic], [port], config.clock_mhz, wall_s)
+            with noted(unwritten):
+                write_frames(self.capture, arrivals.frames)
+        result = result_of_traffic([traffic], [port], config.clock_mhz, wall_s)
+        return {**result, "unwritten": unwritten}
 
 
 @dataclass(frozen=True)

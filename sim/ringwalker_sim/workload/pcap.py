@@ -12,7 +12,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..errors import named_in_errors
+from ringwalker.outputs import OutputFile
+
 from .capture import ETHERNET, NANOSECONDS, CaptureError, Frame, Reader, frame_of
 from .pcapng import SECTION_HEADER, read_pcapng
 
@@ -95,11 +96,11 @@ def _read_pcap(reader: Reader, unit_ns: int) -> list[Frame]:
 
 
 def write_frames(path: str | Path, frames: Iterable[Frame] | Sequence[Frame]) -> None:
-    """Write ``frames`` as a pcap file with times in nanoseconds. Errors: ``OSError``."""
+    """Write ``frames`` as a pcap file with times in nanoseconds. Errors: ``OutputError``."""
     # Takes a while to load, and only captures need it.
     from scapy.utils import RawPcapWriter
 
-    with named_in_errors(path), Path(path).open("wb") as file:
+    with OutputFile(path) as file:
         writer = RawPcapWriter(file, linktype=ETHERNET, nano=True, sync=False)
         writer.write_header(None)
         for frame in frames:

@@ -15,7 +15,7 @@ from ringwalker.verilog import to_verilog
 from ringwalker_sim.disk_image import DiskFailure, DiskImage
 from ringwalker_sim.engine.native.abi import EventKind
 from ringwalker_sim.engine.native.build import TOP, build_library
-from ringwalker_sim.engine.native.engine import EngineError, NativeEngine
+from ringwalker_sim.engine.native.engine import NativeEngine
 from ringwalker_sim.engine.native.port import NativePort
 from ringwalker_sim.guest.loop import StuckError
 from ringwalker_sim.host import HostParameters
@@ -190,7 +190,7 @@ def test_waves_cover_the_run_and_are_complete_after_an_error(tmp_path):
         engine.trace(True)
         engine.run(10)
     assert short.stat().st_size < full / 2
-    with pytest.raises(EngineError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         open_copier(waves=tmp_path / "absent" / "x.fst")
 
 

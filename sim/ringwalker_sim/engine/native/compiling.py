@@ -193,9 +193,10 @@ def shared_parts(waves: bool, sanitize: bool, progress: Progress) -> tuple[Path,
     parts += [text for source in sources for text in (source.name, source.read_text())]
     apart = {*DEVICE_UNITS, *CHANGES_UNITS, *(kind.name for kind in PERIPHERALS)}
     common = tuple(path.name for path in sources if path.suffix == ".cpp" and path.stem not in apart)
-    runtime = ["verilated.cpp", "verilated_threads.cpp", *(["verilated_fst_c.cpp"] if waves else [])]
+    runtime = [str(_RUNTIME / name) for name in ("verilated.cpp", "verilated_threads.cpp")]
+    runtime += ["fst_writer.h", str(_RUNTIME / "verilated_fst_c.cpp")] if waves else []
     units = [
-        Unit("runtime", tuple(str(_RUNTIME / name) for name in runtime), (*MODEL_FLAGS, "-O2")),
+        Unit("runtime", tuple(runtime), (*MODEL_FLAGS, "-O2")),
         Unit("common", common, flags),
     ]
     key = content_hash([*parts, Path(__file__).read_text()])

@@ -4,6 +4,7 @@ The clock loop never enters Python; it returns when something happened or a numb
 """
 
 import ctypes
+import os
 import struct
 import weakref
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 from amaranth.lib import wiring
 
 from ringwalker.config import DeviceConfig
+from ringwalker.outputs import OutputError, writing
 from ringwalker.spec.tlp import RequestKind
 from ringwalker.streams import StorageOp
 from ringwalker.verilog import PortInfo
@@ -74,11 +76,8 @@ def _writable(path: str | Path | None) -> bytes | None:
     """The name of a file that can be written, as C takes it."""
     if path is None:
         return None
-    try:
-        with Path(path).open("wb"):
-            return str(path).encode()
-    except OSError as error:
-        raise EngineError(f"{path}: cannot be written: {error.strerror}") from None
+    with writing(path), Path(path).open("wb"):
+        return os.fsencode(path)
 
 
 class NativeEngine:
@@ -99,7 +98,8 @@ class NativeEngine:
     context manager, so that waves end readable.
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError` when the model cannot be built;
-    :class:`EngineError` when the waves cannot be written.
+    ``OutputError`` when the waves cannot be written. That their disk has become full nobody says: see
+    :func:`~ringwalker_sim.waves.fst_join.require_whole`.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class NativeEngine:
         parameters = self._parameters(seed, compare)
         handle = self.library.rw_open(ctypes.byref(parameters), _writable(waves))
         if not handle:
-            raise EngineError(f"{waves}: cannot be written" if waves else _NO_MEMORY)
+            raise OutputError(f"{waves}: cannot be written") if waves else EngineError(_NO_MEMORY)
         self._handle: int | None = handle
         self._finalizer = weakref.finalize(self, self.library.rw_close, handle)
         self._buffer = (CEvent * _ROOM)()
