@@ -11,6 +11,7 @@ import pytest
 
 from ringwalker.config import DeviceConfig
 from ringwalker.function.blk.settings import BlkSettings
+from ringwalker.outputs import OutputError
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.disk_image import DiskFailure, DiskImage
 from ringwalker_sim.engine.native.abi import EventKind
