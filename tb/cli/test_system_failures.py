@@ -65,3 +65,12 @@ def test_a_cache_that_cannot_be_used_is_one_line(
     assert cli.main(WORDS) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ringwalker: the cache a.img/cache cannot be used: Not a directory; RINGWALKER_")
+
+
+def test_a_missing_mke2fs_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ringwalker_sim.workload.images.shutil.which", lambda _name, path: None)
+    assert cli.main(["run", "blk"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ringwalker: mke2fs is not installed; install e2fsprogs (apt install e2fsprogs)")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,12 @@ def test_a_folder_that_is_too_deep_for_sockets_is_named(tmp_path: Path) -> None:
 def test_a_qemu_that_cannot_start_is_quoted(setup: GuestSetup) -> None:
     with pytest.raises(GuestError, match=r"QEMU ended with code 1:\n.*qemu"):
         boot(setup.qemu, setup.files, [], GuestJob("true", memory_mib=0, timeout_s=20))
+
+
+def test_a_qemu_that_is_killed_is_said_to_be(setup: GuestSetup) -> None:
+    killed = replace(setup.qemu, command=("sh", "-c", "kill -9 $$"))
+    with pytest.raises(GuestError, match=r"QEMU was ended by SIGKILL"):
+        boot(killed, setup.files, [], GuestJob("true", timeout_s=20))
 
 
 @pytest.mark.parametrize(

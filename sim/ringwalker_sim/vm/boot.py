@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import signal
 import subprocess
 import sys
 import tempfile
@@ -280,5 +281,6 @@ def _judge(run: _Run, job: GuestJob, ended: bool, said: str, code: int) -> None:
     lines = [line for line in said.splitlines() if ": warning: " not in line]
     reason = "".join(f"\n  {line}" for line in lines[-3:])
     if code:
-        raise GuestError(f"QEMU ended with code {code}:{reason}{run.tail()}")
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        raise GuestError(f"QEMU {how}:{reason}{run.tail()}")
     raise GuestError(f"the guest stopped or rebooted before its command had ended:{reason}{run.tail()}")
