@@ -170,7 +170,7 @@ class VirtioCore(Component):
 
     def _resets(self, m: Any, common: Any, sequencer: Any, walker: Any, function: Any) -> Any:
         """Resets and failure; gives whether only a reset can help."""
-        needs_reset = Signal()
+        needs_reset, fails = Signal(), walker.fail | common.fail
         for name, value in (("driver_ok", common.driver_ok), ("clear", sequencer.clearing)):
             if name in function.signature.members:
                 m.d.comb += getattr(function, name).eq(value)
@@ -190,6 +190,6 @@ class VirtioCore(Component):
         # From the failure itself on, not only from the cycle in which the status shows it.
         with m.If(sequencer.clearing):
             m.d.sync += needs_reset.eq(0)
-        with m.Elif(walker.fail):
+        with m.Elif(fails):
             m.d.sync += needs_reset.eq(1)
         return needs_reset

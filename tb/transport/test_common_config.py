@@ -158,6 +158,44 @@ async def an_enabled_queue_cannot_be_changed(dut):
 
 
 @cocotb.test()
+async def a_queue_that_goes_beyond_the_last_address_is_a_failure(dut):
+    bench = await begin(dut)
+    size = 16
+    lengths = {"queue_desc": 16 * size, "queue_driver": 6 + 2 * size, "queue_device": 6 + 8 * size}
+    for name, alignment in zip(AREAS, (16, 2, 4), strict=True):
+        last = (1 << 64) - lengths[name] & ~(alignment - 1)
+        for address, good in ((last, True), (last + alignment, False)):
+            await bench.negotiate()
+            await bench.set("device_status", S.DRIVER_OK)
+            await bench.set("queue_size", size)
+            await bench.set(name, address)
+            changes = bench.changes
+            await bench.set("queue_enable", 1)
+            await bench.cycles(4)
+            assert await bench.get("queue_enable") == good, (name, hex(address))
+            assert bool(await bench.get("device_status") & S.DEVICE_NEEDS_RESET) == (not good)
+            assert (int(dut.fail.value), bench.changes - changes) == (not good, not good)
+            assert int(dut.driver_ok.value) == good
+            await bench.set("device_status", 0)
+            await bench.cycles(4)
+            assert not int(dut.fail.value), "the reset that is asked for may clear the failure of others"
+            await bench.finish_reset()
+            assert not int(dut.fail.value)
+
+
+@cocotb.test()
+async def a_failure_from_before_the_driver_is_shown_to_it(dut):
+    bench = await begin(dut)
+    await bench.set("queue_desc", (1 << 64) - 16)
+    await bench.set("queue_enable", 1)
+    await bench.cycles(4)
+    assert await bench.get("device_status") == 0
+    assert int(dut.fail.value)
+    await bench.set("device_status", S.ACKNOWLEDGE | S.DRIVER)
+    assert await bench.get("device_status") == S.ACKNOWLEDGE | S.DRIVER | S.DEVICE_NEEDS_RESET
+
+
+@cocotb.test()
 async def offsets_outside_the_structure_are_empty(dut):
     bench = await begin(dut)
     for offset in (COMMON.size, 0x80, 0x114, 0xFFC):
@@ -224,11 +262,8 @@ async def random_accesses_agree_with_the_model(dut):
             assert await bench.finish_queue_reset() == model.queue_reset_done()
         elif action < 0.06:
             # A reset now and then, since the answer to features is final.
-            writes = [("device_status", 0)] if action < 0.015 else model.typical_writes()
-            for name, value in writes:
-                register = COMMON[name]
-                lane = register.offset % 4
-                access = (register.offset - lane, value << 8 * lane, (1 << register.size) - 1 << lane)
+            reset = model.accesses("device_status", 0)
+            for access in reset if action < 0.015 else model.typical_writes():
                 await bench.bus.write(*access)
                 model.write(*access)
         elif action < 0.5:
@@ -243,12 +278,13 @@ async def random_accesses_agree_with_the_model(dut):
             assert int(dut.status.value) == model.status
             assert int(dut.driver_features.value) == model.driver_features
             assert int(dut.driver_ok.value) == model.driver_ok
+            assert int(dut.fail.value) == (model.failed and not model.resetting)
             assert int(dut.config_vector.value) == model.config_vector
             queue = random.randrange(bench.queues)
             assert await bench.row(queue) == model.rows[queue]
     await bench.cycles(4)
     assert bench.changes == model.changes
-    seen = {"device reset", "queue reset", "driver ok", "needs reset", "enable", "foreign features"}
+    seen = {"device reset", "queue reset", "driver ok", "needs reset", "enable", "foreign features", "beyond"}
     assert model.coverage >= seen - (set() if bench.features & RING_RESET else {"queue reset"})
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "DESC_F_WRITE",
     "DEVICE_ALIGN",
     "DRIVER_ALIGN",
+    "EVENT_INDEX_BYTES",
     "MAX_QUEUE_SIZE",
     "USED_ENTRY_BYTES",
     "USED_FLAGS_OFFSET",
@@ -33,6 +34,9 @@ __all__ = [
     "RingHeader",
     "UsedElement",
     "avail_event_offset",
+    "descriptor_area_bytes",
+    "device_area_bytes",
+    "driver_area_bytes",
     "used_event_offset",
 ]
 
@@ -58,6 +62,8 @@ USED_FLAGS_OFFSET = 0
 USED_IDX_OFFSET = 2
 USED_RING_OFFSET = 4
 USED_ENTRY_BYTES = 8
+EVENT_INDEX_BYTES = 2
+"""Of ``used_event`` and ``avail_event``."""
 
 
 def used_event_offset(size: Any) -> Any:
@@ -68,6 +74,21 @@ def used_event_offset(size: Any) -> Any:
 def avail_event_offset(size: Any) -> Any:
     """The offset of ``avail_event`` in the used ring of a queue of ``size`` (which may be a signal)."""
     return USED_RING_OFFSET + USED_ENTRY_BYTES * size
+
+
+def descriptor_area_bytes(size: Any) -> Any:
+    """The length of the descriptor table of a queue of ``size`` (which may be a signal, here and below)."""
+    return DESC_BYTES * size
+
+
+def driver_area_bytes(size: Any) -> Any:
+    """The length of the available ring with ``used_event``."""
+    return used_event_offset(size) + EVENT_INDEX_BYTES
+
+
+def device_area_bytes(size: Any) -> Any:
+    """The length of the used ring with ``avail_event``."""
+    return avail_event_offset(size) + EVENT_INDEX_BYTES
 
 
 class Descriptor(data.Struct):

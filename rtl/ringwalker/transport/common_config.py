@@ -18,6 +18,7 @@ from ..spec.ring import DESC_ALIGN, DEVICE_ALIGN, DRIVER_ALIGN
 from ..streams import QUEUE_BITS, RegisterRequest
 from .device_status import DeviceStatusMachine
 from .driver_features import DriverFeatures
+from .queue_ranges import QueueRanges
 
 __all__ = ["CommonConfig"]
 
@@ -82,9 +83,11 @@ class CommonConfig(Component):
     - With ``queue_select`` out of range all ``queue_*`` registers read 0 and ignore writes.
     - ``queue_size`` takes powers of two up to ``config.queue_size``. The areas lose the low bits that
       their alignment forbids. All of these ignore writes once the queue is enabled.
-    - ``queue_enable`` takes only 1. ``queue_reset`` takes 1 if the queue is enabled and VIRTIO_F_RING_RESET
-      was negotiated. It then reads 1 until the row is rewritten; any number of queues may be waiting. The
-      mark is bit 0 of the row's ``reserved``.
+    - ``queue_enable`` takes only 1. A queue with an area that goes beyond the end of the address space is not
+      enabled: that is a failure, see ``fail``.
+    - ``queue_reset`` takes 1 if the queue is enabled and VIRTIO_F_RING_RESET was negotiated. It then reads 1
+      until the row is rewritten; any number of queues may be waiting. The mark is bit 0 of the row's
+      ``reserved``.
     - A vector that does not exist reads back as NO_VECTOR.
     - A byte that is not enabled keeps its value; registers with conditions judge the result, so
       they are to be written whole, as virtio 1.4, 4.1.3.1 asks of drivers.
@@ -115,8 +118,11 @@ class CommonConfig(Component):
     """The vector of configuration changes."""
     config_generation: In(8)
     """Changes whenever the device configuration does."""
+    fail: Out(1)
+    """Level: the driver enabled a queue that cannot be used; until the device reset that cures it begins."""
     needs_reset: In(1)
-    """See :class:`~ringwalker.transport.device_status.DeviceStatusMachine`, also for the next three."""
+    """Another block failed. See :class:`~ringwalker.transport.device_status.DeviceStatusMachine`, also for
+    the next three."""
     config_change: Out(1)
     """Pulse, to be joined with the function's own."""
     reset_request: Out(1)
@@ -197,7 +203,7 @@ class CommonConfig(Component):
             status.write.eq(written.any("device_status")),
             status.value.eq(written.data("device_status")),
             status.features_acceptable.eq(features.acceptable),
-            status.needs_reset.eq(self.needs_reset),
+            status.needs_reset.eq(self.needs_reset | self.fail),
             status.reset_done.eq(self.reset_done),
             self.status.eq(status.status),
             self.driver_ok.eq(status.driver_ok),
@@ -267,6 +273,16 @@ class CommonConfig(Component):
         size_fits = reduce(or_, (size == fits for fits in sizes)) & written.any("queue_size")
         enables = written.any("queue_enable") & (written.merged("queue_enable", row.enable) == 1)
         configurable = exists & ~row.enable[0]
+        m.submodules.ranges = ranges = QueueRanges(self.config.queue_size)
+        m.d.comb += [getattr(ranges, name).eq(row[name]) for name in ("desc", "driver", "device", "size")]
+        if self.device_features >> Feature.RING_PACKED & 1:
+            m.d.comb += ranges.packed.eq(self.driver_features[Feature.RING_PACKED])
+        failed = Signal()
+        with m.If(configurable & enables & ranges.beyond):
+            m.d.sync += failed.eq(1)
+        with m.If(self.reset_done):
+            m.d.sync += failed.eq(0)
+        m.d.comb += self.fail.eq(failed & ~self.reset_request)
         fields = {
             "desc": (_aligned(written.data("queue_desc"), DESC_ALIGN), written.enables("queue_desc")),
             "driver": (_aligned(written.data("queue_driver"), DRIVER_ALIGN), written.enables("queue_driver")),
@@ -276,7 +292,7 @@ class CommonConfig(Component):
                 self._vector(written.merged("queue_msix_vector", row.vector)),
                 (exists & written.any("queue_msix_vector")).replicate(2),
             ),
-            "enable": (1, enables.replicate(2)),
+            "enable": (1, (enables & ~ranges.beyond).replicate(2)),
             "reserved": (1, resets.replicate(2)),
         }
         mask: Any = Signal(_ROW.size // 8)

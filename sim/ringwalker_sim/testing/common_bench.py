@@ -45,6 +45,7 @@ class CommonBench(Component):
                 "queue_reset_done": In(1),
                 "status": Out(8),
                 "driver_ok": Out(1),
+                "fail": Out(1),
                 "driver_features": Out(64),
                 "config_vector": Out(16),
                 "config_change": Out(1),
@@ -72,7 +73,7 @@ class CommonBench(Component):
         m.d.comb += ports.write.en.eq(this.rows.en | common.table_write.en)
         for name in ("hold", "config_generation", "needs_reset", "reset_done", "queue_reset_done"):
             m.d.comb += getattr(common, name).eq(getattr(this, name))
-        for name in ("status", "driver_ok", "driver_features", "config_vector", "config_change"):
+        for name in ("status", "driver_ok", "fail", "driver_features", "config_vector", "config_change"):
             m.d.comb += getattr(this, name).eq(getattr(common, name))
         for name in ("reset_request", "queue_reset_request", "queue_reset_index"):
             m.d.comb += getattr(this, name).eq(getattr(common, name))

@@ -9,6 +9,7 @@ from collections import deque
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import COMMON, NO_VECTOR, DeviceStatus
 from ringwalker.spec.registers import Access, Register
+from ringwalker.spec.ring import descriptor_area_bytes, device_area_bytes, driver_area_bytes
 
 __all__ = ["CommonModel"]
 
@@ -17,6 +18,7 @@ _OFFERED_BY_DRIVER = (
 )
 _STARTED = DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
 _ALIGNMENTS = {"desc": 16, "driver": 2, "device": 4}
+_AREA_BYTES = {"desc": descriptor_area_bytes, "driver": driver_area_bytes, "device": device_area_bytes}
 
 
 def _foreign_bits() -> int:
@@ -54,6 +56,7 @@ class CommonModel:
         self.config_vector = NO_VECTOR
         self.bits = DeviceStatus(0)
         self.resetting = False
+        self.failed = False
         self.waiting: deque[int] = deque()
 
     def queue_reset_done(self) -> int:
@@ -127,13 +130,18 @@ class CommonModel:
             if touched and register.access is Access.RW:
                 changes.append((register, value))
         for register, value in changes:
-            if register.name == "device_status":
-                self._write_status(value)
-            elif register.name.startswith("queue_") and register.name != "queue_select":
-                if self.queue_select < self.queues:
-                    self._write_queue(register.name, value)
-            else:
-                self._write_device(register.name, value)
+            self._write(register, value)
+        if self.failed and not self.resetting:
+            self.needs_reset()
+
+    def _write(self, register: Register, value: int) -> None:
+        if register.name == "device_status":
+            self._write_status(value)
+        elif register.name.startswith("queue_") and register.name != "queue_select":
+            if self.queue_select < self.queues:
+                self._write_queue(register.name, value)
+        else:
+            self._write_device(register.name, value)
 
     def _hidden(self, register: Register, shown: int) -> int:
         """What a register holds that is read as ``shown``."""
@@ -191,7 +199,10 @@ class CommonModel:
         elif row["enable"]:
             return
         elif name == "queue_enable":
-            if value == 1:
+            if value == 1 and self._beyond(row):
+                self.failed = True
+                self.coverage.add("beyond")
+            elif value == 1:
                 row["enable"] = 1
                 self.coverage.add("enable")
         elif name == "queue_size":
@@ -201,21 +212,35 @@ class CommonModel:
             key = name[len("queue_") :]
             row[key] = value & ~(_ALIGNMENTS[key] - 1)
 
-    def typical_writes(self) -> list[tuple[str, int]]:
-        """Registers and values: a negotiation as drivers do it, or the enabling and reset of a queue."""
+    def _beyond(self, row: dict[str, int]) -> bool:
+        return any(row[name] + length(row["size"]) > 1 << 64 for name, length in _AREA_BYTES.items())
+
+    def typical_writes(self) -> list[tuple[int, int, int]]:
+        """A negotiation as drivers do it, or the enabling and reset of a queue, as :meth:`random_write`."""
         if random.random() < 0.5:
-            queue = [("queue_select", random.randrange(self.queues)), ("queue_enable", 1), ("queue_reset", 1)]
-            return queue[: random.randrange(2, 4)]
-        low, high = self.device_features & 0xFFFF_FFFF, self.device_features >> 32
-        features = [
-            write
-            for word in (2, 3)
-            for write in (("driver_feature_select", word), ("driver_feature", _foreign_bits()))
-        ]
-        features += [("driver_feature_select", 1), ("driver_feature", high)]
-        features += [("driver_feature_select", 0), ("driver_feature", low & random.getrandbits(32))]
-        steps = [("device_status", value) for value in (1, 3, 11, 15)]
-        return [*steps[:2], *features, *steps[2:]]
+            steps = [("queue_select", random.randrange(self.queues)), ("queue_enable", 1), ("queue_reset", 1)]
+            steps = steps[: random.randrange(2, 4)]
+            if random.random() < 0.1:
+                area = random.choice(list(_AREA_BYTES))
+                steps.insert(1, (f"queue_{area}", (1 << 64) - random.randrange(1, 1024)))
+        else:
+            low, high = self.device_features & 0xFFFF_FFFF, self.device_features >> 32
+            words = [(3, _foreign_bits()), (2, _foreign_bits()), (1, high), (0, low & random.getrandbits(32))]
+            steps = [("device_status", 1), ("device_status", 3)]
+            for word, value in words:
+                steps += [("driver_feature_select", word), ("driver_feature", value)]
+            steps += [("device_status", 11), ("device_status", 15)]
+        return [access for name, value in steps for access in self.accesses(name, value)]
+
+    @staticmethod
+    def accesses(name: str, value: int) -> list[tuple[int, int, int]]:
+        """The writes of register ``name``, as :meth:`random_write`; of one of 64 bits both halves."""
+        register, result = COMMON[name], []
+        for start in range(0, register.size, 4):
+            size, offset = min(4, register.size - start), register.offset + start
+            part, lane = value >> 8 * start & (1 << 8 * size) - 1, offset % 4
+            result.append((offset - lane, part << 8 * lane, (1 << size) - 1 << lane))
+        return result
 
     def random_write(self) -> tuple[int, int, int]:
         """Offset, data and strobe of a write that a driver might do, or a stranger one."""
@@ -230,6 +255,7 @@ class CommonModel:
             "queue_size": [1 << n for n in range(8)],
             "queue_enable": [1],
             "queue_reset": [1],
+            **{f"queue_{name}": [0xFFFF_FFFF, 0, *range(0xFFFF_FC00, 1 << 32, 64)] for name in _AREA_BYTES},
             "device_feature_select": range(3),
             "driver_feature_select": [*range(5), 0x8000_0000],
             "device_status": [1, 3, 3, 8, 11, 11, 12, 15, 15, 15] * 4 + [0, 128],

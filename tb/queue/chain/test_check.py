@@ -10,6 +10,9 @@ MOST = 256
 REACHABLE = 1 << 16
 """A descriptor names the next with 16 bits."""
 
+END = 1 << 64
+"""The first address that there is not."""
+
 EMPTY = {
     "readable": 0,
     "writable": 0,
@@ -172,6 +175,36 @@ async def test_each_total_is_below_4_gib(bench):
 
 
 @simulated(Check)
+async def test_a_buffer_may_end_with_the_last_address_and_no_later(bench):
+    for writable in (0, 1):
+        for length in (1, 2, 0x100, 0xFFFF_FFFF):
+            for beyond in (1, 2, 0x80, 0xFFFF_FFFE):
+                got = await bench.check(address=END - length, length=length, writable=writable)
+                assert got.said == {"stores"}
+                if beyond < length:
+                    address = END - length + beyond
+                    got = await bench.check(address=address, length=length, writable=writable)
+                    assert got == Result(EMPTY, frozenset({"bad"}), got.table), (hex(address), length)
+        assert (await bench.check(address=END - 1, length=0, writable=writable)).said == {"stores"}
+        assert (await bench.check(address=0, length=0xFFFF_FFFF, writable=writable)).said == {"stores"}
+
+
+@simulated(Check)
+async def test_the_end_of_a_lower_block_is_no_end(bench):
+    for bit in range(32, 64):
+        got = await bench.check(address=END - 0x100 - (1 << bit), length=0x200)
+        assert got.said == {"stores"}, bit
+
+
+@simulated(Check)
+async def test_an_indirect_table_may_end_with_the_last_address_and_no_later(bench):
+    got = await bench.check(address=END - 48, length=48, indirect=1)
+    assert (got.said, got.table) == ({"descends"}, (END - 48, 3))
+    for address in (END - 32, END - 47, END - 16):
+        assert (await bench.check(address=address, length=48, indirect=1)).said == {"bad"}
+
+
+@simulated(Check)
 async def test_an_indirect_descriptor_leads_to_its_table(bench):
     before = chain(readable=100, readable_segments=1, first_readable=3, tail=3)
     for writable in (0, 1):
@@ -227,6 +260,8 @@ class Model:
         self.nested = False
 
     def is_bad(self, found, indirect):
+        if found["address"] + found["length"] > END:
+            return True
         buffers = [*self.buffers, (found["length"], bool(found["writable"]), 0)]
         writable = [written for _length, written, _segment in buffers]
         if found["indirect"]:
@@ -263,8 +298,9 @@ async def test_random_chains_are_as_in_the_model(bench):
         while True:
             writing |= rnd.random() < 0.2
             small, large = rnd.randint(0, 5000), rnd.getrandbits(32)
+            top = END - rnd.choice((1, 16, rnd.randint(1, 5000), rnd.randint(1, 1 << 32)))
             found = {
-                "address": rnd.getrandbits(64),
+                "address": top if rnd.random() < 0.1 else rnd.getrandbits(64),
                 "length": rnd.choice((0, DESC_BYTES, DESC_BYTES * small, small, small, large)),
                 "writable": int(writing ^ (rnd.random() < 0.05)),
                 "indirect": int(rnd.random() < 0.2),

@@ -47,6 +47,17 @@ class ChainProgress(data.Struct):
     tail: unsigned(SEGMENT_BITS)
 
 
+def _beyond(address: Any, length: Any) -> Any:
+    """Whether ``length`` bytes from ``address`` on go beyond the last byte of the address space.
+
+    They do if the sum has a carry and is not 2^64 itself. That is found beside the sum, not from it: the low
+    words add up to 0, but for the carry, if each bit differs from what the bit below it carries on.
+    """
+    low, bits = address[: len(length)], len(length)
+    ends = ((low ^ length) ^ ((low | length) << 1))[:bits] == 0
+    return address[bits:].all() & (low + length)[bits] & ~ends
+
+
 class DescriptorCheck(Component):
     """Checks a descriptor, and adds it to the sums of its chain.
 
@@ -54,12 +65,12 @@ class DescriptorCheck(Component):
 
     Parameters: ``most``, the most buffers that ``limit`` allows a chain.
 
-    Bad are: a read that failed, ``next`` beyond the table, more buffers than the queue has descriptors
-    (which a loop always comes to), a readable buffer after a writable one, and totals of 2^32 bytes
-    and more. A buffer of length 0 is as good as any other. Of the descriptors of indirect tables those
-    are bad that ``indirect`` does not allow, that stand in an indirect table, that others follow, and whose
-    length is 0 or no multiple of a descriptor's. Whether they are ``writable`` is ignored; they do
-    not count as buffers.
+    Bad are: a read that failed, a range that goes beyond the last byte of the address space, ``next`` beyond
+    the table, more buffers than the queue has descriptors (which a loop always comes to), a readable buffer
+    after a writable one, and totals of 2^32 bytes and more. A buffer of length 0 is as good as any other.
+    Of the descriptors of indirect tables those are bad that ``indirect`` does not allow, that stand in an
+    indirect table, that others follow, and whose length is 0 or no multiple of a descriptor's. Whether
+    they are ``writable`` is ignored; they do not count as buffers.
     """
 
     found: In(FoundDescriptor)
@@ -95,8 +106,9 @@ class DescriptorCheck(Component):
         shift = (DESC_BYTES - 1).bit_length()
         entries = descriptor.length[shift:]
         sum_, total, walked = Signal(33), Signal(33), Signal(SEGMENT_BITS + 1)
-        bad_buffer, bad_pointer, bad = Signal(), Signal(), Signal()
+        beyond, bad_buffer, bad_pointer, bad = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
+            beyond.eq(_beyond(descriptor.address, descriptor.length)),
             sum_.eq(Mux(writable, before.writable, before.readable) + descriptor.length),
             walked.eq(before.readable_segments + before.writable_segments + 1),
             bad_buffer.eq(
@@ -112,7 +124,7 @@ class DescriptorCheck(Component):
                 | (descriptor.length[:shift] != 0)
                 | (descriptor.length == 0)
             ),
-            bad.eq(found.error | Mux(points, bad_pointer, bad_buffer)),
+            bad.eq(found.error | beyond | Mux(points, bad_pointer, bad_buffer)),
             self.table.address.eq(descriptor.address),
         ]
         m.d.sync += [

@@ -119,7 +119,7 @@ void MemoryMap::watch(std::uint32_t number, std::uint64_t address, std::uint64_t
 void MemoryMap::note(std::uint64_t address, std::uint64_t length, bool write) {
   for (const Watch& w : watches_) {
     if (!(write ? w.writes : w.reads)) continue;
-    if (address >= w.address + w.length || address + length <= w.address) continue;
+    if (address > w.address + (w.length - 1) || address + (length - 1) < w.address) continue;
     shared_.event(EventKind::WATCH, (w.number << 1) | (write ? 1u : 0u), address, length);
   }
 }
