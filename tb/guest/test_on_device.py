@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ringwalker.pci.completer import NONPOSTED_REQUESTS
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
+from ringwalker.spec.tlp import RequestKind
 from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
+from ringwalker_sim.engine.native.abi import Outcome
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.errors import DeviceError, RequestError
@@ -273,6 +276,95 @@ def test_a_buffer_outside_memory_needs_a_reset(machine: Machine) -> None:
     before = machine.sectors(0, SECTORS)
     machine.port.run(main())
     assert machine.sectors(0, SECTORS) == before
+
+
+END = 1 << 64
+"""The first address that there is not."""
+
+
+@pytest.mark.parametrize("kind", [BlkRequestType.IN, BlkRequestType.OUT])
+def test_a_buffer_beyond_the_last_address_needs_a_reset_and_is_not_touched(
+    machine: Machine, kind: BlkRequestType
+) -> None:
+    async def main() -> None:
+        disk = await machine.bind()
+        with pytest.raises(DeviceError, match="DEVICE_NEEDS_RESET"):
+            await disk.request(kind, 0, [(END - 0x100, 0x200)])
+        await machine.unbind()
+
+    with machine.memory.allocate(0x1000) as lowest:
+        assert lowest.address == 0, "where the addresses go on that would wrap"
+        watch = machine.memory.watch(0, 0x1000)
+        machine.port.run(main())
+    assert not watch.hits
+    assert not machine.port.engine.faults
+
+
+def test_a_buffer_may_end_with_the_last_address(machine: Machine) -> None:
+    top = np.zeros(0x1000, np.uint8)
+
+    async def body(disk: BlkDevice) -> None:
+        await disk.request(BlkRequestType.IN, 3, [(END - 0x400, 0x400)])
+        assert top[-0x400:].tobytes() == machine.sectors(3, 2)
+        top[:] = 0x77
+        await disk.request(BlkRequestType.OUT, 8, [(END - 0x200, 0x200)])
+        assert machine.sectors(8, 1) == b"\x77" * 512
+
+    machine.port.engine.map(END - len(top), top)
+    machine.run(body)
+
+
+@pytest.mark.parametrize("area", ["queue_desc", "queue_driver", "queue_device"])
+def test_a_queue_beyond_the_last_address_needs_a_reset_and_is_not_touched(
+    machine: Machine, area: str
+) -> None:
+    async def main() -> None:
+        (pci,) = await enumerate_pci(machine.port)
+        transport = await VirtioPciTransport.bind(pci)
+        await transport.negotiate(0)
+        await transport.driver_ok()
+        await transport.write_common("queue_select", 2)
+        await transport.write_common(area, END - 16)
+        await transport.write_common("queue_enable", 1)
+        assert await transport.needs_reset()
+        assert await transport.read_common("queue_enable") == 0
+        before = machine.port.tlps()
+        for doorbell in (2, 0):
+            structures = transport.structures
+            await structures.ring(structures.doorbell(doorbell, doorbell), doorbell, None)
+        await machine.port.sleep(2000)
+        after = machine.port.tlps()
+        assert [after[name] - before[name] for name in ("up_memory_read", "up_memory_write")] == [0, 0]
+        await transport.reset()
+        assert not await transport.needs_reset()
+        await transport.unbind()
+
+    machine.port.run(main())
+    assert not machine.port.engine.faults
+
+
+def test_the_cpu_sends_no_more_requests_than_the_device_takes_and_writes_pass_them() -> None:
+    # The port of completions is as good as blocked for ever.
+    host = {"stalls": {"completer_completion": 0.999999}, "completion_timeout": 3000}
+    with open_engine("native", CONFIG, GuestMemory(4 << 20), DiskImage.blank(SECTORS), host=host) as port:
+        engine: Any = port.engine
+        tickets = [engine.submit(RequestKind.CONFIG_READ_0, 0, 4) for _ in range(NONPOSTED_REQUESTS + 3)]
+        engine.memory_write(0x1000, 1, 4)
+        engine.run(500)
+        assert engine.tlps()["down_config_read"] == NONPOSTED_REQUESTS
+        assert engine.tlps()["down_memory_write"] == 1
+        outcomes = [engine.wait(ticket)[0] for ticket in tickets]
+        assert outcomes == [Outcome.TIMEOUT] * len(tickets), "also those that were not sent"
+        assert engine.tlps()["down_config_read"] == NONPOSTED_REQUESTS
+
+
+@pytest.mark.parametrize("interrupt", ["msix", "intx"])
+def test_a_workload_while_completions_are_held_at_random(interrupt: str) -> None:
+    host = {"stalls": {"completer_completion": 0.98}}
+    with open_engine("native", CONFIG, GuestMemory(4 << 20), DiskImage.blank(SECTORS), host=host) as port:
+        task = BlockTask(Workload("randrw", requests=200, queue_depth=40, block_size=1024))
+        result = port.run(Job(task, interrupt=interrupt).run(port, CONFIG))
+        assert (result["requests"], result["errors"]) == (200, 0), result["messages"]
 
 
 def test_capacity_can_change(machine: Machine) -> None:

@@ -1,10 +1,11 @@
 """The MSI-X table: messages, masking, pending bits, register access."""
 
+import itertools
 import random
 from collections.abc import Iterator
 
 import cocotb
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import RisingEdge, with_timeout
 
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import msix_pba_offset
@@ -196,6 +197,31 @@ async def no_interrupt_is_lost_while_masks_change(dut):
             count = sent.count(bench.entries[vector])
             assert 1 <= count <= raised.count(vector), f"vector {vector}: {count} messages"
         assert not await bench.pending()
+
+
+@cocotb.test()
+async def registers_are_read_and_written_while_a_message_waits_for_ever(dut):
+    bench = Bench(dut)
+    await start(dut)
+    await bench.fill(masked=False)
+    dut.enable.value = 1
+    await bench.settle()
+    bench.sink.stalls = itertools.repeat(True)
+    for vector in (3, 4):
+        bench.vectors.queue({"payload": vector})
+    for _ in range(20):
+        await RisingEdge(dut.clk)
+    assert bench.vectors.pending == 1, "the second vector waits behind the message of the first"
+    offset = bench.offset(7, "data")
+    for value in (0x12345678, 0x9ABCDEF0):
+        await with_timeout(bench.registers.write(offset, value), 100, "ns")
+        assert await with_timeout(bench.registers.read(offset), 100, "ns") == value
+    await bench.mask(3, True)
+    assert not bench.messages
+    assert not int(dut.idle.value)
+    bench.sink.stalls = None
+    await bench.settle()
+    assert bench.take_messages() == [bench.entries[3], bench.entries[4]]
 
 
 @cocotb.test()

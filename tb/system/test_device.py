@@ -13,6 +13,7 @@ from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.cocotb.run import run_cocotb
 from ringwalker_sim.engine.engines import open_engine, run_on_engine
 from ringwalker_sim.host import HostParameters
+from ringwalker_sim.host.parameters import STREAMS
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK
 from ringwalker_sim.workload.block_task import BlockTask, Workload
@@ -107,7 +108,8 @@ def test_a_disk_goes_through_the_cocotb_engine_both_ways(
 def test_stalls_on_every_stream_change_nothing(config: DeviceConfig, tmp_path: Path) -> None:
     disk = _image(tmp_path / "disk.img", 512)
     task = BlockTask(Workload("randrw", requests=60, queue_depth=16, block_size=1536))
-    job = Job(task, image=str(disk), host=HostParameters(stalls=0.3), seed=4)
+    stalls = {**dict.fromkeys(STREAMS, 0.3), "completer_completion": 0.97}
+    job = Job(task, image=str(disk), host=HostParameters(stalls=stalls), seed=4)
     assert run_on_engine("cocotb", config, job)["errors"] == 0
 
 

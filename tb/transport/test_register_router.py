@@ -1,6 +1,7 @@
 """Register routing: each access reaches its owner, and each response the one who asked."""
 
 import random
+from collections import Counter
 
 import cocotb
 import pytest
@@ -17,6 +18,8 @@ WINDOWS = (
     Window("device", 4, 0x2004, 0x24),
     Window("table", 1, 0x0000, 0x1000),
 )
+
+INITIATORS = 3
 
 
 def owner(bar: int, offset: int):
@@ -81,16 +84,17 @@ async def router_passes_each_access_to_its_owner(dut):
 @cocotb.test()
 async def arbiter_returns_responses_to_the_asker(dut):
     stalls = parameters()["stalls"]
-    requests = {n: StreamSource(dut, f"{n}_requests", random_stalls(stalls)) for n in "ab"}
-    responses = {n: StreamSink(dut, f"{n}_responses", random_stalls(stalls)) for n in "ab"}
+    names = range(INITIATORS)
+    requests = [StreamSource(dut, f"i{n}_requests", random_stalls(stalls)) for n in names]
+    responses = [StreamSink(dut, f"i{n}_responses", random_stalls(stalls)) for n in names]
     target = RegisterTarget(dut, "o", lambda request: request["offset"] ^ 0x5A5A5A, random_stalls(stalls))
     await start(dut)
-    sent: dict[str, list] = {"a": [], "b": []}
-    for name in "ab":
+    sent: list[list[dict[str, int]]] = [[] for _ in names]
+    for name in names:
         for n in range(400):
-            # The top bit of the offset says who sent it.
+            # The top bits of the offset say who sent it.
             access = {
-                "offset": ((name == "b") << 23) | n << 2,
+                "offset": name << 22 | n << 2,
                 "write": random.getrandbits(1),
                 "strobe": random.randrange(16),
                 "data": random.getrandbits(32),
@@ -98,18 +102,17 @@ async def arbiter_returns_responses_to_the_asker(dut):
             }
             sent[name].append(access)
             requests[name].queue(access)
-    for name in "ab":
+    for name in names:
         for access in sent[name]:
             if not access["write"]:
                 assert (await responses[name].receive())["data"] == access["offset"] ^ 0x5A5A5A
         await requests[name].drained()
     for _ in range(20):
         await RisingEdge(dut.clk)
-    for name in "ab":
-        mine = [access for access in target.log if access["offset"] >> 23 == (name == "b")]
-        assert mine == sent[name]
-    half = [access["offset"] >> 23 for access in target.log[:400]]
-    assert 100 < sum(half) < 300, "both initiators make progress"
+    for name in names:
+        assert [access for access in target.log if access["offset"] >> 22 == name] == sent[name]
+    early = Counter(access["offset"] >> 22 for access in target.log[: 200 * INITIATORS])
+    assert min(early[name] for name in names) > 100, "all initiators make progress"
     assert int(dut.idle.value)
 
 
@@ -127,7 +130,7 @@ def test_router(stalls, rest):
 @pytest.mark.parametrize("stalls", [0.0, 0.5])
 def test_arbiter(stalls):
     run_bench(
-        RegisterArbiter(),
+        RegisterArbiter(INITIATORS),
         "tb.transport.test_register_router",
         parameters={"stalls": stalls},
         tests="arbiter_",

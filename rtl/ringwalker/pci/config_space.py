@@ -67,9 +67,9 @@ class ConfigSpace(Component):
     poisoned: In(1)
     """Pulse: a completion came with poisoned data."""
     unsupported_request: In(1)
-    """Pulse: a request was refused."""
+    """Pulse: a request was refused that is not posted."""
     unsupported_posted: In(1)
-    """With ``unsupported_request``: it was a posted one."""
+    """Pulse: a posted request was refused."""
     poisoned_request: In(1)
     """Pulse: a write came with poisoned data."""
     idle: Out(1)
@@ -89,8 +89,7 @@ class ConfigSpace(Component):
     def _set_bits(self) -> dict[int, Value]:
         """By dword, the error bits that are set in this cycle."""
         parity_response = (self._field("header", "command") & int(Command.PARITY_ERROR_RESPONSE)).any()
-        unsupported = self.unsupported_request
-        posted = unsupported & self.unsupported_posted
+        unsupported, posted = self.unsupported_request, self.unsupported_posted
         poisoned = self.poisoned
         received = poisoned | self.poisoned_request
         status = {
@@ -100,10 +99,8 @@ class ConfigSpace(Component):
             Status.MASTER_DATA_PARITY_ERROR: poisoned & parity_response,
         }
         device_status = {
-            PcieDeviceStatus.UNSUPPORTED_REQUEST: unsupported,
-            PcieDeviceStatus.CORRECTABLE_ERROR: (unsupported & ~posted)
-            | received
-            | self.unexpected_completion,
+            PcieDeviceStatus.UNSUPPORTED_REQUEST: unsupported | posted,
+            PcieDeviceStatus.CORRECTABLE_ERROR: unsupported | received | self.unexpected_completion,
             PcieDeviceStatus.NON_FATAL_ERROR: posted,
         }
         result: dict[int, Any] = {}

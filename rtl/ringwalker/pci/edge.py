@@ -66,7 +66,7 @@ class PciEdge(Component):
         m.submodules.completer = completer = Completer(config)
         m.submodules.msix = msix = MsixTable(config)
         m.submodules.requester = requester = TlpArbiter(config.data_width, 3)
-        m.submodules.register_arbiter = arbiter = RegisterArbiter()
+        m.submodules.register_arbiter = arbiter = RegisterArbiter(3)
         m.submodules.register_router = router = RegisterRouter(
             [Window("msix", MSIX_BAR, 0, sizes[MSIX_BAR])], rest="core"
         )
@@ -79,8 +79,9 @@ class PciEdge(Component):
         connect(m, completer.completions, flipped(self.completer_completion))
         connect(m, completer.config, space.config)
         connect(m, space.state, completer.state)
-        connect(m, completer.registers, arbiter.a)
-        connect(m, space.window, arbiter.b)
+        connect(m, completer.posted_registers, arbiter.i0)
+        connect(m, completer.registers, arbiter.i1)
+        connect(m, space.window, arbiter.i2)
         connect(m, arbiter.o, router.i)
         connect(m, router.msix, msix.registers)
         connect(m, router.core, core.registers)
@@ -113,7 +114,7 @@ class PciEdge(Component):
             space.unexpected_completion.eq(errors.unexpected),
             space.unsupported_request.eq(completer.unsupported),
             space.unsupported_posted.eq(completer.unsupported_posted),
-            space.poisoned_request.eq(completer.poisoned),
+            space.poisoned_request.eq(completer.poisoned | completer.poisoned_posted),
             space.poisoned.eq(completion.valid & completion.p.first & completion.p.header.poisoned),
             self.idle.eq(completer.idle & space.idle & arbiter.idle & router.idle & core.state.outbound_idle),
         ]

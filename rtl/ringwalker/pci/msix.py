@@ -39,7 +39,8 @@ class MsixTable(Component):
 
     A vector is masked by its own mask bit, by ``function_mask``, or by MSI-X being off. A masked vector
     sets its pending bit; when the mask goes, the message is sent and the bit cleared. A vector that the
-    table does not have is dropped. All entries are masked after reset.
+    table does not have is dropped. All entries are masked after reset. A message that waits for the link
+    holds up other vectors, but no register; it is sent though its vector is masked meanwhile.
 
     Parameters: ``config`` (the data width and the number of vectors).
 
@@ -56,7 +57,7 @@ class MsixTable(Component):
     taken for a cycle a vector. What was unmasked is found by a scan of one cycle a vector, which
     gives way to registers and takes turns with new vectors.
 
-    Ref: PCI 3.0, 6.8.2 and 6.8.3
+    Ref: PCI 3.0, 6.8.2 and 6.8.3; PCIe 3.1, 2.4.1 (a write is taken whatever waits to be sent)
     """
 
     def __init__(self, config: DeviceConfig):
@@ -142,10 +143,13 @@ class MsixTable(Component):
         index, scanning = self._scan(m, pending, writing, step)
         self._drive_table(m, table.write_port(granularity=8), clearing, index, writing)
         self._drive_message(m, row)
+        free = ~self.messages.valid
+        with m.If(self.messages.ready):
+            m.d.sync += self.messages.valid.eq(0)
         m.d.comb += self.registers.responses.p.data.eq(response)
         with m.FSM(init="CLEAR_TABLE") as fsm:
             m.d.comb += [
-                self.idle.eq(fsm.ongoing("WAIT_WORK") & ~scanning),
+                self.idle.eq(fsm.ongoing("WAIT_WORK") & ~scanning & free),
                 clearing.eq(fsm.ongoing("CLEAR_TABLE")),
             ]
             with m.State("CLEAR_TABLE"):
@@ -162,12 +166,12 @@ class MsixTable(Component):
                     m.d.sync += held.eq(request.payload)
                     with m.If(~request.p.write):
                         m.next = "READ_REGISTER"
-                with m.Elif(self.vectors.valid & ~(scanning & turn)):
+                with m.Elif(free & self.vectors.valid & ~(scanning & turn)):
                     m.d.comb += [self.vectors.ready.eq(1), read.addr.eq(self.vectors.payload)]
                     m.d.sync += [vector.eq(self.vectors.payload), turn.eq(1)]
                     with m.If(self.vectors.payload < count):
                         m.next = "CHECK_MASK"
-                with m.Elif(scanning):
+                with m.Elif(free & scanning):
                     m.d.comb += [step.eq(1), read.addr.eq(index)]
                     m.d.sync += [vector.eq(index), turn.eq(0)]
                     with m.If(pending.bit_select(index, 1)):
@@ -181,12 +185,10 @@ class MsixTable(Component):
                     m.next = "WAIT_WORK"
             with m.State("CHECK_MASK"):
                 masked = ~self.enable | self.function_mask | read.data[_MASK_BIT]
-                m.d.sync += [row.eq(read.data), pending.bit_select(vector, 1).eq(masked)]
+                m.d.sync += [
+                    row.eq(read.data),
+                    pending.bit_select(vector, 1).eq(masked),
+                    self.messages.valid.eq(~masked),
+                ]
                 m.next = "WAIT_WORK"
-                with m.If(~masked):
-                    m.next = "SEND_MESSAGE"
-            with m.State("SEND_MESSAGE"):
-                m.d.comb += self.messages.valid.eq(1)
-                with m.If(self.messages.ready):
-                    m.next = "WAIT_WORK"
         return m

@@ -92,35 +92,47 @@ class RegisterRouter(Component):
 
 
 class RegisterArbiter(Component):
-    """Lets two initiators share one register port.
+    """Lets several initiators share one register port.
 
-    Each initiator gets the responses to its own reads, in order. When both ask, they take turns.
+    Each initiator gets the responses to its own reads, in order. When several ask, they take turns.
+
+    Parameters: ``initiators``, how many there are.
+
+    Members:
+
+    - ``i0``, ``i1``, ... In(RegisterPort()): an initiator each
+    - ``o`` Out(RegisterPort()): the registers
+    - ``idle`` Out 1: no access is in flight
 
     Latency: 1 cycle for requests, which go through a buffer, so no register depends on who asks in the same
-    cycle; none for responses. An access every two cycles. While a read waits for its response no further
-    access is taken.
+    cycle; none for responses. An access every two cycles. Accesses are made in the order in which they were
+    taken. While a read waits for its response no further access is taken.
+
+    Errors: ``ValueError`` for less than one initiator.
     """
 
-    a: In(RegisterPort())
-    """One initiator."""
-    b: In(RegisterPort())
-    """The other initiator."""
-    o: Out(RegisterPort())
-    """The registers."""
-    idle: Out(1)
-    """No access is in flight."""
+    def __init__(self, initiators: int):
+        if initiators < 1:
+            raise ValueError(f"initiators is {initiators!r}; it must be at least 1")
+        self._count = initiators
+        ports = {f"i{n}": In(RegisterPort()) for n in range(initiators)}
+        super().__init__({**ports, "o": Out(RegisterPort()), "idle": Out(1)})
 
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.buffer = buffer = HalfBuffer(RegisterRequest)
         connect(m, buffer.o, flipped(self.o.requests))
-        waiting, owner = Signal(), Signal()
+        ports = [getattr(self, f"i{n}") for n in range(self._count)]
+        waiting, owner = Signal(), Signal(range(self._count))
         # An access that was offered stays the one that is offered until it is taken.
-        locked, chosen, last = Signal(), Signal(), Signal()
-        preferred = Mux(self.a.requests.valid & self.b.requests.valid, ~last, self.b.requests.valid)
-        grant = Signal()
-        m.d.comb += [grant.eq(Mux(locked, chosen, preferred)), self.idle.eq(~waiting & ~locked & buffer.idle)]
-        for n, port in enumerate((self.a, self.b)):
+        locked, chosen, last = Signal(), Signal.like(owner), Signal.like(owner)
+        preferred, grant = Signal.like(owner), Signal.like(owner)
+        self._prefer(m, ports, last, preferred)
+        m.d.comb += [
+            grant.eq(Mux(locked, chosen, preferred)),
+            self.idle.eq(~waiting & ~locked & buffer.idle),
+        ]
+        for n, port in enumerate(ports):
             with m.If(grant == n):
                 m.d.comb += [
                     buffer.i.valid.eq(port.requests.valid & ~waiting),
@@ -140,3 +152,13 @@ class RegisterArbiter(Component):
         with m.If(self.o.responses.valid & self.o.responses.ready):
             m.d.sync += waiting.eq(0)
         return m
+
+    def _prefer(self, m: Any, ports: list[Any], last: Any, preferred: Any) -> None:
+        """``preferred`` is the next one after ``last`` that asks; ``last`` itself comes at the end."""
+        with m.Switch(last):
+            for n in range(self._count):
+                with m.Case(n):
+                    for distance in reversed(range(1, self._count + 1)):
+                        number = (n + distance) % self._count
+                        with m.If(ports[number].requests.valid):
+                            m.d.comb += preferred.eq(number)

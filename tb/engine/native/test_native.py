@@ -97,7 +97,13 @@ def test_copies_whatever_the_host_does(width):
             "tags": rng.choice([0, 3]),
             "posted_header_credits": rng.choice([0, 2]),
             "credit_return": rng.choice([5, 60]),
-            "stalls": rng.choice([0, 0.1, 0.5, {"requester_request": 0.8}, {"requester_completion": 0.8}]),
+            "stalls": rng.choice(
+                [
+                    *(0, 0.1, 0.5),
+                    *({f"requester_{name}": 0.8} for name in ("request", "completion")),
+                    {"completer_completion": 0.98},
+                ]
+            ),
         }
         with open_copier(width, seed=seed, **host) as engine:
             copy_random(engine, 300, seed)

@@ -9,8 +9,11 @@ from cocotb.triggers import Event
 from cocotb.utils import get_sim_time
 from cocotbext.pcie.core.bridge import RootPort
 from cocotbext.pcie.core.device import Device
+from cocotbext.pcie.core.port import FcStateData, FcStateHeader
 from cocotbext.pcie.core.tlp import MsgType, Tlp, TlpType
 from cocotbext.pcie.core.utils import PcieId
+
+from ringwalker.pci.completer import NONPOSTED_REQUESTS
 
 from .streams import BeatSink, BeatSource
 from .tlp import (
@@ -57,6 +60,8 @@ class _Assembler:
 class RtlEndpoint(Device):
     """Joins the ports of ``dut`` to ``upstream_port``; configuration space is the device's own.
 
+    It advertises ``NONPOSTED_REQUESTS`` credits for requests that are not posted; one returns when the last
+    completion of its request was taken from the device.
     ``latency_steps``: time that a completion to the device is held back, in steps of the simulator, so that
     host memory has a latency. ``stalls`` makes an iterator for each stream by name, or None.
     ``max_payload`` and ``max_read_request`` (bytes) are what the device may use; more is an
@@ -66,6 +71,9 @@ class RtlEndpoint(Device):
 
     def __init__(self, dut: Any, latency_steps: int = 0, stalls: Any = None):
         super().__init__()
+        port: Any = self.upstream_port
+        for channel in port.fc_state:
+            channel.nph, channel.npd = FcStateHeader(NONPOSTED_REQUESTS), FcStateData(NONPOSTED_REQUESTS)
         self.dut = dut
         self.latency_steps = latency_steps
         self.max_payload = 128
@@ -82,6 +90,7 @@ class RtlEndpoint(Device):
 
         self._requests = BeatSource(dut, "completer_request", chosen("completer_request"))
         self._completions = BeatSource(dut, "requester_completion", chosen("requester_completion"))
+        self._unanswered: dict[tuple[int, int], Tlp] = {}
         self._upstream: deque[Tlp] = deque()
         self._wake = Event()
         self._request = _Assembler("requester_request")
@@ -112,7 +121,12 @@ class RtlEndpoint(Device):
             await self.upstream_send(Tlp.create_ur_completion_for_tlp(tlp, PcieId(0, 0, 0)))
         else:
             beats = packet_beats(request_header(tlp), tlp.data, self.data_width)
-            self._requests.put(beats, tlp.release_fc)
+            if tlp.is_posted():
+                self._requests.put(beats, tlp.release_fc)
+                return
+            self._unanswered[int(tlp.requester_id), tlp.tag] = tlp
+            assert len(self._unanswered) <= NONPOSTED_REQUESTS, "the host sends requests without credits"
+            self._requests.put(beats)
 
     def _delivered(self, tlp: Tlp) -> None:
         tlp.release_fc()
@@ -159,7 +173,12 @@ class RtlEndpoint(Device):
 
     def _accept_completion(self, sink: BeatSink) -> None:
         if self._completion.add(sink):
-            self._put(tlp_from_completion(self._completion.header, bytes(self._completion.payload)))
+            tlp = tlp_from_completion(self._completion.header, bytes(self._completion.payload))
+            request = int(tlp.requester_id), tlp.tag
+            assert request in self._unanswered, f"the device answers {tlp!r}, which nobody asked for"
+            if not tlp.has_data() or tlp.byte_count <= len(tlp.data) - (tlp.lower_address & 3):
+                self._unanswered.pop(request).release_fc()
+            self._put(tlp)
 
     async def _watch_intx(self) -> None:
         level = 0

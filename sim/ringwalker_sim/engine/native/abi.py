@@ -6,6 +6,7 @@ from typing import Any
 
 from amaranth.lib import data
 
+from ringwalker.pci.completer import NONPOSTED_REQUESTS
 from ringwalker.spec.blk import SECTOR_BYTES
 from ringwalker.spec.tlp import (
     MAX_LENGTH_DWORDS,
@@ -168,6 +169,7 @@ _CONSTANTS = {
     "completion_bytes": COMPLETION_BYTES,
     "credit_bytes": CREDIT_BYTES,
     "noise_salt": NOISE_SALT,
+    "nonposted_requests": NONPOSTED_REQUESTS,
 }
 _ENUMS = {
     "RequestKind": RequestKind,

@@ -9,6 +9,11 @@ namespace {
 constexpr std::uint32_t event_bytes = 8;           // what fits into an event
 constexpr std::uint64_t completion_boundary = 64;  // an endpoint may cut at every multiple of it
 
+// Whether no completion follows this one.
+bool ends(const CompletionHeader& h) {
+  return !h.has_data || h.byte_count <= 4u * h.length - h.lower_address % 4u;
+}
+
 bool is_memory(RequestKind kind) { return kind == RequestKind::MEMORY_READ || kind == RequestKind::MEMORY_WRITE; }
 
 }  // namespace
@@ -33,24 +38,35 @@ std::uint64_t Cpu::submit(RequestKind kind, std::uint64_t address, std::uint32_t
     item.packet.payload.resize(h.length);
     std::memcpy(reinterpret_cast<std::uint8_t*>(item.packet.payload.data()) + item.offset, data, length);
   }
-  queue_.push_back(std::move(item));
+  (is_posted(kind) ? posted_ : nonposted_).push_back(std::move(item));
   return tickets_;
 }
 
 bool Cpu::next(RequestPacket& out) {
-  if (queue_.empty()) return false;
-  Waiting& item = queue_.front();
-  if (!is_posted(item.packet.header.kind)) {
-    const auto free = [](const Pending& p) { return p.state == Pending::State::FREE; };
-    const auto found = std::find_if(pending_.begin(), pending_.end(), free);
-    if (found == pending_.end()) return false;
-    item.packet.header.tag = static_cast<std::uint8_t>(found - pending_.begin());
-    const std::uint64_t deadline = shared_.now + shared_.parameters.completion_timeout;
-    *found = {Pending::State::BUSY, item.packet.header, item.ticket, deadline, item.offset, item.length, {}};
-    earliest_deadline_ = std::min(earliest_deadline_, deadline);
+  const bool first = !nonposted_.empty() && (posted_.empty() || nonposted_.front().ticket < posted_.front().ticket);
+  if (first && next_nonposted(out)) return true;
+  if (posted_.empty()) return false;
+  out = std::move(posted_.front().packet);
+  posted_.pop_front();
+  return true;
+}
+
+bool Cpu::next_nonposted(RequestPacket& out) {
+  const std::uint64_t deadline = shared_.now + shared_.parameters.completion_timeout;
+  const auto free = [](const Pending& p) { return p.state == Pending::State::FREE; };
+  const auto found = std::find_if(pending_.begin(), pending_.end(), free);
+  if (found == pending_.end()) {
+    if (blocked_deadline_ == never) blocked_deadline_ = deadline;
+    earliest_deadline_ = std::min(earliest_deadline_, blocked_deadline_);
+    return false;
   }
+  Waiting& item = nonposted_.front();
+  item.packet.header.tag = static_cast<std::uint8_t>(found - pending_.begin());
+  *found = {Pending::State::BUSY, item.packet.header, item.ticket, deadline, item.offset, item.length, {}};
+  earliest_deadline_ = std::min(earliest_deadline_, deadline);
+  blocked_deadline_ = never;
   out = std::move(item.packet);
-  queue_.pop_front();
+  nonposted_.pop_front();
   return true;
 }
 
@@ -91,12 +107,15 @@ bool Cpu::check(const Pending& p, const CompletionHeader& h) {
 
 void Cpu::complete(const CompletionPacket& packet) {
   const CompletionHeader& h = packet.header;
-  Pending* p = h.tag < tags ? &pending_[h.tag] : nullptr;
+  Pending* p = h.tag < pending_.size() ? &pending_[h.tag] : nullptr;
   if (p == nullptr || p->state == Pending::State::FREE) {
     shared_.violation("completion of tag %u, which has no request", h.tag);
     return;
   }
-  if (p->state == Pending::State::LOST) return;  // too late
+  if (p->state == Pending::State::LOST) {  // too late
+    if (ends(h)) p->state = Pending::State::FREE;
+    return;
+  }
   if (!check(*p, h)) return finish(*p, Outcome::COMPLETER_ABORT);
   if (h.status != CompletionStatus::SUCCESS) return finish(*p, static_cast<Outcome>(h.status));
   if (h.poisoned) return finish(*p, Outcome::POISONED);
@@ -125,7 +144,12 @@ void Cpu::finish(Pending& p, Outcome outcome) {
 }
 
 void Cpu::expire() {
-  earliest_deadline_ = never;
+  if (blocked_deadline_ <= shared_.now) {
+    shared_.event(EventKind::COMPLETION, static_cast<std::uint32_t>(Outcome::TIMEOUT), nonposted_.front().ticket, 0);
+    nonposted_.pop_front();
+    blocked_deadline_ = never;
+  }
+  earliest_deadline_ = blocked_deadline_;
   for (Pending& p : pending_) {
     if (p.state != Pending::State::BUSY) continue;
     if (p.deadline <= shared_.now) {
@@ -146,7 +170,7 @@ bool Cpu::fetch(std::uint64_t ticket, std::uint8_t* out, std::uint32_t length) {
 
 bool Cpu::quiet() const {
   const auto busy = [](const Pending& p) { return p.state == Pending::State::BUSY; };
-  return queue_.empty() && std::none_of(pending_.begin(), pending_.end(), busy);
+  return posted_.empty() && nonposted_.empty() && std::none_of(pending_.begin(), pending_.end(), busy);
 }
 
 void Cpu::reset() {
@@ -154,13 +178,13 @@ void Cpu::reset() {
     if (p.state == Pending::State::BUSY) finish(p, Outcome::RESET);
     p.state = Pending::State::FREE;
   }
-  for (const Waiting& item : queue_) {
-    if (is_posted(item.packet.header.kind)) continue;
+  for (const Waiting& item : nonposted_) {
     shared_.event(EventKind::COMPLETION, static_cast<std::uint32_t>(Outcome::RESET), item.ticket, 0);
   }
-  queue_.clear();
+  posted_.clear();
+  nonposted_.clear();
   answers_.clear();
-  earliest_deadline_ = never;
+  earliest_deadline_ = blocked_deadline_ = never;
 }
 
 }  // namespace rw

@@ -1,4 +1,5 @@
-// The CPU's requests to the device: posted writes keep their place before later reads, answers come by tag.
+// The CPU's requests to the device. Posted writes stay in order, and no other request passes one; they pass others
+// that have no credit. The device has nonposted_requests credits for these; one returns with the last completion.
 #pragma once
 
 #include <array>
@@ -20,7 +21,7 @@ class Cpu {
   std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
                        const std::uint8_t* data);
 
-  // The next request TLP; false when there is none or no tag is free.
+  // The next request TLP; false when there is none, or none that has a credit.
   bool next(RequestPacket& out);
 
   // A completion TLP arrived from the device.
@@ -41,7 +42,6 @@ class Cpu {
   void reset();
 
  private:
-  static constexpr unsigned tags = 64;
   static constexpr std::uint64_t never = ~std::uint64_t{0};
 
   struct Waiting {
@@ -50,6 +50,7 @@ class Cpu {
     std::uint32_t offset = 0;  // of the first byte in the first dword
     std::uint32_t length = 0;
   };
+  // LOST: it was given up, but the device may still hold it.
   struct Pending {
     enum class State { FREE, BUSY, LOST } state = State::FREE;
     RequestHeader header{};
@@ -60,15 +61,18 @@ class Cpu {
     std::vector<std::uint8_t> data{};
   };
 
+  bool next_nonposted(RequestPacket& out);
   void expire();
   void finish(Pending& pending, Outcome outcome);
   bool check(const Pending& pending, const CompletionHeader& header);
 
   Shared& shared_;
-  std::deque<Waiting> queue_{};
-  std::array<Pending, tags> pending_{};
+  std::deque<Waiting> posted_{};
+  std::deque<Waiting> nonposted_{};
+  std::array<Pending, nonposted_requests> pending_{};  // by tag
   std::unordered_map<std::uint64_t, std::vector<std::uint8_t>> answers_{};
   std::uint64_t tickets_ = 0;
+  std::uint64_t blocked_deadline_ = never;  // of the front of nonposted_, which has no credit
   std::uint64_t earliest_deadline_ = never;
 };
 
