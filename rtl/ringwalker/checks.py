@@ -5,11 +5,13 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import RingwalkerError
+from .verilog_names import KEYWORDS
 
 __all__ = [
     "ConfigError",
     "check",
     "check_flag",
+    "check_name",
     "check_power",
     "check_range",
     "check_text",
@@ -19,6 +21,8 @@ __all__ = [
     "shown",
     "shown_key",
 ]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
 
 _LONGEST = 80
 """Characters of a value in a message."""
@@ -71,6 +75,17 @@ def check_power(key: str, value: object, low: int, high: int) -> None:
 def check_flag(key: str, value: object) -> None:
     """Errors: :class:`ConfigError` unless ``value`` is true or false."""
     check(isinstance(value, bool), key, value, "true or false")
+
+
+def check_name(key: str, value: object) -> None:
+    """Errors: :class:`ConfigError` unless ``value`` can begin names of modules, files and macros.
+
+    Words are joined by single underscores, since double ones join the names of instances: so no name that
+    begins with one prefix begins with another.
+    """
+    plain = isinstance(value, str) and _NAME.fullmatch(value) is not None
+    check(plain, key, value, "letters and digits, and single underscores between them, a letter first")
+    check(value not in KEYWORDS, key, value, "no keyword of Verilog or SystemVerilog")
 
 
 def check_text(key: str, value: object, choices: tuple[str, ...]) -> None:

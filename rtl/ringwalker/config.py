@@ -2,6 +2,7 @@
 
 A configuration is written in TOML; every key is optional::
 
+    name = "disk"           # of the Verilog and its files; by itself ringwalker_blk_256, for instance
     function = "blk"        # or "net", "console", "rng", or "package.module:Name", a FunctionKind of your own
     data_width = 256        # bits a beat: 64, 128, 256, 512
     queues = 1              # virtqueues; net has 3 and the console 2
@@ -36,6 +37,7 @@ from .checks import (
     ConfigError,
     check,
     check_flag,
+    check_name,
     check_power,
     check_range,
     check_text,
@@ -128,6 +130,8 @@ class DeviceConfig:
     """Clock frequency in MHz."""
     identity: Identity = field(default_factory=Identity)
     """What configuration space says."""
+    name: str | None = None
+    """Of the top module, and in front of every other name that is generated; None: :attr:`verilog_name`."""
     fields: bool | None = None
     """Whether the device has the field list of 2007; None: yes for the identity of 2007, no for others."""
     settings: Any = None
@@ -138,6 +142,8 @@ class DeviceConfig:
         self._check_queues(kind)
         self._check_settings(kind)
         check(isinstance(self.identity, Identity), "identity", self.identity, "an Identity")
+        if self.name is not None:
+            check_name("name", self.name)
         if self.fields is not None:
             check_flag("fields", self.fields)
         width = is_integer(self.data_width) and self.data_width in (64, 128, 256, 512)
@@ -190,6 +196,11 @@ class DeviceConfig:
     def resolved_identity(self) -> Identity:
         """The identity with presets applied."""
         return self.identity.resolve(self.device_type, self.kind.class_code)
+
+    @property
+    def verilog_name(self) -> str:
+        """``name``, or by itself what the device is: its function and width."""
+        return f"ringwalker_{self.kind.name}_{self.data_width}" if self.name is None else self.name
 
     @property
     def has_fields(self) -> bool:

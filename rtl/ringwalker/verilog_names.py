@@ -1,8 +1,12 @@
 """Generated Verilog in a form that every tool can take."""
 
 import re
+from importlib.resources import files
 
-__all__ = ["plain_name", "plain_names", "without_empty_wires"]
+__all__ = ["KEYWORDS", "plain_name", "plain_names", "without_empty_wires"]
+
+KEYWORDS = frozenset(files("ringwalker").joinpath("verilog_keywords.txt").read_text().split())
+"""Words that are no names. Ref: IEEE 1800-2017, annex B, which has those of IEEE 1364-2005 too."""
 
 _ESCAPED = re.compile(r"\\(\S+) ")
 _EMPTY = re.compile(r"^  (?:wire|reg) \[-1:0\] [^;]*;\n", re.MULTILINE)

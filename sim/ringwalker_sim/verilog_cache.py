@@ -186,7 +186,11 @@ def component_verilog(component: wiring.Component, name: str) -> tuple[str, list
 def device_verilog(
     config: DeviceConfig, progress: Callable[[str], None] | None = None
 ) -> tuple[str, list[PortInfo]]:
-    """Verilog and ports of the whole device, made again only when the RTL or the configuration changed."""
+    """Verilog and ports of the whole device, made again only when the RTL or the configuration changed.
+
+    The name of the top is always :data:`TOP`.
+    """
+    config = dataclasses.replace(config, name=None)
 
     def make() -> tuple[str, list[PortInfo]]:
         from ringwalker.device import VirtioPciDevice

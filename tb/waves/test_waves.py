@@ -16,6 +16,8 @@ import ringwalker_sim.waves.layout as waves
 from ringwalker.component import Component
 from ringwalker.function.blk.commander import BlkCommander
 from ringwalker.generate import verilog_and_signals
+from ringwalker_sim.cli import waves as waves_command
+from ringwalker_sim.cli.main import main
 from ringwalker_sim.toolchain import build_once, content_hash, verilator_environment
 from ringwalker_sim.waves.fst import FstError, FstSignal, read_fst_end, read_fst_signals
 from ringwalker_sim.waves.layout import layout, open_waves, trace_prefix, write_layout
@@ -60,7 +62,7 @@ class Block(Component):
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory) -> tuple[Path, dict]:
     """A trace of a small component by Verilator, and the map of its signals."""
-    text, signals = verilog_and_signals(Block())
+    text, signals = verilog_and_signals(Block(), "ringwalker")
     flags = ["--cc", "--exe", "--build", "--trace-fst", "--no-timing", "-Wno-fatal", "-CFLAGS", "-O0"]
     with build_once("waves", content_hash([text, MAIN, *flags])) as (folder, missing):
         if missing:
@@ -159,6 +161,17 @@ def test_unreadable_trace_gets_a_layout_for_the_usual_prefix(traced, tmp_path):
     assert "bench.dut.device.commander.fsm_state[2:0]" in other.read_text()
     with pytest.raises(ValueError, match="viewer is 'x'"):
         write_layout(broken, signals, "x")
+
+
+def test_waves_of_a_simulation_of_ones_own_are_found_by_the_name_of_the_device(traced, tmp_path, monkeypatch):
+    path, signals = traced
+    tops: list[str] = []
+    monkeypatch.setattr(waves_command, "signal_map", lambda _config: {**signals, "top": "engine"})
+    monkeypatch.setattr(waves_command, "write_layout", lambda _fst, used: tops.append(used["top"]) or [])
+    for name in ("ringwalker", "elsewhere"):
+        (tmp_path / "device.toml").write_text(f'name = "{name}"')
+        assert main(["waves", str(path), "--config", str(tmp_path / "device.toml")]) == 0
+    assert tops == ["ringwalker", "engine"]
 
 
 def test_rings_and_doorbell_come_first_then_tlps_then_blocks():

@@ -18,7 +18,6 @@ from .signals import SIGNALS_FORMAT, signal_map
 
 __all__ = [
     "SIGNALS_FORMAT",
-    "TOP",
     "c_header",
     "generate",
     "lint_waivers",
@@ -26,22 +25,19 @@ __all__ = [
     "verilog_and_signals",
 ]
 
-TOP = "ringwalker"
-"""Name of the top module and of the files."""
+
+def lint_waivers(name: str) -> str:
+    """A Verilator configuration for ``NAME.v``: the warnings that it is allowed, each with its reason."""
+    return files("ringwalker").joinpath("lint.vlt").read_text().replace("*NAME.v", f"*{name}.v")
 
 
-def lint_waivers() -> str:
-    """A Verilator configuration: the warnings that generated Verilog is allowed, each with its reason."""
-    return files("ringwalker").joinpath("lint.vlt").read_text()
-
-
-def verilog_and_signals(component: wiring.Component) -> tuple[str, dict[str, Any]]:
-    """Verilog of ``component`` as module ``TOP``, and the map of its signals (see ``SIGNALS_FORMAT``).
+def verilog_and_signals(component: wiring.Component, name: str) -> tuple[str, dict[str, Any]]:
+    """Verilog of ``component`` as module ``name``, and the map of its signals (see ``SIGNALS_FORMAT``).
 
     The text is the one that :func:`ringwalker.verilog.to_verilog` gives.
     """
-    design = verilog_design(component, TOP)
-    return design.text, signal_map(design, TOP)
+    design = verilog_design(component, name)
+    return design.text, signal_map(design, name)
 
 
 def _version() -> str:
@@ -56,27 +52,28 @@ def generate(
 ) -> list[Path]:
     """Write the files for ``config`` into ``directory``, which is made if need be, and give their paths.
 
-    ``ringwalker.v``, ``ringwalker_signals.json``, ``ringwalker_regs.h``, ``ringwalker.core``,
-    ``ringwalker.vlt`` and ``config.toml``. The same configuration gives the same bytes. ``component`` takes
-    the place of the whole device. Errors: :class:`~..outputs.OutputError`.
+    With NAME for ``config.verilog_name``: ``NAME.v``, ``NAME_signals.json``, ``NAME_regs.h``, ``NAME.core``,
+    ``NAME.vlt`` and ``NAME.toml``. All names in them begin with NAME, or NAME in capitals, so devices of
+    different names can be parts of one design. The same configuration gives the same bytes. ``component``
+    takes the place of the whole device. Errors: :class:`~..outputs.OutputError`.
     """
-    folder = make_folder(directory)
+    name, folder = config.verilog_name, make_folder(directory)
     if component is None:
         from ..device import VirtioPciDevice
 
         component = VirtioPciDevice(config)
-    text, signals = verilog_and_signals(component)
+    text, signals = verilog_and_signals(component, name)
     contents = {
-        f"{TOP}.v": text,
-        f"{TOP}_signals.json": json.dumps(signals, indent=1) + "\n",
-        f"{TOP}_regs.h": c_header(config),
-        f"{TOP}.core": core_file(config, _version()),
-        f"{TOP}.vlt": lint_waivers(),
-        "config.toml": config.to_toml(),
+        f"{name}.v": text,
+        f"{name}_signals.json": json.dumps(signals, indent=1) + "\n",
+        f"{name}_regs.h": c_header(config),
+        f"{name}.core": core_file(config, _version()),
+        f"{name}.vlt": lint_waivers(name),
+        f"{name}.toml": config.to_toml(),
     }
     paths = []
-    for name, content in contents.items():
-        path = folder / name
+    for file, content in contents.items():
+        path = folder / file
         write_file(path, content)
         paths.append(path)
     return paths

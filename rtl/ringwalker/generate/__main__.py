@@ -1,6 +1,7 @@
 """``python -m ringwalker.generate``: the files of a device, or the register reference."""
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAME",
         help="function in place of that of the file: a name as in TOML, or package.module:Name",
     )
+    parser.add_argument("--name", help="of the Verilog and its files, in place of that of the file")
     parser.add_argument(
         "--docs",
         type=Path,
@@ -36,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(options.docs)
             return 0
         config = _config(options.config, options.function)
+        if options.name is not None:
+            config = dataclasses.replace(config, name=options.name)
         for path in generate(config, options.output):
             print(path)
     except RingwalkerError as error:

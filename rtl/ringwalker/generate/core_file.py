@@ -7,27 +7,27 @@ __all__ = ["core_file"]
 _TEXT = """\
 CAPI=2:
 
-name: "ringwalker:virtio:ringwalker:{version}"
+name: "ringwalker:virtio:{name}:{version}"
 description: "Virtio PCI device ({function}), {data_width} bits"
 
 filesets:
   rtl:
     files:
-      - "ringwalker.v"
+      - "{name}.v"
     file_type: "verilogSource-2005"
   header:
     files:
-      - "ringwalker_regs.h": {{is_include_file: true}}
+      - "{name}_regs.h": {{is_include_file: true}}
     file_type: "cSource"
   waivers:
     files:
-      - "ringwalker.vlt"
+      - "{name}.vlt"
     file_type: "vlt"
 
 targets:
   default: &default
     filesets: ["rtl"]
-    toplevel: "ringwalker"
+    toplevel: "{name}"
   lint:
     <<: *default
     filesets: ["waivers", "rtl"]
@@ -50,4 +50,9 @@ def core_file(config: DeviceConfig, version: str) -> str:
 
     Ref: FuseSoC reference, CAPI2 (https://fusesoc.readthedocs.io).
     """
-    return _TEXT.format(version=version, function=config.kind.name, data_width=config.data_width)
+    return _TEXT.format(
+        name=config.verilog_name,
+        version=version,
+        function=config.kind.name,
+        data_width=config.data_width,
+    )

@@ -16,8 +16,6 @@ from ..spec.registers import RegisterTable
 
 __all__ = ["c_header"]
 
-_PREFIX = "RINGWALKER"
-
 
 def _modules(config: DeviceConfig) -> list[ModuleType]:
     """The modules of ``spec/``, those of the functions among them, and that of the configured function."""
@@ -35,7 +33,8 @@ def _literal(value: int) -> str:
 
 
 def _define(*words: str, value: int) -> tuple[str, str]:
-    return "_".join((_PREFIX, *map(_upper, words))), _literal(value)
+    """A macro without the prefix that all have, and what it stands for."""
+    return "_".join(map(_upper, words)), _literal(value)
 
 
 def _table(table: RegisterTable) -> Iterator[tuple[str, str]]:
@@ -103,14 +102,18 @@ def _configuration(config: DeviceConfig) -> list[tuple[str, str]]:
 
 
 def c_header(config: DeviceConfig) -> str:
-    """The header's text, for C99 and C++. Errors: ``ValueError`` when two definitions have the same name."""
+    """The header's text, for C99 and C++. All macros begin with ``config.verilog_name`` in capitals.
+
+    Errors: ``ValueError`` when two definitions have the same name.
+    """
+    prefix = config.verilog_name.upper()
     groups = [("What this device was generated with.", _configuration(config))]
     for module in _modules(config):
         groups.extend(_module(module))
     lines = [
         "/* Registers, rings and numbers of a Ringwalker device. Generated: do not edit. */",
-        f"#ifndef {_PREFIX}_REGS_H",
-        f"#define {_PREFIX}_REGS_H",
+        f"#ifndef {prefix}_REGS_H",
+        f"#define {prefix}_REGS_H",
         "",
         "#include <stdint.h>",
     ]
@@ -121,5 +124,5 @@ def c_header(config: DeviceConfig) -> str:
             if name in seen:
                 raise ValueError(f"{name} is defined as {seen[name]} and again as {literal}")
             seen[name] = literal
-            lines.append(f"#define {name} {literal}")
+            lines.append(f"#define {prefix}_{name} {literal}")
     return "\n".join([*lines, "", "#endif", ""])

@@ -10,7 +10,7 @@ from ringwalker.outputs import write_file
 
 from ..toolchain import build_once, content_hash
 from ..waves.fst import read_fst_signals
-from ..waves.layout import open_waves, write_layout
+from ..waves.layout import open_waves, trace_prefix, write_layout
 from .options import UsageError, add_command
 from .report import status_line
 
@@ -42,7 +42,7 @@ def note_config(fst: str | Path, config: DeviceConfig) -> None:
 
 def signal_map(config: DeviceConfig) -> dict[str, Any]:
     """The generator's map of the device's signals, made once for each device."""
-    from ..verilog_cache import device_verilog
+    from ..verilog_cache import TOP, device_verilog
 
     text, _ports = device_verilog(config)
     with build_once("signals", content_hash([text]), ("*.json",)) as (folder, missing):
@@ -51,7 +51,7 @@ def signal_map(config: DeviceConfig) -> dict[str, Any]:
             from ringwalker.device import VirtioPciDevice
             from ringwalker.generate import verilog_and_signals
 
-            path.write_text(json.dumps(verilog_and_signals(VirtioPciDevice(config))[1]))
+            path.write_text(json.dumps(verilog_and_signals(VirtioPciDevice(config), TOP)[1]))
         return json.loads(path.read_text())
 
 
@@ -61,13 +61,17 @@ def run(options: argparse.Namespace) -> int:
     if not fst.is_file():
         raise UsageError(f"{fst}: no such file")
     try:
-        read_fst_signals(fst)
+        traced = read_fst_signals(fst)
     except OSError as error:
         raise UsageError(f"{fst}: {error.strerror}") from None
     note = Path(options.config) if options.config else _note(fst)
     config = DeviceConfig.from_toml(note) if options.config or note.exists() else DeviceConfig()
     with status_line("laying out the signals"):
-        written = write_layout(fst, signal_map(config))
+        signals = signal_map(config)
+        if trace_prefix(traced, config.verilog_name) is not None:
+            # Waves of somebody's own simulation, of the Verilog that ``ringwalker verilog`` writes.
+            signals["top"] = config.verilog_name
+        written = write_layout(fst, signals)
     for path in written:
         print(path)
     print(open_waves(fst))
