@@ -26,6 +26,7 @@ BARS = (IO_BAR, *bars(CONFIG))
 SIZES = {bar.index: bar.size for bar in BARS}
 COMPLETER_ID = 0x0300
 CUT = 64
+PULSES = ("unsupported", "unsupported_posted", "poisoned", "poisoned_posted")
 
 Kind = RequestKind
 READS = (Kind.MEMORY_READ, Kind.IO_READ, Kind.CONFIG_READ_0, Kind.CONFIG_READ_1)
@@ -114,7 +115,7 @@ class Model:
 
     def __init__(self):
         self.requests: list[Expected] = []
-        self.counts = dict.fromkeys(("unsupported", "unsupported_posted", "poisoned", "poisoned_posted"), 0)
+        self.counts: dict[str, int] = dict.fromkeys(PULSES, 0)
 
     def count(self, name: str, kind: RequestKind) -> None:
         self.counts[f"{name}_posted" if kind in POSTED else name] += 1
@@ -268,7 +269,7 @@ class Bench:
         self.dut = dut
         self.slots = parameters()["data_width"] // 32
         self.memory = Registers()
-        self.counts = dict.fromkeys(("unsupported", "unsupported_posted", "poisoned", "poisoned_posted"), 0)
+        self.counts: dict[str, int] = dict.fromkeys(PULSES, 0)
         self.log: list[tuple[str, dict[str, int]]] = []
         self.requests = StreamSource(dut, "requests", random_stalls(stalls))
         self.completions = StreamSink(dut, "completions", random_stalls(stalls))
