@@ -101,6 +101,23 @@ def test_lspci(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+def test_waves_on_a_disk_that_fills_cost_no_figures(
+    small_file_system: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("disk.img").write_bytes(bytes(1 << 20))
+    waves = small_file_system / "run.fst"
+    (small_file_system / "ballast").write_bytes(bytes((1 << 20) - (24 << 10)))
+    arguments = ["run", "blk", *NARROW, "--image", "disk.img", "--requests", "20", "--json", "run.json"]
+    assert cli.main([*arguments, "--waves", str(waves)]) == 2
+    printed = capsys.readouterr()
+    line = f"{waves}: cannot be written: No space left on device"
+    assert printed.err == f"ringwalker: {line}\n"
+    assert "bytes a cycle" in printed.out
+    figures = json.loads(Path("run.json").read_text())
+    assert (figures["requests"], figures["errors"], figures["unwritten"]) == (20, 0, [line])
+    assert not waves.exists(), "what no viewer can read"
+
+
 def test_ctrl_c_leaves_readable_waves() -> None:
     reader = shutil.which("fst2vcd")
     disk = Path("disk.img")

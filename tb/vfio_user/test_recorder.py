@@ -8,6 +8,7 @@ import pytest
 
 from ringwalker.config import DeviceConfig
 from ringwalker.function.blk.settings import BlkSettings
+from ringwalker.outputs import OutputError
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native.build import TOP
 from ringwalker_sim.engine.native.served import ServedEngine
@@ -78,6 +79,16 @@ def test_the_last_cycles_of_a_long_run_in_one_file(tmp_path: Path) -> None:
         assert 0 <= after[1] - before[2] <= 1
     assert read_fst_end(path) // PERIOD_PS == end
     assert any(signal.name == "clk" for signal in read_fst_signals(path))
+
+
+@pytest.mark.parametrize("last", [None, LAST])
+def test_a_disk_that_fills_is_said_of_the_waves(small_file_system: Path, last: int | None) -> None:
+    path = small_file_system / "run.fst"
+    (small_file_system / "ballast").write_bytes(bytes(1 << 20))
+    with pytest.raises(OutputError) as error:
+        record(Waves(path, last=last), 20_000)
+    assert str(error.value) == f"{path}: cannot be written: No space left on device"
+    assert [item.name for item in small_file_system.iterdir()] == ["ballast"]
 
 
 def test_less_than_the_last_cycles_is_all_of_it(tmp_path: Path) -> None:
