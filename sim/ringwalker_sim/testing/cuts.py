@@ -223,13 +223,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Make cuts; what was cut as JSON on standard output."""
     parser = argparse.ArgumentParser(description="Random cuts of a served disk under load.")
     parser.add_argument("--cuts", metavar="N", type=int, default=500)
-    parser.add_argument("--seed", metavar="N", type=int, default=1)
+    parser.add_argument("--seed", metavar="N", type=int, default=int(os.environ.get("RINGWALKER_SEED", "1")))
     options = parser.parse_args(arguments)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ringwalker-cuts") as name:
         campaign = Campaign(Path(name), options.seed)
         campaign.run(options.cuts)
-    print(json.dumps({**campaign.counts, "seconds": round(time.monotonic() - begin, 1)}))
+    print(
+        json.dumps({"seed": options.seed, **campaign.counts, "seconds": round(time.monotonic() - begin, 1)})
+    )
     return 0
 
 
