@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ringwalker_sim import toolchain
+from ringwalker_sim.engine.cocotb.build import build_simulator
 from ringwalker_sim.engine.native import compiling
 from ringwalker_sim.toolchain import ToolError, build_once, cache_dir
 
@@ -239,6 +240,26 @@ def test_one_file_that_does_not_compile_ends_the_others(work: Path, monkeypatch:
     with pytest.raises(ToolError, match="an error"):
         compiling.compile_units(work, UNITS, (), lambda _text: None)
     assert time.monotonic() - began < 20
+
+
+def test_an_interrupted_build_for_cocotb_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (make := tmp_path / "make").write_text(f"#!/bin/sh\nsleep 60 & echo $$ $! > {tmp_path}/pids; wait\n")
+    make.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def interrupt() -> None:
+        wait_for(lambda: (tmp_path / "pids").exists() and bool((tmp_path / "pids").read_text()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    verilog = "module m(input clk, output reg q); always @(posedge clk) q <= ~q; endmodule\n"
+    with pytest.raises(KeyboardInterrupt):
+        build_simulator(verilog, "m")
+    thread.join()
+    wait_for(lambda: all(gone(int(pid)) for pid in (tmp_path / "pids").read_text().split()))
 
 
 # --- compilers ----------------------------------------------------------------------------------------------

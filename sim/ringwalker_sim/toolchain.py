@@ -105,7 +105,7 @@ def build_once(
     """Give the folder of build ``name`` and whether it must still be built; then its lock is held.
 
     The folder counts as built when the block ends without an exception, until one of its ``products``,
-    patterns of names, is no longer what it was. Several processes that want the same build wait for the
+    patterns of paths in it, is no longer what it was. Several processes that want the same build wait for the
     first; ``waiting`` is called before. An interrupted build is started over, in an empty folder. What is
     built can be used where nothing can be written. Errors: :class:`ToolError` when the cache cannot be used.
     """
@@ -138,7 +138,8 @@ def _digest(path: Path) -> str:
 
 
 def _note_products(folder: Path, products: Sequence[str]) -> None:
-    noted = {path.name: _digest(path) for pattern in products for path in sorted(folder.glob(pattern))}
+    found = [path for pattern in products for path in sorted(folder.glob(pattern))]
+    noted = {path.relative_to(folder).as_posix(): _digest(path) for path in found}
     new = folder / f"{_DONE}.new"
     with new.open("w") as file:
         file.write(json.dumps(noted, indent=1))
@@ -204,6 +205,7 @@ def run_program(
             output, errors = process.communicate()
         except BaseException:
             _stop(process)
+            process.wait()
             raise
         finally:
             _programs.discard(process)

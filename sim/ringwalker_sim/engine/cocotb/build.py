@@ -1,20 +1,26 @@
-"""Builds the Verilated model that cocotb drives, once for each content, and says how to start it."""
+"""Builds the Verilated model that cocotb drives, once for each content, and says how to start it.
+
+The build is a process of its own, in which this module is the main one: cocotb's runner starts make and
+compilers that would otherwise outlive an interruption.
+"""
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cocotb_tools
 from cocotb_tools.runner import get_runner
 
-from ...toolchain import ToolError, build_once, content_hash, verilator_environment
+from ...toolchain import ToolError, build_once, content_hash, run_program, verilator_environment
 
 __all__ = ["build_simulator"]
 
 # Only the ports are needed; a model whose every signal can be written compiles and runs several times slower.
 _FLAGS = ["--no-public-flat-rw", "--public-depth", "1", "-Wno-fatal", "--x-initial", "fast", "--no-timing"]
 _APT = "sudo apt-get install g++ make perl liblz4-dev zlib1g-dev"
+_BUILD = "build"
 
 
 def build_simulator(
@@ -24,32 +30,48 @@ def build_simulator(
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError`.
     """
-    flags = [*_FLAGS, *(["--trace-fst"] if waves else [])]
+    say = progress or (lambda _text: None)
     version = Path(cocotb_tools.__file__).parent.as_posix()
-    name = f"{top}-{content_hash([verilog, top, *flags, version])}"
-    with build_once("cocotb", name) as (folder, missing):
+    name = f"{top}-{content_hash([verilog, top, *_flags(waves), version])}"
+    wait = "another process is building the model; waiting for it"
+    with build_once("cocotb", name, (f"{_BUILD}/{top}",), lambda: say(wait)) as (folder, missing):
         if missing:
-            if progress:
-                progress("building the model for cocotb")
-            runner = get_runner("verilator")
-            runner.log.setLevel(logging.CRITICAL)
-            os.environ.update(verilator_environment())
-            source = folder / f"{top}.v"
-            source.write_text(verilog)
-            log = folder / "build.log"
-            try:
-                runner.build(
-                    sources=[source],
-                    hdl_toplevel=top,
-                    build_dir=folder / "build",
-                    build_args=flags,
-                    always=True,
-                    waves=waves,
-                    timescale=("1ns", "1ps"),
-                    log_file=log,
-                )
-            except (SystemExit, OSError, RuntimeError, ValueError) as error:
+            say("building the model for cocotb")
+            (folder / f"{top}.v").write_text(verilog)
+            environment = {**verilator_environment(), "PYTHONPATH": os.pathsep.join(sys.path)}
+            command = [sys.executable, "-m", __name__, str(folder), top, *(["waves"] if waves else [])]
+            done = run_program(command, folder, environment)
+            if done.returncode:
+                reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
                 raise ToolError(
-                    f"building the model for cocotb failed ({error}), see {log}; needed on Debian: {_APT}"
-                ) from None
-    return folder / "build"
+                    f"building the model for cocotb failed ({reason}), see {folder / 'build.log'}; "
+                    f"needed on Debian: {_APT}"
+                )
+    return folder / _BUILD
+
+
+def _flags(waves: bool) -> list[str]:
+    return [*_FLAGS, *(["--trace-fst"] if waves else [])]
+
+
+def _build(folder: Path, top: str, waves: bool) -> None:
+    runner = get_runner("verilator")
+    runner.log.setLevel(logging.CRITICAL)
+    runner.build(
+        sources=[folder / f"{top}.v"],
+        hdl_toplevel=top,
+        build_dir=folder / _BUILD,
+        build_args=_flags(waves),
+        always=True,
+        waves=waves,
+        timescale=("1ns", "1ps"),
+        log_file=folder / "build.log",
+    )
+
+
+if __name__ == "__main__":
+    try:
+        _build(Path(sys.argv[1]), sys.argv[2], "waves" in sys.argv[3:])
+    except (SystemExit, OSError, RuntimeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
