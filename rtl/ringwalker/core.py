@@ -1,12 +1,15 @@
 """The device behind its edge: registers in, DMA and notifications out. docs/architecture.md draws it."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .component import Component
 from .config import DeviceConfig
+from .function.chain_guard import ChainGuard
 from .function.parts import GuardedFunction, function_component, function_parts, optional_output
 from .interfaces import CorePort
 from .queue.lanes import Lanes
@@ -93,8 +96,10 @@ class VirtioCore(Component):
 
         # ---- chains, and the notifications both ways
         connect(m, notify.doorbells, walker.doorbells)
-        for n, name in enumerate(parts.chain_ports):
-            connect(m, getattr(walker, f"function{n}"), getattr(function, name))
+        guards = [
+            self._chains(m, name, getattr(walker, f"function{n}"), getattr(function, name))
+            for n, name in enumerate(parts.chain_ports)
+        ]
         connect(m, walker.interrupts, interrupts.interrupts)
         connect(m, interrupts.vectors, edge.vectors)
         self._function_ports(m, function)
@@ -105,12 +110,14 @@ class VirtioCore(Component):
         connect(m, edge.completions, walker.completions)
 
         # ---- control
-        needs_reset = self._resets(m, common, sequencer, walker, function)
+        aborts = self._resets(m, common, sequencer, walker, function)
         outbound_idle = Signal()
         m.d.comb += [
             # What is on its way to the host counts too: nothing may leave once the status reads 0.
-            outbound_idle.eq(notify.idle & interrupts.idle & state.outbound_idle),
-            sequencer.idle.eq(outbound_idle & walker.halted),
+            outbound_idle.eq(walker.passed & interrupts.idle & state.outbound_idle),
+            sequencer.settled.eq(outbound_idle),
+            interrupts.hold.eq(sequencer.hold),
+            interrupts.clear.eq(sequencer.clearing),
             notify.enable.eq(common.driver_ok),
             notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
             interrupts.config_change.eq(optional_output(function, "config_change") | common.config_change),
@@ -119,9 +126,9 @@ class VirtioCore(Component):
             isr.set_queue.eq(interrupts.set_queue),
             isr.set_config.eq(interrupts.set_config),
             isr.clear.eq(sequencer.clearing),
-            walker.active.eq(optional_output(function, "active")),
+            walker.active.eq(reduce(or_, guards, optional_output(function, "active"))),
             walker.features.eq(common.driver_features),
-            walker.abort.eq(needs_reset | ~state.bus_master_enable),
+            walker.abort.eq(aborts | ~state.bus_master_enable),
             walker.msix_enable.eq(state.msix_enable),
             walker.max_payload.eq(state.max_payload),
             walker.max_read_request.eq(state.max_read_request),
@@ -133,6 +140,7 @@ class VirtioCore(Component):
             edge.errors.unexpected.eq(walker.unexpected),
             self.idle.eq(
                 faces.idle
+                & notify.idle
                 & outbound_idle
                 & walker.still
                 & ~walker.waiting
@@ -141,6 +149,16 @@ class VirtioCore(Component):
             ),
         ]
         return m
+
+    def _chains(self, m: Any, name: str, source: Any, sink: Any) -> Any:
+        """Chains from ``source`` to ``sink``; gives whether those that ``sink`` cannot forget move."""
+        if self.config.kind.forgets:
+            connect(m, source, sink)
+            return Const(0)
+        m.submodules[f"{name}_guard"] = guard = ChainGuard(self.config.data_width)
+        connect(m, source, guard.walker)
+        connect(m, guard.function, sink)
+        return guard.active
 
     def _function_ports(self, m: Any, function: Any) -> None:
         """The function's own ports."""
@@ -167,10 +185,11 @@ class VirtioCore(Component):
             table.write.row.eq(Mux(first.en, first.row.as_value(), second.row.as_value())),
         ]
         connect(m, sequencer.clear, walker.clear)
+        connect(m, sequencer.restore, walker.restore)
 
     def _resets(self, m: Any, common: Any, sequencer: Any, walker: Any, function: Any) -> Any:
-        """Resets and failure; gives whether only a reset can help."""
-        needs_reset, fails = Signal(), walker.fail | common.fail
+        """Resets and failure; gives whether nothing may leave any more."""
+        needs_reset, stops, fails = Signal(), Signal(), Signal()
         for name, value in (("driver_ok", common.driver_ok), ("clear", sequencer.clearing)):
             if name in function.signature.members:
                 m.d.comb += getattr(function, name).eq(value)
@@ -182,14 +201,24 @@ class VirtioCore(Component):
             common.queue_reset_done.eq(sequencer.queue_done),
             common.hold.eq(~sequencer.ready),
             common.config_generation.eq(optional_output(function, "generation")),
-            common.needs_reset.eq(walker.fail),
+            # What is lost by a reset is no failure.
+            stops.eq(sequencer.stop & sequencer.whole),
+            fails.eq((walker.fail & ~stops) | common.fail),
+            common.needs_reset.eq(fails),
+            sequencer.failed.eq(needs_reset),
+            sequencer.halted.eq(walker.halted),
+            sequencer.departed.eq(walker.departed),
+            sequencer.answered.eq(walker.answered),
             walker.halt.eq(sequencer.halt | needs_reset),
             walker.halt_all.eq(sequencer.whole | needs_reset),
             walker.halt_queue.eq(common.queue_reset_index),
+            walker.stop.eq(sequencer.stop),
+            walker.flush.eq(sequencer.flush),
+            walker.hold.eq(sequencer.hold),
         ]
         # From the failure itself on, not only from the cycle in which the status shows it.
         with m.If(sequencer.clearing):
             m.d.sync += needs_reset.eq(0)
         with m.Elif(fails):
             m.d.sync += needs_reset.eq(1)
-        return needs_reset
+        return needs_reset | stops

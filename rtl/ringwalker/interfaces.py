@@ -36,6 +36,7 @@ __all__ = [
     "MacPort",
     "QueueClear",
     "QueueRead",
+    "QueueRestore",
     "QueueRow",
     "QueueWrite",
     "RegisterPort",
@@ -247,7 +248,18 @@ class QueueWrite(Signature):
 
 
 class QueueClear(Signature):
-    """Clears the ring positions of a queue. Only while the walker is idle.
+    """Sets the ring positions of a queue. Only while nothing of the queue is in flight.
+
+    - ``en`` Out 1, a pulse; ``index`` Out: the queue.
+    - ``position`` Out 16: what they become; 0 for a queue that was reset.
+    """
+
+    def __init__(self):
+        super().__init__({"en": Out(1), "index": Out(QUEUE_BITS), "position": Out(16)})
+
+
+class QueueRestore(Signature):
+    """Takes a queue up again after a flush. Only while nothing of the queue is in flight.
 
     - ``en`` Out 1, a pulse; ``index`` Out: the queue.
     """
@@ -284,9 +296,14 @@ class ChainPort(Signature):
       any, in the order of the chains.
     - ``replies`` In stream of reply_beat(W): packets of device-writable bytes. Every chain is answered, in
       the order of the chains, and the last packet of its answer has ``done``. If its readable packet ended
-      with ``error``, the answer has ``written`` 0, and the chain has no effect.
+      with ``error``, which may be before its right length, the answer has ``written`` 0, and the chain has no
+      effect.
     - ``halt`` Out 1: the function starts nothing by itself. It finishes chains that need nothing from the
       outside world; it answers chains that wait for the outside world with ``written`` 0.
+    - ``forget`` Out 1, a pulse: all chains are void that came so far, or come in this cycle. In the next
+      cycle the streams begin anew, both ways: nothing is held or answered of those chains, and what was
+      offered is withdrawn. For a function whose record does not say ``forgets`` it never comes: it sees
+      ``halt``, an ``error`` in packets that are missing, and takers for all its replies.
     - ``idle`` In 1: the function holds no chain and waits for nothing.
     """
 
@@ -298,6 +315,7 @@ class ChainPort(Signature):
                 "readable": Out(stream_of(byte_beat(data_width))),
                 "replies": In(stream_of(reply_beat(data_width))),
                 "halt": Out(1),
+                "forget": Out(1),
                 "idle": In(1),
             }
         )

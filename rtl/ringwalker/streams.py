@@ -94,8 +94,8 @@ def byte_beat(data_width: int) -> data.StructLayout:
     """A beat of a packet of bytes, packed from bit 0 up without gaps.
 
     - ``count``: how many bytes are in ``data``, 1 to ``data_width // 8``. Every beat but the last is full.
-    - ``error``: this beat and all after it in the packet must not be used. The packet's length is still
-      right.
+    - ``error``: this beat and all after it in the packet must not be used. The packet may end with it, before
+      its right length.
     """
     return data.StructLayout(
         {

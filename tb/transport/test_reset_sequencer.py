@@ -1,188 +1,236 @@
-"""The reset sequencer: the right rows, in order, only when everything is idle."""
+"""The reset sequencer: what is waited for and for how long, the right rows, in order."""
 
-import random
 from typing import Any
 
-import cocotb
-from cocotb.triggers import RisingEdge
-
 from ringwalker.config import DeviceConfig
-from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import NO_VECTOR
-from ringwalker.transport.reset_sequencer import CLOSE_CYCLES, QUIET_CYCLES, ResetSequencer
-from ringwalker_sim.testing import run_bench, start
+from ringwalker.transport.reset_sequencer import (
+    CLOSE_CYCLES,
+    DRAIN_CYCLES,
+    QUIET_CYCLES,
+    STOP_CYCLES,
+    ResetSequencer,
+)
+from ringwalker_sim.testing.inprocess import Bench, simulated
 
 QUEUES = 5
 QUEUE_SIZE = 128
-FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
-ROW_FIELDS = ("desc", "driver", "device", "size", "vector", "enable", "reserved")
-RESET_ROW = dict.fromkeys(ROW_FIELDS, 0) | {"size": QUEUE_SIZE, "vector": NO_VECTOR}
+STATES = ("halted", "departed", "answered", "settled")
+EVENTS = ("flush", "clearing", "device_done", "queue_done")
+SOON = 3 * QUIET_CYCLES + CLOSE_CYCLES + 2 * QUEUES + 8
+"""Cycles of a request when nothing has to be waited for, at most."""
 
 
-async def _cycles(dut: Any, count: int) -> None:
-    for _ in range(count):
-        await RisingEdge(dut.clk)
+class Sequencer(Bench):
+    """The sequencer. ``rows`` are those that it wrote, ``restored`` the queues that it restored."""
 
+    @classmethod
+    def component(cls) -> ResetSequencer:
+        return ResetSequencer(DeviceConfig(queues=QUEUES, queue_size=QUEUE_SIZE))
 
-class SequencerObserver:
-    """Records what the sequencer does and checks the order of it."""
-
-    def __init__(self, dut: Any):
-        self.dut = dut
+    def __init__(self) -> None:
+        super().__init__()
         self.rows: list[int] = []
+        self.restored: list[int] = []
         self.events: list[str] = []
-        self.quiet = 0
         self.closed = 0
-        self.cycles = 0
-        cocotb.start_soon(self._run())
+        self.each_cycle(self._look)
 
-    async def _run(self) -> None:
-        dut = self.dut
-        while True:
-            await RisingEdge(dut.clk)
-            if int(dut.rst.value):
-                continue
-            self.cycles += 1
-            writing = int(dut.table_write_en.value)
-            assert int(dut.clear_en.value) == writing
-            assert not writing or (int(dut.halt.value) and not int(dut.ready.value))
-            if writing:
-                row = {name: int(getattr(dut, f"table_write_row_{name}").value) for name in ROW_FIELDS}
-                assert row == RESET_ROW
-                assert int(dut.table_write_mask.value) == 0xFFFF_FFFF
-                assert int(dut.clear_index.value) == int(dut.table_write_index.value)
-                if self.events:
-                    assert self.closed >= CLOSE_CYCLES, "the register face was not closed in time"
-                self.rows.append(int(dut.table_write_index.value))
-            else:
-                self.closed = 0 if int(dut.ready.value) else self.closed + 1
-            for name in ("clearing", "device_done", "queue_done"):
-                if int(getattr(dut, name).value):
-                    self.events.append(name)
-            if not int(dut.ready.value) and self.closed == 1 and self.cycles > QUEUES + 2:
-                assert self.quiet >= QUIET_CYCLES, "the device was not idle for long enough"
-            self.quiet = self.quiet + 1 if int(dut.idle.value) and int(dut.halt.value) else 0
+    def _look(self) -> None:
+        value: Any = self.value
+        writing = value("table_write.en")
+        assert value("clear.en") == writing
+        assert not writing or (value("halt") and not value("ready"))
+        assert not value("flush") or (value("halt") and value("stop"))
+        if writing:
+            row = {"size": QUEUE_SIZE, "vector": NO_VECTOR}
+            fields = {key: number for key, number in value("table_write.row").items() if number}
+            assert fields == row
+            assert value("table_write.mask") == 0xFFFF_FFFF
+            assert value("clear.index") == value("table_write.index")
+            assert value("clear.position") == 0
+            assert not self.events or self.closed >= CLOSE_CYCLES, "the registers were not closed in time"
+            self.rows.append(value("table_write.index"))
+        else:
+            self.closed = 0 if value("ready") else self.closed + 1
+        if value("restore.en"):
+            self.restored.append(value("restore.index"))
+        self.events += [name for name in EVENTS if value(name)]
 
+    async def start(self, *states: str) -> None:
+        """Let power-up pass; then the states that are named are up."""
+        await self.cycles(QUEUES + 3)
+        assert self.rows == list(range(QUEUES))
+        self.rows.clear()
+        self.say(*states)
 
-async def _begin_alone(dut: Any) -> SequencerObserver:
-    for name in ("device_request", "queue_request", "queue_index", "idle"):
-        getattr(dut, name).value = 0
-    seen = SequencerObserver(dut)
-    await start(dut)
-    return seen
+    def say(self, *states: str) -> None:
+        """These states are up from now on, and no others."""
+        for name in STATES:
+            self.drive(name, int(name in states))
 
+    async def done(self, name: str, cycles: int) -> int:
+        """Wait for the report, and take the requests away; gives the cycles."""
+        took = await self.until(lambda: self.value(name), name, cycles)
+        self.drive("device_request", 0)
+        self.drive("queue_request", 0)
+        await self.cycles(2)
+        assert not self.value("halt")
+        return took
 
-async def _wait_for(dut: Any, name: str, jitter: bool = True, limit: int = 2000) -> None:
-    """Until pulse ``name``, with ``idle`` toggling at random first and then staying up."""
-    for cycle in range(limit):
-        dut.idle.value = int(not jitter or cycle > 60 or random.random() < 0.8)
-        await RisingEdge(dut.clk)
-        if int(getattr(dut, name).value):
-            return
-    raise AssertionError(f"no {name} in {limit} cycles")
-
-
-@cocotb.test()
-async def power_up_rewrites_all_rows(dut):
-    seen = await _begin_alone(dut)
-    await _cycles(dut, QUEUES + 3)
-    assert seen.rows == list(range(QUEUES))
-    assert seen.events == []
-    assert int(dut.ready.value)
-    assert not int(dut.halt.value)
+    def ask(self, queue: int | None = None) -> None:
+        """Ask for a reset of a queue, or of the device."""
+        self.drive("queue_index", queue or 0)
+        self.drive("device_request" if queue is None else "queue_request", 1)
 
 
-@cocotb.test()
-async def requests_are_carried_out_once_idle(dut):
-    seen = await _begin_alone(dut)
-    await _cycles(dut, QUEUES + 3)
-    for _ in range(60):
-        seen.rows.clear()
-        seen.events.clear()
-        seen.events.append("begin")
-        whole = random.random() < 0.4
-        queue = random.randrange(QUEUES)
-        dut.queue_index.value = queue
-        (dut.device_request if whole else dut.queue_request).value = 1
-        dut.idle.value = 0
-        await _cycles(dut, random.randrange(3, 60))
-        assert int(dut.halt.value)
-        assert int(dut.ready.value), "registers must be served while the device drains"
-        assert not seen.rows
-        await _wait_for(dut, "device_done" if whole else "queue_done")
-        dut.device_request.value = 0
-        dut.queue_request.value = 0
-        await _cycles(dut, 2)
-        assert not int(dut.halt.value)
-        assert seen.rows == (list(range(QUEUES)) if whole else [queue])
-        assert seen.events[1:] == (["clearing", "device_done"] if whole else ["queue_done"])
-        await _cycles(dut, random.randrange(5))
+@simulated(Sequencer)
+async def test_power_up_rewrites_all_rows(bench: Sequencer) -> None:
+    await bench.start()
+    assert bench.events == []
+    assert bench.value("ready")
+    assert not bench.value("halt")
 
 
-@cocotb.test()
-async def a_device_request_overtakes_a_queue_request(dut):
-    seen = await _begin_alone(dut)
-    await _cycles(dut, QUEUES + 3)
-    seen.rows.clear()
-    seen.events.append("begin")
-    dut.queue_request.value = 1
-    dut.queue_index.value = 2
-    await _cycles(dut, 20)
-    dut.device_request.value = 1
-    await _wait_for(dut, "device_done")
-    dut.queue_request.value = 0
-    dut.device_request.value = 0
-    await _cycles(dut, 100)
-    assert seen.rows == list(range(QUEUES))
-    assert seen.events[1:] == ["clearing", "device_done"]
+@simulated(Sequencer)
+async def test_a_device_reset_stops_forgets_and_clears(bench: Sequencer) -> None:
+    await bench.start(*STATES)
+    bench.ask()
+    await bench.done("device_done", SOON)
+    assert bench.events == ["flush", "clearing", "device_done"]
+    assert bench.rows == list(range(QUEUES))
+    assert bench.restored == []
 
 
-@cocotb.test()
-async def whole_says_whose_idleness_counts(dut):
-    seen = await _begin_alone(dut)
-    await _cycles(dut, QUEUES + 3)
-    for device in (False, True, False, False, True):
-        (dut.device_request if device else dut.queue_request).value = 1
-        await _cycles(dut, 3)
-        for _ in range(30):
-            assert int(dut.halt.value)
-            assert int(dut.whole.value) == device
-            await RisingEdge(dut.clk)
-        await _wait_for(dut, "device_done" if device else "queue_done", jitter=False)
-        dut.device_request.value = 0
-        dut.queue_request.value = 0
-        dut.idle.value = 0
-        await _cycles(dut, 5)
-    assert seen.events.count("device_done") == 2
+@simulated(Sequencer)
+async def test_a_queue_that_is_idle_in_time_is_not_flushed(bench: Sequencer) -> None:
+    await bench.start("departed", "answered", "settled")
+    bench.ask(3)
+    await bench.cycles(DRAIN_CYCLES - 2 * QUIET_CYCLES)
+    assert bench.value("halt")
+    assert not bench.value("stop")
+    assert not bench.value("whole")
+    bench.say(*STATES)
+    await bench.done("queue_done", SOON)
+    assert bench.events == ["queue_done"]
+    assert bench.rows == [3]
+    assert bench.restored == []
 
 
-@cocotb.test()
-async def idleness_of_the_queue_alone_does_not_count_for_the_device(dut):
-    seen = await _begin_alone(dut)
-    await _cycles(dut, QUEUES + 3)
-    for early in range(1, QUIET_CYCLES):
-        seen.events.clear()
-        seen.events.append("begin")
-        dut.queue_request.value = 1
-        dut.queue_index.value = 1
-        await _cycles(dut, 4)
-        # The lane of the queue has been idle for almost long enough when the driver resets the device.
-        dut.idle.value = 1
-        await _cycles(dut, early)
-        dut.device_request.value = 1
-        await _cycles(dut, 2)
-        assert int(dut.whole.value)
-        dut.idle.value = 0
-        await _cycles(dut, 50)
-        assert seen.events == ["begin"]
-        await _wait_for(dut, "device_done", jitter=False)
-        dut.queue_request.value = 0
-        dut.device_request.value = 0
-        dut.idle.value = 0
-        await _cycles(dut, 5)
-        assert seen.events[1:] == ["clearing", "device_done"]
+@simulated(Sequencer)
+async def test_a_queue_that_is_not_idle_in_time_is_flushed_and_the_others_go_on(bench: Sequencer) -> None:
+    await bench.start("departed", "answered", "settled")
+    bench.ask(3)
+    assert await bench.done("queue_done", DRAIN_CYCLES + SOON) >= DRAIN_CYCLES
+    assert bench.events == ["flush", "queue_done"]
+    assert bench.rows == [3]
+    assert bench.restored == list(range(QUEUES))
 
 
-def test_reset_sequencer():
-    config = DeviceConfig(queues=QUEUES, queue_size=QUEUE_SIZE)
-    run_bench(ResetSequencer(config), "tb.transport.test_reset_sequencer")
+@simulated(Sequencer)
+async def test_what_departs_is_waited_for(bench: Sequencer) -> None:
+    await bench.start("halted", "answered", "settled")
+    bench.ask()
+    await bench.cycles(2 * STOP_CYCLES)
+    assert bench.value("stop")
+    assert bench.events == []
+    # It must be gone for some cycles in a row.
+    for _ in range(5):
+        bench.say(*STATES)
+        await bench.cycles(QUIET_CYCLES - 1)
+        bench.say("halted", "answered", "settled")
+        await bench.cycles(1)
+    assert bench.events == []
+    bench.say(*STATES)
+    await bench.done("device_done", SOON)
+
+
+@simulated(Sequencer)
+async def test_answers_are_waited_for_but_not_for_ever(bench: Sequencer) -> None:
+    await bench.start("halted", "departed", "settled")
+    bench.ask()
+    await bench.cycles(STOP_CYCLES // 2)
+    assert bench.events == []
+    bench.say(*STATES)
+    await bench.done("device_done", SOON)
+    bench.say("halted", "departed", "settled")
+    bench.ask()
+    assert await bench.done("device_done", STOP_CYCLES + SOON) >= STOP_CYCLES
+
+
+@simulated(Sequencer)
+async def test_draining_and_stopping_have_one_limit(bench: Sequencer) -> None:
+    await bench.start("departed", "settled")
+    bench.ask(1)
+    assert await bench.done("queue_done", STOP_CYCLES + SOON) >= STOP_CYCLES
+    assert bench.events == ["flush", "queue_done"]
+
+
+@simulated(Sequencer)
+async def test_what_was_sent_leaves_before_the_report(bench: Sequencer) -> None:
+    await bench.start("halted", "departed", "answered")
+    for queue in (None, 2):
+        bench.ask(queue)
+        await bench.cycles(300)
+        assert bench.value("hold")
+        assert bench.value("ready"), "registers must be served meanwhile"
+        assert not {"device_done", "queue_done"} & set(bench.events)
+        bench.say(*STATES)
+        await bench.done("device_done" if queue is None else "queue_done", SOON)
+        bench.events.clear()
+        bench.say("halted", "departed", "answered")
+
+
+@simulated(Sequencer)
+async def test_a_device_request_overtakes_a_queue_request(bench: Sequencer) -> None:
+    for states in (("departed", "answered"), ("answered", "settled"), ("halted", "departed", "answered")):
+        await bench.cycles(QUEUES + 3)
+        bench.rows.clear()
+        bench.events.clear()
+        bench.say(*states)
+        bench.ask(2)
+        await bench.cycles(DRAIN_CYCLES + 100)
+        bench.ask()
+        await bench.cycles(2)
+        assert bench.value("whole")
+        bench.say(*STATES)
+        await bench.done("device_done", SOON)
+        assert bench.rows == list(range(QUEUES))
+        assert bench.events[-3:] == ["flush", "clearing", "device_done"]
+        assert "queue_done" not in bench.events
+
+
+@simulated(Sequencer)
+async def test_a_device_that_failed_becomes_quiet_once(bench: Sequencer) -> None:
+    await bench.start("halted", "answered", "settled")
+    bench.drive("failed", 1)
+    await bench.cycles(100)
+    assert bench.value("stop")
+    assert bench.value("whole")
+    bench.say(*STATES)
+    await bench.cycles(200)
+    assert bench.events == ["flush"]
+    assert not bench.value("halt")
+    assert bench.rows == []
+    # Its reset is as any other.
+    bench.ask()
+    await bench.until(lambda: bench.value("clearing"), "clearing", SOON)
+    bench.drive("failed", 0)
+    await bench.done("device_done", SOON)
+    assert bench.events == ["flush", "flush", "clearing", "device_done"]
+    bench.drive("failed", 1)
+    await bench.cycles(200)
+    assert bench.events[4:] == ["flush"]
+
+
+@simulated(Sequencer)
+async def test_a_failure_goes_before_the_reset_of_a_queue(bench: Sequencer) -> None:
+    await bench.start("departed", "answered", "settled")
+    bench.ask(1)
+    await bench.cycles(100)
+    bench.drive("failed", 1)
+    await bench.cycles(100)
+    assert bench.events == ["flush"]
+    bench.say(*STATES)
+    await bench.done("queue_done", SOON)
+    assert bench.rows == [1]

@@ -39,6 +39,7 @@ class PacketBuffer(Component):
     - ``i`` In stream of request_beat(W): ready comes from a register.
     - ``o`` Out stream of request_beat(W): valid from the first to the last beat of a packet.
     - ``idle`` Out 1: nothing is held.
+    - ``quiet`` Out 1: no whole packet is held, and none is on its way out.
 
     Latency: 2 cycles from a packet's last beat to its first. Throughput: a beat a cycle if ``depth_beats`` is
     at least twice the beats of the longest packet.
@@ -55,6 +56,7 @@ class PacketBuffer(Component):
                 "i": In(stream_of(self._beat)),
                 "o": Out(stream_of(self._beat)),
                 "idle": Out(1, init=1),
+                "quiet": Out(1, init=1),
             }
         )
 
@@ -82,6 +84,7 @@ class PacketBuffer(Component):
             read.addr.eq(taken[:-1]),
             self.o.p.eq(read.data),
             self.idle.eq((written == taken) & ~self.o.valid),
+            self.quiet.eq((released == taken) & ~self.o.valid),
         ]
         with m.If(put):
             m.d.sync += [written.eq(written_next), released.eq(Mux(self.i.p.last, written_next, released))]
@@ -105,6 +108,7 @@ class PostedGate(Component):
     - ``i`` In stream of request_beat(W).
     - ``o`` Out stream of request_beat(W).
     - ``abort`` In 1.
+    - ``dropped`` Out 1, a pulse for each write that is dropped.
     - ``idle`` Out 1: no packet is in flight and nothing is held.
 
     Latency: 1 cycle. Throughput: a beat a cycle.
@@ -117,6 +121,7 @@ class PostedGate(Component):
                 "i": In(stream_of(self._beat)),
                 "o": Out(stream_of(self._beat)),
                 "abort": In(1),
+                "dropped": Out(1),
                 "idle": Out(1, init=1),
             }
         )
@@ -135,4 +140,5 @@ class PostedGate(Component):
             m.d.sync += [self.o.valid.eq(self.i.valid & ~drop), self.o.p.eq(self.i.p)]
         with m.If(free & self.i.valid):
             m.d.sync += [dropping.eq(drop), inside.eq(~self.i.p.last)]
+        m.d.sync += self.dropped.eq(free & self.i.valid & self.i.p.first & drop)
         return m

@@ -45,9 +45,12 @@ class DmaReader(Component):
     - ``abort`` In 1: reads that are not yet on ``requests`` are answered at once, with error. Those that are
       there are waited for.
     - ``extended_tags`` In 1: tags above 31 may be used. A change takes effect when nothing is in flight.
+    - ``flush`` In 1: forget the client and its reads; a request that was not taken from ``requests`` is
+      withdrawn. Reads are taken again once the host has answered all requests that were, or has timed out.
     - ``idle`` Out 1: no read is in flight and no response is waiting. A quarantine does not count.
+    - ``answered`` Out 1: no answer of the host is to come, so no tag is in use but those in quarantine.
     - ``failed`` Out 1, pulse: the host failed a read (error status, poisoned, malformed, timed out). One
-      pulse if several time out together.
+      pulse if several time out together, and none for reads that were forgotten.
     - ``unsupported``, ``aborted`` Out 1, pulses with ``failed``: the completion status was Unsupported
       Request, or Completer Abort.
     - ``unexpected`` Out 1, pulse: a completion was dropped because its tag was not outstanding.
@@ -78,6 +81,8 @@ class DmaReader(Component):
         self._done = Signal(tags.slots)
         self._error = Signal(tags.slots)
         self._blocked = Signal()
+        self._sent = Signal(range(tags.slots + 1))
+        self._forgets = Signal()
         self._last_slot = Signal(slot, init=tags.low_count - 1)
         super().__init__(
             {
@@ -86,7 +91,9 @@ class DmaReader(Component):
                 "completions": In(stream_of(completion_beat(data_width))),
                 "abort": In(1),
                 "extended_tags": In(1),
+                "flush": In(1),
                 "idle": Out(1, init=1),
+                "answered": Out(1, init=1),
                 "failed": Out(1),
                 "unexpected": Out(1),
                 "unsupported": Out(1),
@@ -124,7 +131,7 @@ class DmaReader(Component):
         m.d.sync += highest.eq(Mux(self.extended_tags, self.tags.slots - 1, self.tags.low_count - 1))
         # All of it from registers, so that no client waits for the way to the link. ``room`` is a cycle
         # old: it does not see a read that was taken in the cycle before, so none is taken in the one after.
-        m.d.sync += [pause.eq(self._opened), room.eq(has_room)]
+        m.d.sync += [pause.eq(self._opened), room.eq(has_room & ~self._forgets & ~self.flush)]
         m.d.comb += [
             request.ready.eq(room & ~pause & (self.abort | (~self._blocked & ~self.requests.valid))),
             self._opened.eq(request.valid & request.ready),
@@ -150,7 +157,11 @@ class DmaReader(Component):
                     header.tag.eq(self.tags.tag_value(self._open_slot)),
                 ]
         m.d.comb += [self.requests.p.first.eq(1), self.requests.p.last.eq(1)]
-        with m.If((highest != self._last_slot) & (self._in_use == 0) & ~room & ~pause):
+        with m.If(self.flush):
+            m.d.sync += self.requests.valid.eq(0)
+        with m.If(self._forgets):
+            m.d.sync += self._open_slot.eq(0)
+        with m.Elif((highest != self._last_slot) & (self._in_use == 0) & ~room & ~pause):
             m.d.sync += [self._last_slot.eq(highest), self._open_slot.eq(0), self._head.eq(0)]
 
     def _deliver(self, m: Any, span: DwordSpan, slots: SlotMemory, completions: ReadCompletions) -> None:
@@ -196,6 +207,8 @@ class DmaReader(Component):
             ]
             m.d.sync += error.eq(self._error.bit_select(self._head, 1) | (ends & completions.fail))
             m.d.sync += self._head.eq(self._next(self._head))
+        with m.If(self.flush | self._forgets):
+            m.d.sync += [data.valid.eq(0), active.eq(0), self._head.eq(0)]
 
     def _track(self, m: Any, completions: ReadCompletions) -> None:
         """The state of all slots, one bit each, and the two clocks that bound it."""
@@ -252,8 +265,21 @@ class DmaReader(Component):
                     quarantine_timer + (self._blocked & (quarantine_timer[-1] == 0)),
                 )
             ),
-            self.failed.eq(completions.fail | expired),
+            self.failed.eq((completions.fail | expired) & ~self._forgets),
             self.unexpected.eq(completions.unexpected),
             self.unsupported.eq(completions.unsupported),
             self.aborted.eq(completions.aborted),
         ]
+        self._forget(m, expired, completions)
+
+    def _forget(self, m: Any, expired: Signal, completions: ReadCompletions) -> None:
+        """After a flush all slots are free once no request is in flight; one that was withdrawn is not."""
+        sends = self.requests.valid & self.requests.ready & ~self.flush
+        # A time-out ends all of them, and none is sent in that cycle.
+        m.d.sync += self._sent.eq(Mux(expired, 0, self._sent + sends - completions.finish))
+        m.d.comb += self.answered.eq(self._sent == 0)
+        with m.If(self.flush):
+            m.d.sync += self._forgets.eq(1)
+        with m.Elif(self._forgets & self.answered):
+            m.d.sync += self._forgets.eq(0)
+            m.d.sync += [state.eq(0) for state in (self._in_use, self._outstanding, self._done)]

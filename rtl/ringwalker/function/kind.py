@@ -78,7 +78,13 @@ class FunctionKind:
     """Numbers of virtqueues that a configuration may choose; empty: only ``queues``."""
     lanes: Callable[["DeviceConfig"], Mapping[str, tuple[int, ...]]] = _one_lane
     """The queues behind each chain port, by name of the port; every queue stands behind one. A chain waits
-    for those before it on its port, never for another port's. Default: all queues behind ``chain``."""
+    for those before it on its port, never for another port's. When a queue is reset that does not end its
+    chains soon, those of the other queues on its port that are not used yet come a second time. Default: all
+    queues behind ``chain``."""
+    forgets: bool = False
+    """Whether the component acts on ``forget`` of its chain ports. Otherwise a
+    :class:`~.chain_guard.ChainGuard` leads it to the end of void chains: a reset does not wait for that, but
+    the next chains do. So it should then end chains soon while ``halt`` is up."""
     write_only: tuple[str, ...] = ()
     """Chain ports whose chains are usually only written to: they get few tags to read payload with."""
     ports: Callable[["DeviceConfig"], Mapping[str, Any]] = _no_ports
@@ -107,6 +113,7 @@ class FunctionKind:
             ("a range inside 1 to 256", "queue_choices", _is_choice(self.queue_choices)),
             ("callable", "component", callable(self.component)),
             ("callable", "lanes", callable(self.lanes)),
+            ("True or False", "forgets", isinstance(self.forgets, bool)),
             ("callable", "ports", callable(self.ports)),
             ("callable", "features", callable(self.features)),
             ("a dataclass or None", "settings", self.settings is None or _is_record(self.settings)),

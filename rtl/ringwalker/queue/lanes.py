@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..component import Component
 from ..config import DeviceConfig
-from ..interfaces import ChainPort, QueueClear, QueueRead
+from ..interfaces import ChainPort, QueueClear, QueueRead, QueueRestore
 from ..streams import QUEUE_BITS, Doorbell, completion_beat, request_beat, stream_of
 from ..tlp.arbiter import PacketArbiter
 from ..tlp.tags import TAGS, allocate_tags
@@ -56,9 +56,13 @@ class Lanes(Component):
 
     - ``function0``, ``function1``, ... Out(ChainPort(W)), one a lane, instead of ``function``;
     - Out(QueueRead()) by the names of ``tables``, ``lane0_index_table`` for instance;
-    - ``halt_all`` In 1, ``halt_queue`` In: ``halt`` is for every lane, or only for that of this queue;
+    - ``halt_all`` In 1, ``halt_queue`` In: ``halt``, ``stop`` and ``flush`` are for every lane, or only for
+      that of this queue; ``restore`` is for the other queues of that lane;
+    - ``hold`` In 1: requests that are not on their way from a lane to ``reads`` and ``posted`` wait, if there
+      are several lanes;
     - ``active`` In 1: the function works on something that its chains do not show;
-    - ``halted`` Out 1: what is to halt is idle;
+    - ``halted``, ``departed``, ``answered`` Out 1: what is to halt is idle, has departed, is answered;
+    - ``passed`` Out 1: nothing is on its way from a lane to ``reads``, ``posted`` and ``interrupts``;
     - ``idle`` Out 1: every lane is;
     - ``still`` Out 1: every lane is idle, or holds chains that nothing has been done with for
       ``STILL_CYCLES`` cycles;
@@ -95,11 +99,18 @@ class Lanes(Component):
                 "doorbells": In(stream_of(Doorbell)),
                 **{name: Out(QueueRead()) for name in self.tables},
                 "clear": In(QueueClear()),
+                "restore": In(QueueRestore()),
                 "halt": In(1),
                 "halt_all": In(1),
                 "halt_queue": In(QUEUE_BITS),
+                "stop": In(1),
+                "flush": In(1),
+                "hold": In(1),
                 "active": In(1),
                 "halted": Out(1),
+                "departed": Out(1),
+                "answered": Out(1),
+                "passed": Out(1),
                 "reads": Out(stream_of(request_beat(width))),
                 "posted": Out(stream_of(request_beat(width))),
                 "completions": In(stream_of(completion_beat(width))),
@@ -122,16 +133,25 @@ class Lanes(Component):
                 connect(m, getattr(walker, name), flipped(getattr(self, port)))
             connect(m, walker.function, flipped(getattr(self, f"function{n}")))
             m.d.comb += [getattr(walker, name).eq(getattr(self, name)) for name in _SHARED_INPUTS]
-            m.d.comb += [walker.clear.en.eq(self.clear.en), walker.clear.index.eq(self.clear.index)]
+            for name in ("clear", "restore"):
+                source, sink = getattr(self, name), getattr(walker, name)
+                m.d.comb += [getattr(sink, key).eq(getattr(source, key)) for key in sink.signature.members]
         shared = (*self._requests(m, walkers), *self._notifications(m, walkers))
-        shared_idle = Signal()
-        m.d.comb += shared_idle.eq(reduce(and_, (block.idle for block in shared), Const(1)))
-        halted = []
-        for lane, walker in zip(self._lanes, walkers, strict=True):
-            concerned = self.halt_all | reduce(or_, (self.halt_queue == queue for queue in lane))
-            m.d.comb += walker.halt.eq(self.halt & concerned)
-            halted.append(walker.idle | ~concerned)
+        states: dict[str, list[Any]] = {"idle": [], "departed": [], "answered": []}
+        for n, (lane, walker) in enumerate(zip(self._lanes, walkers, strict=True)):
+            concerned = Signal(name=f"concerned_{n}")
+            m.d.comb += concerned.eq(
+                self.halt_all | reduce(or_, (self.halt_queue == queue for queue in lane))
+            )
+            for name in ("halt", "stop", "flush"):
+                m.d.comb += getattr(walker, name).eq(getattr(self, name) & concerned)
+            mine = reduce(or_, (self.restore.index == queue for queue in lane))
+            others = self.restore.index != self.halt_queue
+            m.d.comb += walker.restore.en.eq(self.restore.en & concerned & mine & others)
+            for name, values in states.items():
+                values.append(getattr(walker, name) | ~concerned)
         m.d.comb += [
+            self.passed.eq(reduce(and_, (block.idle for block in shared), Const(1))),
             *(
                 getattr(self, name).eq(reduce(or_, (getattr(walker, name) for walker in walkers)))
                 for name in (*_PULSES, "waiting")
@@ -141,9 +161,11 @@ class Lanes(Component):
                 reduce(or_, (walker.unexpected for walker in walkers))
                 | reduce(and_, (walker.unclaimed for walker in walkers))
             ),
-            self.idle.eq(reduce(and_, (walker.idle for walker in walkers)) & shared_idle),
-            self.halted.eq(reduce(and_, halted) & shared_idle),
-            self.still.eq(reduce(and_, (self._still(m, walker) for walker in walkers)) & shared_idle),
+            self.idle.eq(reduce(and_, (walker.idle for walker in walkers)) & self.passed),
+            self.halted.eq(reduce(and_, states["idle"])),
+            self.departed.eq(reduce(and_, states["departed"])),
+            self.answered.eq(reduce(and_, states["answered"])),
+            self.still.eq(reduce(and_, (self._still(m, walker) for walker in walkers)) & self.passed),
         ]
         return m
 
@@ -159,7 +181,13 @@ class Lanes(Component):
             arbiters.append(arbiter)
             m.submodules[f"{name}_arbiter"] = arbiter
             for n, walker in enumerate(walkers):
-                connect(m, getattr(walker, name), getattr(arbiter, f"i{n}"))
+                source, sink = getattr(walker, name), getattr(arbiter, f"i{n}")
+                waits = self.hold & source.p.first
+                m.d.comb += [
+                    sink.p.eq(source.p),
+                    sink.valid.eq(source.valid & ~waits),
+                    source.ready.eq(sink.ready & ~waits),
+                ]
             connect(m, arbiter.o, flipped(getattr(self, name)))
         # Each lane drops what is not for its own tags.
         m.d.comb += self.completions.ready.eq(1)

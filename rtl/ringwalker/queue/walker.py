@@ -13,7 +13,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, ResetInserter
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import ElasticBuffer
@@ -23,7 +23,7 @@ from ..dma.gather import Gather
 from ..dma.posted import PacketBuffer, PostedGate, PostedMux
 from ..dma.reader import DmaReader
 from ..dma.scatter import Scatter
-from ..interfaces import ChainPort, QueueClear, QueueRead
+from ..interfaces import ChainPort, QueueClear, QueueRead, QueueRestore
 from ..merge import StreamMerge
 from ..spec.features import Feature
 from ..streams import Doorbell, completion_beat, request_beat, stream_of
@@ -69,8 +69,14 @@ class RingWalker(Component):
 
     - ``doorbells`` In stream of Doorbell.
     - Out(QueueRead()) by the names of :func:`walker_tables`. ``clear`` In(QueueClear()).
+    - ``restore`` In(QueueRestore()): as :func:`~.ring.ring_format.ring_members` has it.
     - ``halt`` In 1: no queue is visited, all else finishes.
-    - ``abort`` In 1: reads end with an error and writes are swallowed.
+    - ``abort`` In 1: reads end with an error and writes are swallowed, of which each is a ``fail``.
+    - ``stop`` In 1: reads end with an error, which is no ``fail``, and no write begins. Writes that had begun
+      leave, unless ``abort`` is up as well.
+    - ``flush`` In 1: everything in flight is forgotten, also by the function, and the walker is as after a
+      reset, whatever was in the rings. Only with ``stop`` and ``halt``, and some cycles after all has
+      ``departed``. Reads that are not ``answered`` keep their tags.
     - ``features`` In 64: what was negotiated.
     - ``reads``, ``posted`` Out streams of request_beat(W): memory reads, and what must stay in order.
     - ``completions`` In stream of completion_beat(W), ready always 1.
@@ -82,6 +88,8 @@ class RingWalker(Component):
     - ``unexpected`` Out 1, a pulse: a completion had one of our tags, and none was waited for.
     - ``unclaimed`` Out 1, a pulse two cycles after a completion began whose tag is none of ours.
     - ``idle`` Out 1: nothing is in flight.
+    - ``departed`` Out 1: no request is on its way to ``reads`` or ``posted`` that would leave under ``stop``.
+    - ``answered`` Out 1: no answer of the host is to come.
     - ``reading`` Out 1: a read of the host is in flight.
     - ``moves`` Out 1: a chain is being walked or taken apart.
     - ``waiting`` Out 1: a queue waits for a visit.
@@ -109,8 +117,11 @@ class RingWalker(Component):
                 "doorbells": In(stream_of(Doorbell)),
                 **{name: Out(QueueRead()) for name in self._tables},
                 "clear": In(QueueClear()),
+                "restore": In(QueueRestore()),
                 "halt": In(1),
                 "abort": In(1),
+                "stop": In(1),
+                "flush": In(1),
                 "features": In(64),
                 "reads": Out(stream_of(request_beat(width))),
                 "posted": Out(stream_of(request_beat(width))),
@@ -127,6 +138,8 @@ class RingWalker(Component):
                 "unsupported": Out(1),
                 "aborted": Out(1),
                 "idle": Out(1),
+                "departed": Out(1),
+                "answered": Out(1),
                 "reading": Out(1),
                 "moves": Out(1),
                 "waiting": Out(1),
@@ -137,10 +150,12 @@ class RingWalker(Component):
         m: Any = Module()
         config, width = self._config, self._config.data_width
         depth = 2 * config.queue_size + 2 * config.chains
-        m.submodules.scheduler = scheduler = Scheduler(config.queues)
-        m.submodules.doorbells = doorbells = StreamMerge(Doorbell, 2)
-        m.submodules.ring = ring = self._format.component(config)
-        m.submodules.descriptors = descriptors = DescriptorFetch(
+        # What a flush resets. The readers forget their clients then, but not the tags that are in use.
+        flushed = ResetInserter(self.flush)
+        m.submodules.scheduler = flushed(scheduler := Scheduler(config.queues))
+        m.submodules.doorbells = flushed(doorbells := StreamMerge(Doorbell, 2))
+        m.submodules.ring = flushed(ring := self._format.component(config))
+        descriptors = DescriptorFetch(
             width,
             config.queue_size,
             config.chains,
@@ -148,10 +163,11 @@ class RingWalker(Component):
             config.ring_tags,
             decoder=self._format.decoder(),
         )
-        m.submodules.segments = segments = SegmentStore(depth)
-        m.submodules.dispatch = dispatch = ChainDispatch(config.chains)
-        m.submodules.gather = gather = Gather(width, config.max_read_request, config.read_tags)
-        m.submodules.scatter = scatter = Scatter(width)
+        m.submodules.descriptors = flushed(descriptors)
+        m.submodules.segments = flushed(segments := SegmentStore(depth))
+        m.submodules.dispatch = flushed(dispatch := ChainDispatch(config.chains))
+        m.submodules.gather = flushed(gather := Gather(width, config.max_read_request, config.read_tags))
+        m.submodules.scatter = flushed(scatter := Scatter(width))
         function = self.function
 
         # A queue that the format wants to be visited again goes before the driver's doorbells.
@@ -183,6 +199,7 @@ class RingWalker(Component):
             connect(m, table, flipped(getattr(self, name)))
         for stage in (scheduler, ring):
             connect(m, flipped(self.clear), stage.clear)
+        connect(m, flipped(self.restore), ring.restore)
         clients = {kind.name: getattr(ring, f"{kind.name}_read") for kind in self._format.readers(config)}
         clients |= {"descriptor": descriptors.read, PAYLOAD: gather.read}
         readers, ordered, arbiter = self._readers(m, clients)
@@ -195,6 +212,7 @@ class RingWalker(Component):
         m.d.comb += [
             scheduler.halt.eq(self.halt),
             function.halt.eq(self.halt),
+            function.forget.eq(self.flush),
             ring.carried.eq(scheduler.carried),
             ring.next.eq(scheduler.next),
             ring.quiet.eq(reduce(and_, (stage.idle for stage in behind))),
@@ -213,7 +231,15 @@ class RingWalker(Component):
             self.reading.eq(~reduce(and_, (reader.idle for reader in readers))),
             self.moves.eq(segments.moves),
             self.waiting.eq(scheduler.waiting),
-            self.fail.eq(reduce(or_, failures)),
+            self.fail.eq((reduce(or_, failures) & ~self.stop) | posted[-1].dropped),
+        ]
+        # What waits at the posted mux does not depart under ``stop``. An ordered read is withdrawn there.
+        mux, buffer, gate = posted
+        free = [reader for reader, kind in zip(readers, self._kinds, strict=True) if not kind.ordered]
+        asking = reduce(or_, (reader.requests.valid for reader in free))
+        m.d.comb += [
+            self.departed.eq(~asking & arbiter.idle & ~mux.o.valid & buffer.quiet & gate.idle),
+            self.answered.eq(reduce(and_, (reader.answered for reader in readers))),
         ]
         return m
 
@@ -236,7 +262,11 @@ class RingWalker(Component):
             readers.append(reader)
             connect(m, clients[kind.name], reader.port)
             connect(m, getattr(router, f"o{n}"), reader.completions)
-            m.d.comb += [reader.abort.eq(self.abort), reader.extended_tags.eq(self.extended_tags)]
+            m.d.comb += [
+                reader.abort.eq(self.abort | self.stop),
+                reader.flush.eq(self.flush),
+                reader.extended_tags.eq(self.extended_tags),
+            ]
             if kind.ordered:
                 ordered.append(reader.requests)
                 continue
@@ -261,11 +291,17 @@ class RingWalker(Component):
         """Everything that must stay in order, in whole packets."""
         width = self._config.data_width
         beats = 2 * self._config.max_payload * 8 // width
-        m.submodules.posted_mux = mux = PostedMux(width, len(sources))
-        m.submodules.posted_buffer = buffer = PacketBuffer(width, max(beats, 4))
-        m.submodules.posted_gate = gate = PostedGate(width)
+        flushed = ResetInserter(self.flush)
+        m.submodules.posted_mux = flushed(mux := PostedMux(width, len(sources)))
+        m.submodules.posted_buffer = flushed(buffer := PacketBuffer(width, max(beats, 4)))
+        m.submodules.posted_gate = flushed(gate := PostedGate(width))
         for n, source in enumerate(sources):
-            connect(m, source, getattr(mux, f"i{n}"))
+            sink, waits = getattr(mux, f"i{n}"), self.stop & source.p.first
+            m.d.comb += [
+                sink.p.eq(source.p),
+                sink.valid.eq(source.valid & ~waits),
+                source.ready.eq(sink.ready & ~waits),
+            ]
         connect(m, mux.o, buffer.i)
         connect(m, buffer.o, gate.i)
         connect(m, gate.o, flipped(self.posted))

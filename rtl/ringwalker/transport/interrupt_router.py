@@ -21,6 +21,7 @@ class InterruptRouter(Component):
     - Configuration changes are remembered until they are sent, several as one, with the vector of that
       moment. One that arrives while an earlier is being sent is sent too. They go first, but never twice in
       a row while a used buffer notification waits.
+    - While ``hold`` is up no configuration change is sent; it is remembered, and does not count for ``idle``.
 
     Ref: virtio 1.4, 4.1.5.3 (used buffer notifications), 4.1.5.4 (configuration changes), 4.1.4.5.1
     (the ISR's configuration bit), 4.1.5.1.2 (vectors).
@@ -33,6 +34,10 @@ class InterruptRouter(Component):
     config_vector: In(16)
     """The vector of configuration changes."""
     msix_enable: In(1)
+    hold: In(1)
+    """Configuration changes wait."""
+    clear: In(1)
+    """Those that are remembered are forgotten."""
     vectors: Out(stream_of(16))
     """Vectors for MSI-X."""
     set_queue: Out(1)
@@ -47,13 +52,14 @@ class InterruptRouter(Component):
         interrupts, vectors = self.interrupts, self.vectors
         changed = Signal()  # a configuration change is to be sent
         yields = Signal()  # the last one sent was a configuration change
-        free, send_change, send_used = Signal(), Signal(), Signal()
+        free, send_change, send_used, due = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             free.eq(~vectors.valid | vectors.ready),
-            interrupts.ready.eq(free & (~changed | yields)),
+            due.eq(changed & ~self.hold),
+            interrupts.ready.eq(free & (~due | yields)),
             send_used.eq(interrupts.valid & interrupts.ready),
-            send_change.eq(free & changed & ~send_used),
-            self.idle.eq(~vectors.valid & ~changed & ~self.set_queue & ~self.set_config),
+            send_change.eq(free & due & ~send_used),
+            self.idle.eq(~vectors.valid & ~due & ~self.set_queue & ~self.set_config),
         ]
         m.d.sync += [
             self.set_queue.eq(send_used & ~self.msix_enable),
@@ -76,4 +82,6 @@ class InterruptRouter(Component):
             ]
         with m.If(self.config_change):
             m.d.sync += changed.eq(1)
+        with m.If(self.clear):
+            m.d.sync += changed.eq(0)
         return m

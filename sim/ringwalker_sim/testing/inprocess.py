@@ -192,7 +192,7 @@ class Bench(ABC):
     # --- streams -------------------------------------------------------------------------------------------
 
     def put(self, stream: str, *items: Item) -> None:
-        """Send ``items`` one after the other, when their turn comes."""
+        """Send ``items`` in turn."""
         self._streams[stream].items.extend(items)
 
     def pending(self, stream: str) -> int:
@@ -207,9 +207,16 @@ class Bench(ABC):
 
     def got(self, stream: str) -> list[Item]:
         """All items that came so far and were not got."""
-        items = list(self._streams[stream].items)
-        self._streams[stream].items.clear()
+        items, self._streams[stream].items = list(self._streams[stream].items), deque()
         return items
+
+    def begin_anew(self, *streams: str) -> None:
+        """A side of these streams was reset: what was put and not taken is withdrawn, packets are over."""
+        for stream in (self._streams[name] for name in streams):
+            stream.inside, stream.waiting = False, None
+            if stream.driven:
+                stream.items.clear()
+                self.drive(stream.valid, 0)
 
     def stall(self, *streams: str, probability: float = 1.0) -> None:
         """Pause ``streams`` with this probability in each cycle from now on; no name means all of them.

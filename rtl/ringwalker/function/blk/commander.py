@@ -17,6 +17,9 @@ class BlkCommander(Component):
 
     The record of a write comes after its last command, all others before the first. A write of which a
     chunk was lost is not answered. Three cycles a command, and at most three a request.
+
+    After ``forget`` nothing more is done for the request, but a command that was offered stays until it is
+    taken.
     """
 
     requests: In(stream_of(BlkRequest))
@@ -25,6 +28,12 @@ class BlkCommander(Component):
     """The next chunk of a write is there (1), or is lost (0)."""
     grant: Out(1)
     """A pulse: the command of a chunk was taken."""
+    forget: In(1)
+    """A pulse: the request is void."""
+    lingers: Out(1)
+    """The command that is offered is of a void request."""
+    hold: In(1)
+    """No other command is offered."""
     commands: Out(stream_of(StorageCommand))
     """To the storage."""
     records: Out(stream_of(BlkRecord))
@@ -40,9 +49,10 @@ class BlkCommander(Component):
         m: Any = Module()
         request: Any = Signal(BlkRequest)
         sectors = Signal(range(self._chunk + 1))
-        is_write = Signal()
+        is_write, void = Signal(), Signal()
         m.d.comb += [
             is_write.eq(request.op == BlkOp.WRITE),
+            self.lingers.eq(void),
             sectors.eq(Mux(request.sectors > self._chunk, self._chunk, request.sectors)),
         ]
         self._payloads(m, request, sectors)
@@ -53,6 +63,10 @@ class BlkCommander(Component):
                 request.sectors.eq(request.sectors - sectors),
             ]
 
+        def void_request():
+            with m.If(self.forget):
+                m.next = "WAIT_REQUEST"
+
         with m.FSM():
             with m.State("WAIT_REQUEST"):
                 m.d.comb += self.requests.ready.eq(1)
@@ -61,6 +75,7 @@ class BlkCommander(Component):
                     m.next = "SEND_RECORD"
                     with m.If(self.requests.p.op == BlkOp.WRITE):
                         m.next = "WAIT_CHUNK"
+                void_request()
             with m.State("WAIT_CHUNK"):
                 m.d.comb += self.chunks.ready.eq(1)
                 with m.If(self.chunks.valid & self.chunks.p):
@@ -70,11 +85,16 @@ class BlkCommander(Component):
                     advance()
                     with m.If(request.sectors == sectors):
                         m.next = "SEND_RECORD"
+                void_request()
             with m.State("SEND_COMMAND"):
-                m.d.comb += [self.commands.valid.eq(1), self.grant.eq(self.commands.ready & is_write)]
-                with m.If(self.commands.ready):
+                offered, taken = self.commands.valid, self.commands.valid & self.commands.ready
+                m.d.comb += [offered.eq(void | ~self.hold), self.grant.eq(taken & is_write)]
+                m.d.sync += void.eq((self.forget | void) & offered & ~taken)
+                with m.If(taken):
                     advance()
                     m.next = "SEND_EXPECTED"
+                with m.If((self.forget | void) & (taken | ~offered)):
+                    m.next = "WAIT_REQUEST"
             with m.State("SEND_EXPECTED"):
                 m.d.comb += self.expected.valid.eq(1)
                 with m.If(self.expected.ready):
@@ -86,16 +106,19 @@ class BlkCommander(Component):
                         m.next = "SEND_END"
                         with m.If(is_write):
                             m.next = "SEND_RECORD"
+                void_request()
             with m.State("SEND_RECORD"):
                 m.d.comb += self.records.valid.eq(1)
                 with m.If(self.records.ready):
                     m.next = "SEND_END"
                     with m.If((request.op == BlkOp.FLUSH) | (request.sectors != 0)):
                         m.next = "SEND_COMMAND"
+                void_request()
             with m.State("SEND_END"):
                 m.d.comb += [self.expected.valid.eq(1), self.expected.p.eq(1)]
                 with m.If(self.expected.ready):
                     m.next = "WAIT_REQUEST"
+                void_request()
         return m
 
     def _payloads(self, m: Any, request, sectors: Signal) -> None:

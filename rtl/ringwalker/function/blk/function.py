@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
@@ -15,6 +15,7 @@ from .commander import BlkCommander
 from .device_config import blk_config_face
 from .parser import BlkParser
 from .reply import BlkReply, BlkResults
+from .storage_gate import StorageGate
 from .types import BlkRecord, BlkRequest
 from .write_buffer import BlkWriteBuffer
 
@@ -63,6 +64,9 @@ class BlkFunction(Component):
     Requests overlap: commands of later ones are issued while earlier ones wait for storage. A storage command
     covers at most ``config.settings.chunk_sectors``. One beat a cycle in both directions.
 
+    After ``chain.forget`` storage gets no command of the chains before but one that was offered already, all
+    data of the write commands that it took, and takers for what it still answers; new commands wait for that.
+
     Ref: virtio 1.4, 5.2.6.
     """
 
@@ -84,15 +88,17 @@ class BlkFunction(Component):
         m: Any = Module()
         width, chunk = self._config.data_width, self._config.settings.chunk_sectors
         m.submodules.face = face = blk_config_face(self._config)
-        m.submodules.parser = parser = BlkParser(width)
-        m.submodules.requests = requests = StreamFifo(BlkRequest, _REQUESTS)
+        flushed = ResetInserter(self.chain.forget)
+        m.submodules.parser = flushed(parser := BlkParser(width))
+        m.submodules.requests = flushed(requests := StreamFifo(BlkRequest, _REQUESTS))
         m.submodules.buffer = buffer = BlkWriteBuffer(width, chunk)
         m.submodules.commander = commander = BlkCommander(chunk)
-        m.submodules.records = records = StreamFifo(BlkRecord, _RECORDS)
-        m.submodules.expected = expected = StreamFifo(1, _COMMANDS)
-        m.submodules.results = results = BlkResults()
-        m.submodules.statuses = statuses = StreamFifo(1, _REQUESTS)
-        m.submodules.reply = reply = BlkReply(width, self._config.settings.serial)
+        m.submodules.records = flushed(records := StreamFifo(BlkRecord, _RECORDS))
+        m.submodules.expected = flushed(expected := StreamFifo(1, _COMMANDS))
+        m.submodules.results = flushed(results := BlkResults())
+        m.submodules.statuses = flushed(statuses := StreamFifo(1, _REQUESTS))
+        m.submodules.reply = flushed(reply := BlkReply(width, self._config.settings.serial))
+        m.submodules.gate = gate = StorageGate(width, 2 * _COMMANDS)
         for source, sink in (
             (flipped(self.chain.chains), parser.chains),
             (flipped(self.chain.readable), parser.readable),
@@ -100,22 +106,26 @@ class BlkFunction(Component):
             (requests.o, commander.requests),
             (parser.data, buffer.i),
             (buffer.chunks, commander.chunks),
-            (commander.commands, flipped(self.storage.commands)),
-            (buffer.o, flipped(self.storage.write_data)),
+            (commander.commands, gate.function.commands),
+            (buffer.o, gate.function.write_data),
             (commander.records, records.i),
             (records.o, reply.records),
             (commander.expected, expected.i),
             (expected.o, results.expected),
-            (flipped(self.storage.results), results.results),
+            (gate.function.results, results.results),
             (results.statuses, statuses.i),
             (statuses.o, reply.statuses),
-            (flipped(self.storage.read_data), reply.read_data),
+            (gate.function.read_data, reply.read_data),
             (reply.replies, flipped(self.chain.replies)),
+            (gate.storage, flipped(self.storage)),
             (flipped(self.registers), face.registers),
         ):
             connect(m, source, sink)
         m.d.comb += [
             buffer.grant.eq(commander.grant),
+            *(block.forget.eq(self.chain.forget) for block in (buffer, commander, gate)),
+            *(block.lingers.eq(commander.lingers) for block in (buffer, gate)),
+            commander.hold.eq(gate.voids),
             face.capacity.eq(self.capacity),
             parser.capacity.eq(face.shown("capacity")),
             self.generation.eq(face.generation),
@@ -137,4 +147,6 @@ class BlkFunction(Component):
         taken = chains.valid & chains.ready
         finished = replies.valid & replies.ready & replies.p.last & replies.p.done
         m.d.sync += held.eq(held + taken - finished)
+        with m.If(self.chain.forget):
+            m.d.sync += held.eq(0)
         m.d.comb += self.chain.idle.eq(held == 0)

@@ -19,6 +19,7 @@ KIND = FunctionKind(
     component=BlkFunction,
     queue_choices=range(1, 257),
     lanes=blk_lanes,
+    forgets=True,
     ports=blk_ports,
     features=blk_features,
     feature_bits=BlkFeature,

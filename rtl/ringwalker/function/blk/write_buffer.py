@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,8 +28,10 @@ class BlkWriteBuffer(Component):
       dropped
     - ``grant`` In 1: a pulse lets go of the oldest good chunk
     - ``o`` Out stream of storage_beat(W): granted chunks, ``last`` at the end of each
+    - ``forget`` In 1: a pulse: chunks that are not granted are void
+    - ``lingers`` In 1: but for the oldest of them, which is still to be granted
 
-    One beat a cycle in and out.
+    After ``forget`` nothing is taken until all that was granted has left. One beat a cycle in and out.
     """
 
     def __init__(self, data_width: int, chunk_sectors: int):
@@ -41,6 +43,8 @@ class BlkWriteBuffer(Component):
                 "chunks": Out(stream_of(1)),
                 "grant": In(1),
                 "o": Out(stream_of(storage_beat(data_width))),
+                "forget": In(1),
+                "lingers": In(1),
             }
         )
 
@@ -50,7 +54,7 @@ class BlkWriteBuffer(Component):
         beat = storage_beat(self._width)
         # What is read was committed by a cycle before, and there is room for what is written.
         m.submodules.memory = store = memory.Memory(shape=beat, depth=depth, init=[], attrs=READ_APART)
-        m.submodules.ended = ended = StreamFifo(1, 4)
+        m.submodules.ended = ResetInserter(self.forget)(ended := StreamFifo(1, 4))
         wiring.connect(m, ended.o, wiring.flipped(self.chunks))
         write_port: Any = store.write_port()
         read_port: Any = store.read_port()
@@ -58,9 +62,9 @@ class BlkWriteBuffer(Component):
         written, committed, fetched = (Signal(range(2 * depth)) for _ in range(3))
         position = Signal(range(self._chunk_beats))
 
-        taken, chunk_end, room = Signal(), Signal(), Signal()
+        taken, chunk_end, room, voids = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            room.eq((written - fetched)[: len(written)] != depth),
+            room.eq(((written - fetched)[: len(written)] != depth) & ~voids),
             self.i.ready.eq(room & ended.i.ready),
             taken.eq(self.i.valid & self.i.ready),
             chunk_end.eq((position == self._chunk_beats - 1) | self.i.p.last),
@@ -92,4 +96,9 @@ class BlkWriteBuffer(Component):
         with m.If(~loaded | sent):
             m.d.sync += [loaded.eq(read_port.en), fetched.eq(fetched + read_port.en)]
         m.d.sync += granted.eq(granted + self.grant - (sent & self.o.p.last))
+        with m.If(self.forget):
+            m.d.sync += voids.eq(1)
+        with m.Elif(voids & (granted == 0) & ~self.lingers):
+            m.d.sync += voids.eq(0)
+            m.d.sync += [state.eq(0) for state in (written, committed, fetched, position, loaded)]
         return m

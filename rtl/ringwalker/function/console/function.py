@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, ResetInserter
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...buffers import StreamFifo
@@ -51,7 +51,8 @@ class ConsoleFunction(Component):
     - ``config_change`` Out 1: a pulse when the size changed
 
     Bytes from the terminal wait in a FIFO, also through a reset; when it is full the terminal waits, and none
-    is lost. Emergency writes go out before bytes of the transmit queue, and need no queue.
+    is lost but those that a forgotten chain has. Bytes of forgotten chains that were not offered to the
+    terminal are dropped. Emergency writes go out before bytes of the transmit queue, and need no queue.
     :class:`~.transmit.ConsoleTransmit` and :class:`~.receive.ConsoleReceive` say what a halt does to chains.
 
     Ref: virtio 1.4, 5.3.
@@ -77,8 +78,12 @@ class ConsoleFunction(Component):
         m.submodules.face = face = console_config_face(self._config)
         m.submodules.received = received = StreamFifo(8, RECEIVE_BYTES)
         m.submodules.emergency = emergency = StreamFifo(8, EMERGENCY_BYTES)
-        m.submodules.receiver = receiver = ConsoleReceive(width, self._config.settings.idle_cycles)
-        m.submodules.transmitter = transmitter = ConsoleTransmit(width)
+        receiver, transmitter = (
+            ConsoleReceive(width, self._config.settings.idle_cycles),
+            ConsoleTransmit(width),
+        )
+        m.submodules.receiver = ResetInserter(self.receive.forget)(receiver)
+        m.submodules.transmitter = ResetInserter(self.transmit.forget)(transmitter)
         for source, sink in (
             (flipped(self.registers), face.registers),
             (flipped(self.uart.rx), received.i),

@@ -18,6 +18,7 @@ KIND = FunctionKind(
     component=ConsoleFunction,
     queues=2,
     lanes=console_lanes,
+    forgets=True,
     write_only=("receive",),
     ports=console_ports,
     features=console_features,

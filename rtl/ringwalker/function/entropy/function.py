@@ -33,7 +33,7 @@ class EntropyFunction(Component):
 
     Noise is taken whenever there is room for ``PACKET_BYTES`` of it, and none is given out twice. A packet
     begins once all of its bytes are there, so it never waits for the source halfway. While ``chain.halt`` is
-    up, a chain that would have to wait ends with what it has. Device-readable bytes, which no driver may
+    up, a chain ends with the packets that it has. Device-readable bytes, which no driver may
     offer here, are dropped.
 
     Latency: 2 cycles from chain to reply if there is noise; one beat a cycle, and 1 cycle a packet beside.
@@ -77,15 +77,15 @@ class EntropyFunction(Component):
                 with m.If(chains.valid):
                     m.next = "WAIT_NOISE"
             with m.State("WAIT_NOISE"):
-                stops = self.chain.halt & ~enough
+                halt = self.chain.halt
                 m.d.sync += [
                     packet.first.eq(1),
-                    packet.length.eq(Mux(stops, 0, length)),
-                    packet.done.eq(stops | (room <= PACKET_BYTES)),
-                    packet.written.eq(given + Mux(stops, 0, length)),
-                    left.eq(Mux(stops, 0, length)),
+                    packet.length.eq(Mux(halt, 0, length)),
+                    packet.done.eq(halt | (room <= PACKET_BYTES)),
+                    packet.written.eq(given + Mux(halt, 0, length)),
+                    left.eq(Mux(halt, 0, length)),
                 ]
-                with m.If(enough | self.chain.halt):
+                with m.If(enough | halt):
                     m.next = "WAIT_REPLY"
             with m.State("WAIT_REPLY"):
                 m.d.comb += [replies.valid.eq(1), collected.r_en.eq(replies.ready & (left != 0))]

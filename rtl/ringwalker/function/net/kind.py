@@ -18,6 +18,7 @@ KIND = FunctionKind(
     component=NetFunction,
     queues=3,
     lanes=net_lanes,
+    forgets=True,
     write_only=("incoming",),
     ports=net_ports,
     features=net_features,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -43,8 +43,8 @@ class NetOutgoing(Component):
 
     A transmit chain is a header and a frame. It is finished with ``written`` 0 once the MAC has the frame but
     for its last beat. Frames shorter than ``SHORTEST_FRAME`` or longer than ``config.settings.frame_bytes``
-    are dropped. :class:`~.transmit.NetTransmit` says what ``halt`` does to frames. A beat a cycle, no gaps
-    between frames.
+    are dropped. :class:`~.transmit.NetTransmit` says what ``halt`` and ``forget`` do to frames. A beat a
+    cycle, no gaps between frames.
 
     Ref: virtio 1.4, 5.1.6.2.
     """
@@ -68,11 +68,13 @@ class NetOutgoing(Component):
         m: Any = Module()
         width = self._config.data_width
         m.submodules.transmit = transmit = NetTransmit(width)
-        m.submodules.control = control = NetControl(width)
-        m.submodules.order = order = StreamFifo(data.StructLayout({"answer": _Answer}), _CHAINS)
+        flushed = ResetInserter(self.chain.forget)
+        m.submodules.control = flushed(control := NetControl(width))
+        m.submodules.order = flushed(order := StreamFifo(data.StructLayout({"answer": _Answer}), _CHAINS))
         connect(m, transmit.tx, flipped(self.tx))
         m.d.comb += [
             transmit.halt.eq(self.chain.halt),
+            transmit.forget.eq(self.chain.forget),
             control.image.eq(self.image),
             *(
                 getattr(self, name).eq(getattr(control, name))
@@ -123,7 +125,7 @@ class NetOutgoing(Component):
         replies, head = self.chain.replies, order.o
         finished = Signal(range(_CHAINS + 2))
         used = Signal()
-        m.d.sync += finished.eq(finished + transmit.finished - used)
+        m.d.sync += finished.eq(Mux(self.chain.forget, 0, finished + transmit.finished - used))
         with m.If(head.p.answer == _Answer.COMMAND):
             m.d.comb += [
                 replies.p.eq(control.replies.p),
@@ -149,5 +151,5 @@ class NetOutgoing(Component):
         held = Signal(range(_CHAINS + 2))
         taken = chains.valid & chains.ready
         done = replies.valid & replies.ready & replies.p.last & replies.p.done
-        m.d.sync += held.eq(held + taken - done)
+        m.d.sync += held.eq(Mux(self.chain.forget, 0, held + taken - done))
         m.d.comb += self.chain.idle.eq(held == 0)

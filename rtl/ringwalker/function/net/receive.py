@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib.wiring import In, Out
 
 from ...buffers import StreamFifo
@@ -32,7 +32,8 @@ class NetReceive(Component):
     A chain is taken when there is a frame for it, and answered with one packet: header and frame. One without
     room is finished with ``written`` 0, and its frame dropped. A chain that has device-readable bytes is
     finished with ``written`` 0 once they have come, and while ``halt`` is up every chain is; frames stay for
-    later chains. While ``flushing`` is up frames are dropped and chains wait.
+    later chains. While ``flushing`` is up frames are dropped and chains wait. ``chain.forget`` drops the
+    frames that chains were taken for.
 
     Latency: 6 cycles from a length to the first beat of the answer. A beat a cycle, and one (two at 64 bits)
     a frame beside. The answer takes as many, unless the header fits the rest of the frame's last beat.
@@ -55,10 +56,11 @@ class NetReceive(Component):
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.jobs = jobs = StreamFifo(NetJob, _JOBS)
-        m.submodules.answers = answers = StreamFifo(NetReplyHeader, _ANSWERS)
-        m.submodules.packer = packer = BytePacker(self._width)
+        flushed = ResetInserter(self.chain.forget)
+        m.submodules.answers = flushed(answers := StreamFifo(NetReplyHeader, _ANSWERS))
+        m.submodules.packer = flushed(packer := BytePacker(self._width))
         self._join(m, jobs)
-        self._work(m, jobs.o, packer.i, answers.i)
+        self._work(m, jobs.o, packer.i, answers.i, self._void(m, jobs))
         self._reply(m, packer.o, answers.o)
         self._count_chains(m)
         return m
@@ -93,7 +95,19 @@ class NetReceive(Component):
                 lengths.ready.eq(free & chains.valid & lengths.valid),
             ]
 
-    def _work(self, m: Any, jobs: Any, pieces: Any, answers: Any) -> None:
+    def _void(self, m: Any, jobs: StreamFifo) -> Any:
+        """Whether the oldest job is of a chain that was forgotten: of it only the frame is left to drop."""
+        waiting, following, void = (Signal(range(_JOBS + 1)) for _ in range(3))
+        gone = jobs.o.valid & jobs.o.ready
+        m.d.comb += following.eq(waiting + (jobs.i.valid & jobs.i.ready) - gone)
+        m.d.sync += waiting.eq(following)
+        with m.If(self.chain.forget):
+            m.d.sync += void.eq(following)
+        with m.Elif(gone & (void != 0)):
+            m.d.sync += void.eq(void - 1)
+        return void != 0
+
+    def _work(self, m: Any, jobs: Any, pieces: Any, answers: Any, void: Any) -> None:
         """Header and data of frames to the packer; for each chain what its answer is going to be."""
         beat_bytes = self._width // 8
         header = NetHeader.const({"num_buffers": 1}).as_value()
@@ -107,8 +121,8 @@ class NetReceive(Component):
         with m.FSM():
             with m.State("WAIT_JOB"):
                 m.d.sync += left.eq(job.length)
-                ready = answers.ready | ~job.answer
-                with m.If(jobs.valid & job.deliver):
+                ready = answers.ready | ~job.answer | void
+                with m.If(jobs.valid & job.deliver & ~void):
                     with m.Switch(part):
                         for number, count in enumerate(parts):
                             with m.Case(number):
@@ -127,7 +141,7 @@ class NetReceive(Component):
                         with m.If(final):
                             m.next = "PASS_FRAME"
                 with m.Elif(jobs.valid):
-                    m.d.comb += answers.valid.eq(job.answer)
+                    m.d.comb += answers.valid.eq(job.answer & ~void)
                     with m.If(ready & job.frame):
                         m.next = "DROP_FRAME"
                     with m.Elif(ready):
@@ -137,13 +151,15 @@ class NetReceive(Component):
                     pieces.p.data.eq(self.data.p),
                     pieces.p.count.eq(Mux(last, left, beat_bytes)),
                     pieces.p.last.eq(last),
-                    pieces.valid.eq(self.data.valid),
-                    self.data.ready.eq(pieces.ready),
+                    pieces.valid.eq(self.data.valid & ~void),
+                    self.data.ready.eq(pieces.ready | void),
                 ]
                 self._next_beat(m, left, last, jobs)
             with m.State("DROP_FRAME"):
                 m.d.comb += self.data.ready.eq(1)
                 self._next_beat(m, left, last, jobs)
+        with m.If(self.chain.forget):
+            m.d.sync += part.eq(0)
 
     def _next_beat(self, m: Any, left: Any, last: Any, jobs: Any) -> None:
         with m.If(self.data.valid & self.data.ready):
@@ -176,5 +192,5 @@ class NetReceive(Component):
         held = Signal(range(_JOBS + _ANSWERS + 2))
         taken = chains.valid & chains.ready
         done = replies.valid & replies.ready & replies.p.last
-        m.d.sync += held.eq(held + taken - done)
+        m.d.sync += held.eq(Mux(self.chain.forget, 0, held + taken - done))
         m.d.comb += self.chain.idle.eq(held == 0)

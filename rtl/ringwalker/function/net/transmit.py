@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib.wiring import In, Out
 
 from ...component import Component
@@ -21,6 +21,7 @@ class NetTransmit(Component):
     - ``i`` In stream of transmit_beat(W): packets; those to send are longer than a header
     - ``tx`` Out stream of byte_beat(W): frames
     - ``halt`` In 1: wait for nobody
+    - ``forget`` In 1: a pulse: a frame that was begun ends with an error, and nothing else is held
     - ``finished`` Out 1: a pulse for each packet not discarded, when its last beat is the next that the MAC
       gets, or was dropped
 
@@ -40,13 +41,14 @@ class NetTransmit(Component):
                 "i": In(stream_of(transmit_beat(data_width))),
                 "tx": Out(stream_of(byte_beat(data_width))),
                 "halt": In(1),
+                "forget": In(1),
                 "finished": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.packer = packer = BytePacker(self._width)
+        m.submodules.packer = ResetInserter(self.forget)(packer := BytePacker(self._width))
         self._strip(m, packer.i)
 
         frame, free = packer.o, Signal()
@@ -71,6 +73,10 @@ class NetTransmit(Component):
         with m.If(frame.valid & swallow):
             m.d.sync += [cutting.eq(~frame.p.last), begun.eq(0)]
             with m.If(begun):
+                m.d.sync += abort.eq(1)
+        with m.If(self.forget):
+            m.d.sync += [cutting.eq(0), begun.eq(0)]
+            with m.If(Mux(load, ~frame.p.last, begun)):
                 m.d.sync += abort.eq(1)
         return m
 

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...component import Component
 from ...config import DeviceConfig
-from ...interfaces import DmaReadPort, QueueClear, QueueRead
+from ...interfaces import DmaReadPort, QueueClear, QueueRead, QueueRestore
 from ...streams import Completed, Doorbell, Head, Visit, request_beat, stream_of
 
 __all__ = ["ReaderKind", "RingFormat", "ring_members"]
@@ -70,6 +70,11 @@ def ring_members(
     - ``revisits`` Out stream of Doorbell: queues that are to be visited again, though no doorbell was rung.
     - ``interrupts`` Out stream of 16-bit vectors: used buffer notifications.
     - ``clear`` In(QueueClear()): forget all positions of a queue.
+    - ``restore`` In(QueueRestore()): after a reset of all registers of the format, go on with a queue where
+      what the driver can see ends: positions are those after the last used element that a published index
+      covers, so chains that were taken before come again as heads; the queue is visited; and the driver is
+      notified if it may wait for what was used. It comes while nothing is in flight, one queue a cycle at
+      most.
     - ``quiet`` In 1: nothing is in flight behind ``heads``.
     - ``hold`` In 1: payload waits for the link, so reports of completed chains may wait to become many.
     - ``features`` In 64: what was negotiated. ``msix_enable`` In 1: each queue has a vector of its own.
@@ -89,6 +94,7 @@ def ring_members(
         "revisits": Out(stream_of(Doorbell)),
         "interrupts": Out(stream_of(unsigned(16))),
         "clear": In(QueueClear()),
+        "restore": In(QueueRestore()),
         "quiet": In(1),
         "hold": In(1),
         "features": In(64),

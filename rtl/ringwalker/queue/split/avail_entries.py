@@ -72,7 +72,7 @@ class EntryReader(Component):
     snapshots: In(stream_of(IndexSnapshot))
     table: Out(QueueRead())
     clear: In(QueueClear())
-    """Forget the position of a queue."""
+    """Set the position of a queue."""
     requests: Out(stream_of(DmaReadRequest))
     """The reads."""
     entries: Out(stream_of(EntryRead))
@@ -170,7 +170,7 @@ class EntryReader(Component):
             ahead.en.eq(self.ahead.en),
             self.ahead.position.eq(ahead.data),
             move.addr.eq(Mux(self.clear.en, self.clear.index, snapshot.queue)),
-            move.data.eq(Mux(self.clear.en, 0, snapshot.idx)),
+            move.data.eq(Mux(self.clear.en, self.clear.position, snapshot.idx)),
             move.en.eq(self.clear.en | covers),
         ]
         return look.data

@@ -27,7 +27,7 @@ class AvailRingFetch(Component):
     Members (W is ``data_width``):
 
     - ``snapshots`` In stream of IndexSnapshot: indices as they were read or carried.
-    - ``table`` Out(QueueRead()); ``clear`` In(QueueClear()): forget the position (next available entry) of a
+    - ``table`` Out(QueueRead()); ``clear`` In(QueueClear()): set the position (next available entry) of a
       queue.
     - ``read`` Out(DmaReadPort(W)): the reads; none crosses a 64-byte address nor the end of the ring.
     - ``heads`` Out stream of Head: the entries, in the order of the ring, one a cycle.

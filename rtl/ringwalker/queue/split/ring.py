@@ -16,7 +16,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import connect, flipped
 
 from ...component import Component
@@ -24,7 +24,7 @@ from ...config import DeviceConfig
 from ...dma.shared_reads import SharedReads
 from ...merge import StreamMerge
 from ...spec.features import Feature
-from ...streams import Doorbell
+from ...streams import QUEUE_BITS, Doorbell
 from ..ring.limits import LINE_BYTES, visits_in_flight
 from ..ring.ring_format import ReaderKind, RingFormat, ring_members
 from .avail_event import AvailEvent
@@ -77,7 +77,7 @@ class SplitRing(Component):
         m.submodules.event = event = AvailEvent(width, visits)
         m.submodules.index_reads = index_reads = SharedReads(width, 2 * visits)
         m.submodules.ordered_reads = ordered_reads = SharedReads(width, 2 * visits)
-        m.submodules.revisits = revisits = StreamMerge(Doorbell, 2)
+        m.submodules.revisits = revisits = StreamMerge(Doorbell, 3)
 
         connect(m, flipped(self.visits), index.visits)
         connect(m, index.snapshots, entries.snapshots)
@@ -103,8 +103,7 @@ class SplitRing(Component):
         tables = zip(_TABLES, (index, entries, used, notification, event), strict=True)
         for name, block in tables:
             connect(m, block.table, flipped(getattr(self, f"{name}_table")))
-        for block in (entries, used, notification):
-            connect(m, flipped(self.clear), block.clear)
+        self._restore(m, revisits.i2, entries, used, notification)
 
         event_idx = self.features[Feature.EVENT_IDX]
         blocks = (index, entries, speculation, used, notification, event, index_reads, ordered_reads)
@@ -123,6 +122,20 @@ class SplitRing(Component):
         # up whether the driver is to be notified of the batch before.
         m.d.sync += used.hold.eq(self.hold | ~notification.idle)
         return m
+
+    def _restore(self, m: Any, revisits: Any, entries: Any, used: Any, notification: Any) -> None:
+        """Positions are cleared, or, a cycle after ``restore``, become the used index that was published."""
+        connect(m, flipped(self.clear), notification.clear)
+        connect(m, flipped(self.restore), notification.restore)
+        clear, restored, queue = self.clear, Signal(), Signal(QUEUE_BITS)
+        m.d.sync += [restored.eq(self.restore.en), queue.eq(self.restore.index)]
+        m.d.comb += [revisits.valid.eq(restored), revisits.p.queue.eq(queue)]
+        for block in (entries, used):
+            m.d.comb += [
+                block.clear.en.eq(clear.en | restored),
+                block.clear.index.eq(Mux(restored, queue, clear.index)),
+                block.clear.position.eq(Mux(restored, notification.published, clear.position)),
+            ]
 
     def _speculate(self, index: Any, entries: Any, speculation: Any) -> list[Any]:
         """What speculation looks at, and what comes of it."""

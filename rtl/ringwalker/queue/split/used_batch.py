@@ -58,7 +58,7 @@ class UsedCollector(Component):
 
     Members (W is ``data_width``):
 
-    - ``completed`` In; ``table`` Out(QueueRead()); ``clear`` In(QueueClear()): forget a queue's used index.
+    - ``completed`` In; ``table`` Out(QueueRead()); ``clear`` In(QueueClear()): set a queue's used index.
     - ``batch`` Out UsedBatch, when ``waiting`` Out 1: what has been gathered. It grows until it is taken.
     - ``full`` Out 1: it does not grow any more.
     - ``take`` In 1: ``batch`` is taken, and a new one begins. Only with ``waiting``.
@@ -131,7 +131,7 @@ class UsedCollector(Component):
             ),
             move.en.eq(self.clear.en | (looked & moves)),
             move.addr.eq(Mux(self.clear.en, self.clear.index, chain.queue)),
-            move.data.eq(Mux(self.clear.en, 0, position + 1)),
+            move.data.eq(Mux(self.clear.en, self.clear.position, position + 1)),
         ]
         with m.If(self.completed.ready):
             m.d.sync += [looked.eq(self.completed.valid), chain.eq(self.completed.payload)]

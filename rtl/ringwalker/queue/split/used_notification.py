@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...buffers import StreamFifo
 from ...component import Component
-from ...interfaces import DmaReadPort, QueueClear, QueueRead
+from ...interfaces import DmaReadPort, QueueClear, QueueRead, QueueRestore
 from ...spec.modern import NO_VECTOR
 from ...spec.ring import AVAIL_F_NO_INTERRUPT, AVAIL_FLAGS_OFFSET, AVAIL_IDX_OFFSET, used_event_offset
 from ...streams import QUEUE_BITS, DmaReadRequest, stream_of
@@ -85,7 +85,10 @@ class UsedNotification(Component):
     - ``interrupts`` Out stream of 16-bit vectors: that of the queue. In MSI-X mode a queue with NO_VECTOR is
       skipped, unread.
     - ``event_idx`` In 1: VIRTIO_F_EVENT_IDX was negotiated.
-    - ``clear`` In(QueueClear()): forget the last look at a queue.
+    - ``clear`` In(QueueClear()): forget the last look at a queue, and its used index.
+    - ``restore`` In(QueueRestore()): look at a queue as if it had been used since half of all indices ago:
+      the driver is notified, unless it waits for what is not used yet. ``published`` Out 16 is its used index
+      in the next cycle, as it was written last.
     - ``fail`` Out 1, a pulse: a read failed; there is no notification then.
     - ``idle`` Out 1: nothing is in flight.
 
@@ -103,6 +106,8 @@ class UsedNotification(Component):
                 "msix_enable": In(1),
                 "event_idx": In(1),
                 "clear": In(QueueClear()),
+                "restore": In(QueueRestore()),
+                "published": Out(16),
                 "interrupts": Out(stream_of(unsigned(16))),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
@@ -114,9 +119,11 @@ class UsedNotification(Component):
         context = data.StructLayout({"vector": 16, "odd": 1, "old": 16, "new": 16})
         m.submodules.waiting = waiting = UsedQueues(self._queues)
         m.submodules.in_flight = in_flight = StreamFifo(context, self._depth)
+        restored, again = Signal(), Signal(QUEUE_BITS)
+        m.d.sync += [restored.eq(self.restore.en), again.eq(self.restore.index)]
         m.d.comb += [
-            waiting.i.valid.eq(self.used.valid),
-            waiting.i.payload.eq(self.used.payload.queue),
+            waiting.i.valid.eq(self.used.valid | restored),
+            waiting.i.payload.eq(Mux(restored, again, self.used.payload.queue)),
             self.used.ready.eq(waiting.i.ready),
         ]
 
@@ -140,7 +147,7 @@ class UsedNotification(Component):
             in_flight.i.payload.old.eq(old),
             in_flight.i.payload.new.eq(new),
         ]
-        self._indices(m, waiting.o.payload, looked & step, old_looked, new_looked)
+        self._indices(m, waiting.o.payload, looked & step, old_looked, new_looked, restored)
         offset = Mux(self.event_idx, used_event_offset(row.size), AVAIL_FLAGS_OFFSET)
         with m.If(step):
             m.d.sync += [
@@ -178,8 +185,12 @@ class UsedNotification(Component):
         m.d.comb += self.idle.eq(waiting.idle & ~looked & ~asking & in_flight.idle & ~self.interrupts.valid)
         return m
 
-    def _indices(self, m: Any, queue: Any, asks: Any, old: Signal, new: Signal) -> None:
-        """The used index of the queue that is looked up: what it was at the last look, and now."""
+    def _indices(self, m: Any, queue: Any, asks: Any, old: Signal, new: Signal, restored: Signal) -> None:
+        """The used index of the queue that is looked up: what it was at the last look, and now.
+
+        A queue that is to be restored is looked up as well; in the next cycle, if ``restored``, its last look
+        is half of all indices away.
+        """
         m.submodules.latest = latest = Memory(shape=16, depth=self._queues, init=[])
         m.submodules.asked = asked = Memory(shape=16, depth=self._queues, init=[])
         write: Any = latest.write_port()
@@ -188,17 +199,19 @@ class UsedNotification(Component):
         look_new: Any = latest.read_port(transparent_for=(write,))
         look_old: Any = asked.read_port(transparent_for=(move,))
         looked = Signal(QUEUE_BITS)
-        with m.If(self.table.en):
-            m.d.sync += looked.eq(queue)
+        clear, restore = self.clear, self.restore
+        with m.If(self.table.en | restore.en):
+            m.d.sync += looked.eq(Mux(restore.en, restore.index, queue))
         m.d.comb += [
-            write.addr.eq(self.used.payload.queue),
-            write.data.eq(self.used.payload.idx),
-            write.en.eq(self.used.valid),
-            *(port.addr.eq(queue) for port in (look_new, look_old)),
-            *(port.en.eq(self.table.en) for port in (look_new, look_old)),
+            write.addr.eq(Mux(clear.en, clear.index, self.used.payload.queue)),
+            write.data.eq(Mux(clear.en, 0, self.used.payload.idx)),
+            write.en.eq(clear.en | self.used.valid),
+            *(port.addr.eq(Mux(restore.en, restore.index, queue)) for port in (look_new, look_old)),
+            *(port.en.eq(self.table.en | restore.en) for port in (look_new, look_old)),
             new.eq(look_new.data),
             old.eq(look_old.data),
-            move.addr.eq(Mux(self.clear.en, self.clear.index, looked)),
-            move.data.eq(Mux(self.clear.en, 0, new)),
-            move.en.eq(self.clear.en | asks),
+            self.published.eq(new),
+            move.addr.eq(Mux(clear.en, clear.index, looked)),
+            move.data.eq(Mux(clear.en, 0, new ^ (restored << 15))),
+            move.en.eq(clear.en | restored | asks),
         ]

@@ -40,7 +40,7 @@ class UsedWriter(Component):
     - ``writes`` Out stream of request_beat(W): memory writes of up to 128 bytes.
     - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
     - ``used`` Out stream of UsedIndex, after the index write was accepted.
-    - ``clear`` In(QueueClear()): forgets the used index of a queue.
+    - ``clear`` In(QueueClear()): sets the used index of a queue.
     - ``idle`` Out 1: nothing is in flight.
 
     Latency: 4 cycles from a chain to the write of its element if nothing else is in flight, and the index
