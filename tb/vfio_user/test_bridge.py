@@ -295,8 +295,8 @@ def test_the_socket_appears_when_the_device_can_answer(
 
     monkeypatch.setattr(serving, "ServedEngine", Watched)
     devices = [ServedDevice(config, None, path), ServedDevice(config, None, tmp_path / "t")]
-    with serving.serve_devices(devices) as handles:
-        assert seen == [False, False]
+    with serving.serve_devices(devices, built=lambda: seen.append(path.exists())) as handles:
+        assert seen == [False, False, False]
         assert [handle.socket.is_socket() for handle in handles] == [True, True]
 
 

@@ -3,11 +3,9 @@
 import argparse
 import contextlib
 import logging
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from .options import (
     positive,
 )
 from .report import report_unwritten, status_line, write_json
+from .stop_signals import StopSignals
 
 __all__ = ["add_parser", "run"]
 
@@ -146,23 +145,6 @@ def _check_apart(devices: Sequence[Any]) -> None:
                 raise UsageError(f"{what} {name} is given to two devices")
 
 
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT, SIGTERM and SIGHUP set. Behind nohup, SIGHUP stays ignored."""
-    event = threading.Event()
-    before = {}
-    with contextlib.suppress(ValueError):  # signals are for the main thread
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue
-            before[number] = signal.signal(number, lambda *_arguments: event.set())
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _figures(handles: Sequence[Any]) -> dict[str, Any]:
     devices = []
     for handle in handles:
@@ -193,16 +175,17 @@ def run(options: argparse.Namespace) -> int:
             note_config(device.waves.path, device.config)
     begin = time.monotonic()
     with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(StopSignals())
         console = stack.enter_context(logging_to(logging.DEBUG if options.verbose else logging.INFO))
         try:
             with status_line("starting") as status:
-                handles = stack.enter_context(serve_devices(devices, once=options.once, progress=status))
+                # Until the sockets appear a signal ends what builds the models.
+                serving = serve_devices(devices, once=options.once, progress=status, built=stop.take)
+                handles = stack.enter_context(serving)
         except OSError as error:
             raise UsageError(str(error)) from None
-        stopped = stack.enter_context(_stop_signals())
         with live_table(console, handles) as refresh:
-            while not stopped.is_set() and any(handle.running for handle in handles):
-                stopped.wait(_REFRESH_S)
+            while not stop.wait(_REFRESH_S) and any(handle.running for handle in handles):
                 refresh()
         for handle in handles:
             handle.stop()

@@ -145,7 +145,10 @@ def _open_engine(
 
 
 def _open_all(
-    devices: Sequence[ServedDevice], stack: ExitStack, progress: Callable[[str], None] | None
+    devices: Sequence[ServedDevice],
+    stack: ExitStack,
+    progress: Callable[[str], None] | None,
+    built: Callable[[], None],
 ) -> list[DeviceHandle]:
     """Open all of the devices but their threads.
 
@@ -163,6 +166,7 @@ def _open_all(
     for device, disk in zip(devices, disks, strict=True):
         unwritten: list[str] = []
         opened.append((_open_engine(device, disk, unwritten, stack, progress), unwritten))
+    built()
     handles = []
     for device, disk, (bridge, unwritten) in zip(devices, disks, opened, strict=True):
         server = Server(device.socket, bridge)
@@ -173,20 +177,25 @@ def _open_all(
 
 @contextmanager
 def serve_devices(
-    devices: Sequence[ServedDevice], *, once: bool = False, progress: Callable[[str], None] | None = None
+    devices: Sequence[ServedDevice],
+    *,
+    once: bool = False,
+    progress: Callable[[str], None] | None = None,
+    built: Callable[[], None] = lambda: None,
 ) -> Iterator[list[DeviceHandle]]:
     """Serve ``devices`` for the time of a ``with`` block; a handle for each, in order.
 
     The sockets appear when every device can answer, just before the block begins. At its end the servers are
     stopped, the sockets removed, images flushed and unlocked, waves completed. With ``once`` a device ends
-    when its first peer has gone. ``progress`` is called with lines of text while the model is built. An
-    exception that ends a device is logged, and in ``error`` of its handle.
+    when its first peer has gone. ``progress`` is called with lines of text while the model is built, and
+    ``built`` when that is over, before the sockets appear. An exception that ends a device is logged, and in
+    ``error`` of its handle.
 
     Errors: :class:`~.listener.SocketError`, :class:`~ringwalker_sim.memory.DiskError`,
     :class:`~ringwalker_sim.toolchain.ToolError`, ``EngineError``, ``OSError``; then nothing is left behind.
     """
     with ExitStack() as stack:
-        handles = _open_all(devices, stack, progress)
+        handles = _open_all(devices, stack, progress, built)
         for handle in handles:
             handle.thread = threading.Thread(
                 target=handle._serve, args=(once,), name=f"serve {handle.socket}", daemon=True
