@@ -35,6 +35,22 @@ FAILURES = {
     "`serve` is killed",
     "`serve` is told to end by a signal or loses its terminal",
     "nobody takes the log of `serve`, or its disk is full",
+    # outputs
+    "the disk is full for `--json`, `--capture`, `--output`, `--plot` or `--docs`",
+    "the disk is full for `--read-all`",
+    "sectors for `--read-all` cannot be read",
+    "the disk is full for `--waves`",
+    "the disk is full for the log of `guest --console`",
+    "a limit of the process on what it writes",
+    "an output is a folder, has no folder, or may not be written",
+    "standard output is on a full disk, or closed",
+    "the reader of standard output has gone",
+    "standard error is closed",
+    # inputs
+    "a capture was cut",
+    "a capture is of another kind, or contradicts itself",
+    "a configuration has a value of another type, or is no TOML",
+    "figures for `--from` or `--docs` are not theirs",
     # building a model
     "the compiler is missing",
     "the compiler does not run",

@@ -155,9 +155,10 @@ def test_a_pipe_is_written_at_once(tmp_path):
 
 def test_the_name_of_standard_output_leads_to_it(tmp_path):
     program = "from ringwalker.outputs import write_file; write_file('/dev/stdout', 'content')"
-    with (tmp_path / "out").open("wb") as out:
+    with (tmp_path / "out").open("w+b") as out:
         subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
-    assert (tmp_path / "out").read_text() == "content"
+        out.seek(0)
+        assert out.read() == b"content", "in what is open, not in a file that took its place"
     assert names(tmp_path) == ["out"]
 
 

@@ -16,6 +16,7 @@ import ringwalker_sim.waves.layout as waves
 from ringwalker.component import Component
 from ringwalker.function.blk.commander import BlkCommander
 from ringwalker.generate import verilog_and_signals
+from ringwalker.outputs import OutputError
 from ringwalker_sim.cli import waves as waves_command
 from ringwalker_sim.cli.main import main
 from ringwalker_sim.toolchain import build_once, content_hash, verilator_environment
@@ -230,6 +231,15 @@ def test_viewer_is_started_only_with_a_display(traced, tmp_path, monkeypatch):
     assert (tmp_path / "called").read_text().split() == [str(path), str(path.with_suffix(".gtkw"))]
     with pytest.raises(FileNotFoundError, match=r"no\.fst: no such file"):
         open_waves(tmp_path / "no.fst")
+
+
+def test_a_layout_that_cannot_be_written_is_an_error_with_its_name(traced, tmp_path):
+    path, signals = traced
+    fst = tmp_path / "run.fst"
+    fst.write_bytes(path.read_bytes())
+    (tmp_path / "run.sucl").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"run\.sucl: cannot be written: No space left on device"):
+        write_layout(fst, signals)
 
 
 def test_commands_to_copy_are_quoted(tmp_path, monkeypatch):

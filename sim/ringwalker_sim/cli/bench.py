@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import noted
-from .options import UsageError, add_command, add_model_option, byte_count, check_output, positive
+from .options import (
+    UsageError,
+    add_command,
+    add_model_option,
+    byte_count,
+    check_folder,
+    check_output,
+    positive,
+)
 
 __all__ = ["add_parser", "run"]
 
@@ -91,8 +99,7 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
         check_output(f"--{option}", getattr(options, option))
     if options.plot and Path(options.plot).suffix not in FORMATS:
         raise UsageError(f"--plot {options.plot}: the name must end with {' or '.join(FORMATS)}")
-    if options.docs and not Path(options.docs).is_dir():
-        raise UsageError(f"--docs {options.docs}: is not a folder")
+    check_folder("--docs", options.docs)
     if options.docs and (synthesis := Path(options.docs) / FIGURES).exists():
         # The page has a summary of it. To find out after all has been measured would be late.
         read_devices(synthesis)

@@ -10,7 +10,7 @@ from ringwalker.outputs import write_file
 from ..engine.engines import run_on_engine
 from ..errors import noted
 from ..function.simulation import simulation_of
-from .options import UsageError, add_command, add_device_options, check_output, device_config
+from .options import UsageError, add_command, add_device_options, check_folder, check_output, device_config
 from .report import print_bench, progress_bar, report_unwritten, verdict, write_json
 
 __all__ = ["add_parser", "run"]
@@ -49,8 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
     config = device_config(options, "blk")
     check_output("--json", options.json)
-    if options.docs and not Path(options.docs).is_dir():
-        raise UsageError(f"--docs {options.docs}: is not a folder")
+    check_folder("--docs", options.docs)
     if options.docs and config != DeviceConfig():
         raise UsageError("--docs: the page is about the usual device, without --config and its like")
     job = block_job(options, config, image_of(options), seed=options.seed)

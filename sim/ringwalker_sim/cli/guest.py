@@ -35,7 +35,7 @@ examples:
 In the guest the disks are /dev/vda, /dev/vdb, ...; there are busybox, mkfs.ext4 and e2fsck. Without
 --preset and --config the device has the identity that Linux knows (oasis).
 Exit codes: that of the guest's command; 125 when the guest could not be started or broke down, 124 when
-its time was up, 2 for a bad option, 130 interrupted.
+its time was up, 2 for a bad option or an output that cannot be written, 130 interrupted.
 """
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "add_link_options",
     "add_model_option",
     "byte_count",
+    "check_folder",
     "check_output",
     "device_config",
     "link_host",
@@ -221,4 +222,14 @@ def check_output(option: str, name: str | None) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"{option} {name}: there is no folder {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{option} {name}: cannot be written: {os.strerror(errno.EACCES)}")
+
+
+def check_folder(option: str, name: str | None) -> None:
+    """See that files can be written into a folder that there is, before the work that fills them."""
+    if name is None:
+        return
+    if not Path(name).is_dir():
+        raise UsageError(f"{option} {name}: is not a folder")
+    if not os.access(name, os.W_OK):
         raise UsageError(f"{option} {name}: cannot be written: {os.strerror(errno.EACCES)}")

@@ -7,7 +7,15 @@ from typing import Any
 from ringwalker.outputs import write_file
 
 from ..errors import EXIT_FAILED, noted
-from .options import UsageError, add_command, add_device_options, check_output, device_config, positive
+from .options import (
+    UsageError,
+    add_command,
+    add_device_options,
+    check_folder,
+    check_output,
+    device_config,
+    positive,
+)
 
 __all__ = ["add_parser", "run"]
 
@@ -28,7 +36,8 @@ examples:
       the page again, of figures that were measured before
 
 A whole device takes some minutes. Results are kept, so the same again takes seconds.
-Exit codes: 0 all is well, 1 the clock of --freq is not met or a tool failed, 2 a bad option.
+Exit codes: 0 all is well, 1 the clock of --freq is not met or a tool failed, 2 a bad option, or
+an output that cannot be written.
 """
 
 _DEVICES = ("12k", "25k", "45k", "85k", "um-25k", "um-45k", "um-85k", "um5g-25k", "um5g-45k", "um5g-85k")
@@ -96,8 +105,7 @@ def _check(options: argparse.Namespace) -> None:
     if routing and options.target not in (None, "ecp5"):
         raise UsageError(f"{routing}: there is place and route for ecp5 only, not for {options.target}")
     check_output("--json", options.json)
-    if options.docs and not Path(options.docs).is_dir():
-        raise UsageError(f"--docs {options.docs}: is not a folder")
+    check_folder("--docs", options.docs)
     if options.docs and (rows := Path(options.docs) / FIGURES).exists():
         # Its page has a summary of this one. To find out after all has been measured would be late.
         read_rows(rows)

@@ -52,7 +52,7 @@ examples:
 
 Workloads that write overwrite what is on the image. Data is always verified.
 Exit codes: 0 all is well, 1 wrong data or a device that misbehaves, 2 a bad option,
-configuration or image, 130 interrupted.
+configuration or image, or an output that cannot be written, 130 interrupted.
 """
 
 
