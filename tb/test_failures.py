@@ -10,6 +10,7 @@ FAILURES = {
     # the disk's image
     "the disk under an image is full",
     "an image is cut while it is used",
+    "an image of one of several served disks is cut",
     "a flush fails",
     "a limit of the process on files",
     "an image is in use",

@@ -1,5 +1,6 @@
 """The project's own driver reads and writes the disk through socket, bridge and hardware."""
 
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from ringwalker.spec.ring import RingHeader
 from ringwalker_sim.disk_image import DiskError
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
+from ringwalker_sim.guest.errors import RequestError
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.vfio_user import serving
@@ -260,6 +262,30 @@ def test_two_devices_at_once(two: list[DeviceHandle], memory: SharedMemory) -> N
             assert handle.disk is not None
             assert (buffer.array == handle.disk.read(0, len(buffer.array))).all()
     other.close()
+
+
+def test_a_disk_whose_image_is_cut_fails_alone(
+    two: list[DeviceHandle], memory: SharedMemory, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = Path(str(two[0].device.image))
+    size = image.stat().st_size
+
+    async def refused(_transport: Any, disk: BlkDevice) -> None:
+        os.truncate(image, 4096)
+        assert len(await disk.read(7, 1)) == SECTOR
+        with pytest.raises(RequestError, match="IN at sector 8: IOERR"):
+            await disk.read(8, 1)
+        with pytest.raises(RequestError, match="OUT at sector 9: IOERR"):
+            await disk.write(9, bytes(SECTOR))
+        assert image.stat().st_size == 4096
+        os.truncate(image, size)
+        assert await disk.read(8, 1) == bytes(SECTOR), "as long as before, with zeros"
+
+    with VfioPort(two[0].socket, memory) as port:
+        with_disk(port, refused)
+    with VfioPort(two[1].socket, memory) as port:
+        do_job(port, two[1])
+    assert any(message.startswith(f"{image}: reading at byte 4096") for message in caplog.messages)
 
 
 def test_what_is_in_use_is_refused_and_nothing_is_left_behind(
