@@ -13,7 +13,7 @@ from scapy.utils import rdpcap
 
 from ringwalker.outputs import OutputError
 from ringwalker_sim.cli import main as cli
-from ringwalker_sim.cli.guest_run import _log_writer
+from ringwalker_sim.cli.guest_run import _log_writer, _patient
 from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.waves.fst_join import require_whole
 from ringwalker_sim.workload import disk_phases
@@ -148,6 +148,16 @@ def test_the_log_of_a_guest_that_cannot_be_written_is_said_once():
         _log_writer(file, "log.txt", lambda: None, unwritten)(b"all")
     assert Path("log.txt").read_bytes() == b"all"
     assert len(unwritten) == 1
+
+
+def test_a_guest_outlives_the_reader_of_its_standard_error():
+    def refuse(data):
+        raise BrokenPipeError
+
+    _patient(refuse)(b"said to nobody")
+    written: list[bytes] = []
+    _patient(written.append)(b"said")
+    assert written == [b"said"]
 
 
 # --- standard output --------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def _run(options: argparse.Namespace) -> int:
         status = spinner.enter_context(status_line("building the device"))
         forward = {
             "out": _writer(sys.stdout.buffer, spinner.close),
-            "err": _writer(sys.stderr.buffer, spinner.close),
+            "err": _patient(_writer(sys.stderr.buffer, spinner.close)),
         }
         if options.console == "-":
             forward["console"] = forward["err"]
@@ -238,6 +238,16 @@ def _writer(stream: BinaryIO, before: Callable[[], None]) -> Callable[[bytes], N
         stream.flush()
 
     return write
+
+
+def _patient(write: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """``write`` for standard error, which a guest outlives as this process does."""
+
+    def write_if_taken(data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            write(data)
+
+    return write_if_taken
 
 
 def _log_writer(
