@@ -37,6 +37,9 @@ __all__ = [
 QUEUE_BITS = 10
 """Width of a queue number inside the device: up to 1024 queues."""
 
+MOST_BROUGHT = 16
+"""Descriptors that come with a head at most."""
+
 SEGMENT_BITS = 16
 """Width of an index into the segment store."""
 
@@ -133,14 +136,18 @@ class Head(data.Struct):
     """A chain that the driver made available.
 
     ``at``: where its first descriptor stands in the queue's descriptor area. ``id``: what the driver knows
-    it by once it is used; in a split ring that is the same number. ``first``: it is the first of those that
-    were made available together; those that follow up to the next with ``first`` are of the same queue.
-    ``guess``: the ring format expects this to be the next head, and says later whether it is.
+    it by once it is used; in a split ring that is the same number. ``span``: how many descriptors of the
+    ring it takes, where the format counts them. ``brought``: so many of its first descriptors come with it,
+    so that they need not be read. ``first``: it is the first of those that were made available together;
+    those that follow up to the next with ``first`` are of the same queue. ``guess``: the ring format expects
+    this to be the next head, and says later whether it is.
     """
 
     queue: unsigned(QUEUE_BITS)
     at: unsigned(16)
     id: unsigned(16)
+    span: unsigned(16)
+    brought: range(MOST_BROUGHT + 1)
     first: unsigned(1)
     guess: unsigned(1)
 
@@ -155,14 +162,15 @@ class SegmentList(data.Struct):
 class Chain(data.Struct):
     """A descriptor chain that was walked. Its segments are in the segment store, as two linked lists.
 
-    ``id`` is what the driver knows it by once it is used, and goes back to the ring format unchanged.
-    ``readable`` and ``writable`` are totals in bytes, ``readable_segments`` and ``writable_segments``
-    counts, ``first_readable`` and ``first_writable`` the start of each list (meaningless when the count
-    is 0).
+    ``id`` is what the driver knows it by once it is used, ``span`` how many descriptors of the ring it
+    takes; both go back to the ring format unchanged. ``readable`` and ``writable`` are totals in bytes,
+    ``readable_segments`` and ``writable_segments`` counts, ``first_readable`` and ``first_writable`` the
+    start of each list (meaningless when the count is 0).
     """
 
     queue: unsigned(QUEUE_BITS)
     id: unsigned(16)
+    span: unsigned(16)
     readable: unsigned(32)
     writable: unsigned(32)
     readable_segments: unsigned(SEGMENT_BITS)
@@ -172,18 +180,24 @@ class Chain(data.Struct):
 
 
 class ChainOwner(data.Struct):
-    """Whose chain it is: its queue, and what the driver knows it by."""
+    """Whose chain it is: its queue, what the driver knows it by, and how many descriptors it takes."""
 
     queue: unsigned(QUEUE_BITS)
     id: unsigned(16)
+    span: unsigned(16)
 
 
 class Completed(data.Struct):
-    """A chain that the function is done with: which one, and how many bytes were written into it."""
+    """A chain that the function is done with: which one, and how many bytes were written into it.
+
+    ``whole``: these are all of its device-writable bytes.
+    """
 
     queue: unsigned(QUEUE_BITS)
     id: unsigned(16)
+    span: unsigned(16)
     written: unsigned(32)
+    whole: unsigned(1)
 
 
 # --- function ----------------------------------------------------------------------------------------------

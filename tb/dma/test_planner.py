@@ -41,7 +41,8 @@ class Bench:
 
     def chain(self, segments: Segments, queue: int = 1, head: int = 2) -> None:
         """A chain of these segments; without any it has one of length 0, as SegmentWalker gives it."""
-        self.owners.queue({"queue": queue, "id": head})
+        room = sum(length for _address, length in segments)
+        self.owners.queue({"queue": queue, "id": head, "span": head % 7, "writable": room})
         given = segments or [(0, 0)]
         for k, (address, length) in enumerate(given):
             last = int(k == len(given) - 1)
@@ -111,7 +112,24 @@ async def done_completes_the_chain_with_what_the_function_wrote(dut):
     await start(dut)
     bench.chain([(0x1000, 16)], queue=5, head=77)
     bench.reply(0, 4, written=123)
-    assert await bench.completed.receive() == {"queue": 5, "id": 77, "written": 123}
+    assert await bench.completed.receive() == {
+        "queue": 5,
+        "id": 77,
+        "span": 0,
+        "written": 123,
+        "whole": 0,
+    }
+
+
+@cocotb.test(timeout_time=100, timeout_unit="us")
+async def a_chain_is_whole_if_all_of_it_was_written(dut):
+    bench = Bench(dut)
+    await start(dut)
+    for written in (15, 16, 17):
+        bench.chain([(0x1000, 4), (0x2000, 12)], head=8)
+        bench.reply(0, 16, written=written)
+        completed = await bench.completed.receive()
+        assert (completed["span"], completed["whole"]) == (1, int(written == 16))
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
@@ -147,6 +165,8 @@ async def random_chains_under_stalls(dut):
     for _ in range(150):
         segments = [(random.getrandbits(40), random.randrange(1, 30)) for _ in range(random.randrange(5))]
         queue, head, written = random.randrange(8), random.getrandbits(16), random.getrandbits(16)
+        room = sum(length for _address, length in segments)
+        written = random.choice([written, room])
         bench.chain(segments, queue, head)
         position, count = 0, random.choice([1, 1, 2, 4])
         for k in range(count):
@@ -158,7 +178,8 @@ async def random_chains_under_stalls(dut):
             overruns += beyond
             # A reply without bytes moves nothing.
             position = offset + length if length else position
-        completed.append({"queue": queue, "id": head, "written": written})
+        whole = int(written == room)
+        completed.append({"queue": queue, "id": head, "span": head % 7, "written": written, "whole": whole})
     for reply in expected:
         assert await bench.planned() == reply
     assert [await bench.completed.receive() for _ in completed] == completed

@@ -24,7 +24,7 @@ def ring(request):
 
 def test_the_component_has_the_ports_that_its_row_names(ring):
     readers = [reader.name for reader in ring.readers(CONFIG)]
-    members = ring_members(CONFIG.data_width, readers, ring.tables, ring.writes)
+    members = ring_members(CONFIG.data_width, readers, ring.tables, ring.writes, ring.brings)
     assert ports(ring.component(CONFIG).signature) == ports(Signature(members))
 
 

@@ -8,10 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..buffers import HalfBuffer
 from ..component import Component
-from ..streams import ChainOwner, Completed, stream_of
+from ..streams import QUEUE_BITS, Completed, stream_of
 from .cutter import Run
 
-__all__ = ["ReplyHeader", "WritePlanner"]
+__all__ = ["OpenChain", "ReplyHeader", "WritePlanner"]
 
 
 class ReplyHeader(data.Struct):
@@ -21,6 +21,15 @@ class ReplyHeader(data.Struct):
     length: unsigned(32)
     written: unsigned(32)
     done: unsigned(1)
+
+
+class OpenChain(data.Struct):
+    """A chain that is to be answered: whose it is, and how many bytes can be written into it."""
+
+    queue: unsigned(QUEUE_BITS)
+    id: unsigned(16)
+    span: unsigned(16)
+    writable: unsigned(32)
 
 
 class WritePlanner(Component):
@@ -34,7 +43,7 @@ class WritePlanner(Component):
     further segment that it touches, skips or drops.
     """
 
-    owners: In(stream_of(ChainOwner))
+    owners: In(stream_of(OpenChain))
     """Chains, in order. An owner is taken when its chain is completed."""
     segments: In(stream_of(Run))
     """Their segments, as SegmentWalker gives them."""
@@ -78,9 +87,9 @@ class WritePlanner(Component):
             self.segments.ready.eq(~segment_valid & ~exhausted),
             # No segment of the chain is left when the current one is dropped.
             ends.eq(exhausted | (segment_valid & segment.last)),
-            self.completed.p.queue.eq(self.owners.p.queue),
-            self.completed.p.id.eq(self.owners.p.id),
+            *(self.completed.p[name].eq(self.owners.p[name]) for name in ("queue", "id", "span")),
             self.completed.p.written.eq(written),
+            self.completed.p.whole.eq(written == self.owners.p.writable),
             closes.eq(self.completed.valid & self.completed.ready),
             self.owners.ready.eq(closes),
         ]

@@ -15,7 +15,6 @@ from ..spec.tlp import RequestKind
 from ..streams import (
     SEGMENT_BITS,
     Chain,
-    ChainOwner,
     Completed,
     SegmentList,
     byte_beat,
@@ -25,7 +24,7 @@ from ..streams import (
 )
 from .byte_enables import dword_span
 from .cutter import Cutter
-from .planner import ReplyHeader, WritePlanner
+from .planner import OpenChain, ReplyHeader, WritePlanner
 from .realign import Placement, Realign
 from .segment_lists import SegmentWalker
 
@@ -40,7 +39,7 @@ class _Waiting(data.Struct):
     """A chain that waits for its turn: its writable segments, and whose it is."""
 
     list: SegmentList
-    owner: ChainOwner
+    owner: OpenChain
 
 
 class _Write(data.Struct):
@@ -68,8 +67,8 @@ class Scatter(Component):
 
     Members:
 
-    - ``chains`` In stream of Chain: ``writable_segments``, ``first_writable``, ``queue`` and ``id`` are
-      used.
+    - ``chains`` In stream of Chain: ``writable_segments``, ``first_writable``, ``writable``, ``queue``,
+      ``id`` and ``span`` are used.
     - ``segments`` Out(SegmentRead()): the segment store.
     - ``frees`` Out stream of 16 bits: indices of segments that were read and are no longer needed.
     - ``replies`` In stream of reply_beat(W).
@@ -109,7 +108,7 @@ class Scatter(Component):
         m.submodules.cutter = cutter = Cutter()
         m.submodules.realign = realign = Realign(self.data_width)
         m.submodules.waiting = waiting = StreamFifo(_Waiting, self.chains_ahead)
-        m.submodules.owners = owners = StreamFifo(ChainOwner, 4)
+        m.submodules.owners = owners = StreamFifo(OpenChain, 4)
         m.submodules.headers = headers = StreamFifo(ReplyHeader, 4)
         m.submodules.bytes = beats = StreamFifo(byte_beat(self.data_width), 16)
         m.submodules.placements = placements = StreamFifo(Placement, 4)
@@ -162,8 +161,7 @@ class Scatter(Component):
         m.d.comb += [
             waiting.i.p.list.first.eq(chain.first_writable),
             waiting.i.p.list.count.eq(chain.writable_segments),
-            waiting.i.p.owner.queue.eq(chain.queue),
-            waiting.i.p.owner.id.eq(chain.id),
+            *(waiting.i.p.owner[name].eq(chain[name]) for name in ("queue", "id", "span", "writable")),
             waiting.i.valid.eq(self.chains.valid),
             self.chains.ready.eq(waiting.i.ready),
             walker.lists.p.eq(waiting.o.p.list),

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from .packed.ring import PACKED
 from .ring.ring_format import RingFormat
 from .split.ring import SPLIT
 
 __all__ = ["FORMATS"]
 
-FORMATS: Mapping[str, RingFormat] = {"split": SPLIT}
+FORMATS: Mapping[str, RingFormat] = {"split": SPLIT, "packed": PACKED}

@@ -162,6 +162,7 @@ class RingWalker(Component):
             depth,
             config.ring_tags,
             decoder=self._format.decoder(),
+            brings=self._format.brings,
         )
         m.submodules.descriptors = flushed(descriptors)
         m.submodules.segments = flushed(segments := SegmentStore(depth))
@@ -176,6 +177,8 @@ class RingWalker(Component):
         connect(m, doorbells.o, scheduler.doorbells)
         connect(m, scheduler.visits, ring.visits)
         connect(m, ring.heads, descriptors.heads)
+        if self._format.brings:
+            connect(m, descriptors.brought, ring.brought)
         connect(m, descriptors.chains, dispatch.chains)
         connect(m, dispatch.gather, gather.chains)
         connect(m, dispatch.scatter, scatter.chains)
@@ -213,6 +216,8 @@ class RingWalker(Component):
             scheduler.halt.eq(self.halt),
             function.halt.eq(self.halt),
             function.forget.eq(self.flush),
+            ring.halt.eq(self.halt),
+            ring.max_read_request.eq(self.max_read_request),
             ring.carried.eq(scheduler.carried),
             ring.next.eq(scheduler.next),
             ring.quiet.eq(reduce(and_, (stage.idle for stage in behind))),

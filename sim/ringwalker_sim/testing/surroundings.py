@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ringwalker.queue.ring.limits import LINE_BYTES
+
 from .inprocess import Bench, Item
 
 __all__ = ["DmaReads", "QueueRows"]
@@ -29,12 +31,13 @@ class DmaReads:
     """Answers the DmaReadPort ``name`` from ``memory``, in order.
 
     ``latency`` is the least and the greatest number of cycles from a request to its first beat, from 2 on;
-    memory is looked at somewhere in between. ``fails(address)`` says which reads end with an error.
+    each cache line of memory is looked at somewhere in between. ``fails(address)`` says which reads end with
+    an error.
     ``requests`` keeps address and length of all of them; one that no TLP could carry is an
     ``AssertionError``.
     """
 
-    def __init__(self, bench: Bench, name: str, memory: bytearray, data_width: int):
+    def __init__(self, bench: Bench, name: str, memory: Any, data_width: int):
         self.memory = memory
         self.latency: tuple[int, int] = (2, 2)
         self.fails: Callable[[int], bool] = lambda address: False
@@ -50,27 +53,23 @@ class DmaReads:
         assert address % 4096 + length <= 4096, f"read of {length} bytes at {address:#x} crosses 4 KiB"
         self.requests.append((address, length))
         now, delay = self._bench.cycle, self._bench.random.randint(*self.latency)
-        self._waiting.append(
-            {
-                "address": address,
-                "length": length,
-                "sample": now + self._bench.random.randint(0, delay),
-                "deliver": now + delay - 2,
-                "content": None,
-            }
-        )
+        lines = []
+        for at in range(address & -LINE_BYTES, address + length, LINE_BYTES):
+            start, end = max(at, address), min(at + LINE_BYTES, address + length)
+            lines.append([start, end, now + self._bench.random.randint(0, delay), None])
+        self._waiting.append({"address": address, "lines": lines, "deliver": now + delay - 2})
 
     def _step(self) -> None:
         for read in self._waiting:
-            if read["content"] is None and read["sample"] <= self._bench.cycle:
-                at = read["address"]
-                read["content"] = bytes(self.memory[at : at + read["length"]])
+            for line in read["lines"]:
+                if line[3] is None and line[2] <= self._bench.cycle:
+                    line[3] = bytes(self.memory[line[0] : line[1]])
         while self._waiting and self._waiting[0]["deliver"] <= self._bench.cycle:
             self._deliver(self._waiting.popleft())
 
     def _deliver(self, read: dict[str, Any]) -> None:
         at = read["address"]
-        content = read["content"] or bytes(self.memory[at : at + read["length"]])
+        content = b"".join(line[3] or bytes(self.memory[line[0] : line[1]]) for line in read["lines"])
         error, noise = self.fails(at), self._bench.random.randbytes
         content = noise(at % 4) + (noise(len(content)) if error else content)
         pieces = [content[n : n + self._bytes] for n in range(0, len(content), self._bytes)]

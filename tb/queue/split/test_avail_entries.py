@@ -377,7 +377,15 @@ class WideUnpacker(Unpacker):
 @simulated(Unpacker)
 async def test_an_entry_is_a_head_of_its_queue(bench):
     bench.read(77, queue=3)
-    assert await bench.get("heads") == {"queue": 3, "at": 77, "id": 77, "first": 1, "guess": 0}
+    assert await bench.get("heads") == {
+        "queue": 3,
+        "at": 77,
+        "id": 77,
+        "span": 0,
+        "brought": 0,
+        "first": 1,
+        "guess": 0,
+    }
 
 
 @simulated(Unpacker)

@@ -18,7 +18,7 @@ MODULE = "tb.queue.split.test_speculation"
 
 
 def head(queue, index, first=1):
-    return {"queue": queue, "at": index, "id": index, "first": first, "guess": 0}
+    return {"queue": queue, "at": index, "id": index, "span": 0, "brought": 0, "first": first, "guess": 0}
 
 
 class Bench:

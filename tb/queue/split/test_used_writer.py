@@ -6,7 +6,8 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ringwalker.queue.split.used_writer import HOLD_CYCLES, UsedWriter
+from ringwalker.queue.ring.limits import HOLD_CYCLES
+from ringwalker.queue.split.used_writer import UsedWriter
 from ringwalker.spec.ring import USED_ENTRY_BYTES, USED_IDX_OFFSET, USED_RING_OFFSET
 from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
 from ringwalker_sim.testing.dma import HostMemoryModel

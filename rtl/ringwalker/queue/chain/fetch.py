@@ -3,6 +3,7 @@
 Ref: virtio 1.4, 2.7.5 (The Virtqueue Descriptor Table), 2.7.5.3 (Indirect Descriptors).
 """
 
+from functools import partial
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
@@ -12,11 +13,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ...component import Component
 from ...interfaces import DmaReadPort, QueueRead
 from ...streams import SEGMENT_BITS, Chain, Head, SegmentList, stream_of
+from ..ring.brought import BroughtPort
 from .check import ChainProgress, DescriptorCheck
 from .descriptor import DescriptorTable
 from .lines import SLOT_BITS, DescriptorLines, line_of
 from .pending_fetches import LineSharing, PendingFetches
 from .retire import ChainRetire, WalkedChain
+from .source import DescriptorSource, brought_with
 from .store import SegmentLink, SegmentWrite
 
 __all__ = ["DescriptorFetch"]
@@ -28,12 +31,14 @@ class DescriptorFetch(Component):
     Parameters: ``data_width`` in bits; ``queue_size``, the most descriptors that a chain can have;
     ``chains`` (a power of two), how many are walked at once; ``segments``, the depth of the segment store, at
     least ``queue_size``; ``reads``, how many reads of descriptors are in flight at most; ``decoder``, what a
-    descriptor means, a component with the members of :class:`~.descriptor.DescriptorDecoder`.
+    descriptor means, a component with the members of :class:`~.descriptor.DescriptorDecoder`; ``brings``:
+    heads may bring descriptors along.
 
     Members (W is ``data_width``):
 
     - ``heads`` In stream of Head: the chains to walk; each must begin below the size of its queue. One with
       ``guess`` comes only while no chain is in flight, and is a chain only after ``confirm``.
+    - ``brought`` Out(BroughtPort()): those that come with heads, if ``brings``.
     - ``confirm``, ``withdraw`` In 1: as :func:`~..ring_format.ring_members` has them.
     - ``table`` Out(QueueRead()).
     - ``read`` Out(DmaReadPort(W)): reads of descriptors, of at most ``max_read_request`` In 13 bytes.
@@ -71,6 +76,7 @@ class DescriptorFetch(Component):
         reads: int = 16,
         *,
         decoder: Component,
+        brings: bool = False,
     ):
         if chains not in (1 << n for n in range(SLOT_BITS + 1)):
             raise ValueError(f"chains is {chains!r}; it must be a power of two from 1 to {1 << SLOT_BITS}")
@@ -80,8 +86,10 @@ class DescriptorFetch(Component):
         self._queue_size = queue_size
         self._slots = chains
         self._reads = reads
+        self._brings = brings
         super().__init__(
             {
+                **({"brought": Out(BroughtPort())} if brings else {}),
                 "heads": In(stream_of(Head)),
                 "table": Out(QueueRead()),
                 "read": Out(DmaReadPort(data_width)),
@@ -132,7 +140,10 @@ class DescriptorFetch(Component):
         tables: Any = Memory(shape=DescriptorTable, depth=depth, init=[])
         progress: Any = Memory(shape=ChainProgress, depth=depth, init=[])
         m.submodules.owners, m.submodules.tables, m.submodules.progress = owners, tables, progress
-        m.submodules.lines = source = DescriptorLines(self._width, self._reads)
+        lines = DescriptorLines if not self._brings else partial(DescriptorSource, chains=self._slots)
+        m.submodules.lines = source = lines(self._width, self._reads)
+        if self._brings:
+            connect(m, source.brought, flipped(self.brought))
         m.submodules.check = step = DescriptorCheck(self._queue_size)
         m.submodules.decoder = self._decoder
         connect(m, source.read, flipped(self.read))
@@ -143,10 +154,7 @@ class DescriptorFetch(Component):
             self._may_take.eq(oldest | roomy),
             wanted.roomy.eq(roomy),
         ]
-        m.d.comb += [
-            source.max_read_request.eq(self.max_read_request),
-            step.indirect.eq(self.indirect),
-        ]
+        m.d.comb += source.max_read_request.eq(self.max_read_request), step.indirect.eq(self.indirect)
         release = Signal()
         self._take(m, source, step, owners, tables, progress, wanted)
         self._emit(m, owners, progress, release)
@@ -158,6 +166,7 @@ class DescriptorFetch(Component):
             new.addr.eq(self._newest),
             new.data.owner.queue.eq(head.queue),
             new.data.owner.id.eq(head.id),
+            new.data.owner.span.eq(head.span),
             new.data.at.eq(head.at),
             new.data.limit.eq(row.size),
             new.en.eq(accept),
@@ -178,6 +187,7 @@ class DescriptorFetch(Component):
         looked, accept = Signal(), Signal()
         head: Any = Signal(Head)
         shown = source.ranges.payload
+        brought = brought_with(m, source, head, self._newest, self._lap, accept)
         m.d.comb += [
             # From a register: chains are not taken any faster than every two cycles.
             self.heads.ready.eq(~looked),
@@ -193,7 +203,7 @@ class DescriptorFetch(Component):
             sharing.leader.eq(shown.slot),
             sharing.leader_lap.eq(shown.lap),
             sharing.withdrawn.eq(self._withdrawn),
-            wanted.adds.eq(accept & ~sharing.joins),
+            wanted.adds.eq(accept & ~sharing.joins & ~brought),
             wanted.added.slot.eq(self._newest),
             wanted.added.lap.eq(self._lap),
             wanted.added.index.eq(head.at),

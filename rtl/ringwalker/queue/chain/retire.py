@@ -54,6 +54,7 @@ class ChainRetire(Component):
                 self.chains.valid.eq(good),
                 chain.queue.eq(self.owner.queue),
                 chain.id.eq(self.owner.id),
+                chain.span.eq(self.owner.span),
                 *(chain[key].eq(totals[key]) for key in _TOTALS),
             ]
             m.d.comb += self.release.eq(good)

@@ -16,6 +16,7 @@ from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import DmaReadPort, QueueClear, QueueRead, QueueRestore
 from ...streams import Completed, Doorbell, Head, Visit, request_beat, stream_of
+from .brought import BroughtPort
 
 __all__ = ["ReaderKind", "RingFormat", "ring_members"]
 
@@ -45,6 +46,7 @@ class RingFormat:
     - ``readers(config)``: the readers behind its ports ``NAME_read``.
     - ``tables``: its reads of the queue table, the ports ``NAME_table``.
     - ``writes``: its streams of posted writes, the ports ``NAME_writes``, those that go first before others.
+    - ``brings``: its heads may bring descriptors along, in the port ``brought``.
     """
 
     component: Callable[[DeviceConfig], Component]
@@ -52,10 +54,15 @@ class RingFormat:
     readers: Callable[[DeviceConfig], tuple[ReaderKind, ...]]
     tables: tuple[str, ...]
     writes: tuple[str, ...]
+    brings: bool = False
 
 
 def ring_members(
-    data_width: int, readers: Sequence[str], tables: Sequence[str], writes: Sequence[str]
+    data_width: int,
+    readers: Sequence[str],
+    tables: Sequence[str],
+    writes: Sequence[str],
+    brings: bool = False,
 ) -> dict[str, Any]:
     """The members of a ring format (W is ``data_width``).
 
@@ -80,6 +87,9 @@ def ring_members(
     - ``features`` In 64: what was negotiated. ``msix_enable`` In 1: each queue has a vector of its own.
     - ``NAME_read`` Out(DmaReadPort(W)); ``NAME_table`` Out(QueueRead()); ``NAME_writes`` Out stream of
       request_beat(W).
+    - ``max_read_request`` In 13: in bytes; reads are no longer.
+    - ``halt`` In 1: nothing more is read of rings, but what was read already is used.
+    - ``brought`` In(BroughtPort()), if the format ``brings`` descriptors.
     - ``fail`` Out 1, a pulse: the rings are malformed, or a read failed.
     - ``idle`` Out 1: nothing is in flight between ``visits`` and ``heads``, nor from ``completed`` on.
     """
@@ -99,6 +109,9 @@ def ring_members(
         "hold": In(1),
         "features": In(64),
         "msix_enable": In(1),
+        "max_read_request": In(13),
+        "halt": In(1),
+        **({"brought": In(BroughtPort())} if brings else {}),
         **{f"{name}_read": Out(DmaReadPort(data_width)) for name in readers},
         **{f"{name}_table": Out(QueueRead()) for name in tables},
         **{f"{name}_writes": Out(stream_of(request_beat(data_width))) for name in writes},

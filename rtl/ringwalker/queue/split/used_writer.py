@@ -14,12 +14,10 @@ from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import USED_ENTRY_BYTES, USED_FLAGS_OFFSET, USED_IDX_OFFSET
 from ...spec.tlp import RequestKind
 from ...streams import QUEUE_BITS, Completed, request_beat, stream_of
+from ..ring.limits import HOLD_CYCLES
 from .used_batch import UsedBatch, UsedCollector
 
-__all__ = ["HOLD_CYCLES", "UsedIndex", "UsedWriter"]
-
-HOLD_CYCLES = 256
-"""How long a batch may wait for more elements under load."""
+__all__ = ["UsedIndex", "UsedWriter"]
 
 
 class UsedIndex(data.Struct):

@@ -1,0 +1,128 @@
+"""Used descriptors: where the device says which chains it is done with.
+
+Ref: virtio 1.4, 2.8.1, 2.8.22 (Receiving Used Buffers).
+"""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ...component import Component
+from ...interfaces import QueueClear, QueueRead
+from ...spec.ring import DESC_BYTES
+from ...spec.tlp import RequestKind
+from ...streams import Completed, request_beat, stream_of
+from ..ring.limits import HOLD_CYCLES
+from .used_batch import PackedBatch, PackedCollector, UsedPlace
+
+__all__ = ["PackedUsedWriter"]
+
+_DWORDS = DESC_BYTES // 4
+
+
+class PackedUsedWriter(Component):
+    """Writes used descriptors, those that wait as one batch. The first of a batch goes last, so that a driver
+    that sees it sees all.
+
+    Parameters: ``data_width`` in bits; ``queues``, how many there are.
+
+    Members (W is ``data_width``):
+
+    - ``completed`` In stream of Completed; ``in_order`` In 1. ``table`` Out(QueueRead()).
+    - ``writes`` Out stream of request_beat(W): memory writes of up to 112 bytes.
+    - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
+    - ``used`` Out stream of UsedPlace, after a batch was written.
+    - ``clear`` In(QueueClear()): forgets the place of a queue.
+    - ``idle`` Out 1: nothing is in flight.
+
+    Latency: 4 cycles from a chain to the write of its descriptor if nothing else is in flight. Throughput: a
+    chain every two cycles, but no faster than the beats of the writes.
+    """
+
+    def __init__(self, data_width: int, queues: int):
+        self._collector = PackedCollector(data_width, queues)
+        self._width = data_width
+        self._lanes = data_width // 32
+        super().__init__(
+            {
+                "completed": In(stream_of(Completed)),
+                "in_order": In(1),
+                "table": Out(QueueRead()),
+                "writes": Out(stream_of(request_beat(data_width))),
+                "hold": In(1),
+                "used": Out(stream_of(UsedPlace)),
+                "clear": In(QueueClear()),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.submodules.collector = collector = self._collector
+        for name in ("completed", "table", "clear"):
+            connect(m, flipped(getattr(self, name)), getattr(collector, name))
+        batch: Any = Signal(PackedBatch)
+        row, age = Signal.like(collector.row), Signal(range(HOLD_CYCLES + 1))
+        free, old = Signal(), Signal()
+        with m.If(collector.take | ~collector.waiting):
+            m.d.sync += [age.eq(0), old.eq(0)]
+        with m.Elif(~old):
+            m.d.sync += [age.eq(age + 1), old.eq(age == HOLD_CYCLES - 1)]
+        m.d.comb += [
+            collector.in_order.eq(self.in_order),
+            collector.take.eq(free & collector.waiting & (~self.hold | collector.full | old)),
+            collector.row.eq(row),
+        ]
+        narrow = self._lanes < _DWORDS
+        beat, sent = self.writes.payload, self.writes.valid & self.writes.ready
+        with m.If(collector.take):
+            m.d.sync += batch.eq(collector.batch)
+        with m.If(sent):
+            m.d.sync += row.eq(Mux(beat.last, 0, row + 1))
+        with m.If(self.used.ready):
+            m.d.sync += self.used.valid.eq(0)
+        with m.FSM(init="BATCH") as fsm:
+            with m.State("BATCH"):
+                m.d.comb += free.eq(1)
+                self._begin(m)
+            with m.State("OTHERS"):
+                self._write(m, batch.address + DESC_BYTES, (batch.count - 1) * _DWORDS, row)
+                m.d.comb += beat.data.eq(collector.others)
+                with m.If(sent & beat.last):
+                    m.next = "FIRST"
+            with m.State("FIRST"):
+                with m.If(~self.used.valid):
+                    self._write(m, batch.address, _DWORDS, row)
+                    first = Cat(Const(0, 64), batch.upper)
+                    m.d.comb += beat.data.eq(first.word_select(row, self._width) if narrow else first)
+                    with m.If(sent & beat.last):
+                        m.d.comb += free.eq(1)
+                        m.d.sync += [self.used.valid.eq(1), self.used.payload.eq(batch.after)]
+                        m.next = "BATCH"
+                        self._begin(m)
+            m.d.comb += self.idle.eq(fsm.ongoing("BATCH") & collector.idle & ~self.used.valid)
+        return m
+
+    def _begin(self, m: Any) -> None:
+        """Go on with a batch that is taken in this cycle."""
+        with m.If(self._collector.take):
+            m.next = "OTHERS"
+            with m.If(self._collector.batch.count == 1):
+                m.next = "FIRST"
+
+    def _write(self, m: Any, address: Any, dwords: Any, row: Any) -> None:
+        """Offer beat ``row`` of a write of so many dwords."""
+        beat, header, left = self.writes.payload, self.writes.payload.header, Signal(11)
+        m.d.comb += [
+            left.eq(dwords - row * self._lanes),
+            self.writes.valid.eq(1),
+            header.kind.eq(RequestKind.MEMORY_WRITE),
+            header.address.eq(address),
+            header.length.eq(dwords),
+            header.first_be.eq(0xF),
+            header.last_be.eq(0xF),
+            beat.first.eq(row == 0),
+            beat.last.eq(left <= self._lanes),
+            beat.dwords.eq(Cat(left > n for n in range(self._lanes))),
+        ]
