@@ -12,6 +12,7 @@ from .config import DeviceConfig
 from .function.chain_guard import ChainGuard
 from .function.parts import GuardedFunction, function_component, function_parts, optional_output
 from .interfaces import CorePort
+from .queue.formats import FORMATS
 from .queue.lanes import Lanes
 from .queue.table import QueueTable
 from .spec.features import Feature
@@ -31,7 +32,7 @@ TRANSPORT_FEATURES = (
     | 1 << Feature.EVENT_IDX
     | 1 << Feature.NOTIFICATION_DATA
 )
-"""Feature bits that every function is offered with."""
+"""Feature bits that every function is offered with, whatever its rings."""
 
 
 class VirtioCore(Component):
@@ -76,12 +77,14 @@ class VirtioCore(Component):
         edge: Any = flipped(self.edge)
         function = function_component(config)
         m.submodules.function = GuardedFunction(config, function)
-        m.submodules.common = common = CommonConfig(config, TRANSPORT_FEATURES | parts.features)
+        ring = FORMATS[config.ring]
+        features = TRANSPORT_FEATURES | ring.features | parts.features
+        m.submodules.common = common = CommonConfig(config, features, ring.required)
         m.submodules.notify = notify = Notify(config)
         m.submodules.isr = isr = Isr()
         m.submodules.interrupts = interrupts = InterruptRouter()
         m.submodules.sequencer = sequencer = ResetSequencer(config)
-        m.submodules.walker = walker = Lanes(config, parts.lanes, parts.write_only)
+        m.submodules.walker = walker = Lanes(config, parts.lanes, parts.write_only, ring)
         state = edge.state
 
         # ---- registers

@@ -57,7 +57,8 @@ class Device(QueueControl):
         return True
 
     def row(self, at: int) -> tuple[int, int, int, int]:
-        return tuple(int(self.rows[at][name]) for name in ("addr", "len", "id", "flags"))  # type: ignore
+        row = self.rows[at]
+        return int(row["addr"]), int(row["len"]), int(row["id"]), int(row["flags"])
 
     def available(self) -> list[tuple[int, int, list[tuple[int, int, bool]]]]:
         """Chains that are new: id, how many descriptors they take, and pieces as (address, length,

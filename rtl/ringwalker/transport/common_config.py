@@ -69,7 +69,8 @@ def _aligned(value: Value, alignment: int) -> Value:
 class CommonConfig(Component):
     """The registers of ``spec.modern.COMMON``.
 
-    Parameters: ``device_features``, the 64 feature bits that are offered.
+    Parameters: ``device_features``, the 64 feature bits that are offered; ``required``, those of them that a
+    driver must accept besides VIRTIO_F_VERSION_1.
 
     A write is done three cycles after it was taken and then the next request is; a read is
     answered two cycles after it was taken.
@@ -78,11 +79,12 @@ class CommonConfig(Component):
       has its reset value. The rows of the queues are the reset sequencer's work.
     - ``driver_feature`` keeps all bits below 64, also those not offered, reads 0 from bit 64 on, and is fixed
       once FEATURES_OK is set. FEATURES_OK sticks when the bits of all words are a subset of
-      ``device_features`` and contain VIRTIO_F_VERSION_1; see
+      ``device_features`` and contain VIRTIO_F_VERSION_1 and ``required``; see
       :class:`~ringwalker.transport.driver_features.DriverFeatures`.
     - With ``queue_select`` out of range all ``queue_*`` registers read 0 and ignore writes.
-    - ``queue_size`` takes powers of two up to ``config.queue_size``. The areas lose the low bits that
-      their alignment forbids. All of these ignore writes once the queue is enabled.
+    - ``queue_size`` takes powers of two up to ``config.queue_size``, and with VIRTIO_F_RING_PACKED any number
+      from 1 on. The areas lose the low bits that their alignment forbids. All of these ignore writes once the
+      queue is enabled.
     - ``queue_enable`` takes only 1. A queue with an area that goes beyond the end of the address space is not
       enabled: that is a failure, see ``fail``.
     - ``queue_reset`` takes 1 if the queue is enabled and VIRTIO_F_RING_RESET was negotiated. It then reads 1
@@ -134,7 +136,7 @@ class CommonConfig(Component):
     queue_reset_done: In(1)
     """Pulse."""
 
-    def __init__(self, config: DeviceConfig, device_features: int):
+    def __init__(self, config: DeviceConfig, device_features: int, required: int = 0):
         if not 0 <= device_features < 1 << 64:
             raise ValueError(f"device_features is {device_features:#x}; it must have at most 64 bits")
         if not device_features >> Feature.VERSION_1 & 1:
@@ -143,7 +145,10 @@ class CommonConfig(Component):
             if device_features >> feature & 1:
                 raise ValueError(f"device_features is {device_features:#x}; {feature.name} is not supported")
         self.config = config
+        if required & ~device_features:
+            raise ValueError(f"required is {required:#x}; device_features is {device_features:#x}")
         self.device_features = device_features
+        self._required = required
         super().__init__()
         self._device_feature_select = Signal(32)
         self._driver_feature_select = Signal(32)
@@ -202,7 +207,9 @@ class CommonConfig(Component):
         m.d.comb += [
             status.write.eq(written.any("device_status")),
             status.value.eq(written.data("device_status")),
-            status.features_acceptable.eq(features.acceptable),
+            status.features_acceptable.eq(
+                features.acceptable & ((features.features & self._required) == self._required)
+            ),
             status.needs_reset.eq(self.needs_reset | self.fail),
             status.reset_done.eq(self.reset_done),
             self.status.eq(status.status),
@@ -270,7 +277,11 @@ class CommonConfig(Component):
         """The table is written in the cycle after the decision, from registers."""
         size = written.merged("queue_size", row.size)
         sizes = [1 << n for n in range(self.config.queue_size.bit_length())]
-        size_fits = reduce(or_, (size == fits for fits in sizes)) & written.any("queue_size")
+        fits = reduce(or_, (size == power for power in sizes))
+        if self.device_features >> Feature.RING_PACKED & 1:
+            packed = self.driver_features[Feature.RING_PACKED]
+            fits |= packed & (size != 0) & (size <= self.config.queue_size)
+        size_fits = fits & written.any("queue_size")
         enables = written.any("queue_enable") & (written.merged("queue_enable", row.enable) == 1)
         configurable = exists & ~row.enable[0]
         m.submodules.ranges = ranges = QueueRanges(self.config.queue_size)

@@ -385,7 +385,7 @@ async def test_clear_forgets_all_places_of_a_queue(bench):
         assert bench.vqs[queue].get_buf() == ("token", 9)
 
 
-async def traffic(bench, written, rounds=200):
+async def traffic(bench, written, rounds=70):
     """Each chain comes out once, in the order of its queue; each is used with what was written."""
     rnd = bench.random
     bench.stall(probability=0.15)

@@ -126,5 +126,14 @@ class PackedRing(Component):
         return m
 
 
-PACKED = RingFormat(PackedRing, PackedDecoder, _readers, _TABLES, _WRITES, brings=True)
+PACKED = RingFormat(
+    PackedRing,
+    PackedDecoder,
+    _readers,
+    _TABLES,
+    _WRITES,
+    brings=True,
+    features=1 << Feature.RING_PACKED | 1 << Feature.IN_ORDER,
+    required=1 << Feature.RING_PACKED,
+)
 """The packed ring."""

@@ -167,7 +167,7 @@ class PackedCollector(Component):
             m.d.sync += known.eq(0)
 
     def _gather(self, m: Any, element: Any, placed: Signal, joins: Signal) -> None:
-        """Put a descriptor into the batch, or begin a new one; all but the first stand in one of two banks."""
+        """Put a descriptor into the batch, or begin one; all but the first stand in one of two banks."""
         bits = max(_BITS, self._width)
         parts, lanes = bits // self._width, bits // _BITS
         memory: Any = Memory(shape=unsigned(bits), depth=2 * BATCH_DESCRIPTORS // lanes, init=[])

@@ -47,6 +47,8 @@ class RingFormat:
     - ``tables``: its reads of the queue table, the ports ``NAME_table``.
     - ``writes``: its streams of posted writes, the ports ``NAME_writes``, those that go first before others.
     - ``brings``: its heads may bring descriptors along, in the port ``brought``.
+    - ``features``: mask of the feature bits that a device offers because of it; ``required``: of those that a
+      driver must accept.
     """
 
     component: Callable[[DeviceConfig], Component]
@@ -55,6 +57,8 @@ class RingFormat:
     tables: tuple[str, ...]
     writes: tuple[str, ...]
     brings: bool = False
+    features: int = 0
+    required: int = 0
 
 
 def ring_members(
