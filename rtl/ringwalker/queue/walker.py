@@ -207,7 +207,7 @@ class RingWalker(Component):
         clients |= {"descriptor": descriptors.read, PAYLOAD: gather.read}
         readers, ordered, arbiter = self._readers(m, clients)
         writes = (getattr(ring, f"{name}_writes") for name in self._format.writes)
-        posted = self._posted(m, (scatter.writes, *writes, *ordered))
+        posted = self._posted(m, (scatter.writes, *writes, *ordered), ring.bound)
 
         behind = (descriptors, dispatch, gather, scatter)
         stages = (scheduler, ring, *behind, arbiter, *readers, *posted)
@@ -292,8 +292,8 @@ class RingWalker(Component):
         ]
         return readers, ordered, arbiter
 
-    def _posted(self, m: Any, sources: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Everything that must stay in order, in whole packets."""
+    def _posted(self, m: Any, sources: tuple[Any, ...], bound: Any) -> tuple[Any, ...]:
+        """Everything that must stay in order, in whole packets; ``bound`` is about the second source."""
         width = self._config.data_width
         beats = 2 * self._config.max_payload * 8 // width
         flushed = ResetInserter(self.flush)
@@ -301,7 +301,7 @@ class RingWalker(Component):
         m.submodules.posted_buffer = flushed(buffer := PacketBuffer(width, max(beats, 4)))
         m.submodules.posted_gate = flushed(gate := PostedGate(width))
         for n, source in enumerate(sources):
-            sink, waits = getattr(mux, f"i{n}"), self.stop & source.p.first
+            sink, waits = getattr(mux, f"i{n}"), self.stop & source.p.first & (~bound if n == 1 else 1)
             m.d.comb += [
                 sink.p.eq(source.p),
                 sink.valid.eq(source.valid & ~waits),

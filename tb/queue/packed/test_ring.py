@@ -385,6 +385,32 @@ async def test_clear_forgets_all_places_of_a_queue(bench):
         assert bench.vqs[queue].get_buf() == ("token", 9)
 
 
+@simulated(Events)
+async def test_a_queue_goes_on_where_its_used_descriptors_end(bench):
+    for queue in (1, 2):
+        for _ in range(7):
+            bench.add(queue, 7)
+            bench.kick(queue)
+            await bench.settled()
+            bench.vqs[queue].get_buf()
+    bench.got("interrupts")
+    bench.add(1, 8)
+    bench.vqs[1]._show()  # Without a doorbell.
+    for queue in (1, 2):
+        bench.drive("restore.index", queue)
+        bench.drive("restore.en", 1)
+        await bench.cycles()
+    bench.drive("restore.en", 0)
+    await bench.settled()
+    assert bench.vqs[1].get_buf() == ("token", 8)
+    for queue in (1, 2):
+        for _ in range(4):
+            bench.add(queue, 9)
+            bench.kick(queue)
+            await bench.settled()
+            assert bench.vqs[queue].get_buf() == ("token", 9)
+
+
 async def traffic(bench, written, rounds=70):
     """Each chain comes out once, in the order of its queue; each is used with what was written."""
     rnd = bench.random

@@ -66,7 +66,7 @@ class DescriptorPoll(Component):
     visits: In(stream_of(Visit))
     table: Out(QueueRead())
     clear: In(QueueClear())
-    """Forget the place of a queue. Only while nothing is in flight."""
+    """Set the place of a queue. Only while nothing is in flight."""
     requests: Out(stream_of(DmaReadRequest))
     """The reads."""
     reads: Out(stream_of(RingRead))
@@ -143,7 +143,8 @@ class DescriptorPoll(Component):
             held = request.valid | self.ends.valid | self.revisits.valid
             m.d.comb += self.idle.eq(fsm.ongoing("EVENT") & flight.idle & ~held)
         with m.If(self.clear.en):
-            m.d.comb += [write.addr.eq(self.clear.index), write.data.eq(0), write.en.eq(1)]
+            m.d.comb += [write.addr.eq(self.clear.index), write.en.eq(1)]
+            m.d.comb += write.data.eq(self.clear.position)
         return m
 
     def _room(self, output: Any) -> Any:

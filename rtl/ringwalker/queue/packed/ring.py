@@ -16,7 +16,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import connect, flipped
 
 from ...component import Component
@@ -80,7 +80,7 @@ class PackedRing(Component):
         m.submodules.notification = notification = PackedNotification(width, queues, visits)
         m.submodules.event = event = DeviceEvent(width, visits)
         m.submodules.ordered_reads = ordered_reads = SharedReads(width, 2 * visits)
-        m.submodules.revisits = revisits = StreamMerge(Doorbell, 2)
+        m.submodules.revisits = revisits = StreamMerge(Doorbell, 3)
 
         connect(m, flipped(self.visits), poll.visits)
         connect(m, poll.requests, flipped(self.poll_read.requests))
@@ -104,8 +104,7 @@ class PackedRing(Component):
         connect(m, event.writes, flipped(self.event_writes))
         for name, block in zip(_TABLES, (poll, used, notification, event), strict=True):
             connect(m, block.table, flipped(getattr(self, f"{name}_table")))
-        for block in (poll, scan, used, notification):
-            connect(m, flipped(self.clear), block.clear)
+        self._restore(m, revisits.i2, poll, scan, used, notification)
 
         event_idx = self.features[Feature.EVENT_IDX]
         blocks = (poll, scan, used, notification, event, ordered_reads)
@@ -116,6 +115,7 @@ class PackedRing(Component):
             event.event_idx.eq(event_idx),
             notification.event_idx.eq(event_idx),
             notification.msix_enable.eq(self.msix_enable),
+            self.bound.eq(used.bound),
             used.in_order.eq(self.features[Feature.IN_ORDER]),
             self.fail.eq(reduce(or_, (block.fail for block in (scan, notification, event)))),
             self.idle.eq(reduce(and_, (block.idle for block in blocks))),
@@ -124,6 +124,24 @@ class PackedRing(Component):
         # looked up whether the driver is to be notified of the batch before.
         m.d.sync += used.hold.eq(self.hold | ~notification.idle)
         return m
+
+    def _restore(self, m: Any, revisits: Any, poll: Any, scan: Any, used: Any, notification: Any) -> None:
+        """Places are cleared, or, a cycle after ``restore``, become where used descriptors end in memory."""
+        connect(m, flipped(self.clear), notification.clear)
+        connect(m, flipped(self.restore), notification.restore)
+        clear, published, restored = self.clear, notification.published, Signal()
+        m.d.sync += restored.eq(self.restore.en)
+        m.d.comb += [
+            revisits.valid.eq(restored),
+            revisits.p.queue.eq(published.queue),
+            used.total.eq(Mux(restored, published.total, 0)),
+        ]
+        for block in (poll, scan, used):
+            m.d.comb += [
+                block.clear.en.eq(clear.en | restored),
+                block.clear.index.eq(Mux(restored, published.queue, clear.index)),
+                block.clear.position.eq(Mux(restored, published.place.as_value(), clear.position)),
+            ]
 
 
 PACKED = RingFormat(

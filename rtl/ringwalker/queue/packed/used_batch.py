@@ -30,7 +30,6 @@ class UsedPlace(data.Struct):
     """``queue`` is used up to before ``place``; ``total`` counts its used descriptors, modulo 2^16."""
 
     queue: unsigned(QUEUE_BITS)
-    size: unsigned(16)
     place: Place
     total: unsigned(16)
 
@@ -67,7 +66,8 @@ class PackedCollector(Component):
     Members (W is ``data_width``):
 
     - ``completed`` In stream of Completed; ``in_order`` In 1: VIRTIO_F_IN_ORDER was negotiated.
-    - ``table`` Out(QueueRead()); ``clear`` In(QueueClear()): forget a queue's place.
+    - ``table`` Out(QueueRead()); ``clear`` In(QueueClear()), ``total`` In 16: set a queue's place, and how
+      many descriptors were used.
     - ``batch`` Out PackedBatch, when ``waiting`` Out 1: what has been gathered. It grows until it is taken.
     - ``full`` Out 1: it does not grow any more.
     - ``take`` In 1: ``batch`` is taken, and a new one begins. Only with ``waiting``.
@@ -90,6 +90,7 @@ class PackedCollector(Component):
                 "in_order": In(1),
                 "table": Out(QueueRead()),
                 "clear": In(QueueClear()),
+                "total": In(16),
                 "batch": Out(PackedBatch),
                 "waiting": Out(1),
                 "full": Out(1),
@@ -133,7 +134,6 @@ class PackedCollector(Component):
             here.place.eq(Mux(known & again, element.after.place.as_value(), look.data.place.as_value())),
             here.total.eq(Mux(known & again, element.after.total, look.data.total)),
             after.queue.eq(chain.queue),
-            after.size.eq(row.size),
             after.place.eq(advanced(here.place, chain.span, row.size)),
             after.total.eq(here.total + chain.span),
             address.eq(Cat(Const(0, _SHIFT), row.desc[_SHIFT:] + here.place.offset)),
@@ -143,7 +143,9 @@ class PackedCollector(Component):
             ),
             move.en.eq(self.clear.en | (looked & moves)),
             move.addr.eq(Mux(self.clear.en, self.clear.index, chain.queue)),
-            move.data.eq(Mux(self.clear.en, 0, Cat(after.place, after.total))),
+            move.data.eq(
+                Mux(self.clear.en, Cat(self.clear.position, self.total), Cat(after.place, after.total))
+            ),
         ]
         single = Signal()
         with m.If(self.completed.ready):

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...buffers import StreamFifo
 from ...component import Component
-from ...interfaces import DmaReadPort, QueueClear, QueueRead
+from ...interfaces import DmaReadPort, QueueClear, QueueRead, QueueRestore
 from ...spec.modern import NO_VECTOR
 from ...spec.packed import EVENT_BYTES, EventFlags, EventSuppression, RingPlace
 from ...streams import QUEUE_BITS, DmaReadRequest, stream_of
@@ -52,7 +52,10 @@ class PackedNotification(Component):
     - ``interrupts`` Out stream of 16-bit vectors: that of the queue. In MSI-X mode a queue with NO_VECTOR is
       skipped, unread.
     - ``event_idx`` In 1: VIRTIO_F_EVENT_IDX was negotiated.
-    - ``clear`` In(QueueClear()): forget the last look at a queue.
+    - ``clear`` In(QueueClear()): forget the last look at a queue, and what is used of it.
+    - ``restore`` In(QueueRestore()): look at a queue as if more had been used than any ring holds: the driver
+      is notified, unless it waits for what is not used yet. ``published`` Out UsedPlace is in the next cycle
+      what was written last of it.
     - ``fail`` Out 1, a pulse: a read failed; there is no notification then.
     - ``idle`` Out 1: nothing is in flight.
 
@@ -70,6 +73,8 @@ class PackedNotification(Component):
                 "msix_enable": In(1),
                 "event_idx": In(1),
                 "clear": In(QueueClear()),
+                "restore": In(QueueRestore()),
+                "published": Out(UsedPlace),
                 "interrupts": Out(stream_of(unsigned(16))),
                 "fail": Out(1),
                 "idle": Out(1, init=1),
@@ -84,10 +89,12 @@ class PackedNotification(Component):
         request: Any = Signal(DmaReadRequest)
         looked, asking, step = Signal(), Signal(), Signal()
         row = self.table.row
+        restored, again = Signal(), Signal(QUEUE_BITS)
+        m.d.sync += [restored.eq(self.restore.en), again.eq(self.restore.index)]
         # Two steps: the row is looked up, then a read is asked for.
         m.d.comb += [
-            waiting.i.valid.eq(self.used.valid),
-            waiting.i.payload.eq(self.used.payload.queue),
+            waiting.i.valid.eq(self.used.valid | restored),
+            waiting.i.payload.eq(Mux(restored, again, self.used.payload.queue)),
             self.used.ready.eq(waiting.i.ready),
             step.eq(~asking | (self.read.requests.valid & self.read.requests.ready)),
             waiting.o.ready.eq(step),
@@ -98,7 +105,7 @@ class PackedNotification(Component):
             in_flight.i.valid.eq(asking & self.read.requests.ready),
             in_flight.i.payload.eq(look),
         ]
-        place, since = self._since(m, waiting.o.payload, looked & step)
+        place, since = self._since(m, waiting.o.payload, looked & step, restored)
         with m.If(step):
             m.d.sync += [
                 looked.eq(waiting.o.valid),
@@ -141,8 +148,12 @@ class PackedNotification(Component):
                 self.interrupts.payload.eq(asked.vector),
             ]
 
-    def _since(self, m: Any, queue: Any, asks: Any) -> tuple[Any, Any]:
-        """Up to where the queue that is looked up is used, and how many descriptors since the last look."""
+    def _since(self, m: Any, queue: Any, asks: Any, restored: Any) -> tuple[Any, Any]:
+        """Up to where the queue that is looked up is used, and how many descriptors since the last look.
+
+        A queue that is to be restored is looked up as well; in the next cycle, if ``restored``, its last look
+        is as far away as it can be.
+        """
         shape = data.StructLayout({"place": Place, "total": 16})
         m.submodules.latest = latest = Memory(shape=shape, depth=self._queues, init=[])
         m.submodules.asked = asked = Memory(shape=16, depth=self._queues, init=[])
@@ -152,17 +163,20 @@ class PackedNotification(Component):
         look_new: Any = latest.read_port(transparent_for=(write,))
         look_old: Any = asked.read_port(transparent_for=(move,))
         looked = Signal(QUEUE_BITS)
-        with m.If(self.table.en):
-            m.d.sync += looked.eq(queue)
+        clear, restore, used = self.clear, self.restore, self.used.payload
+        with m.If(self.table.en | restore.en):
+            m.d.sync += looked.eq(Mux(restore.en, restore.index, queue))
         m.d.comb += [
-            write.addr.eq(self.used.payload.queue),
-            write.data.place.eq(self.used.payload.place),
-            write.data.total.eq(self.used.payload.total),
-            write.en.eq(self.used.valid),
-            *(port.addr.eq(queue) for port in (look_new, look_old)),
-            *(port.en.eq(self.table.en) for port in (look_new, look_old)),
-            move.addr.eq(Mux(self.clear.en, self.clear.index, looked)),
-            move.data.eq(Mux(self.clear.en, 0, look_new.data.total)),
-            move.en.eq(self.clear.en | asks),
+            write.addr.eq(Mux(clear.en, clear.index, used.queue)),
+            write.data.eq(Mux(clear.en, 0, Cat(used.place, used.total))),
+            write.en.eq(clear.en | self.used.valid),
+            *(port.addr.eq(Mux(restore.en, restore.index, queue)) for port in (look_new, look_old)),
+            *(port.en.eq(self.table.en | restore.en) for port in (look_new, look_old)),
+            self.published.queue.eq(looked),
+            self.published.place.eq(look_new.data.place),
+            self.published.total.eq(look_new.data.total),
+            move.addr.eq(Mux(clear.en, clear.index, looked)),
+            move.data.eq(Mux(clear.en, 0, look_new.data.total ^ (restored << 15))),
+            move.en.eq(clear.en | restored | asks),
         ]
         return look_new.data.place, (look_new.data.total - look_old.data)[:16]

@@ -32,8 +32,10 @@ class PackedUsedWriter(Component):
     - ``completed`` In stream of Completed; ``in_order`` In 1. ``table`` Out(QueueRead()).
     - ``writes`` Out stream of request_beat(W): memory writes of up to 112 bytes.
     - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
-    - ``used`` Out stream of UsedPlace, after a batch was written.
-    - ``clear`` In(QueueClear()): forgets the place of a queue.
+    - ``used`` Out stream of UsedPlace, after a batch was written. ``bound`` Out 1: all of a batch but its
+      first descriptor has been written.
+    - ``clear`` In(QueueClear()), ``total`` In 16: sets the place of a queue, and how many descriptors of it
+      were used.
     - ``idle`` Out 1: nothing is in flight.
 
     Latency: 4 cycles from a chain to the write of its descriptor if nothing else is in flight. Throughput: a
@@ -52,7 +54,9 @@ class PackedUsedWriter(Component):
                 "writes": Out(stream_of(request_beat(data_width))),
                 "hold": In(1),
                 "used": Out(stream_of(UsedPlace)),
+                "bound": Out(1),
                 "clear": In(QueueClear()),
+                "total": In(16),
                 "idle": Out(1, init=1),
             }
         )
@@ -64,13 +68,15 @@ class PackedUsedWriter(Component):
             connect(m, flipped(getattr(self, name)), getattr(collector, name))
         batch: Any = Signal(PackedBatch)
         row, age = Signal.like(collector.row), Signal(range(HOLD_CYCLES + 1))
-        free, old = Signal(), Signal()
+        free, old, bound = Signal(), Signal(), Signal()
         with m.If(collector.take | ~collector.waiting):
             m.d.sync += [age.eq(0), old.eq(0)]
         with m.Elif(~old):
             m.d.sync += [age.eq(age + 1), old.eq(age == HOLD_CYCLES - 1)]
         m.d.comb += [
             collector.in_order.eq(self.in_order),
+            collector.total.eq(self.total),
+            self.bound.eq(bound),
             collector.take.eq(free & collector.waiting & (~self.hold | collector.full | old)),
             collector.row.eq(row),
         ]
@@ -90,6 +96,7 @@ class PackedUsedWriter(Component):
                 self._write(m, batch.address + DESC_BYTES, (batch.count - 1) * _DWORDS, row)
                 m.d.comb += beat.data.eq(collector.others)
                 with m.If(sent & beat.last):
+                    m.d.sync += bound.eq(1)
                     m.next = "FIRST"
             with m.State("FIRST"):
                 with m.If(~self.used.valid):
@@ -98,6 +105,7 @@ class PackedUsedWriter(Component):
                     m.d.comb += beat.data.eq(first.word_select(row, self._width) if narrow else first)
                     with m.If(sent & beat.last):
                         m.d.comb += free.eq(1)
+                        m.d.sync += bound.eq(0)
                         m.d.sync += [self.used.valid.eq(1), self.used.payload.eq(batch.after)]
                         m.next = "BATCH"
                         self._begin(m)

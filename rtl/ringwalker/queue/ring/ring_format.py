@@ -93,6 +93,8 @@ def ring_members(
       request_beat(W).
     - ``max_read_request`` In 13: in bytes; reads are no longer.
     - ``halt`` In 1: nothing more is read of rings, but what was read already is used.
+    - ``bound`` Out 1: the next of the first of its posted writes belongs to one that has left, so it leaves
+      though the walker is stopped.
     - ``brought`` In(BroughtPort()), if the format ``brings`` descriptors.
     - ``fail`` Out 1, a pulse: the rings are malformed, or a read failed.
     - ``idle`` Out 1: nothing is in flight between ``visits`` and ``heads``, nor from ``completed`` on.
@@ -115,6 +117,7 @@ def ring_members(
         "msix_enable": In(1),
         "max_read_request": In(13),
         "halt": In(1),
+        "bound": Out(1),
         **({"brought": In(BroughtPort())} if brings else {}),
         **{f"{name}_read": Out(DmaReadPort(data_width)) for name in readers},
         **{f"{name}_table": Out(QueueRead()) for name in tables},
