@@ -7,7 +7,7 @@ A configuration is written in TOML; every key is optional::
     data_width = 256        # bits a beat: 64, 128, 256, 512
     queues = 1              # virtqueues; net has 3 and the console 2
     queue_size = 256        # entries, the largest a driver may choose
-    ring = "split"          # or "packed"
+    ring = "split"          # or "packed", "both"
     read_tags = 64          # payload reads in flight
     [identity]
     preset = "2007"         # or "oasis"; vendor, device, ... override it
@@ -118,7 +118,7 @@ class DeviceConfig:
     read_tags: int = 64
     """Payload reads in flight."""
     ring: str = "split"
-    """The rings that a driver can use: ``"split"`` or ``"packed"``."""
+    """The rings that a driver can use: ``"split"``, ``"packed"``, or ``"both"``."""
     ring_tags: int = 16
     """Reads of descriptors in flight."""
     chains: int = 64
@@ -151,7 +151,7 @@ class DeviceConfig:
             check_flag("fields", self.fields)
         width = is_integer(self.data_width) and self.data_width in (64, 128, 256, 512)
         check(width, "data_width", self.data_width, "64, 128, 256 or 512")
-        check_text("ring", self.ring, ("split", "packed"))
+        check_text("ring", self.ring, ("split", "packed", "both"))
         check_power("queue_size", self.queue_size, 2, 1024)
         check_power("read_tags", self.read_tags, 2, 128)
         check_power("ring_tags", self.ring_tags, 2, 64)

@@ -155,13 +155,14 @@ class RingWalker(Component):
         m.submodules.scheduler = flushed(scheduler := Scheduler(config.queues))
         m.submodules.doorbells = flushed(doorbells := StreamMerge(Doorbell, 2))
         m.submodules.ring = flushed(ring := self._format.component(config))
+        decoder = self._format.decoder()
         descriptors = DescriptorFetch(
             width,
             config.queue_size,
             config.chains,
             depth,
             config.ring_tags,
-            decoder=self._format.decoder(),
+            decoder=decoder,
             brings=self._format.brings,
         )
         m.submodules.descriptors = flushed(descriptors)
@@ -224,6 +225,7 @@ class RingWalker(Component):
             ring.hold.eq(scatter.writes.valid),
             ring.features.eq(self.features),
             ring.msix_enable.eq(self.msix_enable),
+            decoder.features.eq(self.features),
             descriptors.confirm.eq(ring.confirm),
             descriptors.withdraw.eq(ring.withdraw),
             descriptors.available.eq(segments.available),

@@ -39,6 +39,7 @@ class DescriptorDecoder(Signature):
     - ``raw`` Out: the descriptor as it stands in memory.
     - ``index`` Out 16, ``size`` Out: its place in its table, and the size of that.
     - ``nested`` Out 1: that is an indirect table.
+    - ``features`` Out 64: what was negotiated. Who makes the decoder drives it.
     - ``descriptor`` In Descriptor. Its ``next`` may be beyond the table, where the chain is malformed.
     """
 
@@ -49,6 +50,7 @@ class DescriptorDecoder(Signature):
                 "index": Out(16),
                 "size": Out(TABLE_BITS),
                 "nested": Out(1),
+                "features": Out(64),
                 "descriptor": In(Descriptor),
             }
         )
