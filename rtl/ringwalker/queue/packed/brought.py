@@ -42,17 +42,18 @@ class BroughtDescriptors(Component):
         bits = (_DEPTH - 1).bit_length()
         # From the oldest to before ``end``; from ``end`` to before ``next`` it is the newest chain.
         oldest, end, next_ = Signal(bits + 1), Signal(bits + 1), Signal(bits + 1)
-        at, after = Signal(bits + 1), Signal(bits + 1)
+        at, after, count = Signal(bits + 1), Signal(bits + 1), Signal(bits + 1)
         with m.If(self.drop):
             m.d.comb += at.eq(end)
         with m.Else():
             m.d.comb += at.eq(next_)
         m.d.comb += [
             after.eq(at + self.push),
+            count.eq(next_ - oldest),
             write.addr.eq(at[:bits]),
             write.data.eq(self.raw),
             write.en.eq(self.push),
-            self.room.eq((next_ - oldest)[: bits + 1] < _DEPTH),
+            self.room.eq(count < _DEPTH),
             look.addr.eq((oldest + self.brought.position)[:bits]),
             self.brought.raw.eq(look.data),
             self.idle.eq(end == oldest),

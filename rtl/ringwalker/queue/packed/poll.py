@@ -183,7 +183,8 @@ class DescriptorPoll(Component):
     def _read(self, m: Any, flight: ReadsInFlight, place: Any, write: Any) -> None:
         """Read what is next of the queue that was looked up, unless enough of it is in flight."""
         row, request, read = self.table.row, self.requests.payload, flight.i.payload
-        block, room, left = Signal(4), Signal(5), Signal(16)
+        block: Any = Signal(4)
+        room, left = Signal(5), Signal(16)
         reads, ahead, further = Signal(), Signal(), Signal()
         first: Any = (row.desc[_SHIFT : _SHIFT + 4] + place.offset)[:4]
         short = self.max_read_request < READ_DESCRIPTORS * DESC_BYTES

@@ -66,11 +66,13 @@ class ReadsInFlight(Component):
         connect(m, flipped(self.i), fifo.i)
         connect(m, fifo.o, flipped(self.o))
         depth = self._depth
-        valid, dead, rung = Signal(depth), Signal(depth), Signal(depth)
+        valid: Any = Signal(depth)
+        dead: Any = Signal(depth)
+        rung: Any = Signal(depth)
         newest, oldest = Signal(range(depth)), Signal(range(depth))
         queues = [Signal(self._bits, name=f"queue_{n}") for n in range(depth)]
         put, take = self.i.valid & self.i.ready, self.o.valid & self.o.ready
-        mine = Signal(depth)
+        mine: Any = Signal(depth)
         m.d.comb += [
             mine.eq(valid & ~dead & Cat(queue == self.queue[: self._bits] for queue in queues)),
             self.alive.eq(sum(mine[n] for n in range(depth))),

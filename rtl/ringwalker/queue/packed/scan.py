@@ -233,8 +233,9 @@ class ChainScan(Component):
                 m.next = "RESULT"
             with m.If(~follows):
                 with m.If(proved):
-                    start = Mux(first, self._place.as_value(), chain.start.as_value())
-                    m.d.comb += self._head(head, Place(start), span, bare | overflows)
+                    start: Any = Mux(first, self._place.as_value(), chain.start.as_value())
+                    place: Any = data.View(Place, start)
+                    m.d.comb += self._head(head, place, span, bare | overflows)
                     self._emit(m, held, found, head, descriptor.raw.id)
                 with m.Else():
                     m.next = "PROVE"

@@ -178,6 +178,7 @@ class PackedCollector(Component):
         lane_bits, part_bits = (lanes - 1).bit_length(), (parts - 1).bit_length()
         bank, begins, grows, ended, batch = Signal(), Signal(), Signal(), Signal(), self.batch
         slot = Signal(range(BATCH_DESCRIPTORS))
+        whole: Any = Cat(Const(0, 64), element.upper)
         m.d.comb += [
             grows.eq(element.follows & ~ended),
             begins.eq(self.take | ~self.waiting),
@@ -187,7 +188,7 @@ class PackedCollector(Component):
             self.waiting.eq(batch.count != 0),
             self.full.eq(ended | (placed & ~grows)),
             write.addr.eq(Cat(slot[lane_bits:], bank)),
-            write.data.eq(Cat(Const(0, 64), element.upper).replicate(lanes)),
+            write.data.eq(whole.replicate(lanes)),
             write.en.eq(Mux(joins & ~begins, Const(1, lanes) << slot[:lane_bits], 0)),
             read.addr.eq(Cat(self.row[part_bits:], ~bank)),
             self.others.eq(read.data.word_select(self.row[:part_bits], self._width)),

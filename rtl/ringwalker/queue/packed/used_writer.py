@@ -101,7 +101,7 @@ class PackedUsedWriter(Component):
             with m.State("FIRST"):
                 with m.If(~self.used.valid):
                     self._write(m, batch.address, _DWORDS, row)
-                    first = Cat(Const(0, 64), batch.upper)
+                    first: Any = Cat(Const(0, 64), batch.upper)
                     m.d.comb += beat.data.eq(first.word_select(row, self._width) if narrow else first)
                     with m.If(sent & beat.last):
                         m.d.comb += free.eq(1)
