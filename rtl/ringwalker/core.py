@@ -204,6 +204,7 @@ class VirtioCore(Component):
             common.queue_reset_done.eq(sequencer.queue_done),
             common.hold.eq(~sequencer.ready),
             common.config_generation.eq(optional_output(function, "generation")),
+            common.withheld.eq(optional_output(function, "withheld")),
             # What is lost by a reset is no failure.
             stops.eq(sequencer.stop & sequencer.whole),
             fails.eq((walker.fail & ~stops) | common.fail),

@@ -27,8 +27,8 @@ class VirtioPciDevice(Component):
     - ``requester_request`` Out stream of request_beat(W): requests of the device
     - ``requester_completion`` In stream of completion_beat(W): the host's answers; ready is always 1
     - ``intx`` Out 1: level of INTA, as a message or a pin would carry it
-    - the ports of the function: for the block device ``storage`` Out(StoragePort(W)) and ``capacity`` In 64,
-      its size in 512-byte sectors; for others see ``ports`` of the function's
+    - the ports of the function: for the block device ``storage`` Out(StoragePort(W)), ``capacity`` In 64, its
+      size in 512-byte sectors, and ``read_only`` In 1; for others see ``ports`` of the function's
       :class:`~.function.kind.FunctionKind`
     - ``idle`` Out 1: nothing will happen before the next request or answer of the host or change of the
       function's ports

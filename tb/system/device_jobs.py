@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ringwalker.spec.blk import ID_BYTES, SECTOR_BYTES, BlkRequestType
+from ringwalker.spec.blk import ID_BYTES, SECTOR_BYTES, BlkFeature, BlkRequestType
 from ringwalker.spec.tlp import RequestKind
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
+from ringwalker_sim.guest.errors import RequestError
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 
-__all__ = ["cycles_to_first_read", "scripted_requests"]
+__all__ = ["cycles_to_first_read", "scripted_requests", "writes_to_a_read_only_disk"]
 
 _UNKNOWN_TYPE = 77
 _KINDS = (
@@ -81,6 +82,25 @@ async def scripted_requests(port: Any, seed: int, count: int, interrupt: str = "
     await bus.unregister_virtio_device(transport.device)
     await transport.unbind()
     return {"answers": answers, "disk": hashlib.sha256(port.disk.read()).hexdigest(), "tlps": port.tlps()}
+
+
+async def writes_to_a_read_only_disk(port: Any) -> dict[str, Any]:
+    """What comes of a write to a read-only disk by a driver that knows, and by one that does not look."""
+    found = await enumerate_pci(port, assign=len(port.mmio32) > 0)
+    transport = await VirtioPciTransport.bind(found[0])
+    bus = VirtioBus()
+    await bus.register_virtio_driver(blk_driver(port))
+    await bus.register_virtio_device(transport.device)
+    disk: BlkDevice = transport.device.priv
+    answers = [disk.read_only]
+    for _ in range(2):
+        try:
+            await disk.write(1, bytes(SECTOR_BYTES))
+        except RequestError as error:
+            answers.append(str(error))
+        disk.features &= ~(1 << BlkFeature.RO)
+    await disk.flush()
+    return {"answers": answers, "read": (await disk.read(1, 1)).hex()}
 
 
 async def cycles_to_first_read(port: Any, features: int) -> dict[str, Any]:

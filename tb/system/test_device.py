@@ -104,6 +104,23 @@ def test_a_disk_goes_through_the_cocotb_engine_both_ways(
     assert disk.read_bytes() == new.read_bytes() == out.read_bytes()
 
 
+@pytest.mark.parametrize("engine", ["model", "native", "cocotb"])
+def test_a_read_only_disk_is_offered_as_one(engine: str, tmp_path: Path) -> None:
+    image = _image(tmp_path / "disk.img", 64)
+    image.chmod(0o444)
+    before = image.read_bytes()
+    job = Job(CallTask(f"{JOBS}:writes_to_a_read_only_disk"), image=str(image), read_only=True)
+    result = run_on_engine(engine, SMALL_BLK, job)
+    assert result["answers"] == [
+        True,
+        "OUT at sector 1: the disk is read-only",
+        "OUT at sector 1: IOERR",
+    ]
+    assert result["read"] == before[512:1024].hex()
+    assert result["disk_failures"] == [], "the device refuses it without asking the disk"
+    assert image.read_bytes() == before
+
+
 @pytest.mark.parametrize("config", [WIDE_TOO, USUAL])
 def test_stalls_on_every_stream_change_nothing(config: DeviceConfig, tmp_path: Path) -> None:
     disk = _image(tmp_path / "disk.img", 512)

@@ -100,6 +100,27 @@ async def queue_size_takes_powers_of_two_up_to_the_maximum(dut):
 
 
 @cocotb.test()
+async def what_is_withheld_is_not_offered_and_not_taken(dut):
+    bench = await begin(dut)
+    for bit in range(64):
+        if bench.features >> bit & 1 and 1 << bit != VERSION_1:
+            dut.withheld.value = 1 << bit
+            for half in range(2):
+                await bench.set("device_feature_select", half)
+                offered = (bench.features & ~(1 << bit)) >> 32 * half & 0xFFFF_FFFF
+                assert await bench.get("device_feature") == offered
+            for withheld, accepted in ((1 << bit, 0), (0, S.FEATURES_OK)):
+                dut.withheld.value = withheld
+                await bench.set("device_status", 0)
+                await bench.pulse("reset_done")
+                for half in range(2):
+                    await bench.set("driver_feature_select", half)
+                    await bench.set("driver_feature", (VERSION_1 | 1 << bit) >> 32 * half & 0xFFFF_FFFF)
+                await bench.set("device_status", S.FEATURES_OK)
+                assert await bench.get("device_status") & S.FEATURES_OK == accepted
+
+
+@cocotb.test()
 async def vectors_that_do_not_exist_read_back_as_none(dut):
     bench = await begin(dut)
     for name in ("config_msix_vector", "queue_msix_vector"):

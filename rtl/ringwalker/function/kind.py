@@ -67,6 +67,8 @@ class FunctionKind:
     - ``active`` Out 1: it works on something that its chains do not show
     - ``generation`` Out 8: goes up whenever it changes its device configuration
     - ``config_change`` Out 1: a pulse for a change that the driver is to hear of
+    - ``withheld`` Out 64: those of ``features`` that are not offered at present; they do not change from a
+      device reset until FEATURES_OK is set
     - ``driver_ok`` In 1: DRIVER_OK is set, and no reset is in progress or needed
     - ``clear`` In 1: a pulse at a device reset once all chains are answered: forget what the driver has set
     """
@@ -90,7 +92,8 @@ class FunctionKind:
     ports: Callable[["DeviceConfig"], Mapping[str, Any]] = _no_ports
     """Members of the component that become ports of the device, by name. Default: none."""
     features: Callable[["DeviceConfig"], int] = _no_features
-    """Mask of the feature bits of this device type that are offered. Default: none."""
+    """Mask of the feature bits of this device type that are offered, but for ``withheld`` of the component.
+    Default: none."""
     feature_bits: type[enum.IntEnum] | None = None
     """Names of the feature bits of this device type."""
     settings: type | None = None

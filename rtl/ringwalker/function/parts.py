@@ -25,6 +25,7 @@ _OPTIONAL = {
     "active": Out(1),
     "generation": Out(8),
     "config_change": Out(1),
+    "withheld": Out(64),
     "driver_ok": In(1),
     "clear": In(1),
 }
@@ -43,7 +44,7 @@ class FunctionParts:
     ports: dict[str, wiring.Member]
     """Members of the component that become ports of the device."""
     features: int
-    """Mask of the feature bits of the device type that are offered."""
+    """Mask of the feature bits of the device type that may be offered."""
 
 
 def _wrong(config: "DeviceConfig", text: str) -> ConfigError:

@@ -69,8 +69,8 @@ def _aligned(value: Value, alignment: int) -> Value:
 class CommonConfig(Component):
     """The registers of ``spec.modern.COMMON``.
 
-    Parameters: ``device_features``, the 64 feature bits that are offered; ``required``, those of them that a
-    driver must accept besides VIRTIO_F_VERSION_1.
+    Parameters: ``device_features``, the 64 feature bits that may be offered (see ``withheld``); ``required``,
+    those of them that a driver must accept besides VIRTIO_F_VERSION_1.
 
     A write is done three cycles after it was taken and then the next request is; a read is
     answered two cycles after it was taken.
@@ -78,8 +78,8 @@ class CommonConfig(Component):
     - While ``reset_request`` is up all writes are ignored; in the cycle after ``reset_done`` every register
       has its reset value. The rows of the queues are the reset sequencer's work.
     - ``driver_feature`` keeps all bits below 64, also those not offered, reads 0 from bit 64 on, and is fixed
-      once FEATURES_OK is set. FEATURES_OK sticks when the bits of all words are a subset of
-      ``device_features`` and contain VIRTIO_F_VERSION_1 and ``required``; see
+      once FEATURES_OK is set. FEATURES_OK sticks when the bits of all words are a subset of those that are
+      offered and contain VIRTIO_F_VERSION_1 and ``required``; see
       :class:`~ringwalker.transport.driver_features.DriverFeatures`.
     - With ``queue_select`` out of range all ``queue_*`` registers read 0 and ignore writes.
     - ``queue_size`` takes powers of two up to ``config.queue_size``, and with VIRTIO_F_RING_PACKED any number
@@ -114,6 +114,9 @@ class CommonConfig(Component):
     """The device status as the driver reads it."""
     driver_ok: Out(1)
     """DRIVER_OK is set, and no reset is in progress or needed."""
+    withheld: In(64)
+    """Bits of ``device_features`` that are not offered at present. They do not change from a device reset
+    until the driver has set FEATURES_OK."""
     driver_features: Out(64)
     """The feature bits that the driver accepted."""
     config_vector: Out(16, init=NO_VECTOR)
@@ -221,6 +224,7 @@ class CommonConfig(Component):
             features.enables.eq(written.enables("driver_feature")),
             features.fixed.eq(status.features_ok),
             features.clear.eq(self.reset_done),
+            features.withheld.eq(self.withheld),
             self.driver_features.eq(features.features),
         ]
 
@@ -321,7 +325,7 @@ class CommonConfig(Component):
 
     def _words(self, m: Any, features: DriverFeatures, row: Any, exists: Value) -> list[Any]:
         """What each dword of the structure reads as."""
-        select, offered = self._device_feature_select, Const(self.device_features, 64)
+        select, offered = self._device_feature_select, Const(self.device_features, 64) & ~self.withheld
         values = {
             "device_feature_select": select,
             "device_feature": Mux(select == 0, offered[:32], Mux(select == 1, offered[32:], 0)),

@@ -20,7 +20,7 @@ _KEPT_WORDS = 2
 class DriverFeatures(Component):
     """Keeps what the driver writes to ``driver_feature``, word by word.
 
-    Parameters: ``offered``, the 64 feature bits that the device offers. It offers none beyond.
+    Parameters: ``offered``, the 64 feature bits that the device may offer. It offers none beyond.
 
     Of words 2 and 3 only this is kept: which bytes of them are not 0. A bit that is set in any word from 4 on
     stands for a feature that no driver can know; it counts until ``clear``.
@@ -39,6 +39,8 @@ class DriverFeatures(Component):
     """The bytes of it that are written in this cycle."""
     fixed: In(1)
     """Writes are ignored."""
+    withheld: In(64)
+    """Those of ``offered`` that are not offered at present."""
     clear: In(1)
     """Forget everything; wins over a write."""
     features: Out(64)
@@ -71,7 +73,8 @@ class DriverFeatures(Component):
                         m.d.sync += reserved.eq(1)
         with m.If(self.clear):
             m.d.sync += [self.features.eq(0), foreign.eq(0), reserved.eq(0)]
-        unknown = self.features & ~self._offered & ((1 << 32 * _KEPT_WORDS) - 1)
+        others = ~self._offered & ((1 << 32 * _KEPT_WORDS) - 1)
+        unknown = self.features & (self.withheld | others)
         m.d.comb += [
             self.shown.eq(
                 Mux(self.select == 0, self.features[:32], Mux(self.select == 1, self.features[32:], 0))

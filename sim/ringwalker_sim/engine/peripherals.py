@@ -30,7 +30,7 @@ PERIPHERALS = (
     PeripheralKind(
         "storage",
         ("storage_commands", "storage_write_data", "storage_read_data", "storage_results"),
-        ("capacity",),
+        ("capacity", "read_only"),
         ("storage_reads", "storage_writes", "storage_flushes"),
     ),
     PeripheralKind(

@@ -191,6 +191,11 @@ class BlkDevice:
         return bool(self.features >> feature & 1)
 
     @property
+    def read_only(self) -> bool:
+        """Whether the device says that it takes no writes."""
+        return self.has(BlkFeature.RO)
+
+    @property
     def queues(self) -> int:
         """Number of queues in use."""
         return len(self._queues)
@@ -222,10 +227,12 @@ class BlkDevice:
 
         ``sg`` is the data, as (address, length) pairs: the device reads it for OUT and writes it otherwise.
         ``callback(request)`` runs when the request ends, also with an error. Errors: the ``failure`` of the
-        disk, ``ValueError`` for a bad ``sg``.
+        disk, :class:`RequestError` for an OUT to a read-only one, ``ValueError`` for a bad ``sg``.
         """
         if self.failure is not None:
             raise self.failure
+        if kind == BlkRequestType.OUT and self.read_only:
+            raise RequestError(f"OUT at sector {sector}: the disk is read-only")
         place = self._queues[queue]
         if not place.slots:
             return None

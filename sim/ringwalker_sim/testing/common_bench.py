@@ -41,6 +41,7 @@ class CommonBench(Component):
                 "hold": In(1),
                 "config_generation": In(8),
                 "needs_reset": In(1),
+                "withheld": In(64),
                 "reset_done": In(1),
                 "queue_reset_done": In(1),
                 "status": Out(8),
@@ -71,7 +72,8 @@ class CommonBench(Component):
             with m.Else():
                 m.d.comb += target.eq(source)
         m.d.comb += ports.write.en.eq(this.rows.en | common.table_write.en)
-        for name in ("hold", "config_generation", "needs_reset", "reset_done", "queue_reset_done"):
+        inputs = ("hold", "config_generation", "needs_reset", "withheld", "reset_done", "queue_reset_done")
+        for name in inputs:
             m.d.comb += getattr(common, name).eq(getattr(this, name))
         for name in ("status", "driver_ok", "fail", "driver_features", "config_vector", "config_change"):
             m.d.comb += getattr(this, name).eq(getattr(common, name))
@@ -89,7 +91,7 @@ class Bench:
         self.features: int = parameters()["features"]
         for name in ("hold", "needs_reset", "reset_done", "queue_reset_done", "rows_en", "probe_en"):
             getattr(dut, name).value = 0
-        for name in ("rows_index", "rows_mask", "probe_index"):
+        for name in ("rows_index", "rows_mask", "probe_index", "withheld"):
             getattr(dut, name).value = 0
         for name in ("desc", "driver", "device", "enable", "reserved", "size", "vector"):
             getattr(dut, f"rows_row_{name}").value = 0

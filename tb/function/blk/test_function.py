@@ -52,6 +52,7 @@ class DiskModel:
         self.chunk = chunk_sectors
         self.beat_bytes = beat_bytes
         self.bad = bad_sectors
+        self.read_only = False
 
     def fails(self, op: StorageOp, sector: int, sectors: int) -> bool:
         return op is not StorageOp.FLUSH and any(s in self.bad for s in range(sector, sector + sectors))
@@ -84,6 +85,8 @@ class DiskModel:
                     data += bytes([FAILED_READ_BYTE]) * (count * SECTOR_BYTES)
                 else:
                     data += self.data[at * SECTOR_BYTES : (at + count) * SECTOR_BYTES]
+        elif kind == BlkRequestType.OUT and self.read_only:
+            status = int(BlkStatus.IOERR)
         elif kind == BlkRequestType.OUT:
             good = len(payload)
             if request.error_at is not None:
@@ -169,6 +172,7 @@ class Bench:
         self.malformed = 0
         self.expected: deque[tuple[Request, Answer]] = deque()
         dut.capacity.value = SECTORS
+        dut.read_only.value = 0
         dut.chain_halt.value = 0
 
     async def start(self) -> None:
@@ -383,6 +387,27 @@ async def a_new_capacity_bumps_the_generation_once(dut):
     assert (content, first["offset"], first["written"]) == (bytes([BlkStatus.IOERR]), 512, 0)
 
 
+@cocotb.test()
+async def a_read_only_disk_says_so_and_takes_no_writes(dut):
+    bench = Bench(dut, stall=0.2)
+    await bench.start()
+    await ClockCycles(dut.clk, 4)
+    assert int(dut.withheld.value) == 1 << BlkFeature.RO
+    dut.read_only.value = 1
+    await ClockCycles(dut.clk, 4)
+    assert int(dut.withheld.value) == 0
+    bench.model.read_only = True
+    kinds = []
+    for _ in range(100):
+        request = random_request(bench.beat_bytes)
+        kinds.append(request.readable[0] if request.readable else None)
+        bench.submit(request)
+    assert kinds.count(BlkRequestType.OUT) > 10
+    await bench.check_all()
+    assert {entry.op for entry in bench.storage.log} == {StorageOp.READ, StorageOp.FLUSH}
+    await bench.quiet()
+
+
 def config(data_width: int, chunk_sectors: int) -> DeviceConfig:
     blk = BlkSettings(capacity=64, block_size=4096, serial=SERIAL, chunk_sectors=chunk_sectors)
     return DeviceConfig(data_width=data_width, queues=QUEUES, queue_size=QUEUE_SIZE, settings=blk)
@@ -404,6 +429,6 @@ def test_blk(data_width, chunk_sectors):
 
 
 def test_features_follow_the_configuration():
-    always = 1 << BlkFeature.SEG_MAX | 1 << BlkFeature.BLK_SIZE | 1 << BlkFeature.FLUSH
+    always = 1 << BlkFeature.RO | 1 << BlkFeature.SEG_MAX | 1 << BlkFeature.BLK_SIZE | 1 << BlkFeature.FLUSH
     assert blk_features(DeviceConfig(queues=1)) == always
     assert blk_features(DeviceConfig(queues=2)) == always | 1 << BlkFeature.MQ

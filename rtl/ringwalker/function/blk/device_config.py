@@ -11,8 +11,8 @@ _OTHER_SEGMENTS = 2
 
 
 def blk_features(config: DeviceConfig) -> int:
-    """The feature bits that the block function offers, as a mask."""
-    offered = [BlkFeature.SEG_MAX, BlkFeature.BLK_SIZE, BlkFeature.FLUSH]
+    """The feature bits that the block function offers, as a mask; RO only with ``read_only`` up."""
+    offered = [BlkFeature.RO, BlkFeature.SEG_MAX, BlkFeature.BLK_SIZE, BlkFeature.FLUSH]
     if config.queues > 1:
         offered.append(BlkFeature.MQ)
     return sum(1 << bit for bit in offered)

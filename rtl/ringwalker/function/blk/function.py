@@ -11,6 +11,7 @@ from ...buffers import StreamFifo
 from ...component import Component
 from ...config import DeviceConfig
 from ...interfaces import ChainPort, RegisterPort, StoragePort
+from ...spec.blk import BlkFeature
 from .commander import BlkCommander
 from .device_config import blk_config_face
 from .parser import BlkParser
@@ -37,6 +38,7 @@ def blk_ports(config: DeviceConfig) -> dict[str, Any]:
     return {
         "storage": Out(StoragePort(config.data_width)),
         "capacity": In(64, init=config.settings.capacity),
+        "read_only": In(1),
     }
 
 
@@ -49,17 +51,20 @@ class BlkFunction(Component):
     - ``registers`` In(RegisterPort()): device configuration
     - ``storage`` Out(StoragePort(W)): the storage
     - ``capacity`` In 64: its size in 512-byte sectors
+    - ``read_only`` In 1: it cannot be written; does not change from a device reset until FEATURES_OK is set
     - ``active`` Out 1: something moves on the storage port
     - ``generation`` Out 8: of the device configuration
     - ``config_change`` Out 1: a pulse when ``capacity`` changed
+    - ``withheld`` Out 64: VIRTIO_BLK_F_RO unless ``read_only``
     - ``malformed`` Out 1: a pulse for each chain without room for a header or a status
 
     IN, OUT, FLUSH and GET_ID are carried out; other types are answered UNSUPP. IN and OUT of a length that is
     not a multiple of 512, or beyond ``capacity`` as it was when the header came, are answered IOERR without
-    a storage command. A storage error gives IOERR; data of a failed read was still written. A malformed
-    chain and one whose readable bytes came with an error are finished with ``written`` 0; of the latter,
-    chunks of a write that came whole before the error are written. ``written`` counts up to the first gap,
-    so it is 0 for an IN that was refused and has room for data.
+    a storage command; so is every OUT while ``read_only`` is up. A storage error gives IOERR; data of a
+    failed read was still written. A malformed chain and one whose readable bytes came with an error are
+    finished with ``written`` 0; of the latter, chunks of a write that came whole before the error are
+    written. ``written`` counts up to the first gap, so it is 0 for an IN that was refused and has room for
+    data.
 
     Requests overlap: commands of later ones are issued while earlier ones wait for storage. A storage command
     covers at most ``config.settings.chunk_sectors``. One beat a cycle in both directions.
@@ -67,7 +72,7 @@ class BlkFunction(Component):
     After ``chain.forget`` storage gets no command of the chains before but one that was offered already, all
     data of the write commands that it took, and takers for what it still answers; new commands wait for that.
 
-    Ref: virtio 1.4, 5.2.6.
+    Ref: virtio 1.4, 5.2.3 (VIRTIO_BLK_F_RO), 5.2.6.
     """
 
     def __init__(self, config: DeviceConfig):
@@ -80,6 +85,7 @@ class BlkFunction(Component):
                 "active": Out(1),
                 "generation": Out(8),
                 "config_change": Out(1),
+                "withheld": Out(64),
                 "malformed": Out(1),
             }
         )
@@ -128,6 +134,8 @@ class BlkFunction(Component):
             commander.hold.eq(gate.voids),
             face.capacity.eq(self.capacity),
             parser.capacity.eq(face.shown("capacity")),
+            parser.read_only.eq(self.read_only),
+            self.withheld[BlkFeature.RO].eq(~self.read_only),
             self.generation.eq(face.generation),
             self.config_change.eq(face.config_change),
             self.malformed.eq(parser.malformed),

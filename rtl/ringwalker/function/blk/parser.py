@@ -68,7 +68,7 @@ class _Request:
             self.some.eq(self.sectors != 0),
         ]
 
-    def verdict(self, m: Any, request) -> None:
+    def verdict(self, m: Any, request, read_only) -> None:
         """The request to pass on, after the checks. A write whose packet has ended has no data."""
         op = Signal(BlkOp)
         m.d.comb += [
@@ -88,7 +88,7 @@ class _Request:
             with m.If(~self.in_range):
                 m.d.comb += [op.eq(BlkOp.NONE), request.status.eq(BlkStatus.IOERR)]
         with m.Elif(self.kind.write):
-            with m.If(~self.in_range | (self.ended & self.some)):
+            with m.If(read_only | ~self.in_range | (self.ended & self.some)):
                 m.d.comb += request.status.eq(BlkStatus.IOERR)
             with m.Elif(self.some):
                 m.d.comb += op.eq(BlkOp.WRITE)
@@ -107,6 +107,7 @@ class BlkParser(Component):
 
     - ``chains`` In stream of ChainInfo, and ``readable`` In stream of byte_beat(W): as in ChainPort
     - ``capacity`` In 64: size of the disk in 512-byte sectors
+    - ``read_only`` In 1: writes are refused
     - ``requests`` Out stream of BlkRequest: one a chain
     - ``data`` Out stream of write_beat(W): ``sectors`` sectors for each WRITE request
     - ``malformed`` Out 1: a pulse for each chain without room for a header or a status
@@ -126,6 +127,7 @@ class BlkParser(Component):
                 "chains": In(stream_of(ChainInfo)),
                 "readable": In(stream_of(byte_beat(data_width))),
                 "capacity": In(64),
+                "read_only": In(1),
                 "requests": Out(stream_of(BlkRequest)),
                 "data": Out(stream_of(write_beat(data_width))),
                 "malformed": Out(1),
@@ -136,7 +138,7 @@ class BlkParser(Component):
         m: Any = Module()
         chain, beat = self.chains.p, self.readable.p
         current = _Request()
-        current.verdict(m, self.requests.p)
+        current.verdict(m, self.requests.p, self.read_only)
         taken = Signal()
         m.d.comb += taken.eq(self.readable.valid & self.readable.ready)
         with m.If(taken):

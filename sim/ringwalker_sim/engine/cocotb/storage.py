@@ -63,10 +63,12 @@ class StorageModel:
 
     @classmethod
     def behind(cls, dut: Any, surroundings: Surroundings) -> Self:
-        """The disk of the job; it drives ``capacity``, too, where there is such a port."""
+        """The disk of the job; it drives ``capacity`` and ``read_only``, too, where there are such ports."""
         job, disk = surroundings.job, surroundings.disk
         if hasattr(dut, "capacity"):
             dut.capacity.value = disk.sectors if disk else surroundings.config.settings.capacity
+        if hasattr(dut, "read_only"):
+            dut.read_only.value = int(disk is not None and disk.read_only)
         return cls(
             dut,
             disk,

@@ -26,7 +26,8 @@ _NOTHING = np.empty(0, np.uint8)
 
 
 class BlkModel(FunctionModel):
-    """The device of ``disk``. What the store under it refuses is answered IOERR.
+    """The device of ``disk``, which says that it is read-only if it is. What the store under it refuses is
+    answered IOERR.
 
     Each request is executed at once, ``latency`` cycles after its arrival and up to ``jitter`` more (seeded),
     so requests complete out of order. ``capacity`` is in 512-byte sectors.
@@ -47,7 +48,7 @@ class BlkModel(FunctionModel):
         **common: Any,
     ):
         features = 1 << BlkFeature.BLK_SIZE | 1 << BlkFeature.FLUSH | 1 << BlkFeature.SEG_MAX
-        features |= (queues > 1) << BlkFeature.MQ
+        features |= (queues > 1) << BlkFeature.MQ | disk.read_only << BlkFeature.RO
         super().__init__(schedule, queues=queues, features=features, **common)
         self.disk = disk
         self.block_size = block_size
@@ -92,6 +93,8 @@ class BlkModel(FunctionModel):
         if kind in (BlkRequestType.IN, BlkRequestType.OUT) and (
             length == 0 or length % SECTOR_BYTES or start + length > self.capacity * SECTOR_BYTES
         ):
+            return _NOTHING, BlkStatus.IOERR
+        if kind == BlkRequestType.OUT and self.disk.read_only:
             return _NOTHING, BlkStatus.IOERR
         try:
             if kind == BlkRequestType.IN:

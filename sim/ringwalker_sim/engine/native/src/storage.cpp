@@ -15,6 +15,7 @@ void Storage::attach(Image&& image, bool read_only) {
   image_ = std::move(image);
   read_only_ = read_only;
   pins_.drive<port::capacity>(image_.size() / sector_bytes);
+  pins_.drive<port::read_only>(read_only);
 }
 
 void Storage::capacity(std::uint64_t sectors) {

@@ -15,7 +15,8 @@ class Storage final : public Peripheral {
  public:
   explicit Storage(Board& board);
 
-  // The disk. Without one every read and write fails.
+  // The disk, whose size and kind the device's ports capacity and read_only say, if it has them. Without one
+  // every read and write fails.
   void attach(Image&& image, bool read_only);
 
   // Drives the device's port capacity, if it has one.
