@@ -85,12 +85,16 @@ def anonymous(size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Access:
-    """One access by the device: ``cycle``, ``address``, ``length`` in bytes, and whether it wrote."""
+    """One access by the device: ``cycle``, ``address``, ``length`` in bytes, and whether it wrote.
+
+    ``gone``: it failed, since whoever shares the memory has taken it away.
+    """
 
     cycle: int
     address: int
     length: int
     write: bool
+    gone: bool = False
 
 
 @dataclass(eq=False)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from ringwalker.config import DeviceConfig
+from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.modern import FACE_BAR, NOTIFY_BASE
 from ringwalker.spec.ring import RingHeader
 from ringwalker_sim.disk_image import DiskError
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
-from ringwalker_sim.guest.errors import RequestError
+from ringwalker_sim.guest.errors import RequestError, VirtioError
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.vfio_user import serving
@@ -228,6 +229,70 @@ def test_memory_that_is_not_there_is_logged_and_the_device_fails(
     assert served.bridge.stats()["faults"] > before
     assert any("which is not mapped for it" in message for message in caplog.messages)
     served.bridge._counts["faults"] = before
+
+
+def test_memory_that_the_peer_takes_away_fails_those_who_use_it(
+    served: DeviceHandle, memory: SharedMemory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file behind guest RAM is cut: an access to what is gone must not end the process of the server."""
+    buffer = memory.size - 65536
+
+    async def body(transport: Any, disk: BlkDevice) -> bool:
+        os.ftruncate(memory.fd, buffer)
+        await disk.request(BlkRequestType.IN, 0, [(buffer, SECTOR)])
+        with pytest.raises(VirtioError):
+            await disk.request(BlkRequestType.OUT, 0, [(buffer, 4096)])
+        return await transport.needs_reset()
+
+    before = served.stats()["faults"]
+    assert served.disk is not None
+    content = served.disk.read().tobytes()
+    with VfioPort(served.socket, memory) as port:
+        assert with_disk(port, body)
+        settled(served)
+    os.ftruncate(memory.fd, memory.size)
+    assert served.disk.read().tobytes() == content
+    with VfioPort(served.socket, memory) as port:
+        do_job(port, served)
+    lines = [line for line in caplog.messages if "whose memory the peer has taken away" in line]
+    assert any(f"the device wrote 128 bytes at {buffer:#x}" in line for line in lines), lines
+    assert any(f"the device read 512 bytes at {buffer:#x}" in line for line in lines), lines
+    served.bridge._counts["faults"] = before
+
+
+def test_a_full_disk_fails_its_own_requests(
+    small_file_system: Path, config: DeviceConfig, memory: SharedMemory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another device of the same process goes on."""
+    full, fine = small_file_system / "full.img", small_file_system.parent / "fine.img"
+    full.touch()
+    os.truncate(full, 8 << 20)
+    fine.write_bytes(bytes(1 << 20))
+    names = [(image, small_file_system.parent / image.stem) for image in (full, fine)]
+    devices = [ServedDevice(config, image, socket) for image, socket in names]
+
+    async def body(_transport: Any, disk: BlkDevice) -> int:
+        done = 0
+
+        async def fill() -> None:
+            nonlocal done
+            while True:
+                await disk.write(done, bytes(range(256)) * 256)
+                done += 128
+
+        with pytest.raises(RequestError, match=r"OUT at sector \d+: IOERR"):
+            await fill()
+        assert await disk.read(0, 128) == bytes(range(256)) * 256
+        return done
+
+    with serve_devices(devices) as handles:
+        with VfioPort(names[0][1], memory) as port:
+            assert 0 < with_disk(port, body) * 512 < 1 << 20
+        with VfioPort(names[1][1], memory) as port:
+            do_job(port, handles[1])
+        assert [handle.error for handle in handles] == [None, None]
+    (line,) = [line for line in caplog.messages if "No space left on device" in line]
+    assert line.startswith(f"{full}: writing at byte ")
 
 
 @pytest.fixture

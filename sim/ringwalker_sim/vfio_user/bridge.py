@@ -256,7 +256,8 @@ class EngineBridge:
             for fault in engine.faults:
                 kind = "wrote" if fault.write else "read"
                 place = f"{fault.length} bytes at {fault.address:#x}"
-                self._fault(f"cycle {fault.cycle}: the device {kind} {place}, which is not mapped for it")
+                why = "whose memory the peer has taken away" if fault.gone else "which is not mapped for it"
+                self._fault(f"cycle {fault.cycle}: the device {kind} {place}, {why}")
             engine.faults.clear()
 
     def _fault(self, text: str) -> None:

@@ -24,6 +24,8 @@ from ..peripherals import PERIPHERALS
 
 __all__ = [
     "EVENT_FORMAT",
+    "FAULT_GONE",
+    "FAULT_WRITE",
     "HEADERS",
     "PAGE_BYTES",
     "PARAMETERS",
@@ -51,7 +53,8 @@ class EventKind(enum.IntEnum):
     WATCH = 4
     """A watched range was accessed: ``status`` is 1 for a write plus twice the watch's number."""
     FAULT = 5
-    """The device accessed ``b`` unmapped bytes at ``a``; ``status`` 1 for a write. The clock goes on."""
+    """The device accessed ``b`` bytes at ``a`` that are not mapped, or gone; ``status`` has ``FAULT_WRITE``
+    and ``FAULT_GONE``. The clock goes on."""
     ERROR = 6
     """The device broke a rule; the text is fetched apart."""
     EXTERNAL_READ = 7
@@ -65,6 +68,12 @@ class EventKind(enum.IntEnum):
     DISK_FAILURE = 11
     """The store under the disk refused a ``StorageOp``, ``status``, at byte ``a`` with error number ``b``, 0
     for a file that ends before. Each kind once."""
+
+
+FAULT_WRITE = 1
+"""The access was a write."""
+FAULT_GONE = 2
+"""The memory is mapped, but whoever shares it has taken it away."""
 
 
 class Outcome(enum.IntEnum):
@@ -170,6 +179,8 @@ _CONSTANTS = {
     "credit_bytes": CREDIT_BYTES,
     "noise_salt": NOISE_SALT,
     "nonposted_requests": NONPOSTED_REQUESTS,
+    "fault_write": FAULT_WRITE,
+    "fault_gone": FAULT_GONE,
 }
 _ENUMS = {
     "RequestKind": RequestKind,

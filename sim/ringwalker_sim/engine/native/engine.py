@@ -25,7 +25,19 @@ from ...errors import EXIT_FAILED, RingwalkerError
 from ...host import Fault, HostParameters
 from ...memory import Access, GuestMemory, Watch
 from ...verilog_cache import component_verilog, device_verilog
-from .abi import EVENT_FORMAT, PAGE_BYTES, PARAMETERS, STATS, CEvent, CParameters, CStats, EventKind, Outcome
+from .abi import (
+    EVENT_FORMAT,
+    FAULT_GONE,
+    FAULT_WRITE,
+    PAGE_BYTES,
+    PARAMETERS,
+    STATS,
+    CEvent,
+    CParameters,
+    CStats,
+    EventKind,
+    Outcome,
+)
 from .build import TOP
 from .library import load
 from .models import model_library, plain_by_default
@@ -89,8 +101,8 @@ class NativeEngine:
 
     ``host`` describes the root complex, ``seed`` all its random choices. ``waves`` names an FST file to
     write. ``strict`` raises :class:`ProtocolError` when the device breaks a rule; otherwise ``violations``
-    collects them. ``faults`` collects the device's accesses to what is not mapped. ``progress`` gets a line
-    of text now and then while the model is built.
+    collects them. ``faults`` collects the device's accesses to what is not mapped, or gone. ``progress``
+    gets a line of text now and then while the model is built.
 
     The model is change-driven (:mod:`.changes`) for a device without waves; ``plain`` says otherwise (None:
     as :func:`.models.plain_by_default`). ``library`` is a library to use as it is, and ``compare`` lets a
@@ -225,7 +237,7 @@ class NativeEngine:
             if kind == EventKind.ERROR:
                 self._collect_violations()
             elif kind == EventKind.FAULT:
-                self.faults.append(Access(cycle, a, b, bool(status)))
+                self.faults.append(Access(cycle, a, b, bool(status & FAULT_WRITE), bool(status & FAULT_GONE)))
             elif kind == EventKind.DISK_FAILURE:
                 self.ports.storage.failed(StorageOp(status), a, b)
             elif kind == EventKind.WATCH:

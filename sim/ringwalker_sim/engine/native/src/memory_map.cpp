@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+
+#include "guarded.h"
 
 namespace rw {
 namespace {
@@ -64,21 +65,27 @@ void MemoryMap::write(const RequestPacket& packet) {
   }
   if (host == nullptr || header.poisoned) {
     ++shared_.stats.write_faults;
-    shared_.event(EventKind::FAULT, 1, address, bytes.count);
+    shared_.event(EventKind::FAULT, fault_write, address, bytes.count);
     return;
   }
   note(address, bytes.count, true);
+  if (put(packet, bytes, host)) return;
+  ++shared_.stats.write_faults;
+  shared_.event(EventKind::FAULT, fault_write | fault_gone, address, bytes.count);
+}
+
+// Writes the bytes that are enabled to host; false when its memory is gone.
+bool MemoryMap::put(const RequestPacket& packet, Extent bytes, std::uint8_t* host) {
+  const RequestHeader& header = packet.header;
   const auto* source = reinterpret_cast<const std::uint8_t*>(packet.payload.data());
   const auto contiguous = [](unsigned be) { return std::has_single_bit(be + (be & -be)); };
   const bool to_end = header.length == 1 || ((header.first_be & 8) != 0 && (header.last_be & 1) != 0);
   const bool plain = to_end && contiguous(header.first_be) && (header.length == 1 || contiguous(header.last_be));
-  if (plain) {
-    std::memcpy(host, source + bytes.offset, bytes.count);
-    return;
-  }
+  if (plain) return guarded_copy(host, source + bytes.offset, bytes.count);
   for (std::uint32_t i = 0; i < 4u * header.length; ++i) {
-    if (enabled(header, i)) host[i - bytes.offset] = source[i];
+    if (enabled(header, i) && !guarded_copy(host + (i - bytes.offset), source + i, 1)) return false;
   }
+  return true;
 }
 
 bool MemoryMap::external(std::uint64_t address, std::uint64_t length, bool write) const {

@@ -34,7 +34,7 @@ class MemoryMap {
   // Whether length bytes at address are external memory, readable or writable as asked.
   bool external(std::uint64_t address, std::uint64_t length, bool write) const;
 
-  // Applies a memory write with its byte enables; what is not mapped is counted and dropped.
+  // Applies a memory write with its byte enables; what is not mapped, or gone, is counted and dropped.
   void write(const RequestPacket& packet);
 
   // The data of the oldest external write, once; false when there is none of that length.
@@ -64,6 +64,7 @@ class MemoryMap {
     bool writes;
   };
 
+  bool put(const RequestPacket& packet, Extent bytes, std::uint8_t* host);
   void write_external(const RequestPacket& packet, Extent bytes);
 
   Shared& shared_;

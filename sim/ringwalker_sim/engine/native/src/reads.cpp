@@ -1,7 +1,8 @@
 #include "reads.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "guarded.h"
 
 namespace rw {
 
@@ -84,8 +85,14 @@ bool ReadServer::next(CompletionPacket& out) {
       shared_.event(EventKind::FAULT, 0, read.position, length);
     }
   }
-  const std::uint64_t stop = host == nullptr ? read.end : cut(read);
-  fill(out, read, stop, host);
+  std::uint64_t stop = host == nullptr ? read.end : cut(read);
+  if (!fill(out, read, stop, host)) {
+    read.status = CompletionStatus::UNSUPPORTED_REQUEST;
+    ++shared_.stats.read_faults;
+    shared_.event(EventKind::FAULT, fault_gone, read.position, length);
+    stop = read.end;
+    fill(out, read, stop, nullptr);
+  }
   if (stop == read.end) {
     unused_.push_back(due.slot);
     return true;
@@ -135,7 +142,8 @@ std::uint64_t ReadServer::cut(const Read& read) {
   return std::min(stop, read.end);
 }
 
-void ReadServer::fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host) {
+// Makes the completion, with the bytes at host if there is one; false when its memory is gone.
+bool ReadServer::fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host) {
   const RequestHeader& request = read.header;
   const bool with_data = host != nullptr;
   const auto skip = static_cast<std::uint32_t>(read.position % 4);
@@ -153,9 +161,9 @@ void ReadServer::fill(CompletionPacket& out, const Read& read, std::uint64_t sto
   h.attributes = request.attributes;
   h.poisoned = read.poisoned;
   out.payload.assign(h.length, 0xdeadbeefu);  // bytes that were not asked for hold anything
-  if (!with_data) return;
+  if (!with_data) return true;
   memory_.note(read.position, length, false);
-  std::memcpy(reinterpret_cast<std::uint8_t*>(out.payload.data()) + skip, host, length);
+  return guarded_copy(reinterpret_cast<std::uint8_t*>(out.payload.data()) + skip, host, length);
 }
 
 void ReadServer::sent(const CompletionHeader& header, std::size_t dwords) {

@@ -66,7 +66,7 @@ class ReadServer {
   std::uint64_t jitter();
   const std::uint8_t* find(const Read& read);
   std::uint64_t cut(const Read& read);
-  void fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host);
+  bool fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host);
 
   Shared& shared_;
   MemoryMap& memory_;
