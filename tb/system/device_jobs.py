@@ -92,7 +92,7 @@ async def writes_to_a_read_only_disk(port: Any) -> dict[str, Any]:
     await bus.register_virtio_driver(blk_driver(port))
     await bus.register_virtio_device(transport.device)
     disk: BlkDevice = transport.device.priv
-    answers = [disk.read_only]
+    answers: list[Any] = [disk.read_only]
     for _ in range(2):
         try:
             await disk.write(1, bytes(SECTOR_BYTES))
