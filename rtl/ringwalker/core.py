@@ -120,7 +120,7 @@ class VirtioCore(Component):
             outbound_idle.eq(walker.passed & interrupts.idle & state.outbound_idle),
             sequencer.settled.eq(outbound_idle),
             interrupts.hold.eq(sequencer.hold),
-            interrupts.clear.eq(sequencer.clearing),
+            interrupts.clear.eq(sequencer.clearing | state.reset),
             notify.enable.eq(common.driver_ok),
             notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
             interrupts.config_change.eq(optional_output(function, "config_change") | common.config_change),
@@ -197,6 +197,7 @@ class VirtioCore(Component):
             if name in function.signature.members:
                 m.d.comb += getattr(function, name).eq(value)
         m.d.comb += [
+            common.reset.eq(self.edge.state.reset),
             sequencer.device_request.eq(common.reset_request),
             sequencer.queue_request.eq(common.queue_reset_request),
             sequencer.queue_index.eq(common.queue_reset_index),

@@ -104,6 +104,8 @@ class FunctionState(Signature):
     - ``max_payload``, ``max_read_request`` Out 13: bytes, already bounded by the configuration.
     - ``extended_tags`` Out 1: tags above 31 are allowed.
     - ``msix_enable``, ``msix_function_mask`` Out 1: bits of the message control register of MSI-X.
+    - ``reset`` Out 1, a pulse: a function-level reset. In the next cycle all of the above are as after reset,
+      but for ``requester_id`` and ``max_payload``.
     """
 
     def __init__(self):
@@ -120,6 +122,7 @@ class FunctionState(Signature):
                 "extended_tags": Out(1),
                 "msix_enable": Out(1),
                 "msix_function_mask": Out(1),
+                "reset": Out(1),
             }
         )
 
@@ -133,6 +136,7 @@ class EdgeState(Signature):
     - ``extended_tags``: tags above 31 may be used
     - ``msix_enable``: notifications leave as vectors; otherwise they set bits of the ISR
     - ``outbound_idle``: nothing that the core has sent waits in the edge
+    - ``reset``: a pulse: the device is to be reset, as by a driver that writes 0 to its status
     """
 
     def __init__(self):
@@ -144,6 +148,7 @@ class EdgeState(Signature):
                 "extended_tags": Out(1),
                 "msix_enable": Out(1),
                 "outbound_idle": Out(1),
+                "reset": Out(1),
             }
         )
 

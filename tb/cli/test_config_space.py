@@ -60,7 +60,7 @@ def test_words() -> None:
         r"^\tCapabilities: \[\w\w\] MSI-X: Enable- Count=4 Masked-$",
         r"^\t\tVector table: BAR=1 offset=00000000$",
         r"^\tCapabilities: \[\w\w\] Express \(v2\) Endpoint$",
-        r"^\t\tDevCap: MaxPayload 256 bytes, ExtTag\+ RBE\+ FLReset-$",
+        r"^\t\tDevCap: MaxPayload 256 bytes, ExtTag\+ RBE\+ FLReset\+$",
         r"^\t\t        MaxPayload 128 bytes, MaxReadReq 512 bytes$",
         r"^\t\tLnkSta: Speed 8GT/s, Width x8$",
         r"^\tCapabilities: \[\w\w\] Vendor Specific Information: VirtIO: Notify$",

@@ -27,6 +27,7 @@ from ringwalker.spec.pci import (
     VIRTIO_VENDOR_CAPABILITY,
     CapabilityId,
     Command,
+    DeviceCapabilities,
     DeviceControl,
     MsixControl,
     Status,
@@ -136,6 +137,9 @@ def test_masks_are_disjoint_and_exact():
     )
     control, shift, _ = space["pcie"].locate("device_control")
     assert not space.dwords[control].writable >> shift & DeviceControl.INITIATE_FUNCTION_LEVEL_RESET
+    assert space.dwords[control].kept >> shift & 0xFFFF == DeviceControl.MAX_PAYLOAD_SIZE
+    able, shift, _ = space["pcie"].locate("device_capabilities")
+    assert space.dwords[able].reset >> shift & DeviceCapabilities.FUNCTION_LEVEL_RESET
     assert space.dwords[4] == space.dwords[6] == type(space.dwords[4])(), "BAR0 and BAR2 are not there"
 
 

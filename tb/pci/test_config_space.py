@@ -24,6 +24,7 @@ from ringwalker.spec.pci import (
 )
 from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
 from ringwalker_sim.testing.register_target import RegisterTarget
+from ringwalker_sim.testing.walker import pulses
 
 CONFIG = DeviceConfig(queues=3, max_payload=256, max_read_request=1024)
 SPACE = layout(CONFIG)
@@ -99,12 +100,15 @@ async def random_accesses_match_the_layout(dut):
     await start(dut)
     window = bench.place("virtio_pci", "window")[0] // 4
     power = bench.place("pm", "control_status")[0] // 4
+    control, initiate = bench.place("pcie", "device_control")[0] // 4, 1 << 15
     model = [dword.reset for dword in SPACE.dwords]
     for number, value in enumerate(model):
         assert await bench.access(number, 0xF) == value, f"dword {number:#x} after reset"
     for _ in range(3000):
         number = random.randrange(80) if random.random() < 0.9 else random.randrange(1024)
         strobe, data, write = random.randrange(16), random.getrandbits(32), random.getrandbits(1)
+        if number == control:
+            data &= ~initiate
         if number in (window, power):
             continue
         got = await bench.access(number, strobe, data, write)
@@ -206,10 +210,10 @@ async def errors_are_logged_and_cleared_by_writing_one(dut):
         (["poisoned"], Status.DETECTED_PARITY_ERROR, correctable),
         (["poisoned_request"], Status.DETECTED_PARITY_ERROR, correctable),
     ]
-    for pulses, status, device_status in cases:
-        await bench.pulse(*pulses)
-        assert await bench.get("header", "status") == status | always, pulses
-        assert await bench.get("pcie", "device_status") == device_status, pulses
+    for names, status, device_status in cases:
+        await bench.pulse(*names)
+        assert await bench.get("header", "status") == status | always, names
+        assert await bench.get("pcie", "device_status") == device_status, names
         await bench.set("header", "status", 0)
         assert await bench.get("header", "status") == status | always, "writing 0 clears nothing"
         await bench.set("header", "status", status)
@@ -309,6 +313,34 @@ async def window_makes_the_access_it_describes(dut):
         assert len(new) == int(legal), (bar, hex(offset), size, access)
         for request in new:
             assert {key: request[key] for key in expected} == expected
+
+
+@cocotb.test()
+async def a_function_level_reset_leaves_only_what_is_the_links(dut):
+    bench = Bench(dut)
+    await start(dut)
+    resets = pulses(dut, "state_reset")
+    window = bench.place("virtio_pci", "window")[0] // 4
+    control = bench.place("pcie", "device_control")
+    for number in range(len(SPACE.dwords)):
+        if number not in (window, control[0] // 4):
+            await bench.access(number, 0xF, 0xFFFF_FFFF, 1, target=0x1234)
+    # Neither another byte of the register nor another bit of the byte asks for it.
+    await bench.write(control[0], 0x00, 1)
+    await bench.write(control[0], 0x7FFF, 2, target=0x1234)
+    before = [await bench.access(number, 0xF) for number in range(len(SPACE.dwords)) if number != window]
+    assert before != [dword.reset for n, dword in enumerate(SPACE.dwords) if n != window]
+    assert resets.count == 0
+    await bench.write(control[0] + 1, 0x80, 1, target=0x1234)
+    for number, dword in enumerate(SPACE.dwords):
+        if number != window:
+            value = await bench.access(number, 0xF)
+            kept = dword.kept & dword.writable
+            assert value == dword.reset & ~kept | (kept if number != control[0] // 4 else 0xE0), hex(number)
+    assert resets.count == 1
+    assert bench.state("requester_id") == 0x1234
+    assert not bench.state("bus_master_enable")
+    assert not bench.state("msix_enable")
 
 
 def test_config_space():

@@ -225,6 +225,30 @@ async def registers_are_read_and_written_while_a_message_waits_for_ever(dut):
 
 
 @cocotb.test()
+async def clear_masks_every_vector_and_forgets_what_is_pending(dut):
+    bench = Bench(dut)
+    await start(dut)
+    for unmasked in range(0, COUNT, 5):
+        await bench.fill(masked=True)
+        dut.enable.value = 1
+        await bench.raise_vectors(list(range(COUNT)))
+        await bench.mask(unmasked, False)
+        await RisingEdge(dut.clk)
+        dut.clear.value = 1
+        await RisingEdge(dut.clk)
+        dut.clear.value = 0
+        await bench.settle()
+        bench.take_messages()
+        assert await bench.pending() == set()
+        for vector in range(COUNT):
+            for name, wanted in (("address_low", 0), ("data", 0), ("vector_control", MsixVectorControl.MASK)):
+                assert await bench.registers.read(bench.offset(vector, name)) == wanted
+        await bench.raise_vectors([unmasked])
+        assert bench.take_messages() == []
+        assert await bench.pending() == {unmasked}
+
+
+@cocotb.test()
 async def message_follows_two_cycles_after_the_vector(dut):
     bench = Bench(dut)
     await start(dut)

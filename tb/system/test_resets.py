@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType
+from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
-from ringwalker.spec.pci import Command
+from ringwalker.spec.pci import HEADER, Command
 from ringwalker.spec.ring import DESC_F_NEXT
 from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
+from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK
-from ringwalker_sim.testing.raw_driver import STARTED, RawDriver
+from ringwalker_sim.testing.raw_driver import FEATURES, STARTED, RawDriver
 
 LATENCY = 300
 BOUND = 4 * LATENCY + 2000
@@ -221,3 +223,97 @@ def test_a_reset_at_many_moments() -> None:
 @pytest.mark.parametrize("host", [{}, LATE], ids=["", "late"])
 def test_a_reset_at_every_moment(host: dict[str, Any]) -> None:
     run(lambda bed: _sweep(bed, range(4000)), **host)
+
+
+def test_a_function_level_reset_in_traffic() -> None:
+    """Nothing leaves after it; configuration space is as after power-up; set up again, all is well."""
+
+    async def body(bed: Bed) -> None:
+        driver = bed.driver
+        for turn, wait in enumerate(range(0, 3000, 170)):
+            bed.load(turn)
+            for queue in range(SMALL_BLK.queues):
+                await driver.kick(queue)
+            await bed.port.sleep(wait)
+            await driver.pci.function_level_reset()
+            await bed.port.sleep(60)
+            assert await driver.stays_silent(200)
+            assert await driver.pci.read(HEADER.command) == 0
+            assert await driver.pci.read(HEADER.bar4) & ~0xF == 0
+            (driver.pci,) = await enumerate_pci(bed.port)
+            assert await driver.cycles_until("device_status", 0) <= BOUND
+            assert await driver.get("queue_enable") == 0
+            await bed.check_good()
+
+    run(body)
+
+
+def test_a_queue_reset_in_a_lane_with_others_is_quick_and_loses_nothing() -> None:
+    """Queue 0 has a chain of 4 GiB. The others are answered, each of their chains, and notified."""
+
+    async def body(bed: Bed) -> None:
+        driver, memory = bed.driver, bed.memory
+        lost = 0
+        for turn, wait in enumerate(range(0, 3000, 210)):
+            # The chain of queue 0 stands before the others, between them, or behind.
+            before = {queue: len(list(driver.rings[queue].used())) for queue in range(SMALL_BLK.queues)}
+            assert not any(before.values())
+            order = [1, 2, 3]
+            order.insert(turn % 4, 0)
+            for queue in order:
+                if queue == 0:
+                    bed.endless()
+                else:
+                    for _ in range(3):
+                        bed.offer(queue, BlkRequestType.IN, 4 * SECTOR_BYTES)
+                await driver.kick(queue)
+            await bed.port.sleep(wait)
+            cycles = await driver.reset_queue(0)
+            assert cycles <= BOUND
+            ring = driver.rings[0]
+            memory[ring.desc : ring.desc + 64] = bytes(64)
+            for queue in (1, 2, 3):
+                found = driver.rings[queue].used_idx
+                assert len(await driver.used(queue, 3)) == 3, (queue, found)
+            lost += cycles > 1000
+            await driver.set_queue(0)
+            await bed.port.sleep(3000)
+            assert await driver.stays_silent()
+            assert await driver.get("device_status") == STARTED
+            bed.offer(0, BlkRequestType.IN, SECTOR_BYTES)
+            await driver.kick(0)
+            assert await driver.used(0, 1) == [SECTOR_BYTES + 1]
+        assert lost, "no lane was flushed"
+
+    run(body)
+
+
+@pytest.mark.parametrize("event_idx", [False, True], ids=["flags", "event index"])
+def test_other_queues_are_notified_after_a_queue_reset(event_idx: bool) -> None:
+    """As a driver that sleeps until an interrupt comes."""
+
+    async def body(bed: Bed) -> None:
+        driver = bed.driver
+        await driver.reset()
+        driver.interrupts = True
+        await driver.pci.enable_msix([driver.interrupt])
+        await driver.begin(FEATURES | (1 << Feature.EVENT_IDX) * event_idx)
+        for wait in range(0, 2500, 130):
+            bed.offer(1, BlkRequestType.IN, 4 * SECTOR_BYTES)
+            bed.endless()
+            bed.offer(1, BlkRequestType.IN, 4 * SECTOR_BYTES)
+            await driver.kick(1)
+            await bed.port.sleep(wait)
+            await driver.kick(0)
+            await driver.reset_queue(0)
+            ring, begin = driver.rings[1], bed.port.now()
+            while ring.under_way:
+                seen = driver.vectors
+                for _ in ring.used():
+                    ring.set_used_event(ring.used_idx)
+                while ring.under_way and driver.vectors == seen:
+                    assert bed.port.now() - begin < 20_000, f"the driver still sleeps, {wait}"
+                    await bed.port.sleep(20)
+            await driver.set_queue(0)
+
+    run(body)

@@ -5,6 +5,7 @@ import random
 
 import cocotb
 import pytest
+from cocotb.triggers import RisingEdge
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.features import Feature
@@ -185,6 +186,26 @@ async def a_reset_shows_the_old_status_until_it_is_done(dut):
         for register in COMMON:
             if register.access is Access.RW and register.name != "queue_size":
                 assert await bench.get(register.name) == register.reset, register.name
+
+
+@cocotb.test()
+async def a_reset_that_nobody_wrote_is_as_one_that_the_driver_wrote(dut):
+    bench = await begin(dut)
+    await bench.negotiate(bench.features)
+    for during_another in (False, True):
+        if during_another:
+            await bench.set("device_status", 0)
+        dut.reset.value = 1
+        await RisingEdge(dut.clk)
+        dut.reset.value = 0
+        await RisingEdge(dut.clk)
+        await RisingEdge(dut.clk)
+        assert int(dut.reset_request.value)
+        assert await bench.get("device_status") != 0
+        await bench.finish_reset()
+        assert await bench.get("device_status") == 0
+        assert int(dut.driver_features.value) == 0
+        await bench.negotiate(bench.features)
 
 
 @cocotb.test()

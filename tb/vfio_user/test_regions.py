@@ -12,7 +12,15 @@ from ringwalker.config import DeviceConfig
 from ringwalker.core import TRANSPORT_FEATURES
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, ISR_BASE, MSIX_BAR
-from ringwalker.spec.pci import HEADER, MSIX_CAPABILITY, Command, MsixControl
+from ringwalker.spec.pci import (
+    HEADER,
+    MSIX_CAPABILITY,
+    MSIX_ENTRY_BYTES,
+    PCIE_CAPABILITY,
+    Command,
+    DeviceControl,
+    MsixControl,
+)
 from ringwalker_sim.engine.native.served import ServedEngine
 from ringwalker_sim.vfio_user.bodies import DmaMap, DmaUnmap, IrqSet, RegionAccess
 from ringwalker_sim.vfio_user.bridge import EngineBridge
@@ -143,6 +151,22 @@ def test_a_reset_takes_everything_back(bench: Bench) -> None:
     bench.bridge.reset()
     assert bench.read(Region.CONFIG, HEADER.command.offset, 2) == bytes(2)
     assert bench.read(FACE_BAR, 0, 4) == b"\xff" * 4
+    assert bench.bridge.stats()["resets"] == 1
+
+
+def test_a_function_level_reset_keeps_the_vectors_of_the_peer(bench: Bench) -> None:
+    bench.decode()
+    bench.bridge.set_irqs(IrqSet(TRIGGER, IrqIndex.MSIX, 0, 1), [os.eventfd(0, os.EFD_NONBLOCK)])
+    table = bench.read(MSIX_BAR, 0, MSIX_ENTRY_BYTES)
+    assert any(table)
+    at = bench.layout["pcie"].offset + PCIE_CAPABILITY.device_control.offset
+    control = int.from_bytes(bench.read(Region.CONFIG, at, 2), "little")
+    control |= DeviceControl.INITIATE_FUNCTION_LEVEL_RESET
+    bench.write(Region.CONFIG, at, control.to_bytes(2, "little"))
+    assert bench.read(Region.CONFIG, HEADER.command.offset, 2) == bytes(2)
+    assert bench.read(FACE_BAR, 0, 4) == b"\xff" * 4
+    bench.decode()
+    assert bench.read(MSIX_BAR, 0, MSIX_ENTRY_BYTES) == table
     assert bench.bridge.stats()["resets"] == 1
 
 

@@ -77,20 +77,22 @@ _BAR_PAGE = 0x1000
 class Dword:
     """Four bytes of configuration space: value after reset, and which bits a write sets or clears.
 
-    ``w1c`` bits are cleared by writing 1. ``writable`` and ``w1c`` have no bit in common.
+    ``w1c`` bits are cleared by writing 1. ``writable`` and ``w1c`` have no bit in common. A function-level
+    reset leaves those bits of ``writable`` alone that are in ``kept``.
     """
 
     reset: int = 0
     writable: int = 0
     w1c: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True)
 class Structure:
     """The header or a capability: where it stands, its table, and for each register its value and masks.
 
-    ``values``, ``writable`` and ``w1c`` are by register name; what they leave out is 0 (``values``: the
-    reset value of the table).
+    ``values``, ``writable``, ``w1c`` and ``kept`` are by register name; what they leave out is 0 (``values``:
+    the reset value of the table).
     """
 
     name: str
@@ -99,9 +101,10 @@ class Structure:
     values: Mapping[str, int] = field(default_factory=dict)
     writable: Mapping[str, int] = field(default_factory=dict)
     w1c: Mapping[str, int] = field(default_factory=dict)
+    kept: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self):
-        for masks in (self.values, self.writable, self.w1c):
+        for masks in (self.values, self.writable, self.w1c, self.kept):
             for register, value in masks.items():
                 if not 0 <= value < 1 << self.table[register].width:
                     raise ValueError(f"{self.name}.{register}: {value:#x} does not fit")
@@ -242,7 +245,8 @@ def _pcie(offset: int, config: DeviceConfig) -> Structure:
             DeviceCapabilities.MAX_PAYLOAD_SUPPORTED, encode_bytes(config.max_payload)
         )
         | DeviceCapabilities.EXTENDED_TAG
-        | DeviceCapabilities.ROLE_BASED_ERROR_REPORTING,
+        | DeviceCapabilities.ROLE_BASED_ERROR_REPORTING
+        | DeviceCapabilities.FUNCTION_LEVEL_RESET,
         "link_capabilities": _field(LinkCapabilities.SPEED, LINK_GENERATION)
         | _field(LinkCapabilities.WIDTH, LINK_LANES)
         | LinkCapabilities.ASPM_OPTIONALITY,
@@ -268,7 +272,13 @@ def _pcie(offset: int, config: DeviceConfig) -> Structure:
         | PcieDeviceStatus.FATAL_ERROR
         | PcieDeviceStatus.UNSUPPORTED_REQUEST
     }
-    return Structure("pcie", offset, PCIE_CAPABILITY, values, writable, w1c)
+    # Ref: PCIe 3.1, 6.6.2: what belongs to the link is not the function's to reset.
+    kept: dict[str, int] = {
+        "device_control": DeviceControl.MAX_PAYLOAD_SIZE,
+        "link_control": writable["link_control"],
+        "link_control_2": writable["link_control_2"],
+    }
+    return Structure("pcie", offset, PCIE_CAPABILITY, values, writable, w1c, kept)
 
 
 def _virtio(window: Window, offset: int) -> Structure:
@@ -297,14 +307,15 @@ def _virtio(window: Window, offset: int) -> Structure:
 
 
 def _dwords(structures: list[Structure], count: int) -> tuple[Dword, ...]:
-    reset, writable, w1c = [0] * count, [0] * count, [0] * count
+    reset, writable, w1c, kept = ([0] * count for _ in range(4))
     for structure in structures:
         for row in structure.table:
             dword, shift, _width = structure.locate(row.name)
             reset[dword] |= int(structure.values.get(row.name, row.reset)) << shift
             writable[dword] |= int(structure.writable.get(row.name, 0)) << shift
             w1c[dword] |= int(structure.w1c.get(row.name, 0)) << shift
-    return tuple(Dword(*row) for row in zip(reset, writable, w1c, strict=True))
+            kept[dword] |= int(structure.kept.get(row.name, 0)) << shift
+    return tuple(Dword(*row) for row in zip(reset, writable, w1c, kept, strict=True))
 
 
 def layout(config: DeviceConfig) -> Layout:

@@ -38,6 +38,8 @@ class ConfigSpace(Component):
       of a power state other than D0 and D3hot leaves it as it was. Coming back to D0 resets nothing.
     - Maximum payload and read request size are bounded by ``config`` in ``state``. The register reads as it
       was written.
+    - A write of Initiate Function Level Reset is answered, then all registers get their reset values, but for
+      those of the link, which PCIe keeps, and the requester ID.
     - Errors are logged as role-based error reporting asks: an error that the requester learns of by a
       completion, an unexpected completion and poisoned data are advisory, thus correctable errors. No error
       messages are sent.
@@ -45,7 +47,8 @@ class ConfigSpace(Component):
     Latency: 2 cycles from a request to its response, and one request at a time; more for the window.
     ``state`` has changed when the response to the write is valid.
 
-    Ref: PCI 3.0, 6.2; PCI PM 1.2, 3.2; PCIe 3.1, 2.2.9, 6.2, 6.2.3.2.4.5, 6.2.7, 7.8; virtio 1.4, 4.1.4.9
+    Ref: PCI 3.0, 6.2; PCI PM 1.2, 3.2; PCIe 3.1, 2.2.9, 6.2, 6.2.3.2.4.5, 6.2.7, 6.6.2, 7.8; virtio 1.4,
+    4.1.4.9
     """
 
     config: In(ConfigPort())
@@ -143,6 +146,8 @@ class ConfigSpace(Component):
             cleared = lanes & dword.w1c & request.data
             written = (register & ~writable & ~cleared) | (request.data & writable)
             m.d.sync += register.eq(Mux(selected, written, register) | events.get(number, 0))
+            with m.If(self.state.reset):
+                m.d.sync += register.eq((register & dword.kept) | (dword.reset & ~dword.kept & 0xFFFFFFFF))
 
     def _read(self, m: Any, request: Any, value: Any) -> None:
         """``value`` becomes the register that ``request`` names."""
@@ -207,7 +212,9 @@ class ConfigSpace(Component):
         self._drive_state(m)
         request: Any = Signal(ConfigRequest)
         response = Signal(32)
-        write = Signal()
+        write, resets = Signal(), Signal()
+        control, shift, _width = self._layout["pcie"].locate("device_control")
+        initiate = shift + int(DeviceControl.INITIATE_FUNCTION_LEVEL_RESET).bit_length() - 1
         requester_id = Signal(16)
         self._update(m, request, write)
         pci = self._layout["virtio_pci"]
@@ -234,6 +241,12 @@ class ConfigSpace(Component):
                 self._read(m, request, response)
                 with m.If(request.write):
                     m.d.sync += requester_id.eq(request.target_id)
+                m.d.sync += resets.eq(
+                    request.write
+                    & (request.register == control)
+                    & request.strobe[initiate // 8]
+                    & request.data[initiate]
+                )
                 m.next = "ANSWER"
                 with m.If(request.register == window_register):
                     m.next = "REQUEST_WINDOW"
@@ -249,5 +262,6 @@ class ConfigSpace(Component):
             with m.State("ANSWER"):
                 m.d.comb += self.config.responses.valid.eq(1)
                 with m.If(self.config.responses.ready):
+                    m.d.comb += self.state.reset.eq(resets)
                     m.next = "WAIT_REQUEST"
         return m

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, ResetInserter
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import HalfBuffer
@@ -71,8 +71,8 @@ class PciEdge(Component):
             [Window("msix", MSIX_BAR, 0, sizes[MSIX_BAR])], rest="core"
         )
         # An access to the table, or a message that waits for the link, holds up the core a cycle later.
-        m.submodules.vectors = vectors = HalfBuffer(16)
         state, errors, completion = space.state, core.errors, self.requester_completion
+        m.submodules.vectors = ResetInserter(state.reset)(vectors := HalfBuffer(16))
 
         # ---- the host's requests
         connect(m, flipped(self.completer_request), completer.requests)
@@ -106,6 +106,7 @@ class PciEdge(Component):
             requester.requester_id.eq(state.requester_id),
             msix.enable.eq(state.msix_enable & state.bus_master_enable),
             msix.function_mask.eq(state.msix_function_mask),
+            msix.clear.eq(state.reset),
             space.intx_asserted.eq(core.interrupt & ~state.msix_enable),
             self.intx.eq(space.intx_asserted & ~state.intx_disable),
             space.transactions_pending.eq(core.transactions_pending),

@@ -51,6 +51,7 @@ class MsixTable(Component):
     - ``messages`` Out stream of request_beat(W): memory writes of one dword, without a requester ID
     - ``enable`` In 1: messages may be sent
     - ``function_mask`` In 1: all vectors are masked
+    - ``clear`` In 1: a pulse: as after reset, but for a message that is offered already
     - ``idle`` Out 1: nothing is in flight; a pending bit of a vector that stays masked does not count
 
     Latency: 2 cycles from a vector to its message and from a read to its response. After reset nothing is
@@ -72,6 +73,7 @@ class MsixTable(Component):
                 "messages": Out(stream_of(beat)),
                 "enable": In(1),
                 "function_mask": In(1),
+                "clear": In(1),
                 "idle": Out(1),
             }
         )
@@ -111,7 +113,7 @@ class MsixTable(Component):
                 write.en.eq(Mux(writing, request.strobe << Cat(Const(0, 2), request.offset[2:4]), 0)),
             ]
 
-    def _scan(self, m: Any, pending: Any, writing: Any, step: Any) -> tuple[Any, Any]:
+    def _scan(self, m: Any, pending: Any, writing: Any, step: Any, clears: Any) -> tuple[Any, Any]:
         """The vector to look at next, and whether there is a need: some may be pending and not masked."""
         index: Any = Signal(range(self._count))
         left: Any = Signal(range(self._count + 1))
@@ -123,6 +125,8 @@ class MsixTable(Component):
         # Whatever was unmasked: look at every vector once more from here on.
         with m.If((writing | (armed & ~was_armed)) & pending.any()):
             m.d.sync += left.eq(self._count)
+        with m.If(clears):
+            m.d.sync += [index.eq(0), left.eq(0), pending.eq(0)]
         return index, left.any()
 
     def elaborate(self, platform):
@@ -140,7 +144,8 @@ class MsixTable(Component):
         vector: Any = Signal(range(count))
         clearing, writing, step, turn = Signal(), Signal(), Signal(), Signal()
         request = self.registers.requests
-        index, scanning = self._scan(m, pending, writing, step)
+        clears = Signal()
+        index, scanning = self._scan(m, pending, writing, step, clears)
         self._drive_table(m, table.write_port(granularity=8), clearing, index, writing)
         self._drive_message(m, row)
         free = ~self.messages.valid
@@ -153,12 +158,15 @@ class MsixTable(Component):
                 clearing.eq(fsm.ongoing("CLEAR_TABLE")),
             ]
             with m.State("CLEAR_TABLE"):
-                m.d.comb += step.eq(1)
+                m.d.sync += clears.eq(0)
+                m.d.comb += step.eq(~clears)
                 with m.If(index == count - 1):
                     m.next = "WAIT_WORK"
             with m.State("WAIT_WORK"):
-                m.d.comb += request.ready.eq(1)
-                with m.If(request.valid):
+                m.d.comb += request.ready.eq(~clears)
+                with m.If(clears):
+                    m.next = "CLEAR_TABLE"
+                with m.Elif(request.valid):
                     m.d.comb += [
                         writing.eq(request.p.write & (request.p.offset < count * MSIX_ENTRY_BYTES)),
                         read.addr.eq(request.p.offset >> _ENTRY_SHIFT),
@@ -191,4 +199,6 @@ class MsixTable(Component):
                     self.messages.valid.eq(~masked),
                 ]
                 m.next = "WAIT_WORK"
+        with m.If(self.clear):
+            m.d.sync += clears.eq(1)
         return m

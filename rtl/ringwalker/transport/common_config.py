@@ -127,7 +127,8 @@ class CommonConfig(Component):
     """Level: the driver enabled a queue that cannot be used; until the device reset that cures it begins."""
     needs_reset: In(1)
     """Another block failed. See :class:`~ringwalker.transport.device_status.DeviceStatusMachine`, also for
-    the next three."""
+    the next four."""
+    reset: In(1)
     config_change: Out(1)
     """Pulse, to be joined with the function's own."""
     reset_request: Out(1)
@@ -214,6 +215,7 @@ class CommonConfig(Component):
                 features.acceptable & ((features.features & self._required) == self._required)
             ),
             status.needs_reset.eq(self.needs_reset | self.fail),
+            status.reset.eq(self.reset),
             status.reset_done.eq(self.reset_done),
             self.status.eq(status.status),
             self.driver_ok.eq(status.driver_ok),

@@ -37,6 +37,8 @@ class DeviceStatusMachine(Component):
     """The driver may set FEATURES_OK."""
     needs_reset: In(1)
     """Level or pulse: an error that only a reset cures."""
+    reset: In(1)
+    """Pulse: a reset begins that the driver has not asked for."""
     reset_done: In(1)
     """Pulse: the reset that was asked for is over."""
     status: Out(8)
@@ -45,7 +47,7 @@ class DeviceStatusMachine(Component):
     driver_ok: Out(1)
     """DRIVER_OK is set, and no reset is in progress or needed."""
     reset_request: Out(1)
-    """From a write of 0 until ``reset_done``."""
+    """From a write of 0, or ``reset``, until ``reset_done``."""
     config_change: Out(1)
     """Pulse: notify the driver that DEVICE_NEEDS_RESET, which ``status`` shows by then, was set."""
 
@@ -73,7 +75,7 @@ class DeviceStatusMachine(Component):
         fails = Signal()
         m.d.comb += fails.eq(self.needs_reset & has(started) & ~has(DeviceStatus.DEVICE_NEEDS_RESET))
 
-        with m.If(self.write & ~self.reset_request & (self.value == 0)):
+        with m.If((self.write & ~self.reset_request & (self.value == 0)) | self.reset):
             m.d.sync += self.reset_request.eq(1)
         m.d.sync += bits.eq(
             bits
@@ -82,7 +84,7 @@ class DeviceStatusMachine(Component):
         )
         m.d.sync += self.config_change.eq(fails & self.driver_ok)
         with m.If(self.reset_done):
-            m.d.sync += [self.reset_request.eq(0), bits.eq(0), self.config_change.eq(0)]
+            m.d.sync += [self.reset_request.eq(self.reset), bits.eq(0), self.config_change.eq(0)]
 
         m.d.comb += [
             self.status.eq(Mux(self.reset_request & (bits == 0), int(DeviceStatus.DEVICE_NEEDS_RESET), bits)),

@@ -37,7 +37,7 @@ class InterruptRouter(Component):
     hold: In(1)
     """Configuration changes wait."""
     clear: In(1)
-    """Those that are remembered are forgotten."""
+    """What waits to be sent is forgotten."""
     vectors: Out(stream_of(16))
     """Vectors for MSI-X."""
     set_queue: Out(1)
@@ -83,5 +83,5 @@ class InterruptRouter(Component):
         with m.If(self.config_change):
             m.d.sync += changed.eq(1)
         with m.If(self.clear):
-            m.d.sync += changed.eq(0)
+            m.d.sync += [changed.eq(0), vectors.valid.eq(0)]
         return m

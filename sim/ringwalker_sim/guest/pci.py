@@ -254,6 +254,21 @@ class PciDevice:
             self.capabilities.append(Capability(word & 0xFF, offset))
             offset = word >> 8 & ~0b11
 
+    async def function_level_reset(self) -> None:
+        """Reset the function. Base addresses, command register and MSI-X are as after power-up then.
+
+        Errors: :class:`BindError` for a function that does not offer it. Ref: PCI Express Base 3.1, 6.6.2.
+        """
+        for capability in self.find_capabilities(CapabilityId.PCI_EXPRESS):
+            at = capability.offset
+            able = await self.read(PCIE_CAPABILITY.device_capabilities, at)
+            if able & DeviceCapabilities.FUNCTION_LEVEL_RESET:
+                control = await self.read(PCIE_CAPABILITY.device_control, at)
+                control |= DeviceControl.INITIATE_FUNCTION_LEVEL_RESET
+                await self.write(PCIE_CAPABILITY.device_control, control, at)
+                return
+        raise BindError(f"{self.name}: the function offers no function-level reset")
+
     # --- interrupts ----------------------------------------------------------------------------------------
 
     @property

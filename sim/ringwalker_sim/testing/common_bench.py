@@ -42,6 +42,7 @@ class CommonBench(Component):
                 "config_generation": In(8),
                 "needs_reset": In(1),
                 "withheld": In(64),
+                "reset": In(1),
                 "reset_done": In(1),
                 "queue_reset_done": In(1),
                 "status": Out(8),
@@ -72,8 +73,8 @@ class CommonBench(Component):
             with m.Else():
                 m.d.comb += target.eq(source)
         m.d.comb += ports.write.en.eq(this.rows.en | common.table_write.en)
-        inputs = ("hold", "config_generation", "needs_reset", "withheld", "reset_done", "queue_reset_done")
-        for name in inputs:
+        inputs = ("hold", "config_generation", "needs_reset", "withheld", "reset", "reset_done")
+        for name in (*inputs, "queue_reset_done"):
             m.d.comb += getattr(common, name).eq(getattr(this, name))
         for name in ("status", "driver_ok", "fail", "driver_features", "config_vector", "config_change"):
             m.d.comb += getattr(this, name).eq(getattr(common, name))
@@ -89,7 +90,7 @@ class Bench:
         self.dut = dut
         self.queues: int = parameters()["queues"]
         self.features: int = parameters()["features"]
-        for name in ("hold", "needs_reset", "reset_done", "queue_reset_done", "rows_en", "probe_en"):
+        for name in ("hold", "needs_reset", "reset", "reset_done", "queue_reset_done", "rows_en", "probe_en"):
             getattr(dut, name).value = 0
         for name in ("rows_index", "rows_mask", "probe_index", "withheld"):
             getattr(dut, name).value = 0

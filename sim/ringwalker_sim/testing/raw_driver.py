@@ -53,9 +53,10 @@ class RawDriver:
         memory: Any = self.memory
         self.rings = [Ring(memory, size, self.area) for _ in range(queues)]
         if self.interrupts:
-            await self.pci.enable_msix([self._interrupt])
+            await self.pci.enable_msix([self.interrupt])
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """A message has come."""
         self.vectors += 1
 
     async def get(self, name: str) -> int:

@@ -87,8 +87,14 @@ class EngineBridge:
         return data
 
     def region_write(self, access: RegionAccess) -> None:
-        """Write a region. Writes of BARs are posted: they may still be in flight when this returns."""
-        self._regions.write(access)
+        """Write a region. Writes of BARs are posted: they may still be in flight when this returns.
+
+        A function-level reset clears the device's MSI-X table, which is then as the peer's eventfds say.
+        """
+        if self._regions.write(access):
+            log.info("%s: function-level reset at cycle %d", self.name, self.engine.now)
+            self._counts["resets"] += 1
+            self._msix.apply()
         self._passed()
 
     def dma_map(self, mapping: DmaMap, fd: int | None) -> None:

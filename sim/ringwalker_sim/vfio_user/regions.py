@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator
 
 from ringwalker.pci.capabilities import Bar, layout
-from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command, DeviceControl
 from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
 
 from ..engine.native.served import ServedEngine
@@ -93,19 +93,20 @@ class Regions:
         ]
         return b"".join([engine.read_bytes(ticket, length) for ticket, length in asked])
 
-    def write(self, access: RegionAccess) -> None:
-        """Write a region."""
+    def write(self, access: RegionAccess) -> bool:
+        """Write a region; gives whether that resets the function."""
         self._check(access)
         if access.region == Region.CONFIG:
             self.accesses["config_writes"] += 1
             self._write(RequestKind.CONFIG_WRITE_0, access.offset, access.data, _DWORD)
-            if access.offset < _BARS.stop and access.offset + access.count > _COMMAND:
+            resets = self._resets(access)
+            if resets or (access.offset < _BARS.stop and access.offset + access.count > _COMMAND):
                 self._addresses = {}
-            return
+            return resets
         self.accesses["bar_writes"] += 1
         bar = self._bars.get(access.region)
         if bar is None:
-            return
+            return False
         address = self._address(bar) + access.offset
         if not self._command & (Command.IO_ENABLE if bar.io else Command.MEMORY_ENABLE):
             log.debug("dropped a write to BAR %d, which is not decoded: %s", bar.index, access)
@@ -113,6 +114,13 @@ class Regions:
             self._write(RequestKind.IO_WRITE, address, access.data, _DWORD)
         else:
             self._write(RequestKind.MEMORY_WRITE, address, access.data, _WRITE_BYTES)
+        return False
+
+    def _resets(self, access: RegionAccess) -> bool:
+        """Whether a write of configuration space initiates a function-level reset."""
+        dword, shift, _width = self._layout["pcie"].locate("device_control")
+        bit = 32 * dword + shift + int(DeviceControl.INITIATE_FUNCTION_LEVEL_RESET).bit_length() - 1
+        return bool(int.from_bytes(access.data, "little") << 8 * access.offset >> bit & 1)
 
     def _write(self, kind: RequestKind, address: int, data: bytes, limit: int) -> None:
         engine = self._engine
