@@ -339,14 +339,15 @@ def test_a_device_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     expect_failure(machine, "IN at sector 0 was not answered in 1000 cycles", RequestTimeout)
 
 
-def test_a_device_that_needs_a_reset() -> None:
+@pytest.mark.parametrize("address", [1 << 60, (1 << 64) - 0x100])
+def test_a_device_that_needs_a_reset(address: int) -> None:
     machine = Machine()
 
     async def body(disk: BlkDevice) -> None:
         with pytest.raises(ValueError, match="add_buf gives EINVAL"):
             disk.submit(BlkRequestType.IN, 0, [(0, 0)], lambda _request: None)
         with pytest.raises(DeviceError, match="DEVICE_NEEDS_RESET"):
-            await disk.request(BlkRequestType.IN, 0, [(1 << 60, 512)])
+            await disk.request(BlkRequestType.IN, 0, [(address, 512)])
         assert await machine.transport.needs_reset()
         with pytest.raises(DeviceError, match="DEVICE_NEEDS_RESET"):
             await disk.read(0, 1)
@@ -397,6 +398,22 @@ def test_a_feature_that_was_not_offered_is_refused_in_any_word(word: int) -> Non
         await transport.negotiate(0)
 
     machine.port.run(body())
+
+
+@pytest.mark.parametrize("area", ["queue_desc", "queue_driver", "queue_device"])
+def test_a_queue_beyond_the_last_address_needs_a_reset(area: str) -> None:
+    machine = Machine()
+
+    async def body(disk: BlkDevice) -> None:
+        transport = machine.transport
+        await transport.write_common("queue_select", 0)
+        await transport.write_common(area, (1 << 64) - 16)
+        disk.submit(BlkRequestType.FLUSH, 0, [], lambda _request: None)
+        await disk.kick()
+        await machine.port.sleep(1000)
+        assert await transport.needs_reset()
+
+    machine.run(body)
 
 
 async def _no_sleep(cycles: int) -> None:

@@ -183,6 +183,11 @@ class RingServer:
         last, written = batch[-1]
         key, written = self.mangle(last.chain.key, written)
         said = TakenChain(key, last.chain.span)
-        ring.use([*((request.chain, length) for request, length in batch[:-1]), (said, written)])
-        if ring.wants_interrupt():
+        try:
+            ring.use([*((request.chain, length) for request, length in batch[:-1]), (said, written)])
+            notifies = ring.wants_interrupt()
+        except MemoryFault:
+            self.model.fail()
+            return
+        if notifies:
             self.notify(index)
