@@ -31,6 +31,8 @@ TRANSPORT_FEATURES = (
     | 1 << Feature.INDIRECT_DESC
     | 1 << Feature.EVENT_IDX
     | 1 << Feature.NOTIFICATION_DATA
+    | 1 << Feature.ACCESS_PLATFORM
+    | 1 << Feature.ORDER_PLATFORM
 )
 """Feature bits that every function is offered with, whatever its rings."""
 

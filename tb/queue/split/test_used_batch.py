@@ -299,3 +299,30 @@ async def test_random_batches_fill_the_rings_element_by_element(bench):
 def test_it_refuses_a_number_of_queues_that_there_is_not(queues):
     with pytest.raises(ValueError, match=f"queues is {queues}"):
         UsedCollector(WIDTH, queues)
+
+
+# --- in order -----------------------------------------------------------------------------------------------
+
+
+@simulated(Collector)
+async def test_in_order_one_element_stands_for_all_in_the_place_of_the_first(bench):
+    bench.drive("in_order", 1)
+    bench.put("completed", *({"queue": 1, "id": n, "written": n, "whole": 1} for n in range(40)))
+    await bench.until(lambda: not bench.pending("completed"))
+    await bench.cycles(LATENCY + 2)
+    assert not bench.full()
+    assert await bench.take() == Batch(1, place(0), 40, ((39, 39),))
+    await bench.gather(50)
+    assert await bench.take() == Batch(1, place(40), 41, ((50, 50),))
+
+
+@simulated(Collector)
+async def test_in_order_a_chain_that_is_not_whole_and_another_queue_end_a_batch(bench):
+    bench.drive("in_order", 1)
+    for n, queue, whole in ((1, 1, 1), (2, 1, 0), (3, 1, 1), (4, 2, 1)):
+        bench.put("completed", {"queue": queue, "id": n, "written": n, "whole": whole})
+    await bench.until(bench.full)
+    assert await bench.take() == Batch(1, place(0), 2, ((2, 2),))
+    await bench.until(bench.full)
+    assert await bench.take() == Batch(1, place(2), 3, ((3, 3),))
+    assert await bench.take() == Batch(2, place(0, 0x20000), 1, ((4, 4),), ring=0x20000)

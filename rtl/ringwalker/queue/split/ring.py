@@ -112,6 +112,7 @@ class SplitRing(Component):
             index.next.eq(self.next),
             index.hold.eq(speculation.hold),
             entries.event_idx.eq(event_idx),
+            used.in_order.eq(self.features[Feature.IN_ORDER]),
             notification.event_idx.eq(event_idx),
             notification.msix_enable.eq(self.msix_enable),
             *self._speculate(index, entries, speculation),
@@ -155,5 +156,5 @@ class SplitRing(Component):
         ]
 
 
-SPLIT = RingFormat(SplitRing, SplitDecoder, _readers, _TABLES, _WRITES)
+SPLIT = RingFormat(SplitRing, SplitDecoder, _readers, _TABLES, _WRITES, features=1 << Feature.IN_ORDER)
 """The split ring."""

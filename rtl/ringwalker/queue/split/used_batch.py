@@ -39,7 +39,8 @@ class UsedBatch(data.Struct):
 
 
 class _Element(data.Struct):
-    """A used element and its place; ``first`` and ``last``: it can only begin, or end, a batch."""
+    """A used element and its place; ``first`` and ``last``: it can only begin, or end, a batch. ``whole``:
+    others may be used with it, of which nothing is said."""
 
     queue: unsigned(QUEUE_BITS)
     ring: unsigned(64)
@@ -47,6 +48,7 @@ class _Element(data.Struct):
     idx: unsigned(16)
     first: unsigned(1)
     last: unsigned(1)
+    whole: unsigned(1)
     crosses: unsigned(1)
     value: unsigned(8 * USED_ENTRY_BYTES)
 
@@ -59,6 +61,8 @@ class UsedCollector(Component):
     Members (W is ``data_width``):
 
     - ``completed`` In; ``table`` Out(QueueRead()); ``clear`` In(QueueClear()): set a queue's used index.
+    - ``in_order`` In 1: a batch has one element, that of its last chain, in the place of the first; all
+      chains but the last are ``whole``.
     - ``batch`` Out UsedBatch, when ``waiting`` Out 1: what has been gathered. It grows until it is taken.
     - ``full`` Out 1: it does not grow any more.
     - ``take`` In 1: ``batch`` is taken, and a new one begins. Only with ``waiting``.
@@ -78,6 +82,7 @@ class UsedCollector(Component):
         super().__init__(
             {
                 "completed": In(stream_of(Completed)),
+                "in_order": In(1),
                 "table": Out(QueueRead()),
                 "clear": In(QueueClear()),
                 "batch": Out(UsedBatch),
@@ -148,6 +153,7 @@ class UsedCollector(Component):
                 element.idx.eq(position + 1),
                 element.first.eq(slot_zero | (address[2:12] == _PAGE_DWORDS - 1)),
                 element.last.eq(in_batch >= BATCH_BYTES - USED_ENTRY_BYTES),
+                element.whole.eq(chain.whole),
                 element.crosses.eq(address[2:12] == _PAGE_DWORDS - 1),
                 element.value.eq(Cat(chain.id, Const(0, 16), chain.written)),
             ]
@@ -163,11 +169,12 @@ class UsedCollector(Component):
         lane_bits = (lanes - 1).bit_length()
         bank, ended, begins = Signal(), Signal(), Signal()
         batch, number = self.batch, Signal(range(BATCH_ELEMENTS))
-        fits = ~ended & ~element.first & alike
+        fits = ~ended & alike & (self.in_order | ~element.first)
         m.d.comb += [
             begins.eq(self.take | ~self.waiting),
             joins.eq(placed & (begins | fits)),
-            number.eq(Mux(begins, 0, batch.count)),
+            # With IN_ORDER the last element stands for all, in the place of the first.
+            number.eq(Mux(begins | self.in_order, 0, batch.count)),
             self.waiting.eq(batch.count != 0),
             self.full.eq(ended | (placed & ~fits)),
             write.addr.eq(Cat(number[lane_bits:], bank ^ self.take)),
@@ -182,7 +189,7 @@ class UsedCollector(Component):
             m.d.sync += [
                 batch.count.eq(number + 1),
                 batch.idx.eq(element.idx),
-                ended.eq(element.last),
+                ended.eq(Mux(self.in_order, ~element.whole, element.last)),
             ]
             with m.If(begins):
                 m.d.sync += [

@@ -35,6 +35,8 @@ class UsedWriter(Component):
     Members (W is ``data_width``):
 
     - ``completed`` In stream of Completed. ``table`` Out(QueueRead()).
+    - ``in_order`` In 1: VIRTIO_F_IN_ORDER was negotiated. One element is written for all that wait, if all
+      but the last were written completely; the index moves on by as many.
     - ``writes`` Out stream of request_beat(W): memory writes of up to 128 bytes.
     - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
     - ``used`` Out stream of UsedIndex, after the index write was accepted.
@@ -53,6 +55,7 @@ class UsedWriter(Component):
         super().__init__(
             {
                 "completed": In(stream_of(Completed)),
+                "in_order": In(1),
                 "table": Out(QueueRead()),
                 "writes": Out(stream_of(request_beat(data_width))),
                 "hold": In(1),
@@ -79,6 +82,7 @@ class UsedWriter(Component):
             due.eq(~self.hold | collector.full | old),
             collector.take.eq(free & collector.waiting & due),
             collector.row.eq(row),
+            collector.in_order.eq(self.in_order),
         ]
         with m.If(collector.take):
             m.d.sync += [batch.eq(collector.batch), row.eq(0)]
