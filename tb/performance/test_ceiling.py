@@ -52,6 +52,34 @@ def test_bytes_of_small_frames():
     assert net_cost(GEN3X8, "tx", 64, ring="packed") == Cost(24 + 24 + 40 + 28, 28 + 36 + 92)
 
 
+def test_bytes_of_small_frames_over_packed_rings():
+    # 32 share doorbell 28, descriptors 2 * 20 + 512, and the driver's event structure 24, all down; up go
+    # their reads 2 * 24, message 28, and used descriptors 2 * 24 + 512, or one, 24 + 16, if in order.
+    use = {"ring": "packed", "batch": 32, "suppression": True}
+    down, up = (28 + 552 + 24) / 32, (2 * 24 + 28) / 32
+    assert net_cost(GEN3X8, "tx", 64, **use) == Cost(24 + up + 560 / 32, 92 + down)
+    assert net_cost(GEN3X8, "tx", 64, in_order=True, **use) == Cost(24 + up + 40 / 32, 92 + down)
+    assert net_cost(GEN3X8, "rx", 64, **use) == Cost(96 + up + 560 / 32, down)
+    assert_shown(net_cost(GEN3X8, "rx", 64, in_order=True, **use).rate(GEN3X8) / 1e6, "72.6")
+
+
+def test_in_order_a_split_ring_has_one_used_element_for_a_batch():
+    plain = net_cost(GEN3X8, "rx", 64, batch=32)
+    in_order = net_cost(GEN3X8, "rx", 64, batch=32, in_order=True)
+    assert plain.up - in_order.up == pytest.approx(31 * 8 / 32)
+    assert plain.down == in_order.down
+
+
+def test_used_descriptors_of_longer_chains_lie_apart():
+    use = {"ring": "packed", "batch": 32}
+    direct = blk_cost(GEN3X8, "read", 512, **use)
+    # 96 descriptors are three reads; each request has a used descriptor in a write of its own.
+    assert direct.up == 24 + 2 * 280 + 28 + (3 * 24 + 28) / 32 + 40
+    indirect = blk_cost(GEN3X8, "read", 512, indirect=True, **use)
+    assert indirect.up == 24 + 2 * 280 + 28 + 24 + (24 + 28 + 560) / 32
+    assert blk_cost(GEN3X8, "read", 512, in_order=True, **use).up == pytest.approx(direct.up - 40 * 31 / 32)
+
+
 @pytest.mark.parametrize(("name", "gbps"), [("gen2x4", "13.1"), ("gen3x8", "52.5"), ("gen3x16", "103")])
 def test_large_frames(name, gbps):
     # 1526 bytes with the header are 382 dwords: six completions of 20, and a share of 21.5 for the queue.
@@ -97,6 +125,7 @@ def test_wrong_values_are_named():
         ("max_payload is 100", lambda: Link(3, 8, max_payload=100)),
         ("direction is 'up'", lambda: net_cost(GEN3X8, "up", 64)),
         ("direction is 'tx'", lambda: blk_cost(GEN3X8, "tx", 64)),
+        ("batch is 0", lambda: blk_cost(GEN3X8, "read", 512, batch=0)),
         ("ring is 'round'", lambda: net_cost(GEN3X8, "tx", 64, ring="round")),
         ("batch is 0", lambda: net_cost(GEN3X8, "tx", 64, batch=0)),
         ("size is 0", lambda: blk_cost(GEN3X8, "read", 0)),

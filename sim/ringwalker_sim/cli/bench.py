@@ -43,6 +43,8 @@ _TEXTS = {
     "depth": "requests in flight",
     "indirect": "block requests as indirect tables",
     "notification_data": "notifications carry the available index",
+    "ring": "split or packed",
+    "in_order": "the device uses requests in order",
     "link": "the link",
     "data_width": "bits a beat",
     "clock_mhz": "the device's clock",

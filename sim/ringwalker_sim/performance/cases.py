@@ -9,7 +9,7 @@ from ringwalker.spec.features import Feature
 
 from ..errors import ParameterError
 from ..host.link import LINKS, Link
-from .ceiling import Cost, blk_cost, net_cost
+from .ceiling import RINGS, Cost, blk_cost, net_cost
 
 __all__ = ["CHECK", "DIRECTIONS", "FULL", "LARGEST_BATCH", "QUICK", "Case"]
 
@@ -50,8 +50,9 @@ class Case:
     device has ``device_queues`` of ``queue_size`` entries, and what :class:`~ringwalker.config.DeviceConfig`
     calls ``read_tags``, ``ring_tags`` and ``chains``. ``latency_ns`` is what the host takes to answer a
     read. With ``indirect`` a block request is an indirect table, with ``notification_data`` a notification
-    carries the available index. With more than 16 queues each keeps its share of ``depth`` in flight,
-    with doorbells of its own. Errors: :class:`~ringwalker_sim.errors.ParameterError` that names the value.
+    carries the available index. ``ring`` is ``"split"`` or ``"packed"``; with ``in_order`` the device uses
+    requests in order, and says so of many at once. With more than 16 queues each keeps its share of ``depth``
+    in flight, with doorbells of its own. Errors: :class:`~ringwalker_sim.errors.ParameterError` that names the value.
     """
 
     function: str = "blk"
@@ -61,6 +62,8 @@ class Case:
     depth: int = USUAL
     indirect: bool = False
     notification_data: bool = False
+    ring: str = "split"
+    in_order: bool = False
     link: str = "gen3x8"
     data_width: int = 256
     clock_mhz: int = 250
@@ -77,6 +80,7 @@ class Case:
             ("function", tuple(DIRECTIONS)),
             ("direction", DIRECTIONS.get(self.function, ())),
             ("link", tuple(LINKS)),
+            ("ring", RINGS),
         ):
             value = getattr(self, name)
             if value not in known:
@@ -106,6 +110,7 @@ class Case:
             read_tags=self.read_tags,
             ring_tags=self.ring_tags,
             chains=self.chains,
+            ring=self.ring,
         )
 
     @property
@@ -121,9 +126,10 @@ class Case:
     @property
     def cost(self) -> Cost:
         """Bytes on the wire that a request has to cost."""
+        use = {"ring": self.ring, "batch": self.batch, "in_order": self.in_order, "suppression": True}
         if self.function == "net":
-            return net_cost(self.pcie, self.direction, self.size, batch=self.batch)
-        return blk_cost(self.pcie, self.direction, self.size, batch=self.batch, indirect=self.indirect)
+            return net_cost(self.pcie, self.direction, self.size, **use)
+        return blk_cost(self.pcie, self.direction, self.size, indirect=self.indirect, **use)
 
     @property
     def each_queue(self) -> bool:
@@ -133,7 +139,12 @@ class Case:
     @property
     def ring_features(self) -> int:
         """What the driver makes use of besides what it always does."""
-        return self.indirect << Feature.INDIRECT_DESC | self.notification_data << Feature.NOTIFICATION_DATA
+        return (
+            self.indirect << Feature.INDIRECT_DESC
+            | self.notification_data << Feature.NOTIFICATION_DATA
+            | (self.ring == "packed") << Feature.RING_PACKED
+            | self.in_order << Feature.IN_ORDER
+        )
 
     @property
     def arguments(self) -> list[str]:

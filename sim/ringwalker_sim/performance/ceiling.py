@@ -1,8 +1,7 @@
 """What a link allows a virtio device: bytes on the wire for each request, and the rate that follows.
 
 Both directions are counted and the slower one rules. A payload counts whole dwords. Shared by a batch of N
-requests are the notifications both ways, the index and the ring entries, the descriptors of the ring, and
-the used entries with their index; nothing else is read or written (no event index, no flags). A block
+X
 request is a chain of three descriptors, header, data and status, read together: they lie side by side in
 the ring's table, or in an indirect table, which one more descriptor in the ring leads to.
 
@@ -11,16 +10,18 @@ virtio 1.4, 2.7 (split virtqueues), 2.8 (packed virtqueues).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from ringwalker.spec.blk import BlkRequestHeader
 from ringwalker.spec.net import NetHeader
+from ringwalker.spec.packed import EVENT_BYTES
 from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, DESC_BYTES, USED_ENTRY_BYTES
 
 from ..host.link import COMPLETION_BYTES, REQUEST_64_BYTES, Link
 from ..host.parameters import Split
 from ..memory import dtype_of
 
-__all__ = ["RINGS", "Cost", "blk_cost", "net_cost", "read_cost", "write_cost"]
+__all__ = ["RINGS", "Cost", "RingUse", "blk_cost", "net_cost", "read_cost", "write_cost"]
 
 RINGS = ("split", "packed")
 
@@ -71,50 +72,77 @@ def read_cost(link: Link, size: int) -> Cost:
     )
 
 
-def _ring_cost(link: Link, ring: str, batch: int, descriptors: Cost) -> Cost:
-    """What one request of a ``batch`` pays for its queue; ``descriptors`` reads those of all of them."""
-    if ring not in RINGS:
-        raise ValueError(f"ring is {ring!r}; it must be one of {', '.join(RINGS)}")
-    notification = write_cost(link, _NOTIFICATION_BYTES)
-    shared = descriptors + notification + Cost(down=notification.up)
-    if ring == "split":
-        shared += read_cost(link, _INDEX_BYTES) + read_cost(link, batch * AVAIL_ENTRY_BYTES)
-        shared += write_cost(link, batch * USED_ENTRY_BYTES) + write_cost(link, _INDEX_BYTES)
-    else:
-        shared += write_cost(link, batch * DESC_BYTES)
-    return shared * (1 / batch)
-
-
 def _check(name: str, value: int) -> None:
     if value < 1:
         raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
-def net_cost(link: Link, direction: str, size: int, *, ring: str = "split", batch: int = 1) -> Cost:
+@dataclass(frozen=True)
+class RingUse:
+    """How requests go through a queue: its format, and how many share a notification.
+
+    ``suppression``: in a packed ring it is read whether the driver wants an interrupt, once a batch. Errors:
+    ``ValueError``.
+    """
+
+    ring: str = "split"
+    batch: int = 1
+    in_order: bool = False
+    suppression: bool = False
+
+    def __post_init__(self):
+        if self.ring not in RINGS:
+            raise ValueError(f"ring is {self.ring!r}; it must be one of {', '.join(RINGS)}")
+        _check("batch", self.batch)
+
+
+def _ring_cost(link: Link, use: RingUse, descriptors: Cost, span: int = 1) -> Cost:
+    """What one request, which takes ``span`` descriptors of the ring, pays for its queue; ``descriptors``
+    reads those of the whole batch."""
+    notification = write_cost(link, _NOTIFICATION_BYTES)
+    shared = descriptors + notification + Cost(down=notification.up)
+    used = 1 if use.in_order else use.batch
+    if use.ring == "split":
+        shared += read_cost(link, _INDEX_BYTES) + read_cost(link, use.batch * AVAIL_ENTRY_BYTES)
+        shared += write_cost(link, used * USED_ENTRY_BYTES) + write_cost(link, _INDEX_BYTES)
+    else:
+        # Used descriptors stand where chains began, so those of longer chains lie apart.
+        shared += write_cost(link, used * DESC_BYTES) if span == 1 else write_cost(link, DESC_BYTES) * used
+        if use.suppression:
+            shared += read_cost(link, EVENT_BYTES)
+    return shared * (1 / use.batch)
+
+
+def net_cost(link: Link, direction: str, size: int, **use: Any) -> Cost:
     """A frame of ``size`` bytes with its header in one descriptor, ``direction`` ``"tx"`` or ``"rx"``.
 
     ``size`` counts the frame check sequence for the smallest frame alone, as is usual: 64 are 60 in memory.
-    Errors: ``ValueError``.
+    ``use`` are fields of :class:`RingUse`. Errors: ``ValueError``.
     """
+    queue = RingUse(**use)
     _check("size", size)
-    _check("batch", batch)
     if direction not in ("tx", "rx"):
         raise ValueError(f"direction is {direction!r}; it must be tx or rx")
     data = _NET_HEADER_BYTES + (60 if size == 64 else size)
     moved = read_cost(link, data) if direction == "tx" else write_cost(link, data)
-    return moved + _ring_cost(link, ring, batch, read_cost(link, batch * DESC_BYTES))
+    return moved + _ring_cost(link, queue, read_cost(link, queue.batch * DESC_BYTES))
 
 
-def blk_cost(
-    link: Link, direction: str, size: int, *, ring: str = "split", batch: int = 1, indirect: bool = False
-) -> Cost:
-    """A block request of ``size`` bytes, ``direction`` ``"read"`` or ``"write"``. Errors: ``ValueError``."""
+def blk_cost(link: Link, direction: str, size: int, *, indirect: bool = False, **use: Any) -> Cost:
+    """A block request of ``size`` bytes, ``direction`` ``"read"`` or ``"write"``.
+
+    ``use`` are fields of :class:`RingUse`. Errors: ``ValueError``.
+    """
+    queue = RingUse(**use)
     _check("size", size)
-    _check("batch", batch)
     if direction not in ("read", "write"):
         raise ValueError(f"direction is {direction!r}; it must be read or write")
     moved = write_cost(link, size) if direction == "read" else read_cost(link, size)
     own = read_cost(link, _BLK_HEADER_BYTES) + moved + write_cost(link, _STATUS_BYTES)
     chain = read_cost(link, _BLK_DESCRIPTORS * DESC_BYTES)
-    in_ring = read_cost(link, batch * DESC_BYTES) if indirect else chain * batch
-    return own + (chain if indirect else Cost()) + _ring_cost(link, ring, batch, in_ring)
+    if indirect:
+        return own + chain + _ring_cost(link, queue, read_cost(link, queue.batch * DESC_BYTES))
+    # Chains of a packed ring follow each other, those of a split ring stand anywhere.
+    together = read_cost(link, queue.batch * _BLK_DESCRIPTORS * DESC_BYTES)
+    in_ring = together if queue.ring == "packed" else chain * queue.batch
+    return own + _ring_cost(link, queue, in_ring, _BLK_DESCRIPTORS)

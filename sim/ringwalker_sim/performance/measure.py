@@ -188,7 +188,6 @@ def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
     return {
         **case.key,
         "batch": case.batch,
-        "ring": "split",
         **figures,
         "rate_per_s": rate,
         "bytes_per_s": rate * case.size,

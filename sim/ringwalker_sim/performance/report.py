@@ -82,7 +82,8 @@ def case_of(row: Mapping[str, Any]) -> Case:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     latency = row["latency_cycles"]
     return [
-        f"{row['function']} {row['direction']}{' ind' * row['indirect']}{' idx' * row['notification_data']}",
+        f"{row['function']} {row['direction']}{' ind' * row['indirect']}{' idx' * row['notification_data']}"
+        f"{' packed' * (row['ring'] == 'packed')}{' in order' * row['in_order']}",
         *(str(row[name]) for name in ("size", "queues", "depth", "link", "data_width", "clock_mhz")),
         str(row["latency_ns"]),
         f"{row['rate_per_s'] / 1e3:,.1f}",
