@@ -52,7 +52,8 @@ class Case:
     read. With ``indirect`` a block request is an indirect table, with ``notification_data`` a notification
     carries the available index. ``ring`` is ``"split"`` or ``"packed"``; with ``in_order`` the device uses
     requests in order, and says so of many at once. With more than 16 queues each keeps its share of ``depth``
-    in flight, with doorbells of its own. Errors: :class:`~ringwalker_sim.errors.ParameterError` that names the value.
+    in flight, with doorbells of its own. Errors: :class:`~ringwalker_sim.errors.ParameterError` that names
+    the value.
     """
 
     function: str = "blk"
