@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -57,6 +58,36 @@ def test_a_command_in_the_guest_reads_the_whole_simulated_disk(
     assert found["devices"][0]["msix"] > 0
     assert found["devices"][0]["violations"] == 0
     assert 0 < found["boot_s"] < found["total_s"]
+
+
+@pytest.mark.slow
+def test_linux_is_told_that_a_disk_is_read_only(
+    setup: GuestSetup, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = image.read_bytes()
+    command = "cat /sys/block/vda/ro; mkdir /m; mount -t ext4 /dev/vda /m && echo mounted; echo x >/dev/vda"
+    code = cli.main(["guest", "--image", str(image), *NARROW, "--read-only", "--run", command])
+    out, err = capfd.readouterr()
+    assert out.split() == ["1", "mounted"], err
+    assert "Operation not permitted" in err
+    assert code == 1
+    assert image.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_guest_outlives_a_full_disk_under_its_image(
+    setup: GuestSetup, small_file_system: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = small_file_system / "disk.img"
+    image.touch()
+    os.truncate(image, 8 << 20)
+    command = (
+        "dd if=/dev/urandom of=/dev/vda bs=64k count=40 conv=fsync 2>/dev/null && exit 9; "
+        "echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=64k count=1 2>/dev/null | wc -c"
+    )
+    code = cli.main(["guest", "--image", str(image), *NARROW, "--run", command])
+    out, err = capfd.readouterr()
+    assert (code, out) == (0, "65536\n"), err
 
 
 def test_a_guest_that_takes_too_long_is_stopped(setup: GuestSetup) -> None:
