@@ -41,13 +41,14 @@ def open_engine(
     waves: str | Path | None = None,
     seed: int = 1,
     status: Status | None = None,
+    plain: bool | None = None,
 ) -> Iterator[Any]:
     """A port with ``run(coroutine)`` on an engine that lives in this process, closed at the end of the block.
 
     ``host`` is the root complex, ``waves`` an FST file to write; ``status`` gets a line of text while the
-    model is built. Without ``disk`` the disk of a function that has one is blank, of the configured capacity.
-    ``software`` is a machine with nothing on its PCI bus. Errors: :class:`ParameterError` for an engine that
-    runs elsewhere or does not exist.
+    model is built; ``plain`` is as for :class:`~.native.engine.NativeEngine`. Without ``disk`` the disk of a
+    function that has one is blank, of the configured capacity. ``software`` is a machine with nothing on its
+    PCI bus. Errors: :class:`ParameterError` for an engine that runs elsewhere or does not exist.
     """
     parameters = host if isinstance(host, HostParameters) else HostParameters(**(host or {}))
     open_disk = simulation_of(config.function).open_disk
@@ -71,7 +72,7 @@ def open_engine(
         from .native.port import NativePort
 
         with NativeEngine(
-            config, memory, disk=disk, host=parameters, waves=waves, seed=seed, progress=status
+            config, memory, disk=disk, host=parameters, waves=waves, seed=seed, plain=plain, progress=status
         ) as engine:
             port = NativePort(engine)
             port.max_payload, port.max_read_request = parameters.max_payload, parameters.max_read_request

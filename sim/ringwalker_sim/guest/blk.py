@@ -27,7 +27,7 @@ from .errors import DeviceError, RequestError, RequestTimeout, VirtioError
 from .port import Port, Task
 from .virtqueue import Virtqueue
 
-__all__ = ["BlkDevice", "BlkRequest", "blk_driver"]
+__all__ = ["BlkDevice", "BlkQueue", "BlkRequest", "blk_driver"]
 
 WANTED = (
     1 << BlkFeature.BLK_SIZE
@@ -45,7 +45,7 @@ TIMEOUT_CYCLES = 20_000_000
 NO_STATUS = 0xFF
 """The status byte before the device writes it."""
 
-_HEADER_BYTES = dtype_of(BlkRequestHeader).itemsize
+HEADER_BYTES = dtype_of(BlkRequestHeader).itemsize
 
 
 class BlkRequest:
@@ -93,8 +93,11 @@ class BlkRequest:
         return f"{kind} at sector {self.sector}"
 
 
-class _Queue:
-    """A virtqueue with the headers and status bytes of the requests in it."""
+class BlkQueue:
+    """A virtqueue with the headers and status bytes of the requests in it, at ``headers`` and ``statuses``.
+
+    ``slots`` are the numbers of free headers, the next at the end. ``unkicked`` and ``pending`` are requests.
+    """
 
     def __init__(self, port: Port, vq: Virtqueue):
         self.vq = vq
@@ -102,7 +105,7 @@ class _Queue:
         self.unkicked: list[BlkRequest] = []
         self.pending: dict[int, BlkRequest] = {}
         self.memory = (
-            port.memory.allocate(vq.size * _HEADER_BYTES, _HEADER_BYTES),
+            port.memory.allocate(vq.size * HEADER_BYTES, HEADER_BYTES),
             port.memory.allocate(vq.size, 1),
         )
         self.headers, self.statuses = (item.address for item in self.memory)
@@ -132,7 +135,7 @@ class BlkDevice:
         self.capacity_changes = 0
         self._wanted_queues = queues
         self._ring_features = ring_features
-        self._queues: list[_Queue] = []
+        self._queues: list[BlkQueue] = []
         self._changed = port.event()
         self._watcher: Task | None = None
 
@@ -147,7 +150,7 @@ class BlkDevice:
         if self.has(BlkFeature.MQ):
             count = await config.get(BLK_CONFIG.num_queues)
         for index in range(min(count, self._wanted_queues or count)):
-            self._queues.append(_Queue(self.port, await config.find_vq(index, self._used)))
+            self._queues.append(BlkQueue(self.port, await config.find_vq(index, self._used)))
         config.on_change(self._changed.set)
         self._watcher = self.port.start(self._watch())
         await config.driver_ok()
@@ -160,7 +163,7 @@ class BlkDevice:
         config = self.device.config
         config.on_change(None)
         await config.reset()
-        self._fail(RequestError("the device was removed"))
+        self.fail(RequestError("the device was removed"))
         for queue in self._queues:
             await config.del_vq(queue.vq)
             queue.free()
@@ -182,7 +185,7 @@ class BlkDevice:
                     raise DeviceError("the device has set DEVICE_NEEDS_RESET")
                 await self._read_config()
             except VirtioError as error:
-                self._fail(error)
+                self.fail(error)
                 return
             self.capacity_changes += self.capacity != before
 
@@ -212,6 +215,10 @@ class BlkDevice:
         """Descriptors that a request with data in ``pieces`` pieces occupies in a queue."""
         return self._queues[queue].vq.descriptors(2 + pieces)
 
+    def place(self, queue: int) -> BlkQueue:
+        """Queue ``queue``, for who goes on in place of this driver and brings all back in order."""
+        return self._queues[queue]
+
     # --- queued interface ----------------------------------------------------------------------------------
 
     def submit(
@@ -238,7 +245,7 @@ class BlkDevice:
             return None
         request = BlkRequest(kind, sector, sg, callback, token)
         slot = place.slots[-1]
-        header = (place.headers + slot * _HEADER_BYTES, _HEADER_BYTES)
+        header = (place.headers + slot * HEADER_BYTES, HEADER_BYTES)
         status = (place.statuses + slot, 1)
         place.type[slot] = kind
         place.sector[slot] = sector
@@ -275,14 +282,15 @@ class BlkDevice:
                 request.status = int(place.status[slot])
                 del place.pending[slot]
                 place.slots.append(slot)
-                request.error = self._judge(request)
+                request.error = self.judge(request)
                 request.callback(request)
         except DeviceError as error:
-            self._fail(error)
+            self.fail(error)
         return True
 
     @staticmethod
-    def _judge(request: BlkRequest) -> VirtioError | None:
+    def judge(request: BlkRequest) -> VirtioError | None:
+        """What is wrong with how a request has ended, by its ``status`` and ``written``; or None."""
         if request.status == BlkStatus.OK:
             least = request.expected
             if request.type == BlkRequestType.GET_ID and request.expected > ID_BYTES + 1:
@@ -301,7 +309,7 @@ class BlkDevice:
         except ValueError:
             return DeviceError(f"{request.name}: status {request.status} does not exist")
 
-    def _fail(self, error: VirtioError) -> None:
+    def fail(self, error: VirtioError) -> None:
         """End all requests with ``error``."""
         if self.failure is None:
             self.failure = error
@@ -334,7 +342,7 @@ class BlkDevice:
         """Fail the disk and raise :class:`RequestTimeout`, which says whether the device has failed."""
         failed = await self.device.config.needs_reset()
         error = RequestTimeout(what + ("; the device has set DEVICE_NEEDS_RESET" if failed else ""))
-        self._fail(error)
+        self.fail(error)
         raise error
 
     async def read(self, sector: int, count: int, queue: int = 0) -> bytes:

@@ -78,6 +78,8 @@ class PciDevice:
     bars: dict[int, Bar] = field(default_factory=dict)
     capabilities: list[Capability] = field(default_factory=list)
     id: VirtioDeviceId = field(default_factory=lambda: VirtioDeviceId(0, 0))
+    messages: list[tuple[int, int]] = field(default_factory=list)
+    """Address and data of each MSI-X vector in use."""
 
     @property
     def name(self) -> str:
@@ -300,8 +302,10 @@ class PciDevice:
         control = await self.read(MSIX_CAPABILITY.control, at)
         control = control & ~MsixControl.TABLE_SIZE | MsixControl.ENABLE
         await self.write(MSIX_CAPABILITY.control, control | MsixControl.FUNCTION_MASK, at)
+        messages: list[tuple[int, int]] = []
         for vector, callback in enumerate(callbacks):
             address, data = self.port.msi_target(callback)
+            messages.append((address, data))
             entry = base + vector * MSIX_ENTRY_BYTES
             for name, value in (
                 ("address_low", address & 0xFFFF_FFFF),
@@ -315,6 +319,7 @@ class PciDevice:
         await self.bar_read(index, base, 4)
         await self.set_command(Command.INTX_DISABLE)
         await self.write(MSIX_CAPABILITY.control, control & ~MsixControl.FUNCTION_MASK, at)
+        self.messages = messages
 
     async def disable_msix(self) -> None:
         """Disable MSI-X."""

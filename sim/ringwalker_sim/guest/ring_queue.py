@@ -6,6 +6,7 @@ Ref: virtio 1.4, 2.6.1 (virtqueue reset), 2.7.5.3 and 2.8.7 (indirect descriptor
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..memory import Buffer, GuestMemory
 from .errors import BindError, DeviceError, VirtioError
 from .virtqueue import Chain, Virtqueue
 
-__all__ = ["RING_FEATURES", "BufferSet", "IndirectTables", "QueueControl", "RingVirtqueue"]
+__all__ = ["RING_FEATURES", "BufferSet", "IndirectTables", "QueueControl", "QueueSignals", "RingVirtqueue"]
 
 RING_FEATURES = (
     1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX | 1 << Feature.RING_PACKED | 1 << Feature.IN_ORDER
@@ -28,12 +29,27 @@ _TABLE = 16
 """Descriptors of the indirect table that each buffer of a ring has; longer tables are allocated as needed."""
 
 
+@dataclass(frozen=True)
+class QueueSignals:
+    """How a queue and its driver reach each other on a PCI bus: the doorbell's address, whether what is
+    written there carries the available index, and address and data of the message that is the queue's own.
+    """
+
+    doorbell: int
+    carries_index: bool
+    message: tuple[int, int]
+
+
 class QueueControl:
     """The operations of a transport for a virtqueue with rings. This base class reaches no device."""
 
     async def notify(self, vq: "RingVirtqueue") -> None:
         """Notify the device of new buffers."""
         return
+
+    def signals(self, vq: "RingVirtqueue") -> QueueSignals | None:
+        """The signals of a queue that has a doorbell in memory and a message of its own; else None."""
+        return None
 
     def can_resume(self, vq: "RingVirtqueue") -> bool:
         """Whether the queue can be stopped without a reset of the device."""

@@ -5,6 +5,7 @@ Ref: virtio 1.4, 2.7, 2.7.5.3 (indirect descriptors), 2.7.7 and 2.7.10 (notifica
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,10 @@ from ringwalker.spec.ring import (
 )
 
 from ..memory import GuestMemory
-from .ring_queue import IndirectTables, QueueControl, RingVirtqueue
+from .ring_queue import IndirectTables, QueueControl, QueueSignals, RingVirtqueue
 from .virtqueue import Chain, Virtqueue
 
-__all__ = ["INDEX_MASK", "SplitRings"]
+__all__ = ["INDEX_MASK", "RingState", "SplitRings"]
 
 INDEX_MASK = 0xFFFF
 
@@ -55,6 +56,21 @@ def _put(rows: Any, chain: Chain, places: Any, first: int = 0) -> None:
         addresses[at] = address
         lengths[at] = length
         all_flags[at] = flags
+
+
+@dataclass
+class RingState:
+    """What a driver knows of a split queue: free descriptors, the next in front; its available index, the
+    used entries that it has taken, buffers ever added; kicks, interrupts and spurious ones; and the chains
+    that the device has, in the order of adding.
+    """
+
+    free: list[int]
+    added: int
+    last_used: int
+    number: int
+    counts: tuple[int, int, int]
+    outstanding: list[Chain]
 
 
 class SplitRings(RingVirtqueue):
@@ -126,6 +142,39 @@ class SplitRings(RingVirtqueue):
         self.broken = False
         if self._suppressed:
             self._ask_interrupts(False)
+
+    def state(self) -> RingState:
+        """What the driver knows of the queue beside what is in memory. For who goes on in its place."""
+        chains = sorted(self._chains.values(), key=lambda chain: chain.number)
+        counts = (self.kicks, self.interrupts, self.spurious)
+        return RingState(list(self._free), self._added, self._last_used, self._number, counts, chains)
+
+    def restore(self, state: RingState) -> None:
+        """Go on from what :meth:`state` has become; all added buffers are shown."""
+        self._free = deque(state.free)
+        self._added = self._shown = state.added
+        self._last_used, self._number = state.last_used, state.number
+        self.kicks, self.interrupts, self.spurious = state.counts
+        self._chains = {chain.place[0]: chain for chain in state.outstanding}
+        for head, chain in self._chains.items():
+            self._room[head] = chain.writable
+
+    @property
+    def plain(self) -> bool:
+        """Whether buffers may be used in any order, nothing of the queue is held back, and interrupts are
+        asked for after every use.
+        """
+        at_rest = not (self.broken or self._stopping or self._done or self._suppressed)
+        return at_rest and not self.in_order and self.interrupt_after == 1 and self._added == self._shown
+
+    def signals(self) -> QueueSignals | None:
+        """See :meth:`.QueueControl.signals`."""
+        return self._control.signals(self)
+
+    def indirect_tables(self) -> int:
+        """The address of the indirect tables, 16 descriptors for each entry of the ring; 0 without them."""
+        assert self._tables is not None
+        return self._tables.take(0, 1)[2] if self.indirect else 0
 
     @property
     def num_free(self) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..memory import GuestMemory
 from ..workload.block_pump import Pump
 from ..workload.disk_phases import Synthetic
 from ..workload.figures import percentiles
+from ..workload.native_pump import pump_for
 from .cases import Case
 from .frames import USUAL_FEATURES, FrameLoad, frame_bytes, load_driver
 from .many import QueueLoad
@@ -57,14 +59,16 @@ async def _open_disk(port: Any, case: Case, queues: int) -> BlkDevice:
     return await _open(port, blk_driver(port, queues=queues, ring_features=case.ring_features))
 
 
-async def _move_blocks(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]:
+async def _move_blocks(
+    port: Any, case: Case, make_pump: Callable[..., Pump] = pump_for
+) -> tuple[int, Any, dict[str, int]]:
     """Do the requests of ``case``: cycles, latencies, and what was counted."""
     disk = await _open_disk(port, case, case.queues)
     if case.each_queue:
         return await _move_on_each_queue(port, disk, case)
     kind = f"rand{case.direction}"
     phase = Synthetic(disk, port.disk, kind, case.size, case.requests, _SEED)
-    pump = Pump(port, disk, phase, case.depth)
+    pump = make_pump(port, disk, phase, case.depth)
     before = port.engine.stats()
     await pump.run()
     spent = {name: value - before[name] for name, value in port.engine.stats().items()}
@@ -136,27 +140,38 @@ async def _first_payload(port: Any, case: Case) -> int:
     return cycles[-1]
 
 
-def _on_engine(case: Case, job: Callable[[Any, Case], Any], status: Status | None) -> Any:
+def _on_engine(
+    case: Case, job: Callable[[Any, Case], Any], status: Status | None, plain: bool | None = None
+) -> Any:
     disk = None
     if case.function == "blk":
         disk = DiskImage.blank(case.config.settings.capacity)
         disk.array[:] = np.random.default_rng(_SEED).integers(0, 256, len(disk.array), np.uint8)
     host = dataclasses.asdict(case.pcie.host(case.clock_mhz, case.latency_ns))
     memory = GuestMemory(_RAM_BYTES)
-    with open_engine("native", case.config, memory, disk, host=host, seed=_SEED, status=status) as port:
+    with open_engine(
+        "native", case.config, memory, disk, host=host, seed=_SEED, status=status, plain=plain
+    ) as port:
         return port.run(job(port, case))
 
 
-def speed(case: Case, status: Status | None = None) -> dict[str, Any]:
-    """How fast ``case`` is simulated: ``requests``, ``cycles``, and ``wall_s``, the seconds they took with
-    all that the driver does. ``status`` and errors: as in :func:`measure`."""
+def speed(case: Case, status: Status | None = None, reference: bool = False) -> dict[str, Any]:
+    """How fast ``case`` is simulated: ``requests``, ``cycles``, and what they took with all that the driver
+    does: ``wall_s`` on the clock, ``cpu_s`` of a processor. ``reference`` is the plain model, with block
+    requests pumped in Python. ``status`` and errors: as in :func:`measure`.
+    """
+    move = partial(_move_blocks, make_pump=Pump if reference else pump_for)
 
     async def timed(port: Any, case: Case) -> dict[str, Any]:
-        begin = time.perf_counter()
-        cycles = (await _figures(port, case))["cycles"]
-        return {"cycles": cycles, "wall_s": time.perf_counter() - begin}
+        wall, cpu = time.perf_counter(), time.process_time()
+        cycles = (await (move if case.function == "blk" else _move_frames)(port, case))[0]
+        return {
+            "cycles": cycles,
+            "wall_s": time.perf_counter() - wall,
+            "cpu_s": time.process_time() - cpu,
+        }
 
-    return {"requests": case.requests, **_on_engine(case, timed, status)}
+    return {"requests": case.requests, **_on_engine(case, timed, status, True if reference else None)}
 
 
 def _reads_before_payload(case: Case, status: Status | None) -> int:

@@ -10,7 +10,7 @@ from ..guest.blk import TIMEOUT_CYCLES, BlkDevice, BlkRequest
 from ..guest.port import Port
 from .disk_phases import Operation, Phase, WorkloadError
 
-__all__ = ["Pump"]
+__all__ = ["Pump", "Slot"]
 
 CANARY = 0xC5
 """Fills the bytes after each buffer, which nobody may touch."""
@@ -21,7 +21,7 @@ POISON = 0xA7
 _MESSAGES = 10
 
 
-class _Slot:
+class Slot:
     """One buffer in guest memory for the data of a request."""
 
     def __init__(self, port: Port, size: int):
@@ -66,11 +66,18 @@ class Pump:
 
     async def run(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Do it. ``progress(name, done, total)`` is called now and then."""
-        slots = [_Slot(self.port, self.phase.largest) for _ in range(min(self.depth, self.phase.total) or 1)]
-        free = list(slots)
+        slots = [Slot(self.port, self.phase.largest) for _ in range(min(self.depth, self.phase.total) or 1)]
+        self._slots, free = slots, list(slots)
         begin = self.port.now()
+
+        def report() -> None:
+            if progress is not None:
+                progress(self.phase.name, self.requests, self.phase.total)
+
         while True:
             await self._fill(free)
+            if self._in_flight and not self._done and await self._elsewhere(free, report):
+                continue
             if not self._in_flight:
                 break
             if not self._done and not await self._wake.wait(TIMEOUT_CYCLES):
@@ -83,8 +90,7 @@ class Pump:
                 free.append(self._finish(request))
             if self.disk.failure is not None:
                 raise self.disk.failure
-            if progress is not None:
-                progress(self.phase.name, self.requests, self.phase.total)
+            report()
         self.cycles = self.port.now() - begin
         self._error_if(self.phase.final_check())
         for slot in slots:
@@ -92,7 +98,13 @@ class Pump:
                 self._error_if(f"the device wrote past the end of the buffer at {slot.address:#x}")
             slot.buffer.free()
 
-    async def _fill(self, free: list[_Slot]) -> None:
+    async def _elsewhere(self, free: list[Slot], report: Callable[[], None]) -> bool:
+        """Let somebody else go on with what is in flight, who keeps ``free`` and all counts up to date;
+        whether that was so. Nothing has ended that was not looked at.
+        """
+        return False
+
+    async def _fill(self, free: list[Slot]) -> None:
         """Submit until the depth is reached, then kick each queue that got something."""
         kicks: set[int] = set()
         while free:
@@ -131,7 +143,7 @@ class Pump:
         self._done.append(request)
         self._wake.set()
 
-    def _finish(self, request: BlkRequest) -> _Slot:
+    def _finish(self, request: BlkRequest) -> Slot:
         operation, slot = request.token
         self._in_flight -= 1
         self.requests += 1

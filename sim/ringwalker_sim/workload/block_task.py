@@ -15,6 +15,7 @@ from .block_pump import Pump
 from .disk_phases import Phase, ReadAll, Synthetic, WorkloadError, WriteAll
 from .figures import percentiles
 from .job import DeviceTask, Progress
+from .native_pump import pump_for
 
 __all__ = ["PHASES", "WORKLOADS", "BlockTask", "RunResult", "Transfer", "Workload"]
 
@@ -118,7 +119,7 @@ async def _run_phases(port: Port, disk: BlkDevice, task: "BlockTask", progress: 
         if task.waves_during is not None:
             port.trace(kind == task.waves_during)
         before = time.perf_counter()
-        pump = Pump(port, disk, phase, depth)
+        pump = pump_for(port, disk, phase, depth)
         try:
             await pump.run(progress)
         finally:

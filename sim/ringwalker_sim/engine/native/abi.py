@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.lib import data
 
 from ringwalker.pci.completer import NONPOSTED_REQUESTS
-from ringwalker.spec.blk import SECTOR_BYTES
+from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType
 from ringwalker.spec.tlp import (
     MAX_LENGTH_DWORDS,
     CompletionHeader,
@@ -21,6 +21,7 @@ from ...host.link import COMPLETION_BYTES, REQUEST_32_BYTES, REQUEST_64_BYTES
 from ...host.parameters import CREDIT_BYTES, STREAMS, Fault, LatencyShape, Split
 from ..noise import NOISE_SALT
 from ..peripherals import PERIPHERALS
+from .pump_layout import PUMP_CONSTANTS, PUMP_STRUCTURES
 
 __all__ = [
     "EVENT_FORMAT",
@@ -65,6 +66,8 @@ class EventKind(enum.IntEnum):
     """The device sent a frame of ``a`` bytes, which is fetched apart."""
     BYTES = 10
     """The device sent ``a`` bytes to its terminal, which are fetched apart."""
+    PUMP = 12
+    """The pump has ``a`` requests that ended; ``status`` is 1 when those were all, 2 when it cannot go on."""
     DISK_FAILURE = 11
     """The store under the disk refused a ``StorageOp``, ``status``, at byte ``a`` with error number ``b``, 0
     for a file that ends before. Each kind once."""
@@ -186,6 +189,7 @@ _ENUMS = {
     "RequestKind": RequestKind,
     "CompletionStatus": CompletionStatus,
     "StorageOp": StorageOp,
+    "BlkRequestType": BlkRequestType,
     "EventKind": EventKind,
     "Outcome": Outcome,
     "FaultKind": Fault,
@@ -245,7 +249,10 @@ def _layout(name: str, layout: Any) -> list[str]:
 def spec_header() -> str:
     """``spec.h``, the same for all models: numbers of the specifications, and structs of both sides."""
     lines = ["// Generated; do not edit.", "#pragma once", "", "#include <cstdint>", "", "namespace rw {", ""]
-    lines += [f"inline constexpr unsigned {name} = {value};" for name, value in _CONSTANTS.items()]
+    lines += [
+        f"inline constexpr unsigned {name} = {value};"
+        for name, value in (_CONSTANTS | PUMP_CONSTANTS).items()
+    ]
     lines.append("")
     for name, members in _ENUMS.items():
         lines += _enum(name, members)
@@ -254,4 +261,6 @@ def spec_header() -> str:
     lines += _struct("Parameters", [(name, 64) for name in PARAMETERS], ctypes.sizeof(CParameters))
     lines += _struct("Stats", [(name, 64) for name in STATS], ctypes.sizeof(CStats))
     lines += _struct("Event", list(_EVENT), ctypes.sizeof(CEvent))
+    for name, fields in PUMP_STRUCTURES.items():
+        lines += _struct(name, list(fields), sum(width for _name, width in fields) // 8)
     return "\n".join([*lines, "}  // namespace rw", ""])

@@ -30,6 +30,9 @@ _FUNCTIONS: Functions = {
     "rw_watch": (None, [HANDLE, U32, U64, U64, U32, U32]),
     "rw_clear_watches": (None, [HANDLE]),
     "rw_inject": (None, [HANDLE, U32, U64, U64]),
+    "rw_pump_start": (None, [HANDLE, POINTER]),
+    "rw_pump_done": (U64, [HANDLE]),
+    "rw_pump_stop": (None, [HANDLE]),
     "rw_trace": (None, [HANDLE, U32]),
     "rw_trace_next": (U32, [HANDLE, ctypes.c_char_p]),
 }

@@ -31,6 +31,8 @@ class NativePort(Loop, Port):
         self._intx: list[Callable[[], None]] = []
         self._last_event = 0
         self._notices = {peripheral.event: peripheral.notice for peripheral in engine.ports}
+        self.on_pump: Callable[[int], None] | None = None
+        """Gets the status of PUMP events."""
         self.unexpected_messages: list[tuple[int, int]] = []
 
     # --- the loop -----------------------------------------------------------------------------------------
@@ -62,6 +64,9 @@ class NativePort(Loop, Port):
             elif event.kind is EventKind.INTX and event.b:
                 for callback in self._intx:
                     callback()
+            elif event.kind is EventKind.PUMP:
+                if self.on_pump:
+                    self.on_pump(event.status)
             elif event.kind in self._notices:
                 self._notices[event.kind]()
 

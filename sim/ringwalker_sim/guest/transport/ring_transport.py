@@ -43,8 +43,12 @@ class RingTransport(StatusOps, QueueControl):
 
     async def notify(self, vq: RingVirtqueue) -> None:
         """Ring the doorbell of a queue; it carries the available index with VIRTIO_F_NOTIFICATION_DATA."""
-        carries_index = self.features >> Feature.NOTIFICATION_DATA & 1
-        await self._registers[vq.index].ring(vq.index, vq.shown if carries_index else None)
+        await self._registers[vq.index].ring(vq.index, vq.shown if self._carries_index else None)
+
+    @property
+    def _carries_index(self) -> bool:
+        """Whether notifications carry the available index."""
+        return bool(self.features >> Feature.NOTIFICATION_DATA & 1)
 
     def holds(self, vq: RingVirtqueue) -> bool:
         """Whether the queue is enabled on the device."""

@@ -13,7 +13,7 @@ from ..bus import VirtioDevice
 from ..errors import BindError, DeviceError, RequestTimeout
 from ..pci import PciDevice
 from ..ring_formats import ring_virtqueue
-from ..ring_queue import RingVirtqueue
+from ..ring_queue import QueueSignals, RingVirtqueue
 from ..virtqueue import Virtqueue
 from .field_space import Field, FieldSpace
 from .queue_registers import QueueRegisters
@@ -228,6 +228,16 @@ class VirtioPciTransport(RingTransport):
         await registers.write("device", vq.device_address)
         self.structures.doorbell(vq.index, await registers.read("notify_off"))
         await registers.write("enable", 1)
+
+    def signals(self, vq: RingVirtqueue) -> QueueSignals | None:
+        """See :meth:`.QueueControl.signals`. The doorbell is known once it was rung."""
+        registers, message = self._registers.get(vq.index), self._interrupts.message(vq.index)
+        if not isinstance(registers, CommonQueue) or registers.doorbell is None or message is None:
+            return None
+        bar = self.pci.bars[self.structures.places[CapabilityType.NOTIFY].bar]
+        return (
+            None if bar.io else QueueSignals(bar.address + registers.doorbell, self._carries_index, message)
+        )
 
     async def _queue_reset_ends(self, vq: RingVirtqueue) -> None:
         registers = self._registers[vq.index]

@@ -73,6 +73,12 @@ class PciInterrupts:
         """The vector of a queue."""
         return 1 + index % (self.vectors - 1) if self.vectors > 1 else 0
 
+    def message(self, index: int) -> tuple[int, int] | None:
+        """Address and data of the message of a queue; None unless it is of that queue alone."""
+        vector = self.queue_vector(index)
+        alone = [vq.index for vq in self._vqs.values() if self.queue_vector(vq.index) == vector] == [index]
+        return self._pci.messages[vector] if vector and alone else None
+
     def _callback(self, vector: int) -> Callable[[], None]:
         def arrived() -> None:
             mine = [vq for vq in self._vqs.values() if self.queue_vector(vq.index) == vector]

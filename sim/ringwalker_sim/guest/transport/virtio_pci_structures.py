@@ -105,7 +105,8 @@ class CommonQueue(QueueRegisters):
     def __init__(self, structures: VirtioStructures, index: int):
         self._structures = structures
         self._index = index
-        self._doorbell: int | None = None
+        self.doorbell: int | None = None
+        """The offset of the doorbell in its BAR, once it was read."""
 
     @staticmethod
     def _row(name: str) -> Register:
@@ -123,6 +124,6 @@ class CommonQueue(QueueRegisters):
 
     async def ring(self, index: int, shown: int | None = None) -> None:
         """Write the doorbell. Its address is read once."""
-        if self._doorbell is None:
-            self._doorbell = self._structures.doorbell(index, await self.read("notify_off"))
-        await self._structures.ring(self._doorbell, index, shown)
+        if self.doorbell is None:
+            self.doorbell = self._structures.doorbell(index, await self.read("notify_off"))
+        await self._structures.ring(self.doorbell, index, shown)

@@ -133,9 +133,9 @@ def change_driven_library(
             model = _model(plain)
             chunks = Chunks.of(model, cut(nodes_in_order(model), rates))
             names = write_chunks(chunks, folder, PREFIX)
-            include = ("-isystem", str(plain / "model"))
-            flags = (*MODEL_FLAGS, _CHUNK_OPTIMIZATION, *include)
-            units = [Unit(Path(name).stem, (name,), flags) for name in names]
+            (folder / "model").unlink(missing_ok=True)
+            (folder / "model").symlink_to(plain / "model")
+            units = [Unit(Path(name).stem, (name,), (*MODEL_FLAGS, _CHUNK_OPTIMIZATION)) for name in names]
             made = compile_units(folder, units, variant_flags(waves=False, changes=True), progress)
             link([*made, *objects], library, False, sanitize)
             for path in made:

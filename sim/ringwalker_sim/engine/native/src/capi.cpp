@@ -82,6 +82,13 @@ void rw_inject(Host* host, std::uint32_t kind, std::uint64_t nth, std::uint64_t 
 
 void rw_trace(Host* host, std::uint32_t on) noexcept { host->trace(on != 0); }
 
+// The structures and arrays of setup live until rw_pump_stop.
+void rw_pump_start(Host* host, rw::PumpSetup* setup) noexcept { host->pump().start(*setup); }
+
+std::uint64_t rw_pump_done(Host* host) noexcept { return host->pump().take_done(); }
+
+void rw_pump_stop(Host* host) noexcept { host->pump().stop(); }
+
 // Completes the trace file and goes on in another; zero when that cannot be written.
 std::uint32_t rw_trace_next(Host* host, const char* path) noexcept { return host->trace_next(path); }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "block_pump.h"
 #include "cpu.h"
 #if RW_CHANGES
 #include "inspector.h"
@@ -58,6 +59,7 @@ class Host {
   MemoryMap& memory() { return memory_; }
   ReadServer& reads() { return reads_; }
   Cpu& cpu() { return cpu_; }
+  BlockPump& pump() { return pump_; }
 #if RW_CHANGES
   Inspector& inspector() { return inspector_; }
 #endif
@@ -96,6 +98,7 @@ class Host {
   MemoryMap memory_{shared_};
   ReadServer reads_{shared_, memory_};
   Cpu cpu_{shared_};
+  BlockPump pump_{shared_};
   Uplink up_;
   LinkModel down_;
   Rng stalls_;
