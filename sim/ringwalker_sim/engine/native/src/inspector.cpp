@@ -1,5 +1,6 @@
 #include "inspector.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "Vringwalker___024root.h"
@@ -7,7 +8,30 @@
 
 namespace rw {
 
-void Inspector::compare(VerilatedContext& context) { plain_ = std::make_unique<Vringwalker>(&context, "plain"); }
+void Inspector::compare(VerilatedContext& context) {
+  plain_ = std::make_unique<Vringwalker>(&context, "plain");
+  auto* plain = reinterpret_cast<std::uint8_t*>(plain_->rootp);
+  std::vector<Range> all;
+  for (std::size_t i = 0; i < signal_count; ++i) all.push_back({signals[i].offset, signals[i].offset + signals[i].size});
+  std::sort(all.begin(), all.end(), [](const Range& one, const Range& other) { return one.begin < other.begin; });
+  ranges_.clear();
+  for (const Range& range : all) {
+    if (ranges_.empty() || range.begin > ranges_.back().end + most_padding) {
+      ranges_.push_back(range);
+      continue;
+    }
+    Range& last = ranges_.back();
+    std::memcpy(plain + last.end, model() + last.end, range.begin - last.end);
+    last.end = range.end;
+  }
+}
+
+bool Inspector::same() const {
+  const auto* plain = reinterpret_cast<const std::uint8_t*>(plain_->rootp);
+  return std::all_of(ranges_.begin(), ranges_.end(), [&](const Range& range) {
+    return std::memcmp(model() + range.begin, plain + range.begin, range.end - range.begin) == 0;
+  });
+}
 
 void Inspector::record(std::uint64_t cycles, std::uint64_t period) {
   cycles_ = cycles;
@@ -31,6 +55,7 @@ void Inspector::follow() {
     plain_->eval();
   }
   rising_edge(&plain);
+  if (same()) return;
   const auto* wanted = reinterpret_cast<const std::uint8_t*>(&plain);
   unsigned different = 0;
   for (std::size_t i = 0; i < signal_count && different < most_different; ++i) {

@@ -33,14 +33,21 @@ class Inspector {
 
  private:
   static constexpr unsigned most_different = 5;
+  static constexpr std::size_t most_padding = 8;
+  struct Range {
+    std::size_t begin;
+    std::size_t end;
+  };
 
   const std::uint8_t* model() const { return reinterpret_cast<const std::uint8_t*>(pins_.root()); }
   void follow();
+  bool same() const;
   void note();
 
   Shared& shared_;
   Pins& pins_;
   std::unique_ptr<Vringwalker> plain_{};
+  std::vector<Range> ranges_{};  // of signals with nothing but padding between them
   std::uint64_t evaluations_ = 0;
   std::uint64_t cycles_ = 0;
   std::uint64_t period_ = 0;

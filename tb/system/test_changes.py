@@ -1,0 +1,137 @@
+"""Whole devices as change-driven models: compared with the plain one for long, and watched at rest."""
+
+import dataclasses
+import random
+from collections.abc import Callable
+
+import pytest
+
+from ringwalker.config import DeviceConfig
+from ringwalker_sim.engine.native.changes.library import watched_library
+from ringwalker_sim.engine.native.engine import NativeEngine
+from ringwalker_sim.engine.native.exercise import recorded
+from ringwalker_sim.engine.native.port import NativePort
+from ringwalker_sim.function.simulation import simulation_of
+from ringwalker_sim.guest.machine import Machine
+from ringwalker_sim.host import HostParameters, Split
+from ringwalker_sim.memory import GuestMemory
+from ringwalker_sim.testing.devices import SMALL
+from ringwalker_sim.verilog_cache import device_verilog
+from ringwalker_sim.workload.block_task import WORKLOADS, BlockTask, Workload
+from ringwalker_sim.workload.console_task import ConsoleTask
+from ringwalker_sim.workload.frame_traffic import random_frames
+from ringwalker_sim.workload.job import DeviceTask, Job, Task, open_for
+from ringwalker_sim.workload.net_task import NetTask
+from ringwalker_sim.workload.rng_task import RngTask
+
+COMPARED_CYCLES = 1_000_000
+SOURCE = b"\2WALK\1"
+
+
+def _blk(choose: random.Random, config: DeviceConfig) -> Task:
+    load = Workload(
+        choose.choice(WORKLOADS),
+        512 * choose.choice((1, 2, 3, 8, 32)),
+        choose.randint(1, config.queues * (config.queue_size // 3)),
+        150,
+        seed=choose.randrange(1 << 30),
+    )
+    return BlockTask(
+        load, ring_features=tuple(choose.sample(("INDIRECT_DESC", "EVENT_IDX"), choose.randint(0, 2)))
+    )
+
+
+def _net(choose: random.Random, config: DeviceConfig) -> Task:
+    sizes = [choose.randint(14, config.settings.frame_bytes) for _ in range(4)]
+    seed = choose.randrange(1 << 30)
+    return NetTask(tuple(random_frames(200, [60, *sizes], config.settings.address, SOURCE, seed)))
+
+
+def _console(choose: random.Random, _config: DeviceConfig) -> Task:
+    return ConsoleTask(choose.randbytes(choose.randint(1, 3000)))
+
+
+def _rng(choose: random.Random, _config: DeviceConfig) -> Task:
+    return RngTask(choose.randint(1, 20_000))
+
+
+TASKS: dict[str, Callable[[random.Random, DeviceConfig], Task]] = {
+    "blk": _blk,
+    "net": _net,
+    "console": _console,
+    "rng": _rng,
+}
+
+
+def _host(choose: random.Random) -> HostParameters:
+    """A root complex of any kind."""
+    return HostParameters(
+        latency=choose.choice((5, 40, 125, 400)),
+        latency_jitter=choose.choice((0, 30, 300)),
+        reorder=choose.random() < 0.7,
+        split=choose.choice(tuple(Split)),
+        max_payload=choose.choice((128, 256, 512)),
+        storage_latency=choose.choice((0, 50, 300)),
+        link_bytes_per_cycle=choose.choice((0.0, 8.0, 32.0)),
+        stalls=choose.choice((0.0, 0.0, 0.1, 0.4)),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [64, 128, 256, 512])
+@pytest.mark.parametrize("function", TASKS)
+def test_every_variable_is_that_of_the_plain_model_in_a_million_cycles(function, width):
+    config = dataclasses.replace(SMALL[function], data_width=width)
+    choose = random.Random(f"{function} {width}")
+    compared = 0
+    while compared < COMPARED_CYCLES:
+        job = Job(
+            TASKS[function](choose, config),
+            interrupt=choose.choice(("msix", "intx")),
+            memory_bytes=32 << 20,
+            seed=choose.randrange(1 << 30),
+            host=_host(choose),
+        )
+        disk = job.open_disk(config)
+        with NativeEngine(
+            config,
+            GuestMemory(job.memory_bytes),
+            disk=disk,
+            host=job.host,
+            seed=job.seed,
+            plain=False,
+            compare=True,
+        ) as engine:
+            port = NativePort(engine)
+            assert port.run(job.run(port, config)).get("errors", 0) == 0, job
+            counts = engine.stats()
+        compared += counts["cycles"] - counts["skipped_cycles"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", SMALL)
+def test_nothing_changes_in_an_idle_device(function):
+    """A signal that runs on its own costs time in every cycle of every simulation, and power."""
+    config = SMALL[function]
+    library = watched_library(*device_verilog(config), progress=lambda _text: None)
+    exercise = simulation_of(function).exercise
+    assert exercise is not None
+    job = exercise(config)[0]
+    disk = job.open_disk(config)
+    host = HostParameters(skip_idle=False)
+    with NativeEngine(config, GuestMemory(job.memory_bytes), disk=disk, host=host, library=library) as engine:
+        port = NativePort(engine)
+
+        async def work_then_rest():
+            task = job.task
+            assert isinstance(task, DeviceTask)
+            opened = await open_for(Machine(port), config, job, **task.driver_options(config))
+            await task.work(opened, config, None)
+            await port.sleep(5000)
+            engine.library.rw_record(engine.handle(), 2000, 10_000)
+            await port.sleep(3000)
+            return recorded(engine)
+
+        seen = port.run(work_then_rest())
+    assert seen.cycles == 2000
+    assert not seen.changes
