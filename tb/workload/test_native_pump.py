@@ -1,5 +1,7 @@
 """The pump in C++ does what the one in Python does: same requests, same cycles, same bytes."""
 
+from typing import Any
+
 import pytest
 
 from ringwalker.spec.features import Feature
@@ -23,7 +25,7 @@ RING_FEATURES = INDIRECT | EVENTS
 
 def pumped(
     kind_of_pump, kind="randrw", size=1024, depth=9, requests=150, queues=1, features=0, spoil=None, **host
-):
+) -> tuple[bool, Any]:
     """Do a workload: what of it can be seen from outside."""
     disk = DiskImage.blank(SECTORS)
     disk.array[::3] = 7
@@ -64,7 +66,7 @@ def pumped(
         return lent, (*seen, port.engine.stats(), disk.array.tobytes())
 
 
-def both(**case):
+def both(**case) -> Any:
     """The same with both pumps; what they did."""
     lent, fast = pumped(pump_for, **case)
     _none, slow = pumped(Pump, **case)
