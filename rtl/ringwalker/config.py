@@ -52,7 +52,10 @@ from .function.kind import FUNCTIONS, FunctionKind, add_import_folder, function_
 from .function.parts import function_parts
 from .spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
 
-__all__ = ["USUAL", "ConfigError", "DeviceConfig", "Identity"]
+__all__ = ["RINGS", "USUAL", "ConfigError", "DeviceConfig", "Identity"]
+
+RINGS = ("split", "packed", "both")
+"""What rings a device can offer."""
 
 USUAL = -1
 """As the number of queues: as many as the function usually has."""
@@ -151,7 +154,7 @@ class DeviceConfig:
             check_flag("fields", self.fields)
         width = is_integer(self.data_width) and self.data_width in (64, 128, 256, 512)
         check(width, "data_width", self.data_width, "64, 128, 256 or 512")
-        check_text("ring", self.ring, ("split", "packed", "both"))
+        check_text("ring", self.ring, RINGS)
         check_power("queue_size", self.queue_size, 2, 1024)
         check_power("read_tags", self.read_tags, 2, 128)
         check_power("ring_tags", self.ring_tags, 2, 64)

@@ -5,6 +5,7 @@ The PCI cells drive the real device on the native engine.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Cell:
 
 
 @contextmanager
-def cell_of(function: str, transport: str) -> Iterator[Cell]:
+def cell_of(function: str, transport: str, ring: str = "split") -> Iterator[Cell]:
     memory = GuestMemory(4 << 20)
     content = np.random.default_rng(8).integers(0, 256, SECTORS * 512, np.uint8)
     if transport == "pci":
@@ -89,7 +90,7 @@ def cell_of(function: str, transport: str) -> Iterator[Cell]:
             yield Cell(port, function, None, None if disk is None else disk.array)
         return
     if transport == "pci model":
-        machine = ModelPort(SMALL[function], memory, DiskImage.of(content))
+        machine = ModelPort(replace(SMALL[function], ring=ring), memory, DiskImage.of(content))
         yield Cell(machine, function, machine.model, content)
         return
     port = SoftwarePort(memory)
@@ -265,7 +266,8 @@ def test_the_same_in_order(function: str, rings: tuple[str, ...]) -> None:
 def use(function: str, interface: str, transport: str, rings: tuple[str, ...] = ()) -> None:
     """Bring a cell up with the features ``rings``, do everything with it, and take it down."""
     wanted = sum(1 << Feature[name] for name in rings)
-    with cell_of(function, transport) as cell:
+    ring = "both" if "RING_PACKED" in rings else "split"
+    with cell_of(function, transport, ring) as cell:
         kind = transport.removesuffix(" model")
 
         async def main() -> None:

@@ -49,7 +49,9 @@ def test_a_task_crosses_into_another_process(task: Task) -> None:
 
 
 def test_the_machine_crosses_too() -> None:
-    job = Job(DescribeTask(), "2007-09", "pipe", "intx", -3, 1 << 20, "disk.img", True, HOST)
+    job = Job(
+        DescribeTask(), "2007-09", "pipe", "intx", -3, 1 << 20, "disk.img", True, HOST, rings=("RING_PACKED",)
+    )
     other = there_and_back(job)
     assert other == job
     assert isinstance(other.host.latency_shape, LatencyShape)
@@ -60,6 +62,10 @@ def test_the_machine_crosses_too() -> None:
     [
         ({"interface": "2005"}, "interface is '2005'; it must be one of modern, 2007-05"),
         ({"transport": "usb"}, "transport is 'usb'; it must be one of pci, memory, pipe"),
+        (
+            {"rings": ("MAGIC",)},
+            "rings has 'MAGIC'; there is INDIRECT_DESC, EVENT_IDX, RING_PACKED, IN_ORDER",
+        ),
         ({"interrupt": "msi"}, "interrupt is 'msi'; it must be one of msix, intx"),
         ({"seed": "x"}, "seed is 'x'; it must be an integer"),
         ({"memory_bytes": 1}, "memory_bytes is 1; it must be an integer from 65536 up"),

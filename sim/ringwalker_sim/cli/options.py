@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ringwalker.config import DeviceConfig
+from ringwalker.config import RINGS, DeviceConfig
 from ringwalker.function.kind import FUNCTIONS
 
 from ..errors import RingwalkerError
@@ -99,6 +99,8 @@ def add_device_options(parser: Any, function: bool = True) -> None:
     group.add_argument("--config", metavar="FILE.toml", help="configuration of the device")
     group.add_argument("--data-width", type=int, choices=(64, 128, 256, 512), help="bits a beat")
     group.add_argument("--queues", metavar="N", type=int, help="how many queues the device has")
+    text = "the rings that the device offers; drivers here use packed ones where they are"
+    group.add_argument("--ring", choices=RINGS, help=text)
     text = "who the device says it is: vendor 0x5000 (2007) or 0x1af4 (oasis)"
     group.add_argument("--preset", choices=("2007", "oasis"), help=text)
 
@@ -167,6 +169,8 @@ def device_config(options: argparse.Namespace, function: str | None = None) -> D
         changes["data_width"] = options.data_width
     if options.queues is not None:
         changes["queues"] = options.queues
+    if getattr(options, "ring", None) is not None:
+        changes["ring"] = options.ring
     if options.preset is not None:
         changes["identity"] = dataclasses.replace(config.identity, preset=options.preset)
     return dataclasses.replace(config, **changes)

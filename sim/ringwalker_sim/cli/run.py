@@ -102,6 +102,8 @@ def _add_function(functions: Any, name: str, command: RunCommand) -> None:
     machine = parser.add_argument_group("machine")
     if len(command.engines) > 1:
         add_engine_option(machine, None, command.engines)
+    text = "the device uses buffers in order, and may say so of many at once"
+    machine.add_argument("--in-order", action="store_true", help=text)
     machine.add_argument("--interrupt", choices=("msix", "intx"), default="msix", help="default msix")
     add_link_options(machine)
     if "native" in command.engines:
@@ -145,10 +147,12 @@ def run(function: str, options: argparse.Namespace) -> int:
         check_output(f"--{name}", getattr(options, name))
     engine = _engine(options, command)
     _check_waves(options, engine)
+    packed = config.ring != "split"
     machine: dict[str, Any] = {
         "interface": options.interface,
         "transport": options.transport,
         "interrupt": options.interrupt,
+        "rings": (*(("RING_PACKED",) if packed else ()), *(("IN_ORDER",) if options.in_order else ())),
         "seed": options.seed,
         "host": link_host(options, engine, config),
     }

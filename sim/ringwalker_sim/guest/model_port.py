@@ -9,6 +9,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import layout
+from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import FIELDS_BASE
 from ringwalker.spec.modern import (
     COMMON,
@@ -39,6 +40,7 @@ from .models.build import model_of
 from .models.field_image import FieldImage
 from .models.ring_server import RingServer
 from .port import make_bdf
+from .ring_queue import RING_FEATURES
 from .software_port import SoftwarePort
 
 __all__ = ["ModelPort"]
@@ -131,7 +133,8 @@ class ModelPort(SoftwarePort):
         self.accesses: dict[str, int] = dict.fromkeys(kinds, 0)
         self.space = _ConfigSpace(config)
         self.model: Any = model_of(config, self.schedule, disk, **options)
-        self.rings = RingServer(self.model, memory, self.now)
+        unknown = 1 << Feature.RING_PACKED if config.ring == "split" else 0
+        self.rings = RingServer(self.model, memory, self.now, RING_FEATURES & ~unknown)
         self.rings.notify = self._queue_interrupt
         self.model.change = self._config_interrupt
         self.face = _Face()

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from ringwalker.config import DeviceConfig
+from ringwalker.spec.features import Feature
 
 from ..disk_image import DiskImage
 from ..errors import ParameterError
@@ -17,13 +18,17 @@ from ..guest.history import INTERFACES
 from ..guest.machine import Machine
 from ..guest.opening import TRANSPORTS, OpenDevice, open_device
 from ..guest.pci import PciDevice, enumerate_pci
+from ..guest.ring_queue import RING_FEATURES
 from ..host.parameters import HostParameters
 from .json_values import decode, decode_named, encode, encode_named
 
-__all__ = ["CallTask", "DescribeTask", "DeviceTask", "Job", "OpenTask", "Progress", "Task"]
+__all__ = ["RING_NAMES", "CallTask", "DescribeTask", "DeviceTask", "Job", "OpenTask", "Progress", "Task"]
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of what is being done, how much is done, and of how much."""
+
+RING_NAMES = tuple(feature.name for feature in Feature if RING_FEATURES >> feature & 1)
+"""Features of rings that a driver here can use."""
 
 _INTERRUPTS = ("msix", "intx")
 _CONFIG_BYTES = 256
@@ -66,6 +71,8 @@ class Job:
     """The root complex. The cocotb engine has latencies, limits and stalls of it."""
     raw: bool = False
     """The image is taken as it is, whatever it looks like."""
+    rings: tuple[str, ...] = ()
+    """Features of rings that the transport accepts where the device offers them, of :data:`RING_NAMES`."""
 
     def __post_init__(self):
         for name, known in (
@@ -76,6 +83,10 @@ class Job:
             value = getattr(self, name)
             if value not in known:
                 raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
+        object.__setattr__(self, "rings", tuple(self.rings))
+        strange = [name for name in self.rings if name not in RING_NAMES]
+        if strange:
+            raise ParameterError(f"rings has {strange[0]!r}; there is {', '.join(RING_NAMES)}")
         if not isinstance(self.seed, int):
             raise ParameterError(f"seed is {self.seed!r}; it must be an integer")
         if not isinstance(self.memory_bytes, int) or self.memory_bytes < _LEAST_MEMORY:
@@ -175,6 +186,7 @@ async def open_for(machine: Machine, config: DeviceConfig, job: Job, **options: 
         model=model,
         interrupt=job.interrupt,
         pipe={"seed": job.seed},
+        rings=sum(1 << Feature[name] for name in job.rings),
         ids=[VirtioDeviceId(identity.vendor, identity.device)],
         **options,
     )
