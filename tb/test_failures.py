@@ -20,6 +20,7 @@ FAILURES = {
     "memory is unmapped in flight",
     "memory by message is unmapped in flight",
     "the descriptor of guest memory is lost on the way",
+    "QEMU takes guest RAM away: its file is cut",
     # the socket and the virtual machine
     "another server has the socket",
     "a dead server has left its socket",
