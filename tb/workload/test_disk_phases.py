@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker_sim.workload.disk_phases import Synthetic, difference
+from ringwalker_sim.workload.disk_phases import difference
+from ringwalker_sim.workload.synthetic import Synthetic
 
 
 @pytest.mark.parametrize("length", [512, 8192, 8704, 65536])

@@ -15,8 +15,8 @@ from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import SMALL_BLK as CONFIG
 from ringwalker_sim.workload.block_pump import Pump
-from ringwalker_sim.workload.disk_phases import Synthetic
 from ringwalker_sim.workload.native_pump import FastPump, pump_for
+from ringwalker_sim.workload.synthetic import Synthetic
 
 SECTORS = 4096
 INDIRECT, EVENTS = 1 << Feature.INDIRECT_DESC, 1 << Feature.EVENT_IDX

@@ -21,9 +21,9 @@ from ..guest.pci import enumerate_pci
 from ..guest.transport.virtio_pci import VirtioPciTransport
 from ..memory import GuestMemory
 from ..workload.block_pump import Pump
-from ..workload.disk_phases import Synthetic
 from ..workload.figures import percentiles
 from ..workload.native_pump import pump_for
+from ..workload.synthetic import Synthetic
 from .cases import Case
 from .frames import USUAL_FEATURES, FrameLoad, frame_bytes, load_driver
 from .many import QueueLoad

@@ -12,10 +12,11 @@ from ..guest.blk import BlkDevice
 from ..guest.opening import OpenDevice
 from ..guest.port import Port
 from .block_pump import Pump
-from .disk_phases import Phase, ReadAll, Synthetic, WorkloadError, WriteAll
+from .disk_phases import Phase, ReadAll, WorkloadError, WriteAll
 from .figures import percentiles
 from .job import DeviceTask, Progress
 from .native_pump import pump_for
+from .synthetic import Synthetic
 
 __all__ = ["PHASES", "WORKLOADS", "BlockTask", "RunResult", "Transfer", "Workload"]
 

@@ -20,7 +20,8 @@ from ..guest.split_queue import SplitVirtqueue
 from ..guest.split_rings import RingState
 from ..guest.virtqueue import Chain
 from .block_pump import POISON, Pump, Slot
-from .disk_phases import Operation, Phase, Synthetic
+from .disk_phases import Operation, Phase
+from .synthetic import Synthetic
 
 __all__ = ["FastPump", "pump_for"]
 
