@@ -274,7 +274,7 @@ class DmaReader(Component):
 
     def _forget(self, m: Any, expired: Signal, completions: ReadCompletions) -> None:
         """After a flush all slots are free once no request is in flight; one that was withdrawn is not."""
-        sends = self.requests.valid & self.requests.ready & ~self.flush
+        sends = self.requests.valid & self.requests.ready
         # A time-out ends all of them, and none is sent in that cycle.
         m.d.sync += self._sent.eq(Mux(expired, 0, self._sent + sends - completions.finish))
         m.d.comb += self.answered.eq(self._sent == 0)
