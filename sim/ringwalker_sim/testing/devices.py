@@ -6,7 +6,7 @@ rule. ``docs/testing.md`` says what a model costs.
 
 from ringwalker.config import DeviceConfig, Identity
 
-__all__ = ["SERVED_BLK", "SMALL", "SMALL_BLK", "SMALL_CONSOLE", "SMALL_NET", "SMALL_RNG"]
+__all__ = ["BOTH_BLK", "SERVED_BLK", "SMALL", "SMALL_BLK", "SMALL_CONSOLE", "SMALL_NET", "SMALL_RNG"]
 
 SMALL_BLK = DeviceConfig(data_width=64, queues=4, queue_size=32)
 """The block device, also that of the small rows of ``docs/performance.json``."""
@@ -17,8 +17,11 @@ SMALL_NET = DeviceConfig(function="net", data_width=64, queue_size=64, read_tags
 SMALL_CONSOLE = DeviceConfig(function="console", data_width=64, queue_size=64)
 """The console."""
 
-SMALL_RNG = DeviceConfig(function="rng", data_width=64, queue_size=64)
-"""The entropy device."""
+SMALL_RNG = DeviceConfig(function="rng", data_width=64, queue_size=64, ring="both")
+"""The entropy device, the only one of these that offers packed rings too."""
+
+BOTH_BLK = DeviceConfig(data_width=64, queues=4, queue_size=32, ring="both")
+"""A block device that offers split and packed rings: for slow tests."""
 
 SERVED_BLK = DeviceConfig(data_width=64, identity=Identity(preset="oasis"))
 """What ``ringwalker serve --data-width 64`` and ``guest --data-width 64`` offer."""

@@ -106,6 +106,7 @@ async def observe_broken_rings(port: Port, pci: PciDevice, interrupt: str) -> di
         disk = BlkDevice(port, transport.device)
         await disk.open()
         vq = transport.vqs[0]
+        assert isinstance(vq, SplitVirtqueue)
         vq.callback = None
         chain = make_chain(port.memory, BlkRequestType.IN, 1, [], [512])
         vq.add_buf(chain.pieces, chain.readable, chain.writable, chain)

@@ -194,6 +194,7 @@ async def _by_the_book(port: Port, pci: PciDevice, interrupt: str) -> dict[str, 
     await observer.device_configuration()
     await observer.registers("running")
     vq = transport.vqs[0]
+    assert isinstance(vq, SplitVirtqueue)
     vq.callback = None
     await observer.requests(vq)
     await observer.batch(vq)
