@@ -51,6 +51,7 @@ from .checks import (
 from .function.kind import FUNCTIONS, FunctionKind, add_import_folder, function_kind
 from .function.parts import function_parts
 from .spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
+from .spec.ring import MAX_QUEUE_SIZE
 
 __all__ = ["RINGS", "USUAL", "ConfigError", "DeviceConfig", "Identity"]
 
@@ -155,7 +156,7 @@ class DeviceConfig:
         width = is_integer(self.data_width) and self.data_width in (64, 128, 256, 512)
         check(width, "data_width", self.data_width, "64, 128, 256 or 512")
         check_text("ring", self.ring, RINGS)
-        check_power("queue_size", self.queue_size, 2, 1024)
+        check_power("queue_size", self.queue_size, 2, MAX_QUEUE_SIZE)
         check_power("read_tags", self.read_tags, 2, 128)
         check_power("ring_tags", self.ring_tags, 2, 64)
         check_power("chains", self.chains, 1, 128)

@@ -40,6 +40,9 @@ from .scheduler import Scheduler
 
 __all__ = ["PAYLOAD", "RingWalker", "walker_readers", "walker_tables"]
 
+_MOST_BESIDE = 2048
+"""Segments of chains beside the oldest one are no more than this; what a chain alone can have comes to it."""
+
 PAYLOAD = "payload"
 """The reader whose tags are those of ``config.read_tags``."""
 
@@ -149,7 +152,8 @@ class RingWalker(Component):
     def elaborate(self, platform):
         m: Any = Module()
         config, width = self._config, self._config.data_width
-        depth = 2 * config.queue_size + 2 * config.chains
+        # A chain that is as long as its queue, and others beside it.
+        depth = config.queue_size + min(config.queue_size, _MOST_BESIDE) + 2 * config.chains
         # What a flush resets. The readers forget their clients then, but not the tags that are in use.
         flushed = ResetInserter(self.flush)
         m.submodules.scheduler = flushed(scheduler := Scheduler(config.queues))
