@@ -2,7 +2,8 @@
 
 import dataclasses
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,8 @@ from ringwalker_sim.workload.job import DeviceTask, Job, Task, open_for
 from ringwalker_sim.workload.net_task import NetTask
 from ringwalker_sim.workload.rng_task import RngTask
 
-COMPARED_CYCLES = 1_000_000
+SHORT, LONG = 100_000, 1_000_000
+"""Cycles that are compared."""
 SOURCE = b"\2WALK\1"
 
 
@@ -77,14 +79,20 @@ def _host(choose: random.Random) -> HostParameters:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [64, 128, 256, 512])
-@pytest.mark.parametrize("function", TASKS)
-def test_every_variable_is_that_of_the_plain_model_in_a_million_cycles(function, width):
+def _compared() -> Iterator[Any]:
+    """Each function at 64 bits for some time; in the campaign each width for long."""
+    for function in TASKS:
+        yield pytest.param(function, 64, SHORT, marks=pytest.mark.slow)
+        for width in (64, 128, 256, 512):
+            yield pytest.param(function, width, LONG, marks=pytest.mark.campaign)
+
+
+@pytest.mark.parametrize(("function", "width", "cycles"), list(_compared()))
+def test_every_variable_is_that_of_the_plain_model(function, width, cycles):
     config = dataclasses.replace(SMALL[function], data_width=width)
     choose = random.Random(f"{function} {width}")
     compared = 0
-    while compared < COMPARED_CYCLES:
+    while compared < cycles:
         job = Job(
             TASKS[function](choose, config),
             interrupt=choose.choice(("msix", "intx")),

@@ -9,7 +9,9 @@ import pytest
 from ringwalker_sim.testing.cuts import KINDS
 
 
-@pytest.mark.parametrize("cuts", [8, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "cuts", [8, pytest.param(60, marks=pytest.mark.slow), pytest.param(500, marks=pytest.mark.campaign)]
+)
 def test_no_cut_hangs_or_loses_what_was_acknowledged(cuts: int) -> None:
     command = [sys.executable, "-m", "ringwalker_sim.testing.cuts", "--cuts", str(cuts)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
