@@ -103,6 +103,7 @@ def place(monkeypatch):
         ("queues", 257),
         ("queue_choices", range(3)),
         ("lanes", {}),
+        ("forgets", 1),
         ("ports", {}),
         ("features", 1),
         ("settings", dict),

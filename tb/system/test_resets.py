@@ -215,14 +215,17 @@ async def _sweep(bed: Bed, waits: range) -> None:
         assert (chunks == chunks[:, :1]).all()
 
 
-def test_a_reset_at_many_moments() -> None:
-    run(lambda bed: _sweep(bed, range(0, 4000, 131)), **LATE)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("host", [{}, LATE], ids=["", "late"])
-def test_a_reset_at_every_moment(host: dict[str, Any]) -> None:
-    run(lambda bed: _sweep(bed, range(4000)), **host)
+@pytest.mark.parametrize(
+    ("step", "host"),
+    [
+        (131, LATE),
+        pytest.param(27, {}, marks=pytest.mark.slow),
+        pytest.param(1, {}, marks=pytest.mark.campaign),
+        pytest.param(1, LATE, marks=pytest.mark.campaign),
+    ],
+)
+def test_a_reset_at_many_moments(step: int, host: dict[str, Any]) -> None:
+    run(lambda bed: _sweep(bed, range(0, 4000, step)), **host)
 
 
 def test_a_function_level_reset_in_traffic() -> None:
