@@ -72,6 +72,17 @@ elif "--mac" in sys.argv:
         assert len(e.ports.mac.receive()) == 199 - 28
         e.ports.mac.send(bytes(9000))
         e.run(100)
+elif "--pump" in sys.argv:
+    from ringwalker_sim.engine.native.port import NativePort
+    from ringwalker_sim.testing.devices import SMALL_BLK
+    from ringwalker_sim.workload.block_task import BlockTask, Workload
+    from ringwalker_sim.workload.job import Job
+    for features in ((), ("INDIRECT_DESC", "EVENT_IDX")):
+        job = Job(BlockTask(Workload("randrw", 2048, 30, 200), ring_features=features))
+        with NativeEngine(SMALL_BLK, GuestMemory(16 << 20), host=host, sanitize=True) as e:
+            port = NativePort(e)
+            result = port.run(job.run(port, SMALL_BLK))
+            assert (result["requests"], result["errors"]) == (200, 0)
 elif "--uart" in sys.argv:
     with NativeEngine(config, GuestMemory(1 << 12), component=UartEcho(64), host=host, sanitize=True) as e:
         e.ports.uart.send(bytes(5000))
@@ -100,7 +111,7 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("device", ["--copier", "--disk", "--mac", "--uart"])
+@pytest.mark.parametrize("device", ["--copier", "--disk", "--mac", "--pump", "--uart"])
 def test_no_sanitizer_complains(device):
     runtime = subprocess.run(
         ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True

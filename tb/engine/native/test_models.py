@@ -1,5 +1,6 @@
 """Which model an engine gets."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,9 @@ from ringwalker.config import DeviceConfig
 from ringwalker_sim.cli.main import main
 from ringwalker_sim.engine.native import models
 from ringwalker_sim.engine.native.changes import NotUnderstood, library
+from ringwalker_sim.engine.native.engine import ProtocolError
 from ringwalker_sim.engine.native.exercise import DeviceExercise
+from ringwalker_sim.guest.errors import RequestTimeout
 
 PLAIN, CHUNKED = Path("plain"), Path("chunked")
 
@@ -73,3 +76,35 @@ def test_every_function_has_an_exercise(function):
         exercises[0].key
         == DeviceExercise(DeviceConfig.from_dict({"function": function, "data_width": 64})).key
     )
+
+
+class _Stub:
+    """An engine's port in which a job ends as it is told to."""
+
+    def __init__(self, error: Exception | None, violations: list[str]):
+        self.engine = SimpleNamespace(violations=violations, library=None, handle=lambda: 0)
+        self._error = error
+
+    def run(self, coroutine) -> None:
+        coroutine.close()
+        if self._error:
+            raise self._error
+
+
+def _check(monkeypatch, error, violations):
+    exercise = DeviceExercise(DeviceConfig.from_dict({"function": "rng", "data_width": 64}))
+    stub = _Stub(error, violations)
+    monkeypatch.setattr(exercise, "_engine", lambda *_arguments, **_options: nullcontext(stub))
+    exercise.check(Path())
+
+
+def test_a_model_that_differs_is_refused(monkeypatch):
+    text = "cycle 7: the model's x is not what the plain model makes of it"
+    with pytest.raises(NotUnderstood, match="cycle 7: the model's x"):
+        _check(monkeypatch, ProtocolError(text), [text])
+
+
+def test_a_device_that_fails_has_a_model_all_the_same(monkeypatch):
+    _check(monkeypatch, RequestTimeout("nothing ended"), [])
+    _check(monkeypatch, ProtocolError("valid was withdrawn"), ["valid was withdrawn"])
+    _check(monkeypatch, None, [])

@@ -13,7 +13,7 @@ from ringwalker.verilog import PortInfo
 from ...disk_image import DiskImage
 from ...host import HostParameters
 from ...memory import PAGE, GuestMemory
-from .abi import CStats, Outcome
+from .abi import Outcome
 from .engine import EngineError, NativeEngine, NativeEvent, all_ones
 
 __all__ = ["ServedEngine"]
@@ -112,14 +112,6 @@ class ServedEngine(NativeEngine):
         if not self.library.rw_external_write(self.handle(), out, event.b):
             raise EngineError(f"the data of the write at {event.a:#x} is gone")
         return out.raw
-
-    # --- counters -----------------------------------------------------------------------------------------
-
-    def raw_stats(self) -> CStats:
-        """All counters as they are now, in a structure of its own: cheaper than :meth:`stats`."""
-        values = CStats()
-        self.library.rw_stats(self.handle(), ctypes.byref(values))
-        return values
 
     # --- waves --------------------------------------------------------------------------------------------
 
