@@ -16,7 +16,7 @@ from ...host.parameters import HostParameters
 from ...memory import GuestMemory
 from ...workload.job import Job, OpenTask
 from .changes import NotUnderstood
-from .changes.partition import Rates
+from .changes.rates import Rates
 from .engine import NativeEngine
 from .port import NativePort
 

@@ -3,6 +3,7 @@
 import random
 
 from ringwalker_sim.engine.native.changes.graph import exposed, nodes_in_order
+from ringwalker_sim.engine.native.changes.rates import Rates
 from ringwalker_sim.engine.native.changes.source import Model
 from ringwalker_sim.engine.native.changes.statements import parse_statements
 
@@ -13,8 +14,8 @@ def model(text: str, *own: str) -> Model:
     return Model("root", statements, dict.fromkeys(names, "IData"), set(own), [], [])
 
 
-def order(text: str, *own: str) -> list[list[int]]:
-    return [node.statements for node in nodes_in_order(model(text, *own))]
+def order(text: str, *own: str, cycles: int = 8, **changes: int) -> list[list[int]]:
+    return [node.statements for node in nodes_in_order(model(text, *own), Rates(cycles, changes))]
 
 
 def all_exposed(text: str) -> set[str]:
@@ -39,6 +40,15 @@ def test_a_reader_stays_on_its_side_of_the_writer():
 def test_a_reader_between_two_writers_joins_them():
     nodes = order("vlSelfRef.a = vlSelfRef.i; vlSelfRef.b = vlSelfRef.a; vlSelfRef.a = vlSelfRef.j;")
     assert nodes == [[0, 1, 2]]
+
+
+def test_what_is_busy_in_the_same_cycles_is_side_by_side():
+    text = "vlSelfRef.a = vlSelfRef.i; vlSelfRef.b = vlSelfRef.j; vlSelfRef.c = vlSelfRef.i; "
+    nodes = order(text + "vlSelfRef.d = vlSelfRef.j;", i=0b1010_1010, j=0b0101_0101)
+    assert {frozenset(node[0] for node in nodes[at : at + 2]) for at in (0, 2)} == {
+        frozenset((0, 2)),
+        frozenset((1, 3)),
+    }
 
 
 def test_random_statements_keep_every_order_that_matters():

@@ -11,7 +11,7 @@ from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native.build import TOP
 from ringwalker_sim.engine.native.changes import NotUnderstood, emit, source
 from ringwalker_sim.engine.native.changes.library import change_driven_library, watched_library
-from ringwalker_sim.engine.native.changes.partition import Rates
+from ringwalker_sim.engine.native.changes.rates import Rates
 from ringwalker_sim.engine.native.engine import NativeEngine, ProtocolError
 from ringwalker_sim.engine.native.exercise import recorded
 from ringwalker_sim.host import HostParameters

@@ -1,7 +1,8 @@
 """Where an order of nodes is cut."""
 
 from ringwalker_sim.engine.native.changes.graph import Node
-from ringwalker_sim.engine.native.changes.partition import Costs, Rates, cut
+from ringwalker_sim.engine.native.changes.partition import Costs, cut
+from ringwalker_sim.engine.native.changes.rates import Rates
 from ringwalker_sim.engine.native.changes.statements import Statement
 
 CYCLES = 64

@@ -13,7 +13,8 @@ How it is made:
   :mod:`.statements` says what each reads and writes. What they do not know is :class:`NotUnderstood`, and
   then the plain model is used.
 - :mod:`.graph` joins statements that must stay together (all that write a variable; cycles), and puts the
-  rest in an order that respects who reads what before and after it is written.
+  rest in an order that respects who reads what before and after it is written, with what is busy in the same
+  cycles side by side.
 - :mod:`.partition` cuts that order into chunks. Large ones compute too much when little has changed, small
   ones cost more to find than to run. It weighs code against how often the variables change, which is measured
   on the plain model with a short exercise of the device.

@@ -1,4 +1,4 @@
-"""Writes the chunks as C++, with what calls them and what the host needs to look into the model."""
+"""Writes the chunks as C++, with what calls them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from .graph import Node, exposed
 from .source import Model
 
-__all__ = ["Chunks", "signals_source", "write_chunks"]
+__all__ = ["Chunks", "write_chunks"]
 
 _WORD = 64
 _BYTE = 8
@@ -225,23 +225,3 @@ def write_chunks(chunks: Chunks, folder: Path, prefix: str) -> list[str]:
     text = f"{head}namespace rw {{\n\n{_declarations(chunks)}\n{_edge(chunks)}\n}}  // namespace rw\n"
     (folder / names[-1]).write_text(text)
     return names
-
-
-def signals_source(model: Model, prefix: str) -> str:
-    """A table of the variables that the clocked code uses, and what copies inputs from model to model.
-
-    They are ``signals``, ``signal_count`` and ``copy_inputs`` of the host's ``model_steps.h``.
-    """
-    used: set[str] = set()
-    for statement in model.statements:
-        used |= statement.reads | statement.writes
-    names = sorted(used - model.own)
-    rows = "".join(f'  {{"{name}", offsetof(Root, {name}), sizeof(Root::{name})}},\n' for name in names)
-    copies = "".join(f"  to.{name} = from.{name};\n" for name in model.inputs if name != "clk")
-    return (
-        f'// Generated; do not edit.\n#include "{prefix}.h"\n#include "{model.root}.h"\n'
-        '#include "model_steps.h"\n\n'
-        f"namespace rw {{\n\nconst Signal signals[] = {{\n{rows}}};\n"
-        f"const std::size_t signal_count = {len(names)};\n\n"
-        f"void copy_inputs(const Root& from, Root& to) {{\n{copies}}}\n\n}}  // namespace rw\n"
-    )

@@ -7,11 +7,20 @@ it, it sees the value of the cycle before, behind it, that of now.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 
+from .rates import Rates
 from .source import Model
 from .statements import Statement
 
 __all__ = ["Node", "nodes_in_order"]
+
+_CANDIDATES = 200
+"""Of how many nodes that could be next the most like the last one is."""
+
+_SAME_MODULE = 0.05
+"""What each level of the hierarchy that two nodes have in common counts, beside 1 for the same cycles."""
 
 
 class Node:
@@ -149,31 +158,24 @@ def _cycles(nodes: Sequence[int], edges: Mapping[int, set[int]]) -> list[list[in
     return found
 
 
-class _Ready:
-    """Nodes whose predecessors are placed. The next is one of the same module, the most recent first."""
-
-    def __init__(self):
-        self._stacks: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        self._waiting: set[int] = set()
-
-    def push(self, node: int, place: tuple[str, ...]) -> None:
-        self._waiting.add(node)
-        for length in range(len(place) + 1):
-            self._stacks[place[:length]].append(node)
-
-    def pop(self, place: tuple[str, ...]) -> int | None:
-        for length in range(len(place), -1, -1):
-            stack = self._stacks[place[:length]]
-            while stack:
-                node = stack.pop()
-                if node in self._waiting:
-                    self._waiting.discard(node)
-                    return node
-        return None
+def _closest(candidates: Sequence[int], nodes: Mapping[int, Node], busy: Mapping[int, int], last: int) -> int:
+    """Which of ``candidates`` is most like node ``last``: busy in the same cycles, and of the same module."""
+    best, best_score = candidates[0], -1.0
+    for candidate in candidates:
+        both, any_of = busy[candidate] & busy[last], busy[candidate] | busy[last]
+        score = (1 + both.bit_count()) / (1 + any_of.bit_count())
+        for one, other in zip(nodes[candidate].place, nodes[last].place, strict=False):
+            if one != other:
+                break
+            score += _SAME_MODULE
+        # The one that became ready last goes on from what was just computed.
+        if score >= best_score:
+            best, best_score = candidate, score
+    return best
 
 
-def nodes_in_order(model: Model) -> list[Node]:
-    """All nodes, each behind those that it must come behind, and otherwise near those of its module."""
+def nodes_in_order(model: Model, rates: Rates) -> list[Node]:
+    """All nodes, each behind those that it must come behind, and otherwise next to those that are like it."""
     sets = _together(model)
     edges = _edges(model, sets)
     for component in _cycles(sorted({sets.find(n) for n in range(len(model.statements))}), edges):
@@ -188,18 +190,17 @@ def nodes_in_order(model: Model) -> list[Node]:
     for successors in edges.values():
         for other in successors:
             before[other] += 1
-    ready = _Ready()
-    for name in sorted(nodes, reverse=True):
-        if not before[name]:
-            ready.push(name, nodes[name].place)
+    busy = {name: reduce(or_, map(rates.of, node.exposed), 0) for name, node in nodes.items()}
+    ready = sorted((name for name in nodes if not before[name]), reverse=True)
     order: list[Node] = []
-    place: tuple[str, ...] = ()
-    while (name := ready.pop(place)) is not None:
-        place = nodes[name].place
-        order.append(nodes[name])
-        for other in sorted(edges.get(name, ()), reverse=True):
+    last = ready[-1]
+    while ready:
+        last = _closest(ready[-_CANDIDATES:], nodes, busy, last)
+        ready.remove(last)
+        order.append(nodes[last])
+        for other in sorted(edges.get(last, ()), reverse=True):
             before[other] -= 1
             if not before[other]:
-                ready.push(other, nodes[other].place)
+                ready.append(other)
     assert len(order) == len(nodes), "cycles are joined"
     return order

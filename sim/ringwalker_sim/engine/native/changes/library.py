@@ -23,9 +23,11 @@ from ..compiling import (
 )
 from ..ports_header import peripherals_header, ports_header
 from ..translate import PREFIX, VERILATOR_FLAGS, translate
-from .emit import Chunks, signals_source, write_chunks
+from .emit import Chunks, write_chunks
 from .graph import nodes_in_order
-from .partition import Rates, cut
+from .partition import cut
+from .rates import Rates
+from .signals import signals_source
 from .source import FLAGS, Model, NotUnderstood, read_model
 
 __all__ = ["Exercise", "change_driven_library", "watched_library"]
@@ -52,8 +54,16 @@ class Exercise(Protocol):
         ...
 
 
-def _sources() -> list[str]:
-    return [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
+_READING = ("source", "statements", "signals", "library")
+"""Modules of this package that have a part in the plain model."""
+
+_CUTTING = ("graph", "rates", "partition", "emit")
+"""Those that have a part in the chunks alone."""
+
+
+def _sources(*names: str) -> list[str]:
+    """The text of modules of this package."""
+    return [(Path(__file__).parent / f"{name}.py").read_text() for name in names]
 
 
 def _model(folder: Path) -> Model:
@@ -68,7 +78,7 @@ def _watched(
     """
     host, shared = shared_parts(False, sanitize, progress)
     headers = [ports_header(ports, edge=True), peripherals_header(ports)]
-    key = content_hash([verilog, *headers, host.name, *VERILATOR_FLAGS, *FLAGS, *_sources()])
+    key = content_hash([verilog, *headers, host.name, *VERILATOR_FLAGS, *FLAGS, *_sources(*_READING)])
     with build_once("native-plain", key, _PRODUCTS, told(progress)) as (folder, missing):
         refusal = folder / _REFUSAL
         if missing:
@@ -123,7 +133,7 @@ def change_driven_library(
     :class:`~ringwalker_sim.toolchain.ToolError`.
     """
     plain, objects, _steps = _watched(verilog, ports, sanitize, progress)
-    key = content_hash([plain.name, exercise.key, _CHUNK_OPTIMIZATION])
+    key = content_hash([plain.name, exercise.key, *_sources(*_CUTTING)])
     with build_once("native", key, _PRODUCTS, told(progress)) as (folder, missing):
         library, refusal = folder / f"lib{TOP}.so", folder / _REFUSAL
         if missing:
@@ -131,7 +141,7 @@ def change_driven_library(
             rates = exercise.watch(plain / f"lib{TOP}.so")
             progress("cutting the model into chunks")
             model = _model(plain)
-            chunks = Chunks.of(model, cut(nodes_in_order(model), rates))
+            chunks = Chunks.of(model, cut(nodes_in_order(model, rates), rates))
             names = write_chunks(chunks, folder, PREFIX)
             (folder / "model").unlink(missing_ok=True)
             (folder / "model").symlink_to(plain / "model")

@@ -1,29 +1,16 @@
 """Cuts the order of nodes into chunks, so that what is run in an average cycle is as little as can be.
 
-How often a chunk runs depends on which variables change together, not on how often each does. So what is
-known of a variable is a number with a bit for every cycle that was watched: set where it changed. A chunk ran
-in the cycles whose bit is set in any of the variables that it reads.
+A chunk has run in the cycles in which any of the variables changed that it reads (:mod:`.rates`).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .graph import Node
+from .rates import Rates
 
-__all__ = ["Costs", "Rates", "cut"]
-
-
-@dataclass(frozen=True)
-class Rates:
-    """In which of ``cycles`` cycles each variable changed: bit n of its number is cycle n."""
-
-    cycles: int
-    changes: Mapping[str, int]
-
-    def of(self, name: str) -> int:
-        """The cycles of a variable; none for one that never changed or is not known."""
-        return self.changes.get(name, 0)
+__all__ = ["Costs", "cut"]
 
 
 @dataclass(frozen=True)
