@@ -32,7 +32,7 @@ from .source import FLAGS, Model, NotUnderstood, read_model
 
 __all__ = ["Exercise", "change_driven_library", "watched_library"]
 
-_CHUNK_OPTIMIZATION = "-O2"
+_CHUNK_OPTIMIZATION = "-O3"
 _REFUSAL = "refused.txt"
 _PRODUCTS = (f"lib{TOP}.so", "*.o", _REFUSAL)
 
