@@ -135,3 +135,25 @@ def test_a_network_device_that_needs_a_reset_becomes_quiet() -> None:
             await _check_chain(driver, NET_TRANSMIT_QUEUE, at, writable=False)
 
     run(SMALL_NET, body)
+
+
+@pytest.mark.parametrize("config", [SMALL_NET, SMALL_CONSOLE], ids=["net", "console"])
+def test_a_lane_under_load_does_not_hold_up_the_reset_of_another(config: DeviceConfig) -> None:
+    """Its requests wait while what was sent leaves; none is lost."""
+
+    async def body(driver: RawDriver) -> None:
+        at = driver.area(1 << 20, 4096)
+        receive, send = NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE
+        for wait in range(0, 1500, 110):
+            driver.rings[receive].offer([], [(at, 2000)])
+            await driver.kick(receive)
+            for n in range(24):
+                driver.rings[send].offer([(at + 4096 * n, 40), (at + 4096 * n + 100, 40)], [])
+            await driver.kick(send)
+            await driver.port.sleep(wait)
+            assert await driver.reset_queue(receive) <= BOUND
+            assert len(await driver.used(send, 24)) == 24
+            assert await driver.get("device_status") == STARTED
+            await driver.set_queue(receive)
+
+    run(config, body)
