@@ -30,7 +30,7 @@ class Pulses:
 
 
 async def _begin(dut: Any, stall: float, msix: bool):
-    dut.config_change.value = 0
+    dut.config_change.value = dut.hold.value = dut.clear.value = 0
     dut.config_vector.value = CONFIG_VECTOR
     dut.msix_enable.value = int(msix)
     interrupts = StreamSource(dut, "interrupts", random_stalls(stall) if stall else None)
@@ -67,6 +67,26 @@ async def vectors_keep_their_order(dut):
     assert received.count(CONFIG_VECTOR) == changes
     assert (pulses.queue, pulses.config) == (0, changes)
     assert int(dut.idle.value)
+
+
+@cocotb.test()
+async def changes_wait_while_they_are_held_and_used_buffers_do_not(dut):
+    interrupts, vectors, _pulses = await _begin(dut, 0, True)
+    for forgotten in (False, True):
+        vectors.received.clear()
+        dut.hold.value = 1
+        await _pulse_change(dut)
+        interrupts.queue({"payload": 3})
+        await _cycles(dut, 10)
+        assert [item["payload"] for item in vectors.received] == [3]
+        assert int(dut.idle.value), "what is held does not count"
+        if forgotten:
+            dut.clear.value = 1
+            await RisingEdge(dut.clk)
+            dut.clear.value = 0
+        dut.hold.value = 0
+        await _cycles(dut, 10)
+        assert [item["payload"] for item in vectors.received] == ([3] if forgotten else [3, CONFIG_VECTOR])
 
 
 @cocotb.test()
