@@ -175,7 +175,7 @@ def _indirect_without_the_feature(vq: Any) -> None:
 
 
 def _readable_behind_writable(vq: Any) -> None:
-    vq._rows["flags"][2] &= ~DESC_F_WRITE
+    vq._rows["flags"][2] ^= DESC_F_WRITE
 
 
 def _address_that_nobody_has(vq: Any) -> None:

@@ -295,6 +295,31 @@ async def test_a_chain_without_end_is_a_failure(bench):
     await bench.settled()
     assert bench.taken[2] == []
     assert bench.counts["fail"] == 1
+    # That is seen at the last descriptor; the ring is not gone round once more.
+    assert len(bench.reads[0].requests) == 4
+
+
+@simulated(Ring)
+async def test_what_was_read_too_early_is_never_used(bench):
+    """Flags are written before the rest of a descriptor, as they may be but in the first of a chain."""
+    bench.reads[0].latency = (40, 40)
+    rows = bench.memory.struct_view(bench.vqs[2].desc_address, PackedDescriptor, 16)
+    made = []
+    for n in range(60):
+        start = bench.vqs[2]._next.offset
+        made.append(bench.add(2, 1, 2, 3, 4))
+        others = [(start + k) % 16 for k in (1, 2, 3)]
+        right = [int(rows["addr"][at]) for at in others]
+        for at in others:
+            rows["addr"][at] = 0xBAD
+        bench.put("visits", {"queue": 2})
+        await bench.cycles(bench.random.randint(5, 45))
+        for at, address in zip(others, right, strict=True):
+            rows["addr"][at] = address
+        bench.kick(2)
+        await bench.settled()
+        assert bench.pieces(2) == made, n
+        assert bench.vqs[2].get_buf() == ("token", 10)
 
 
 @simulated(Ring)

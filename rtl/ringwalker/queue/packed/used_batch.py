@@ -27,11 +27,13 @@ _BITS = 8 * DESC_BYTES
 
 
 class UsedPlace(data.Struct):
-    """``queue`` is used up to before ``place``; ``total`` counts its used descriptors, modulo 2^16."""
+    """``queue`` is used up to before ``place``; ``total`` counts its used descriptors, modulo 2^16. ``more``:
+    others of it are about to be written, so the driver need not be notified of these."""
 
     queue: unsigned(QUEUE_BITS)
     place: Place
     total: unsigned(16)
+    more: unsigned(1)
 
 
 class PackedBatch(data.Struct):

@@ -45,7 +45,7 @@ class PackedNotification(Component):
     Members (W is ``data_width``):
 
     - ``used`` In stream of UsedPlace: queues of which descriptors were used; always ready. What comes while
-      the same queue waits for its read is served by that one read.
+      the same queue waits for its read is served by that one read; what has ``more``, by the next that comes.
     - ``table`` Out(QueueRead()).
     - ``read`` Out(DmaReadPort(W)): reads of 4 bytes. They must not pass the writes of used descriptors.
     - ``msix_enable`` In 1: without it a queue has no vector of its own, and is always asked about.
@@ -93,7 +93,7 @@ class PackedNotification(Component):
         m.d.sync += [restored.eq(self.restore.en), again.eq(self.restore.index)]
         # Two steps: the row is looked up, then a read is asked for.
         m.d.comb += [
-            waiting.i.valid.eq(self.used.valid | restored),
+            waiting.i.valid.eq((self.used.valid & ~self.used.payload.more) | restored),
             waiting.i.payload.eq(Mux(restored, again, self.used.payload.queue)),
             self.used.ready.eq(waiting.i.ready),
             step.eq(~asking | (self.read.requests.valid & self.read.requests.ready)),

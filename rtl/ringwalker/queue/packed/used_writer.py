@@ -20,6 +20,9 @@ __all__ = ["PackedUsedWriter"]
 
 _DWORDS = DESC_BYTES // 4
 
+_MOST_MERGED = 7
+"""Batches of a queue that are followed by others, before the driver is notified."""
+
 
 class PackedUsedWriter(Component):
     """Writes used descriptors, those that wait as one batch. The first of a batch goes last, so that a driver
@@ -32,7 +35,8 @@ class PackedUsedWriter(Component):
     - ``completed`` In stream of Completed; ``in_order`` In 1. ``table`` Out(QueueRead()).
     - ``writes`` Out stream of request_beat(W): memory writes of up to 112 bytes.
     - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
-    - ``used`` Out stream of UsedPlace, after a batch was written. ``bound`` Out 1: all of a batch but its
+    - ``used`` Out stream of UsedPlace, after a batch was written; up to 7 batches of a queue that follow each
+      other have ``more`` but the last. ``bound`` Out 1: all of a batch but its
       first descriptor has been written.
     - ``clear`` In(QueueClear()), ``total`` In 16: sets the place of a queue, and how many descriptors of it
       were used.
@@ -81,6 +85,10 @@ class PackedUsedWriter(Component):
             collector.row.eq(row),
         ]
         narrow = self._lanes < _DWORDS
+        # A batch behind this one can serve for its notification, but not for ever.
+        merged, more = Signal(range(_MOST_MERGED + 1)), Signal()
+        same = collector.batch.after.queue == batch.after.queue
+        m.d.comb += more.eq(collector.waiting & same & (merged != _MOST_MERGED))
         beat, sent = self.writes.payload, self.writes.valid & self.writes.ready
         with m.If(collector.take):
             m.d.sync += batch.eq(collector.batch)
@@ -106,7 +114,12 @@ class PackedUsedWriter(Component):
                     with m.If(sent & beat.last):
                         m.d.comb += free.eq(1)
                         m.d.sync += bound.eq(0)
-                        m.d.sync += [self.used.valid.eq(1), self.used.payload.eq(batch.after)]
+                        m.d.sync += [
+                            self.used.valid.eq(1),
+                            self.used.payload.eq(batch.after),
+                            self.used.payload.more.eq(more),
+                            merged.eq(Mux(more, merged + 1, 0)),
+                        ]
                         m.next = "BATCH"
                         self._begin(m)
             m.d.comb += self.idle.eq(fsm.ongoing("BATCH") & collector.idle & ~self.used.valid)
