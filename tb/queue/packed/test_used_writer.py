@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from ringwalker.queue.packed.used_writer import PackedUsedWriter
-from ringwalker.queue.ring.limits import HOLD_CYCLES
+from ringwalker.queue.ring.limits import HOLD_CYCLES, IN_ORDER_CHAINS
 from ringwalker.spec.packed import DESC_F_AVAIL, DESC_F_USED
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_WRITE
 from ringwalker_sim.testing.inprocess import Bench, simulated
@@ -165,6 +165,17 @@ async def test_in_order_one_descriptor_in_the_place_of_the_first_with_its_lap(be
     assert bench.written[1:] == [[(SIZE - 1, 4, 4, FIRST_LAP | DESC_F_WRITE)]]
     last = bench.got("used")[-1]
     assert (last["place_offset"], last["place_lap"], last["total"]) == (2, 1, SIZE + 2)
+
+
+@simulated(Writer)
+async def test_in_order_a_descriptor_stands_for_no_more_chains_than_it_may(bench):
+    bench.drive("in_order", 1)
+    bench.drive("hold", 1)
+    for key in range(IN_ORDER_CHAINS + 2):
+        bench.done(key)
+    await bench.rest()
+    last = IN_ORDER_CHAINS - 1
+    assert [write[0][:2] for write in bench.written] == [(0, last), (last + 1, last + 2)]
 
 
 @simulated(Writer)

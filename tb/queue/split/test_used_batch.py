@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from ringwalker.queue.ring.limits import IN_ORDER_CHAINS
 from ringwalker.queue.split.used_batch import BATCH_BYTES, BATCH_ELEMENTS, UsedCollector
 from ringwalker.spec.ring import USED_ENTRY_BYTES, USED_RING_OFFSET
 from ringwalker_sim.testing.inprocess import Bench, simulated
@@ -307,13 +308,17 @@ def test_it_refuses_a_number_of_queues_that_there_is_not(queues):
 @simulated(Collector)
 async def test_in_order_one_element_stands_for_all_in_the_place_of_the_first(bench):
     bench.drive("in_order", 1)
-    bench.put("completed", *({"queue": 1, "id": n, "written": n, "whole": 1} for n in range(40)))
+    most = IN_ORDER_CHAINS
+    bench.put("completed", *({"queue": 1, "id": n, "written": n, "whole": 1} for n in range(most - 1)))
     await bench.until(lambda: not bench.pending("completed"))
     await bench.cycles(LATENCY + 2)
     assert not bench.full()
-    assert await bench.take() == Batch(1, place(0), 40, ((39, 39),))
-    await bench.gather(50)
-    assert await bench.take() == Batch(1, place(40), 41, ((50, 50),))
+    for n in range(most - 1, most + 3):
+        bench.put("completed", {"queue": 1, "id": n, "written": n, "whole": 1})
+    await bench.until(bench.full)
+    assert await bench.take() == Batch(1, place(0), most, ((most - 1, most - 1),))
+    await bench.cycles(20)
+    assert await bench.take() == Batch(1, place(most), most + 3, ((most + 2, most + 2),))
 
 
 @simulated(Collector)

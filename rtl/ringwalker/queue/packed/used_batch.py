@@ -15,6 +15,7 @@ from ...interfaces import QueueClear, QueueRead
 from ...spec.packed import DESC_F_AVAIL, DESC_F_USED
 from ...spec.ring import DESC_BYTES, DESC_F_WRITE
 from ...streams import QUEUE_BITS, Completed, stream_of
+from ..ring.limits import IN_ORDER_CHAINS
 from .place import Place, advanced
 
 __all__ = ["BATCH_DESCRIPTORS", "PackedBatch", "PackedCollector", "UsedPlace"]
@@ -61,7 +62,7 @@ class PackedCollector(Component):
     """Finds the place of each used descriptor, and gathers those that one write can carry.
 
     With ``in_order`` a batch has one descriptor, that of its last chain, in the place of the first; all
-    chains but the last are ``whole``.
+    chains but the last are ``whole``, and there are ``IN_ORDER_CHAINS`` at most.
 
     Parameters: ``data_width`` in bits; ``queues``, how many there are.
 
@@ -179,7 +180,7 @@ class PackedCollector(Component):
         write, read = memory.write_port(granularity=_BITS), memory.read_port(domain="comb")
         lane_bits, part_bits = (lanes - 1).bit_length(), (parts - 1).bit_length()
         bank, begins, grows, ended, batch = Signal(), Signal(), Signal(), Signal(), self.batch
-        slot = Signal(range(BATCH_DESCRIPTORS))
+        slot, members = Signal(range(BATCH_DESCRIPTORS)), Signal(range(IN_ORDER_CHAINS + 1))
         whole: Any = Cat(Const(0, 64), element.upper)
         m.d.comb += [
             grows.eq(element.follows & ~ended),
@@ -199,12 +200,14 @@ class PackedCollector(Component):
             m.d.sync += [bank.eq(~bank), batch.count.eq(0), ended.eq(0)]
         with m.If(joins):
             m.d.sync += batch.after.eq(element.after)
+            m.d.sync += members.eq(Mux(begins, 1, members + 1))
             with m.If(begins):
                 m.d.sync += [batch.count.eq(1), batch.address.eq(element.address), ended.eq(0)]
                 m.d.sync += batch.upper.eq(element.upper)
             with m.Elif(self.in_order):
                 # The flags say on which lap the descriptor stands, which is that of the first chain.
                 lap, kept = DESC_F_AVAIL | DESC_F_USED, batch.upper[48:]
+                m.d.sync += ended.eq(members == IN_ORDER_CHAINS - 1)
                 m.d.sync += batch.upper.eq(
                     Cat(element.upper[:48], (element.upper[48:] & ~Const(lap, 16)) | (kept & lap))
                 )

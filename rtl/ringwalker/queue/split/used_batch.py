@@ -14,6 +14,7 @@ from ...component import Component
 from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import DEVICE_ALIGN, USED_ENTRY_BYTES, USED_RING_OFFSET
 from ...streams import QUEUE_BITS, Completed, stream_of
+from ..ring.limits import IN_ORDER_CHAINS
 
 __all__ = ["BATCH_BYTES", "BATCH_ELEMENTS", "UsedBatch", "UsedCollector"]
 
@@ -62,7 +63,7 @@ class UsedCollector(Component):
 
     - ``completed`` In; ``table`` Out(QueueRead()); ``clear`` In(QueueClear()): set a queue's used index.
     - ``in_order`` In 1: a batch has one element, that of its last chain, in the place of the first; all
-      chains but the last are ``whole``.
+      chains but the last are ``whole``, and there are ``IN_ORDER_CHAINS`` at most.
     - ``batch`` Out UsedBatch, when ``waiting`` Out 1: what has been gathered. It grows until it is taken.
     - ``full`` Out 1: it does not grow any more.
     - ``take`` In 1: ``batch`` is taken, and a new one begins. Only with ``waiting``.
@@ -168,6 +169,7 @@ class UsedCollector(Component):
         lanes = self._width // (8 * USED_ENTRY_BYTES)
         lane_bits = (lanes - 1).bit_length()
         bank, ended, begins = Signal(), Signal(), Signal()
+        members = Signal(range(IN_ORDER_CHAINS + 1))
         batch, number = self.batch, Signal(range(BATCH_ELEMENTS))
         fits = ~ended & alike & (self.in_order | ~element.first)
         m.d.comb += [
@@ -189,7 +191,14 @@ class UsedCollector(Component):
             m.d.sync += [
                 batch.count.eq(number + 1),
                 batch.idx.eq(element.idx),
-                ended.eq(Mux(self.in_order, ~element.whole, element.last)),
+                members.eq(Mux(begins, 1, members + 1)),
+                ended.eq(
+                    Mux(
+                        self.in_order,
+                        ~element.whole | (~begins & (members == IN_ORDER_CHAINS - 1)),
+                        element.last,
+                    )
+                ),
             ]
             with m.If(begins):
                 m.d.sync += [
