@@ -59,7 +59,7 @@ def test_it_is_plain_when_the_code_is_not_understood_and_a_line_says_so(built, c
 
 
 def test_the_environment_and_the_option_ask_for_plain_models(monkeypatch):
-    monkeypatch.setenv(models.MODEL_VARIABLE, "changes")
+    monkeypatch.delenv(models.MODEL_VARIABLE, raising=False)
     assert not models.plain_by_default()
     with pytest.raises(SystemExit):
         main(["bench", "--plain-model", "--help"])

@@ -16,7 +16,7 @@ MODEL_VARIABLE = "RINGWALKER_MODEL"
 """Variable of the environment: ``plain`` or ``changes``, the model where nothing else is said. A plain model
 is built in less time, so it is better for much building and little simulating, as tests do."""
 
-_USUAL = "plain"
+_USUAL = "changes"
 
 
 def plain_by_default() -> bool:
