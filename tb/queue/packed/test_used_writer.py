@@ -244,7 +244,7 @@ async def test_batches_that_follow_each_other_have_one_notification(bench):
     await bench.rest()
     assert len(bench.written) == 20
     more = [item["more"] for item in bench.got("used")]
-    assert more == ([1] * 7 + [0]) * 2 + [1] * 3 + [0]
+    assert more == ([1] * 3 + [0]) * 5
     bench.done(1)
     bench.done(2, queue=2)
     await bench.rest()

@@ -20,7 +20,7 @@ __all__ = ["PackedUsedWriter"]
 
 _DWORDS = DESC_BYTES // 4
 
-_MOST_MERGED = 7
+_MOST_MERGED = 3
 """Batches of a queue that are followed by others, before the driver is notified."""
 
 
@@ -35,7 +35,7 @@ class PackedUsedWriter(Component):
     - ``completed`` In stream of Completed; ``in_order`` In 1. ``table`` Out(QueueRead()).
     - ``writes`` Out stream of request_beat(W): memory writes of up to 112 bytes.
     - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
-    - ``used`` Out stream of UsedPlace, after a batch was written; up to 7 batches of a queue that follow each
+    - ``used`` Out stream of UsedPlace, after a batch was written; up to 3 batches of a queue that follow each
       other have ``more`` but the last. ``bound`` Out 1: all of a batch but its
       first descriptor has been written.
     - ``clear`` In(QueueClear()), ``total`` In 16: sets the place of a queue, and how many descriptors of it
