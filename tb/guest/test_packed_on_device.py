@@ -252,3 +252,71 @@ def test_random_damage_leads_to_no_stray_write(port: Any, seed: int) -> None:
             await broken.recover()
 
     port.run(main())
+
+
+# --- resets -------------------------------------------------------------------------------------------------
+
+SWEPT = 800
+"""More cycles than a request of this device takes."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("features", [PACKED | 1 << Feature.INDIRECT_DESC, PACKED | 1 << Feature.IN_ORDER])
+def test_a_device_reset_in_any_cycle_of_a_request(port: Any, features: int) -> None:
+    """The request is an indirect table, or three descriptors in order; the next one after it is right."""
+
+    async def main() -> None:
+        finished = 0
+        for cycle in range(SWEPT):
+            broken = Broken(port, features)
+            await broken.open(1)
+            broken.vq._show()
+            await broken.transport.notify(broken.vq)
+            await port.sleep(cycle)
+            finished += broken.vq.used_pending
+            await broken.recover()
+        assert 0 < finished < SWEPT
+
+    port.run(main())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("features", [PACKED, PACKED | 1 << Feature.IN_ORDER | 1 << Feature.EVENT_IDX])
+def test_a_queue_reset_in_any_cycle_of_requests_spares_the_other_queue(port: Any, features: int) -> None:
+    """Each request of the queue that is reset is used or given back; those of its neighbour are all right."""
+
+    async def main() -> None:
+        driver = blk_driver(port, ring_features=features)
+        machine = Machine(port)
+        await machine.bus.register_virtio_driver(driver)
+        await machine.probe_pci()
+        (device,) = machine.bus.devices
+        disk: BlkDevice = machine.driven(device)
+        buffer = port.memory.allocate(8 * SECTOR_BYTES, SECTOR_BYTES)
+        for cycle in range(0, SWEPT, 3):
+            ended: list[Any] = []
+            for number in range(8):
+                sg = [(buffer.address + SECTOR_BYTES * number, SECTOR_BYTES)]
+                assert disk.submit(BlkRequestType.IN, number, sg, ended.append, queue=number % 2)
+            await disk.kick(0)
+            await disk.kick(1)
+            await port.sleep(cycle)
+            vq = device.config.vqs[0]
+            back = await vq.shutdown()
+            for request in back:
+                place = disk._queues[0]
+                del place.pending[request.slot]
+                place.slots.append(request.slot)
+            for _ in range(100):
+                if len(ended) + len(back) == 8:
+                    break
+                await port.sleep(100)
+            assert len(ended) + len(back) == 8, cycle
+            assert [request.error for request in ended] == [None] * len(ended), cycle
+            assert await disk.read(9, 1, 0) == port.image[9 * 512 : 10 * 512].tobytes()
+            assert np.array_equal(buffer.array[512:1024], port.image[512:1024])
+            buffer.array[:] = 0
+        await machine.close()
+        buffer.free()
+
+    port.run(main())

@@ -237,14 +237,20 @@ def test_random_chains_of_two_queues(make):
 
 
 @simulated(Writer)
-async def test_batches_that_follow_each_other_have_one_notification(bench):
+async def test_batches_that_follow_each_other_have_one_notification_where_that_pays(bench):
     bench.drive("hold", 1)
+    for key in range(3):
+        bench.done(key, span=2)
+    await bench.rest()
+    assert [item["more"] for item in bench.got("used")] == [0, 0, 0]
+    bench.written.clear()
+    bench.drive("merge", 1)
     for key in range(20):
         bench.done(key, span=2)
     await bench.rest()
     assert len(bench.written) == 20
     more = [item["more"] for item in bench.got("used")]
-    assert more == ([1] * 3 + [0]) * 5
+    assert more == ([1] * 7 + [0]) * 2 + [1] * 3 + [0]
     bench.done(1)
     bench.done(2, queue=2)
     await bench.rest()

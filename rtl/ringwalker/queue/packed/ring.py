@@ -120,6 +120,7 @@ class PackedRing(Component):
             self.fail.eq(reduce(or_, (block.fail for block in (scan, notification, event)))),
             self.idle.eq(reduce(and_, (block.idle for block in blocks))),
         ]
+        m.d.sync += used.merge.eq(self.hold)
         # Used descriptors are gathered while payload waits for the same link, and while it is still being
         # looked up whether the driver is to be notified of the batch before.
         m.d.sync += used.hold.eq(self.hold | ~notification.idle)

@@ -20,7 +20,7 @@ __all__ = ["PackedUsedWriter"]
 
 _DWORDS = DESC_BYTES // 4
 
-_MOST_MERGED = 3
+_MOST_MERGED = 7
 """Batches of a queue that are followed by others, before the driver is notified."""
 
 
@@ -35,9 +35,10 @@ class PackedUsedWriter(Component):
     - ``completed`` In stream of Completed; ``in_order`` In 1. ``table`` Out(QueueRead()).
     - ``writes`` Out stream of request_beat(W): memory writes of up to 112 bytes.
     - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
-    - ``used`` Out stream of UsedPlace, after a batch was written; up to 3 batches of a queue that follow each
-      other have ``more`` but the last. ``bound`` Out 1: all of a batch but its
-      first descriptor has been written.
+    - ``merge`` In 1: a notification is worth waiting for one that serves for several batches.
+    - ``used`` Out stream of UsedPlace, after a batch was written. With ``merge`` one that another of its
+      queue is behind has ``more``, up to 7 times in a row.
+    - ``bound`` Out 1: all of a batch but its first descriptor has been written.
     - ``clear`` In(QueueClear()), ``total`` In 16: sets the place of a queue, and how many descriptors of it
       were used.
     - ``idle`` Out 1: nothing is in flight.
@@ -57,6 +58,7 @@ class PackedUsedWriter(Component):
                 "table": Out(QueueRead()),
                 "writes": Out(stream_of(request_beat(data_width))),
                 "hold": In(1),
+                "merge": In(1),
                 "used": Out(stream_of(UsedPlace)),
                 "bound": Out(1),
                 "clear": In(QueueClear()),
@@ -88,7 +90,7 @@ class PackedUsedWriter(Component):
         # A batch behind this one can serve for its notification, but not for ever.
         merged, more = Signal(range(_MOST_MERGED + 1)), Signal()
         same = collector.batch.after.queue == batch.after.queue
-        m.d.comb += more.eq(collector.waiting & same & (merged != _MOST_MERGED))
+        m.d.comb += more.eq(collector.waiting & same & self.merge & (merged != _MOST_MERGED))
         beat, sent = self.writes.payload, self.writes.valid & self.writes.ready
         with m.If(collector.take):
             m.d.sync += batch.eq(collector.batch)
