@@ -36,8 +36,8 @@ class PackedUsedWriter(Component):
     - ``writes`` Out stream of request_beat(W): memory writes of up to 112 bytes.
     - ``hold`` In 1: there is load, so a batch may wait to become full, for ``HOLD_CYCLES`` at most.
     - ``merge`` In 1: a notification is worth waiting for one that serves for several batches.
-    - ``used`` Out stream of UsedPlace, after a batch was written. With ``merge`` one that another of its
-      queue is behind has ``more``, up to 7 times in a row.
+    - ``used`` Out stream of UsedPlace, after a batch was written. With ``merge`` or ``in_order`` one that
+      another of its queue is behind has ``more``, up to 7 times in a row.
     - ``bound`` Out 1: all of a batch but its first descriptor has been written.
     - ``clear`` In(QueueClear()), ``total`` In 16: sets the place of a queue, and how many descriptors of it
       were used.
@@ -90,7 +90,9 @@ class PackedUsedWriter(Component):
         # A batch behind this one can serve for its notification, but not for ever.
         merged, more = Signal(range(_MOST_MERGED + 1)), Signal()
         same = collector.batch.after.queue == batch.after.queue
-        m.d.comb += more.eq(collector.waiting & same & self.merge & (merged != _MOST_MERGED))
+        m.d.comb += more.eq(
+            collector.waiting & same & (self.merge | self.in_order) & (merged != _MOST_MERGED)
+        )
         beat, sent = self.writes.payload, self.writes.valid & self.writes.ready
         with m.If(collector.take):
             m.d.sync += batch.eq(collector.batch)
