@@ -72,6 +72,7 @@ class Bench:
         beat = {
             "queue": random.getrandbits(10),
             "id": random.getrandbits(16),
+            "span": random.getrandbits(16),
             "writable": sum(length for _address, length in segments),
             "writable_segments": len(segments),
             "first_writable": self.store.add(segments),
@@ -94,9 +95,10 @@ class Bench:
             for place, byte in zip(places[reply.offset :], reply.data, strict=False):
                 self.expected[place] = byte
             self._bytes += len(places[reply.offset :][: len(reply.data)])
-        self.wanted.append(
-            ({"queue": chain["queue"], "id": chain["id"], "written": replies[-1].written}, self._bytes)
-        )
+        written = replies[-1].written
+        owner = {name: chain[name] for name in ("queue", "id", "span")}
+        done = {**owner, "written": written, "whole": int(written == chain["writable"])}
+        self.wanted.append((done, self._bytes))
 
     async def finished(self, timeout: int = 200000) -> None:
         for _ in range(timeout):

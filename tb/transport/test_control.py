@@ -88,7 +88,10 @@ class ControlSide(Component):
             reset.device_request.eq(common.reset_request),
             reset.queue_request.eq(common.queue_reset_request),
             reset.queue_index.eq(common.queue_reset_index),
-            reset.idle.eq(scheduler.idle & notify.idle & ~this.busy),
+            *(
+                getattr(reset, name).eq(scheduler.idle & notify.idle & ~this.busy)
+                for name in ("halted", "departed", "answered", "settled")
+            ),
             scheduler.halt.eq(reset.halt),
             notify.enable.eq(common.driver_ok),
             isr.clear.eq(reset.clearing),

@@ -41,7 +41,7 @@ class Retire(Bench):
         return waited + 1
 
 
-OWNER = {"queue": 3, "id": 0x1234}
+OWNER = {"queue": 3, "id": 0x1234, "span": 6}
 
 
 @simulated(Retire)
@@ -150,7 +150,7 @@ async def test_random_chains_leave_in_order_and_lose_no_segment(bench):
     bench.stall(probability=0.4)
     rnd, chains, drops = bench.random, [], []
     for _ in range(300):
-        owner = {"queue": rnd.getrandbits(10), "id": rnd.getrandbits(16)}
+        owner = {"queue": rnd.getrandbits(10), "id": rnd.getrandbits(16), "span": rnd.getrandbits(16)}
         totals = {key: rnd.getrandbits(32 if key in ("readable", "writable") else 16) for key in TOTALS}
         for kind in ("readable", "writable"):
             if rnd.random() < 0.3:
