@@ -53,7 +53,7 @@ def test_an_image_that_is_cut_answers_with_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, engine: str, kind: str
 ) -> None:
     path = tmp_path / "disk.img"
-    requests = 800 if engine == "cocotb" else 100
+    requests = {"model": 100, "native": 2000, "cocotb": 800}[engine]
     result = _cut_soon(engine, path, kind=kind, block_size=512, requests=requests)
     assert result["requests"] == requests, "the device lives"
     assert 0 < result["errors"] <= requests
