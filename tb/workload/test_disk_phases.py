@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ringwalker_sim.workload import synthetic
 from ringwalker_sim.workload.disk_phases import difference
 from ringwalker_sim.workload.synthetic import Synthetic
 
@@ -38,3 +39,24 @@ def test_nothing_overlaps_a_write_in_flight(kind: str) -> None:
         if not kind.startswith("seq"):
             assert following.sector == operation.sector
             assert phase.next() is None
+
+
+@pytest.mark.parametrize("kind", ["randrw", "seqread"])
+def test_requests_are_the_same_whether_they_are_made_up_at_once_or_as_they_come(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(synthetic, "_DRAWN", 7)
+    disk: Any = SimpleNamespace(block_size=512, capacity=90)
+
+    def drawn(phase: Synthetic) -> list[tuple[int, int]]:
+        found = []
+        while (operation := phase.next()) is not None:
+            found.append((operation.sector, operation.kind))
+            phase.ended(operation, good=True)
+        return found
+
+    whole = Synthetic(disk, None, kind, 512, 60, 3)
+    places, kinds = whole.choices()
+    wanted = list(zip(places.tolist(), kinds.tolist(), strict=True))
+    assert drawn(Synthetic(disk, None, kind, 512, 60, 3)) == drawn(whole) == wanted
+    assert Synthetic(disk, None, kind, 512, 10**12, 3).next() is not None, "no more is made up than is needed"

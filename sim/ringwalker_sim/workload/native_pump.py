@@ -28,12 +28,15 @@ __all__ = ["FastPump", "pump_for"]
 _PLACES = ("place0", "place1", "place2")
 _BATCH = 256
 _BATCH_BYTES = 16 << 20
+_MOST = 1 << 22
+"""Requests that C++ is given, all at once. A workload of more is Python's, which makes them up as it goes."""
 
 
 def pump_for(port: Any, disk: BlkDevice, phase: Phase, depth: int) -> Pump:
     """The fastest pump there is for a phase on a disk behind a port. Errors: as those of :class:`Pump`."""
     native = getattr(port, "engine", None) is not None
-    return (FastPump if native and isinstance(phase, Synthetic) else Pump)(port, disk, phase, depth)
+    fast = native and isinstance(phase, Synthetic) and phase.total <= _MOST
+    return (FastPump if fast else Pump)(port, disk, phase, depth)
 
 
 class FastPump(Pump):
@@ -86,7 +89,7 @@ class FastPump(Pump):
     def _setup(self, buffers: np.ndarray, free: int) -> CPumpSetup:
         phase, memory, size = self.phase, self.port.memory, self.phase.largest
         self._operations = np.zeros(phase.total, operation_type)
-        self._operations["block"], self._operations["kind"] = phase.places, phase.kinds
+        self._operations["block"], self._operations["kind"] = phase.choices()
         self._operations["length"] = size
         held = self._held
         return CPumpSetup(

@@ -19,6 +19,9 @@ SNAPSHOT_BYTES = 256 << 20
 
 _COMPARE_BYTES = 1 << 24
 
+_DRAWN = 1 << 16
+"""Requests that are made up at a time."""
+
 
 class Synthetic(Phase):
     """Random or sequential reads and writes of ``largest`` bytes, with data that names its place and turn.
@@ -56,30 +59,52 @@ class Synthetic(Phase):
         self.largest = block_size
         self._sequential = kind.startswith("seq")
         self._reads = 1.0 if kind.endswith("read") else 0.0 if kind.endswith("write") else 0.5
-        self._seed = seed
         generator = np.random.default_rng(seed)
         self.pattern = generator.integers(0, 256, self.pattern_bytes + block_size, np.uint8)
         self._content = content
         self._before = content
         if content is not None and self._reads < 1.0 and content.size <= SNAPSHOT_BYTES:
             self._before = content.snapshot()
-        self.places, self.kinds = self._choices(requests)
+        self._choose = random.Random(seed)
+        # Where requests are to go, or are looked for room, and their kinds: of those from ``_first`` on.
+        self._first = 0
+        self._places, self._kinds = self._draw(min(_DRAWN, requests))
         self._shadow: dict[int, int] = {}
         self._unknown: set[int] = set()
         self._busy: dict[int, int] = {}
         self.issued = 0
 
-    def _choices(self, requests: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where each request is to go, or is looked for room, and whether it reads or writes."""
-        choose = random.Random(self._seed)
+    def _draw(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Places and kinds of the next requests, which follow those that are known."""
+        choose = self._choose
         if self._sequential:
-            places = np.arange(requests, dtype=np.uint64) % self.blocks
-            kinds = [self._kind(choose) for _ in range(requests)]
+            first = self._first
+            places = np.arange(first, first + count, dtype=np.uint64) % self.blocks
+            kinds = [self._kind(choose) for _ in range(count)]
         else:
-            pairs = [(choose.randrange(self.blocks), self._kind(choose)) for _ in range(requests)]
+            pairs = [(choose.randrange(self.blocks), self._kind(choose)) for _ in range(count)]
             places = np.array([place for place, _kind in pairs], np.uint64)
             kinds = [kind for _place, kind in pairs]
         return places, np.array(kinds, np.uint32)
+
+    def _place_of(self, number: int) -> int:
+        """Where request ``number`` is to go; none before it is asked for any more."""
+        if number - self._first == len(self._places):
+            self._first = number
+            self._places, self._kinds = self._draw(min(_DRAWN, self.total - number))
+        return int(self._places[number - self._first])
+
+    def choices(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places (uint64) and kinds (uint32) of all requests. Only before the first of them has ended."""
+        assert self._first == 0
+        if len(self._places) < self.total:
+            known = len(self._places)
+            self._first = known
+            places, kinds = self._draw(self.total - known)
+            self._first = 0
+            self._places = np.concatenate((self._places, places))
+            self._kinds = np.concatenate((self._kinds, kinds))
+        return self._places, self._kinds
 
     def _kind(self, choose: random.Random) -> int:
         read = self._reads == 1.0 or (self._reads > 0.0 and choose.random() < self._reads)
@@ -98,7 +123,7 @@ class Synthetic(Phase):
     def next(self) -> Operation | None:
         if self.issued == self.total:
             return None
-        block = int(self.places[self.issued])
+        block = self._place_of(self.issued)
         if self.exclusive:
             if len(self._busy) == self.blocks or (block in self._busy and not self.moving):
                 return None
@@ -111,7 +136,10 @@ class Synthetic(Phase):
     def operation(self, number: int, block: int) -> Operation:
         """Request ``number``, from 0 on, which has found room at ``block``."""
         return Operation(
-            int(self.kinds[number]), block * (self.largest // SECTOR_BYTES), self.largest, number + 1
+            int(self._kinds[number - self._first]),
+            block * (self.largest // SECTOR_BYTES),
+            self.largest,
+            number + 1,
         )
 
     def resume(self, issued: int, in_flight: Sequence[Operation]) -> None:

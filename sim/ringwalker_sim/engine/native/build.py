@@ -45,12 +45,17 @@ def groups_by_size(paths: Iterable[Path]) -> list[tuple[str, ...]]:
     return groups
 
 
-def _model_units(model: Path) -> list[Unit]:
+def _optimization(waves: bool) -> str:
+    """How the model is compiled. With waves most of the time goes into them, so it is compiled fast."""
+    return "-O1" if waves else "-O2"
+
+
+def _model_units(model: Path, optimization: str) -> list[Unit]:
     """What Verilator wrote. Code that runs once is not optimised at all."""
     paths = sorted(model.glob("*.cpp"))
     slow = [path for path in paths if any(part in path.name for part in ("__Slow", "__Syms", "__Trace"))]
     fast = groups_by_size(path for path in paths if path not in slow)
-    units = [Unit(f"fast{n}", names, (*MODEL_FLAGS, "-O2")) for n, names in enumerate(fast)]
+    units = [Unit(f"fast{n}", names, (*MODEL_FLAGS, optimization)) for n, names in enumerate(fast)]
     return [*units, Unit("slow", tuple(f"model/{path.name}" for path in slow), (*MODEL_FLAGS, "-O0"))]
 
 
@@ -77,7 +82,8 @@ def build_library(
     progress = progress or (lambda _text: None)
     host, shared = shared_parts(waves, sanitize, progress)
     headers = [ports_header(ports, edge=False), peripherals_header(ports)]
-    parts = [verilog, *headers, host.name, *VERILATOR_FLAGS]
+    optimization = _optimization(waves)
+    parts = [verilog, *headers, host.name, *VERILATOR_FLAGS, optimization]
     name = f"lib{TOP}.so"
     with build_once("native", content_hash(parts), (name,), told(progress)) as (folder, missing):
         library = folder / name
@@ -85,7 +91,10 @@ def build_library(
             progress("translating the Verilog")
             translate(folder, verilog, ports, waves)
             flags = (*HOST_FLAGS, *sanitizer_flags(sanitize), "-I", str(host))
-            units = [Unit("device", device_sources(ports), flags), *_model_units(folder / "model")]
+            units = [
+                Unit("device", device_sources(ports), flags),
+                *_model_units(folder / "model", optimization),
+            ]
             objects = compile_units(folder, units, variant_flags(waves), progress)
             link([*objects, *shared], library, waves, sanitize)
             for path in objects:
