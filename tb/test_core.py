@@ -4,6 +4,7 @@
 from typing import Any
 
 import cocotb
+import pytest
 from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import ClockCycles, RisingEdge
@@ -223,5 +224,6 @@ async def refused_reads_are_reported_and_break_the_device(dut):
     assert await driver.interrupt() == IsrBit.CONFIG
 
 
+@pytest.mark.slow
 def test_core_behind_another_edge():
     run_bench(MemoryEdge(), "tb.test_core")

@@ -310,7 +310,8 @@ async def still_means_that_only_functions_can_go_on(dut):
     await bench.settled("still", 1)
 
 
-@pytest.mark.parametrize("width", [64, pytest.param(256, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [64, 256])
 def test_lanes(width):
     config = DeviceConfig(
         data_width=width,
