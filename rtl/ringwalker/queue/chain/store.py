@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -84,8 +84,8 @@ class SegmentStore(Component):
     - ``idle`` Out 1: all segments are free.
     - ``moves`` Out 1: a segment is taken or given back.
 
-    After a reset the store fills its list of free segments, one a cycle. One segment a cycle is
-    given back; ``free0`` and ``free1`` take turns.
+    After a reset the store fills its list of free segments, one in each cycle in which none is given back.
+    One segment a cycle is given back; ``free0`` and ``free1`` take turns.
     """
 
     def __init__(self, depth: int):
@@ -159,11 +159,15 @@ class SegmentStore(Component):
         m.submodules.frees = frees = StreamMerge(unsigned(SEGMENT_BITS), 2, turns=True)
         connect(m, flipped(self.free0), frees.i0)
         connect(m, flipped(self.free1), frees.i1)
-        with m.If(filled != self._depth):
-            m.d.comb += [free.w_data.eq(filled), free.w_en.eq(1)]
-            m.d.sync += filled.eq(filled + 1)
-        with m.Elif(walker.frees.valid):
+        # Segments that come back go first: after a flush chains begin while the list is still being filled.
+        with m.If(walker.frees.valid):
             m.d.comb += [free.w_data.eq(walker.frees.payload), free.w_en.eq(1), walker.frees.ready.eq(1)]
         with m.Else():
-            m.d.comb += [free.w_data.eq(frees.o.payload), free.w_en.eq(frees.o.valid), frees.o.ready.eq(1)]
+            m.d.comb += [
+                frees.o.ready.eq(1),
+                free.w_data.eq(Mux(frees.o.valid, frees.o.payload, filled)),
+                free.w_en.eq(frees.o.valid | (filled != self._depth)),
+            ]
+            with m.If(~frees.o.valid & (filled != self._depth)):
+                m.d.sync += filled.eq(filled + 1)
         return m
