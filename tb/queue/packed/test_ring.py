@@ -254,7 +254,8 @@ async def test_a_chain_that_goes_on_in_another_line_is_read_again_unless_that_is
     # Nothing behind the second chain proves the line in which it ends.
     assert bench.pieces(2) == [first, second]
     assert len(bench.reads[0].requests) == 2
-    bench.vqs[2].get_buf(), bench.vqs[2].get_buf()
+    bench.vqs[2].get_buf()
+    bench.vqs[2].get_buf()
     before = len(bench.reads[0].requests)
     third, fourth = bench.add(2, 1, 2, 3, 4), bench.add(2, 7)
     bench.kick(2)
