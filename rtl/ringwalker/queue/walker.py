@@ -193,15 +193,7 @@ class RingWalker(Component):
         connect(m, scatter.completed, ring.completed)
         connect(m, ring.interrupts, flipped(self.interrupts))
 
-        connect(m, segments.allocate, descriptors.allocate)
-        connect(m, descriptors.write, segments.write)
-        connect(m, descriptors.link, segments.link)
-        connect(m, descriptors.drops, segments.drops)
-        connect(m, gather.segments, segments.read0)
-        connect(m, gather.frees, segments.free0)
-        connect(m, scatter.segments, segments.read1)
-        connect(m, scatter.frees, segments.free1)
-
+        self._segments(m, segments, descriptors, gather, scatter)
         tables = [*(getattr(ring, f"{name}_table") for name in self._format.tables), descriptors.table]
         for name, table in zip(self._tables, tables, strict=True):
             connect(m, table, flipped(getattr(self, name)))
@@ -244,6 +236,22 @@ class RingWalker(Component):
             self.waiting.eq(scheduler.waiting),
             self.fail.eq((reduce(or_, failures) & ~self.stop) | posted[-1].dropped),
         ]
+        self._rest(m, readers, arbiter, posted)
+        return m
+
+    def _segments(self, m: Any, segments: Any, descriptors: Any, gather: Any, scatter: Any) -> None:
+        """Who takes segments from the store, reads them, and gives them back."""
+        connect(m, segments.allocate, descriptors.allocate)
+        connect(m, descriptors.write, segments.write)
+        connect(m, descriptors.link, segments.link)
+        connect(m, descriptors.drops, segments.drops)
+        connect(m, gather.segments, segments.read0)
+        connect(m, gather.frees, segments.free0)
+        connect(m, scatter.segments, segments.read1)
+        connect(m, scatter.frees, segments.free1)
+
+    def _rest(self, m: Any, readers: list[Any], arbiter: Any, posted: tuple[Any, ...]) -> None:
+        """Whether all has departed, and is answered."""
         # What waits at the posted mux does not depart under ``stop``. An ordered read is withdrawn there.
         mux, buffer, gate = posted
         free = [reader for reader, kind in zip(readers, self._kinds, strict=True) if not kind.ordered]
@@ -252,7 +260,6 @@ class RingWalker(Component):
             self.departed.eq(~asking & arbiter.idle & ~mux.o.valid & buffer.quiet & gate.idle),
             self.answered.eq(reduce(and_, (reader.answered for reader in readers))),
         ]
-        return m
 
     def _readers(self, m: Any, clients: dict[str, Any]) -> tuple[list[Any], list[Any], Any]:
         """A reader for each client, the router of their completions, and the arbiter of their requests.

@@ -13,7 +13,7 @@ from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import DESC_BYTES
 from ...spec.tlp import RequestKind
 from ...streams import Completed, request_beat, stream_of
-from ..ring.limits import HOLD_CYCLES
+from ..ring.batch_due import BatchDue
 from .used_batch import PackedBatch, PackedCollector, UsedPlace
 
 __all__ = ["PackedUsedWriter"]
@@ -70,20 +70,20 @@ class PackedUsedWriter(Component):
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.collector = collector = self._collector
+        m.submodules.due = due = BatchDue()
         for name in ("completed", "table", "clear"):
             connect(m, flipped(getattr(self, name)), getattr(collector, name))
         batch: Any = Signal(PackedBatch)
-        row, age = Signal.like(collector.row), Signal(range(HOLD_CYCLES + 1))
-        free, old, bound = Signal(), Signal(), Signal()
-        with m.If(collector.take | ~collector.waiting):
-            m.d.sync += [age.eq(0), old.eq(0)]
-        with m.Elif(~old):
-            m.d.sync += [age.eq(age + 1), old.eq(age == HOLD_CYCLES - 1)]
+        row, free, bound = Signal.like(collector.row), Signal(), Signal()
         m.d.comb += [
             collector.in_order.eq(self.in_order),
             collector.total.eq(self.total),
             self.bound.eq(bound),
-            collector.take.eq(free & collector.waiting & (~self.hold | collector.full | old)),
+            due.waiting.eq(collector.waiting),
+            due.full.eq(collector.full),
+            due.taken.eq(collector.take),
+            due.hold.eq(self.hold),
+            collector.take.eq(free & due.due),
             collector.row.eq(row),
         ]
         narrow = self._lanes < _DWORDS

@@ -14,7 +14,7 @@ from ...interfaces import QueueClear, QueueRead
 from ...spec.ring import USED_ENTRY_BYTES, USED_FLAGS_OFFSET, USED_IDX_OFFSET
 from ...spec.tlp import RequestKind
 from ...streams import QUEUE_BITS, Completed, request_beat, stream_of
-from ..ring.limits import HOLD_CYCLES
+from ..ring.batch_due import BatchDue
 from .used_batch import UsedBatch, UsedCollector
 
 __all__ = ["UsedIndex", "UsedWriter"]
@@ -68,19 +68,18 @@ class UsedWriter(Component):
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.collector = collector = self._collector
+        m.submodules.due = due = BatchDue()
         for name in ("completed", "table", "clear"):
             connect(m, flipped(getattr(self, name)), getattr(collector, name))
         batch: Any = Signal(UsedBatch)
         row = Signal.like(collector.row)
-        age = Signal(range(HOLD_CYCLES + 1))
-        free, due, old = Signal(), Signal(), Signal()
-        with m.If(collector.take | ~collector.waiting):
-            m.d.sync += [age.eq(0), old.eq(0)]
-        with m.Elif(~old):
-            m.d.sync += [age.eq(age + 1), old.eq(age == HOLD_CYCLES - 1)]
+        free = Signal()
         m.d.comb += [
-            due.eq(~self.hold | collector.full | old),
-            collector.take.eq(free & collector.waiting & due),
+            due.waiting.eq(collector.waiting),
+            due.full.eq(collector.full),
+            due.taken.eq(collector.take),
+            due.hold.eq(self.hold),
+            collector.take.eq(free & due.due),
             collector.row.eq(row),
             collector.in_order.eq(self.in_order),
         ]
