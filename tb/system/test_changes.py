@@ -80,9 +80,10 @@ def _host(choose: random.Random) -> HostParameters:
 
 
 def _compared() -> Iterator[Any]:
-    """Each function at 64 bits for some time; in the campaign each width for long."""
-    for function in TASKS:
+    """Two functions at 64 bits for some time; in the campaign all of them, each width for long."""
+    for function in ("blk", "net"):
         yield pytest.param(function, 64, SHORT, marks=pytest.mark.slow)
+    for function in TASKS:
         for width in (64, 128, 256, 512):
             yield pytest.param(function, width, LONG, marks=pytest.mark.campaign)
 
