@@ -1,13 +1,16 @@
 """The figures that are committed: they hold, they are complete, and the page is made of them."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ringwalker_sim import performance
 from ringwalker_sim.cli import main as cli
+from ringwalker_sim.errors import DataError
 from ringwalker_sim.performance import CHECK, FULL, QUICK, Case, measure
 from ringwalker_sim.performance.goals import GOALS, cells_of, port_load
 from ringwalker_sim.performance.report import case_of, page
@@ -121,6 +124,25 @@ def test_one_row_by_command(tmp_path, capsys):
     assert cli.main(["bench", "--from", str(tmp_path / "one.json"), "--docs", str(tmp_path)]) == 0
     assert (tmp_path / "performance.md").read_text() == page([row])
     assert json.loads((tmp_path / "performance.json").read_text()) == {"rows": [row]}
+
+
+@pytest.mark.slow
+def test_rows_do_not_depend_on_how_many_are_measured_at_once(tmp_path, monkeypatch, capsys):
+    device = CHECK[0].config
+    monkeypatch.setattr(performance.cases, "QUICK", [case for case in CHECK if case.config == device][:3])
+    for jobs in ("1", "2"):
+        assert cli.main(["bench", "--quick", "--jobs", jobs, "--json", str(tmp_path / jobs)]) == 0
+    assert (tmp_path / "1").read_text() == (tmp_path / "2").read_text()
+    assert len(json.loads((tmp_path / "2").read_text())["rows"]) == 3
+
+
+def test_a_row_that_fails_names_itself(monkeypatch, capsys):
+    def fail(case, status):
+        raise DataError("the data differs")
+
+    monkeypatch.setattr(sys.modules["ringwalker_sim.performance.measure"], "measure", fail)
+    assert cli.main(["bench", "--size", "512", "--depth", "2"]) == 1
+    assert capsys.readouterr().err.endswith("--direction read --size 512 --depth 2: the data differs\n")
 
 
 def test_charts(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import noted
+from ..processes import cores, each_of
 from .options import (
     UsageError,
     add_command,
@@ -16,6 +17,7 @@ from .options import (
     check_output,
     positive,
 )
+from .report import progress_of, report_unwritten, write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -31,6 +33,8 @@ examples:
       frames instead of block requests
   ringwalker bench --docs docs
       all rows, into docs/performance.json and docs/performance.md
+  ringwalker bench --quick --jobs 1
+      one row after another, in one process
   ringwalker bench --from docs/performance.json --plot figures.png
       charts of figures that were measured before
 """
@@ -70,6 +74,8 @@ def add_parser(commands: Any) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="a few rows only")
     which.add_argument("--from", metavar="FILE", dest="source", help="show figures that --json has written")
+    text = "measure N rows at once, each in a process of its own (default: one for every core)"
+    parser.add_argument("--jobs", metavar="N", type=positive, help=text)
     add_model_option(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
@@ -110,7 +116,6 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
 def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[str, Any]]:
     from ..performance.cases import CHECK, FULL, QUICK, Case
     from ..performance.measure import measure
-    from .report import status_line
 
     if chosen:
         try:
@@ -120,20 +125,15 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
             raise UsageError(str(error)) from None
     else:
         cases = QUICK if options.quick else (*FULL, *CHECK)
-    rows = []
-    with status_line("starting") as status:
-        for number, case in enumerate(cases, 1):
-            place = f"{number} of {len(cases)}: {shlex.join(case.arguments)}"
-            status(place)
-            rows.append(measure(case, lambda text, place=place: status(f"{place}: {text}")))
-    return rows
+    names = [shlex.join(case.arguments) for case in cases]
+    with progress_of(len(cases)) as say:
+        return each_of(measure, cases, names, options.jobs or cores(), say)
 
 
 def run(options: argparse.Namespace) -> int:
     """``ringwalker bench``."""
     from ..performance.plot import plot
     from ..performance.report import FIGURES, print_rows, read_rows, write_page
-    from .report import report_unwritten, write_json
 
     chosen = {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
     _check(options, chosen)

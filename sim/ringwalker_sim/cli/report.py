@@ -20,6 +20,7 @@ __all__ = [
     "print_result",
     "print_traffic",
     "progress_bar",
+    "progress_of",
     "report_unwritten",
     "status_line",
     "verdict",
@@ -82,6 +83,23 @@ def progress_bar() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[
                 bar.update(task, description=name, completed=done, total=total)
 
         yield move, lambda text: bar.update(task, description=text)
+
+
+@contextmanager
+def progress_of(total: int) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar on a terminal for ``total`` items, else lines as of :func:`status_line`: a function that
+    takes how many are done, and what is being done."""
+    if Console(stderr=True).is_terminal:
+        with progress_bar() as (move, status):
+
+            def say(done: int, text: str) -> None:
+                move(text, done, total)
+                status(text)
+
+            yield say
+    else:
+        with status_line("") as line:
+            yield lambda done, text: line(f"{done} of {total} done; {text}")
 
 
 def print_numbers(result: Mapping[str, Any], on_stderr: bool = False) -> None:

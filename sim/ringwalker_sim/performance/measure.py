@@ -73,7 +73,7 @@ async def _move_blocks(
     await pump.run()
     spent = {name: value - before[name] for name, value in port.engine.stats().items()}
     if pump.errors:
-        raise DataError(f"{' '.join(case.arguments)}: {'; '.join(pump.messages)}")
+        raise DataError("; ".join(pump.messages))
     return pump.cycles, pump.latencies, spent
 
 
