@@ -161,11 +161,9 @@ class SplitRings(RingVirtqueue):
 
     @property
     def plain(self) -> bool:
-        """Whether buffers may be used in any order, nothing of the queue is held back, and interrupts are
-        asked for after every use.
-        """
+        """Whether buffers may be used in any order, and nothing of the queue is held back."""
         at_rest = not (self.broken or self._stopping or self._done or self._suppressed)
-        return at_rest and not self.in_order and self.interrupt_after == 1 and self._added == self._shown
+        return at_rest and not self.in_order and self._added == self._shown
 
     def signals(self) -> QueueSignals | None:
         """See :meth:`.QueueControl.signals`."""

@@ -27,6 +27,7 @@ from ..workload.synthetic import Synthetic
 from .cases import Case
 from .frames import USUAL_FEATURES, FrameLoad, frame_bytes, load_driver
 from .many import QueueLoad
+from .native_frames import NativeFrameLoad
 
 __all__ = ["Status", "measure", "speed"]
 
@@ -87,18 +88,20 @@ async def _move_on_each_queue(port: Any, disk: BlkDevice, case: Case) -> tuple[i
     return load.cycles, load.latencies, spent | {"slowest_queue": round(1000 * slowest)}
 
 
-async def _open_load(port: Any, case: Case, depth: int, batch: int) -> FrameLoad:
+async def _open_load(port: Any, case: Case, kind: type[FrameLoad], depth: int, batch: int) -> FrameLoad:
     length = frame_bytes(case.size)
     features = USUAL_FEATURES | case.ring_features
     driver = load_driver(
-        port, direction=case.direction, length=length, depth=depth, batch=batch, features=features
+        port, kind, direction=case.direction, length=length, depth=depth, batch=batch, features=features
     )
     return await _open(port, driver)
 
 
-async def _move_frames(port: Any, case: Case) -> tuple[int, Any, dict[str, int]]:
+async def _move_frames(
+    port: Any, case: Case, kind: type[FrameLoad] = NativeFrameLoad
+) -> tuple[int, Any, dict[str, int]]:
     """As :func:`_move_blocks`."""
-    load = await _open_load(port, case, case.depth, case.batch)
+    load = await _open_load(port, case, kind, case.depth, case.batch)
     before = port.engine.stats()
     await load.run(case.requests)
     spent = {name: value - before[name] for name, value in port.engine.stats().items()}
@@ -124,7 +127,7 @@ async def _figures(port: Any, case: Case) -> dict[str, Any]:
 async def _first_payload(port: Any, case: Case) -> int:
     """Cycles from the notification of a request to its first byte of payload, on a device at rest."""
     if case.function == "net":
-        load = await _open_load(port, case, 1, 1)
+        load = await _open_load(port, case, FrameLoad, 1, 1)
         return await load.first_payload(_REST_CYCLES)
     disk = await _open_disk(port, case, 1)
     write = case.direction == "write"
@@ -157,14 +160,17 @@ def _on_engine(
 
 def speed(case: Case, status: Status | None = None, reference: bool = False) -> dict[str, Any]:
     """How fast ``case`` is simulated: ``requests``, ``cycles``, and what they took with all that the driver
-    does: ``wall_s`` on the clock, ``cpu_s`` of a processor. ``reference`` is the plain model, with block
-    requests pumped in Python. ``status`` and errors: as in :func:`measure`.
+    does: ``wall_s`` on the clock, ``cpu_s`` of a processor. ``reference`` is the plain model, with a driver
+    that is all in Python. ``status`` and errors: as in :func:`measure`.
     """
-    move = partial(_move_blocks, make_pump=Pump if reference else pump_for)
+    if case.function == "blk":
+        move = partial(_move_blocks, make_pump=Pump if reference else pump_for)
+    else:
+        move = partial(_move_frames, kind=FrameLoad if reference else NativeFrameLoad)
 
     async def timed(port: Any, case: Case) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), time.process_time()
-        cycles = (await (move if case.function == "blk" else _move_frames)(port, case))[0]
+        cycles = (await move(port, case))[0]
         return {
             "cycles": cycles,
             "wall_s": time.perf_counter() - wall,

@@ -1,4 +1,4 @@
-"""The C++ pump of block requests (``src/block_pump.h``) as Python reaches it."""
+"""The pumps in C++ (``src/pump.h``) as Python reaches them."""
 
 import ctypes
 from collections.abc import Sequence
@@ -6,10 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from ...memory import GuestMemory
 from .engine import NativeEngine
-from .pump_layout import DONE, OPERATION, QUEUE, REQUEST, SETUP
+from .pump_layout import BLOCK_LOAD, BLOCK_QUEUE, DONE, FRAME_LOAD, OPERATION, QUEUE, REQUEST, SETUP
 
-__all__ = ["CPumpQueue", "CPumpSetup", "NativePump", "done_type", "operation_type", "request_type"]
+__all__ = [
+    "CBlockLoad",
+    "CBlockQueue",
+    "CFrameLoad",
+    "CPumpQueue",
+    "NativePump",
+    "done_type",
+    "operation_type",
+    "request_type",
+]
 
 _WIDTHS = {32: "<u4", 64: "<u8"}
 
@@ -38,29 +48,74 @@ class CPumpSetup(ctypes.Structure):
     _fields_ = _fields(SETUP)
 
 
-class NativePump:
-    """Runs ``queues`` as ``setup`` says until :meth:`stop`; whoever made them keeps their arrays.
+class CBlockQueue(ctypes.Structure):
+    """``struct BlockQueue``."""
 
-    ``done`` are requests that have ended, ``data`` a row for each with what was read, both good until
-    :meth:`take` is called again. The engine's PUMP events say when there are some.
+    _fields_ = _fields(BLOCK_QUEUE)
+
+
+class CBlockLoad(ctypes.Structure):
+    """``struct BlockLoad``."""
+
+    _fields_ = _fields(BLOCK_LOAD)
+
+
+class CFrameLoad(ctypes.Structure):
+    """``struct FrameLoad``."""
+
+    _fields_ = _fields(FRAME_LOAD)
+
+
+_STARTS = {CBlockLoad: "rw_pump_blocks", CFrameLoad: "rw_pump_frames"}
+
+
+class NativePump:
+    """Runs ``queues`` in ``memory`` as ``load`` says until :meth:`stop`; whoever made them keeps their
+    arrays.
+
+    The engine's PUMP events say when ``batch`` requests have ended, or all. ``done`` are the requests that
+    have ended, ``data`` a row of ``row_bytes`` for each with what was read; both have room for a batch and
+    for the ``depth`` requests that are in flight at most, and are good until :meth:`take` is called again.
     """
 
-    def __init__(self, engine: NativeEngine, setup: CPumpSetup, queues: Sequence[CPumpQueue], depth: int):
+    def __init__(
+        self,
+        engine: NativeEngine,
+        memory: GuestMemory,
+        load: CBlockLoad | CFrameLoad,
+        queues: Sequence[CPumpQueue],
+        *,
+        batch: int,
+        depth: int,
+        row_bytes: int,
+    ):
+        self.taken = 0
+        """How many requests were taken so far."""
         self._engine = engine
-        self._setup = setup
+        self._load = load
         self._queues = (CPumpQueue * len(queues))(*queues)
-        rows = setup.batch + depth
-        self.done = np.zeros(rows, done_type)
-        self.data = np.zeros((rows, setup.block_bytes), np.uint8)
-        setup.queues_array, setup.queue_count = ctypes.addressof(self._queues), len(queues)
-        setup.done_array, setup.data_array = self.done.ctypes.data, self.data.ctypes.data
-        engine.library.rw_pump_start(engine.handle(), ctypes.addressof(setup))
+        self.done = np.zeros(batch + depth, done_type)
+        self.data = np.zeros((batch + depth, row_bytes), np.uint8)
+        self._setup = CPumpSetup(
+            memory_array=memory.array.ctypes.data,
+            memory_address=memory.base,
+            queues_array=ctypes.addressof(self._queues),
+            queue_count=len(queues),
+            done_array=self.done.ctypes.data,
+            data_array=self.data.ctypes.data,
+            batch=batch,
+            row_bytes=row_bytes,
+        )
+        start = getattr(engine.library, _STARTS[type(load)])
+        start(engine.handle(), ctypes.addressof(self._setup), ctypes.addressof(load))
 
     def take(self) -> int:
         """How many rows of ``done`` are new."""
-        return self._engine.library.rw_pump_done(self._engine.handle())
+        count = self._engine.library.rw_pump_done(self._engine.handle())
+        self.taken += count
+        return count
 
     def stop(self) -> Sequence[CPumpQueue]:
-        """Stop; the queues, and in the setup the rest, as they are now."""
+        """Stop; the queues, and in the load the rest, as they are now."""
         self._engine.library.rw_pump_stop(self._engine.handle())
         return list(self._queues)

@@ -1,4 +1,4 @@
-"""What Python and the C++ pump (``src/block_pump.h``) agree on: structures, as fields and their bits.
+"""What Python and the C++ pumps (``src/pump.h``) agree on: structures, as fields and their bits.
 
 Addresses are those of the guest; ``*_array`` are pointers of this process.
 """
@@ -19,10 +19,25 @@ from ringwalker.spec.ring import (
     USED_RING_OFFSET,
 )
 
-__all__ = ["DONE", "OPERATION", "PUMP_CONSTANTS", "PUMP_STRUCTURES", "QUEUE", "REQUEST", "SETUP"]
+__all__ = [
+    "BLOCK_LOAD",
+    "BLOCK_PIECES",
+    "BLOCK_QUEUE",
+    "DONE",
+    "FRAME_LOAD",
+    "OPERATION",
+    "PUMP_CONSTANTS",
+    "PUMP_STRUCTURES",
+    "QUEUE",
+    "REQUEST",
+    "SETUP",
+]
+
+BLOCK_PIECES = 3
+"""Header, data and status."""
 
 OPERATION = (("block", 64), ("kind", 32), ("length", 32))
-"""A request to be made: where it is looked for room, in blocks; its type; its data in bytes."""
+"""A block request to be made: where it is looked for room, in blocks; its type; its data in bytes."""
 
 DONE = (
     ("operation", 64),
@@ -32,7 +47,8 @@ DONE = (
     ("status", 32),
     ("written", 32),
 )
-"""A request that has ended: its number, its place, cycles, the status byte, and the used length."""
+"""A request that has ended. ``operation`` and ``block`` are those of :data:`REQUEST`; then cycles, the status
+byte of a block request, and the used length."""
 
 REQUEST = (
     ("operation", 64),
@@ -43,31 +59,33 @@ REQUEST = (
     ("place0", 32),
     ("place1", 32),
     ("place2", 32),
+    ("descriptors", 32),
     ("room", 32),
+    ("number", 32),
     ("padding", 32),
 )
-"""A request in flight: its number, its place, the cycle of its notification, the address of its data, where
-its header is, its descriptors (one, or three), and how many bytes the device may write."""
+"""A request in flight. ``operation`` is the number of a block request, whose place is ``block`` and whose
+header is ``slot``; or that of the buffer of a frame. Then the cycle of the notification, the address of the
+data, the ``descriptors`` (one to three) and which, how many bytes the device may write, and its number in the
+order of adding, from 1 on.
+"""
 
 QUEUE = (
     ("table", 64),
     ("driver_area", 64),
     ("device_area", 64),
     ("indirect_tables", 64),
-    ("headers", 64),
-    ("statuses", 64),
     ("doorbell", 64),
     ("message_address", 64),
     ("message_data", 64),
     ("free_array", 64),
-    ("slots_array", 64),
     ("outstanding_array", 64),
     ("free_count", 32),
-    ("slot_count", 32),
     ("outstanding_count", 32),
     ("size", 32),
     ("index", 32),
     ("event_index", 32),
+    ("interrupt_after", 32),
     ("indirect", 32),
     ("doorbell_carries_index", 32),
     ("added", 32),
@@ -78,22 +96,37 @@ QUEUE = (
     ("number", 32),
 )
 """A queue as the driver has it, which is what it is again when the pump has stopped. ``free`` are descriptors
-(16 bits each), the next in front; ``slots`` places for headers, the next at the end; ``outstanding`` the
-requests in flight in the order of adding."""
+(16 bits each), the next in front; ``outstanding`` the requests in flight in the order of adding."""
 
 SETUP = (
     ("memory_array", 64),
     ("memory_address", 64),
-    ("operations_array", 64),
-    ("operation_count", 64),
-    ("buffers_array", 64),
-    ("buffer_count", 64),
     ("queues_array", 64),
     ("queue_count", 64),
     ("done_array", 64),
     ("data_array", 64),
     ("batch", 64),
-    ("block_bytes", 64),
+    ("row_bytes", 64),
+)
+"""What every pump has. Python is told when ``batch`` requests have ended; of those that read, a row of
+``data`` has the bytes."""
+
+BLOCK_QUEUE = (
+    ("headers", 64),
+    ("statuses", 64),
+    ("slots_array", 64),
+    ("slot_count", 32),
+    ("padding", 32),
+)
+"""Beside a queue of a disk: where its headers and status bytes are, and which are free (16 bits each), the
+next at the end."""
+
+BLOCK_LOAD = (
+    ("block_queues_array", 64),
+    ("operations_array", 64),
+    ("operation_count", 64),
+    ("buffers_array", 64),
+    ("buffer_count", 64),
     ("blocks", 64),
     ("pattern_array", 64),
     ("pattern_bytes", 64),
@@ -107,11 +140,26 @@ SETUP = (
     ("held_block", 64),
     ("turn", 64),
 )
-"""``buffers`` are addresses of data, the next at the end. ``next`` is the number of the next operation; if it
-is ``held`` its place is known, ``held_block``, and it waits for room. ``turn`` is the queue that is asked for
-room first. Python is told when ``batch`` requests have ended. With ``exclusive`` no two requests in flight
-are for one block: one whose block is in use waits, or with ``moving`` goes to the next that is not. What is
-written is a part of the pattern, with number and turn over it."""
+"""Block requests of one row of data each. ``buffers`` are addresses of data, the next at the end. ``next`` is
+the number of the next operation; if it is ``held`` its place is known, ``held_block``, and it waits for room.
+``turn`` is the queue that is asked for room first. With ``exclusive`` no two requests in flight are for one
+block: one whose block is in use waits, or with ``moving`` goes to the next that is not. What is written is a
+part of the pattern, with number and turn over it."""
+
+FRAME_LOAD = (
+    ("first_buffer", 64),
+    ("stride", 64),
+    ("length", 64),
+    ("header_bytes", 64),
+    ("writable", 64),
+    ("together", 64),
+    ("left", 64),
+    ("buffers_array", 64),
+    ("buffer_count", 64),
+)
+"""Frames in buffers of ``length`` bytes, header included, a ``stride`` apart; ``writable`` by the device or
+not. ``left`` are still to be added, ``together`` at a time, each time with a notification. ``buffers`` are
+numbers of those that are free (32 bits each), the next in front."""
 
 PUMP_STRUCTURES = {
     "PumpOperation": OPERATION,
@@ -119,10 +167,14 @@ PUMP_STRUCTURES = {
     "PumpRequest": REQUEST,
     "PumpQueue": QUEUE,
     "PumpSetup": SETUP,
+    "BlockQueue": BLOCK_QUEUE,
+    "BlockLoad": BLOCK_LOAD,
+    "FrameLoad": FRAME_LOAD,
 }
 """By their names in C++."""
 
 PUMP_CONSTANTS = {
+    "blk_pieces": BLOCK_PIECES,
     "blk_header_bytes": BlkRequestHeader.as_shape().size // 8,
     "desc_bytes": DESC_BYTES,
     "desc_next": DESC_F_NEXT,

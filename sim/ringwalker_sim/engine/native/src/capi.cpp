@@ -1,6 +1,8 @@
 // The face to ctypes, but for what is behind ports: plain functions on an opaque handle. Python checks arguments; lengths are in bytes.
 #include <exception>
 
+#include "block_pump.h"
+#include "frame_pump.h"
 #include "host.h"
 
 using rw::Host;
@@ -82,12 +84,19 @@ void rw_inject(Host* host, std::uint32_t kind, std::uint64_t nth, std::uint64_t 
 
 void rw_trace(Host* host, std::uint32_t on) noexcept { host->trace(on != 0); }
 
-// The structures and arrays of setup live until rw_pump_stop.
-void rw_pump_start(Host* host, rw::PumpSetup* setup) noexcept { host->pump().start(*setup); }
+// The structures and arrays of setup and load live until rw_pump_stop.
+void rw_pump_blocks(Host* host, rw::PumpSetup* setup, rw::BlockLoad* load) noexcept {
+  host->start_pump<rw::BlockPump>(*setup, *load);
+}
 
-std::uint64_t rw_pump_done(Host* host) noexcept { return host->pump().take_done(); }
+void rw_pump_frames(Host* host, rw::PumpSetup* setup, rw::FrameLoad* load) noexcept {
+  host->start_pump<rw::FramePump>(*setup, *load);
+}
 
-void rw_pump_stop(Host* host) noexcept { host->pump().stop(); }
+// These are for a pump that has started.
+std::uint64_t rw_pump_done(Host* host) noexcept { return host->pump()->take_done(); }
+
+void rw_pump_stop(Host* host) noexcept { host->pump()->stop(); }
 
 // Completes the trace file and goes on in another; zero when that cannot be written.
 std::uint32_t rw_trace_next(Host* host, const char* path) noexcept { return host->trace_next(path); }

@@ -47,7 +47,7 @@ void Host::reset(std::uint64_t cycles) {
   reads_.reset();
   cpu_.reset();
   memory_.reset();
-  pump_.stop();
+  if (pump_) pump_->stop();
   up_.reset();
   down_.reset();
   each([](auto& peripheral) { peripheral.reset(); });
@@ -81,8 +81,8 @@ std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t roo
   while (shared_.now < end && !shared_.stop) {
     cycle();
     calm_ = calm() ? calm_ + 1 : 0;
-    if (pump_.woken()) {
-      pump_.service(cpu_);
+    if (pump_ && pump_->woken()) {
+      pump_->service();
       if (!cpu_.quiet()) calm_ = 0;
     }
     if (calm_ < settle_cycles) continue;

@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "block_pump.h"
 #include "cpu.h"
 #if RW_CHANGES
 #include "inspector.h"
@@ -14,6 +13,7 @@
 #include "memory_map.h"
 #include "peripherals.h"
 #include "pins.h"
+#include "pump.h"
 #include "reads.h"
 #include "rng.h"
 #include "shared.h"
@@ -51,6 +51,12 @@ class Host {
     calm_ = 0;
     return std::get<P>(peripherals_);
   }
+  // A driver in C++ goes on in place of Python's, or, once it has stopped, of another one.
+  template <class P, class Load>
+  void start_pump(PumpSetup& setup, Load& load) {
+    pump_ = std::make_unique<P>(shared_, cpu_, setup, load);
+  }
+  Pump* pump() { return pump_.get(); }
   void trace(bool on);
   bool trace_next(const char* path);
   const char* next_violation();
@@ -59,7 +65,6 @@ class Host {
   MemoryMap& memory() { return memory_; }
   ReadServer& reads() { return reads_; }
   Cpu& cpu() { return cpu_; }
-  BlockPump& pump() { return pump_; }
 #if RW_CHANGES
   Inspector& inspector() { return inspector_; }
 #endif
@@ -98,7 +103,7 @@ class Host {
   MemoryMap memory_{shared_};
   ReadServer reads_{shared_, memory_};
   Cpu cpu_{shared_};
-  BlockPump pump_{shared_};
+  std::unique_ptr<Pump> pump_{};
   Uplink up_;
   LinkModel down_;
   Rng stalls_;

@@ -62,7 +62,7 @@ void Host::arrived(const RequestPacket& packet) {
   if (h.kind == RequestKind::MEMORY_READ) {
     reads_.request(h);
   } else if (is_message(h)) {
-    if (pump_.takes(h.address, packet.payload[0])) return;
+    if (pump_ && pump_->takes(h.address, packet.payload[0])) return;
     shared_.event(EventKind::MESSAGE, 0, h.address, packet.payload[0]);
   } else if (h.kind == RequestKind::MESSAGE) {
     shared_.event(EventKind::INTX, 0, 0, h.address);
