@@ -19,6 +19,7 @@ from .errors import EXIT_FAILED, RingwalkerError, named_in_errors
 __all__ = [
     "ToolError",
     "build_once",
+    "built",
     "cache_dir",
     "content_hash",
     "run_program",
@@ -121,6 +122,12 @@ def build_once(
             yield folder, missing
             if missing:
                 _note_products(folder, products)
+
+
+def built(kind: str, name: str) -> Path | None:
+    """The folder of build ``name``, if it is built (see :func:`build_once`)."""
+    folder = cache_dir() / kind / name
+    return folder if _is_whole(folder) else None
 
 
 def _is_whole(folder: Path) -> bool:

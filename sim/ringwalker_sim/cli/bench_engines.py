@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     for engine in _ENGINES:
         with progress_bar() as (progress, status):
             status(f"{engine} engine")
-            rows.append(run_on_engine(engine, config, job, progress=progress, status=status))
+            rows.append(run_on_engine(engine, config, job, progress=progress, status=status, at_once=False))
     rates = {row["engine"]: row["cycles_per_second"] for row in rows}
     ratio = rows[0]["cycles_per_second"] / rows[1]["cycles_per_second"]
     assert isinstance(job.task, BlockTask)

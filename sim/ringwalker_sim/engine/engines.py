@@ -42,13 +42,15 @@ def open_engine(
     seed: int = 1,
     status: Status | None = None,
     plain: bool | None = None,
+    at_once: bool = False,
 ) -> Iterator[Any]:
     """A port with ``run(coroutine)`` on an engine that lives in this process, closed at the end of the block.
 
     ``host`` is the root complex, ``waves`` an FST file to write; ``status`` gets a line of text while the
-    model is built; ``plain`` is as for :class:`~.native.engine.NativeEngine`. Without ``disk`` the disk of a
-    function that has one is blank, of the configured capacity. ``software`` is a machine with nothing on its
-    PCI bus. Errors: :class:`ParameterError` for an engine that runs elsewhere or does not exist.
+    model is built; ``plain`` and ``at_once`` are as for :class:`~.native.engine.NativeEngine`. Without
+    ``disk`` the disk of a function that has one is blank, of the configured capacity. ``software`` is a
+    machine with nothing on its PCI bus. Errors: :class:`ParameterError` for an engine that runs elsewhere or
+    does not exist.
     """
     parameters = host if isinstance(host, HostParameters) else HostParameters(**(host or {}))
     open_disk = simulation_of(config.function).open_disk
@@ -72,7 +74,15 @@ def open_engine(
         from .native.port import NativePort
 
         with NativeEngine(
-            config, memory, disk=disk, host=parameters, waves=waves, seed=seed, plain=plain, progress=status
+            config,
+            memory,
+            disk=disk,
+            host=parameters,
+            waves=waves,
+            seed=seed,
+            plain=plain,
+            at_once=at_once,
+            progress=status,
         ) as engine:
             port = NativePort(engine)
             port.max_payload, port.max_read_request = parameters.max_payload, parameters.max_read_request
@@ -89,11 +99,13 @@ def run_on_engine(
     waves: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     status: Status | None = None,
+    at_once: bool = True,
 ) -> dict[str, Any]:
     """Do ``job`` on engine ``name``: the result of its task, with ``engine``, figures of the engine, and
     ``disk_failures``, what the store under the disk has refused.
 
-    ``waves`` and ``status`` are as in :func:`open_engine`, ``progress`` as in :meth:`~.workload.job.Job.run`.
+    ``waves``, ``status`` and ``at_once`` are as in :func:`open_engine`, ``progress`` as in
+    :meth:`~.workload.job.Job.run`.
     On a transport without hardware the device is a model, whatever the engine. Errors: those of the engine
     and of the task.
     """
@@ -103,12 +115,18 @@ def run_on_engine(
 
         result = run_cocotb(config, job, waves=waves, progress=status, on_progress=progress)
     else:
-        result = _run_here(name, config, job, waves, progress, status)
+        result = _run_here(name, config, job, waves, progress, status, at_once)
     return {"engine": name, **result, "elapsed_s": time.perf_counter() - begin}
 
 
 def _run_here(
-    name: str, config: DeviceConfig, job: "Job", waves: Any, progress: Any, status: Status | None
+    name: str,
+    config: DeviceConfig,
+    job: "Job",
+    waves: Any,
+    progress: Any,
+    status: Status | None,
+    at_once: bool,
 ) -> dict[str, Any]:
     disk = job.open_disk(config)
     try:
@@ -121,6 +139,7 @@ def _run_here(
             waves=waves,
             seed=job.seed,
             status=status,
+            at_once=at_once,
         ) as port:
             result = port.run(job.run(port, config, progress))
             failures = [] if disk is None else disk.failures

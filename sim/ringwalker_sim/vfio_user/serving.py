@@ -132,6 +132,7 @@ def _open_engine(
             host=device.parameters,
             waves=waves.opening if waves else None,
             seed=device.seed,
+            at_once=True,
             progress=progress,
         )
     )

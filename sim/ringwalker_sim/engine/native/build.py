@@ -31,15 +31,15 @@ _GROUP_BYTES = 400_000
 """How much generated code is compiled at once, where it has to be fast."""
 
 
-def groups_by_size(paths: Iterable[Path]) -> list[tuple[str, ...]]:
-    """Files of a model, grouped for compiling; names as ``model/file.cpp``."""
+def groups_by_size(paths: Iterable[Path], group_bytes: int = _GROUP_BYTES) -> list[tuple[str, ...]]:
+    """Files of a model, grouped for compiling about ``group_bytes`` at once; names as ``model/file.cpp``."""
     groups: list[tuple[str, ...]] = []
     room = 0
     for path in sorted(paths):
         size = path.stat().st_size
         if size > room or not groups:
             groups.append(())
-            room = _GROUP_BYTES
+            room = group_bytes
         groups[-1] += (f"{path.parent.name}/{path.name}",)
         room -= size
     return groups

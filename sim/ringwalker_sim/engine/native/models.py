@@ -3,14 +3,23 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amaranth.lib import wiring
 
 from ringwalker.config import DeviceConfig
 from ringwalker.verilog import PortInfo
 
+from ...verilog_cache import TOP, component_verilog, device_verilog
 from .build import build_library
+from .compiling import parts_built_meanwhile
 
-__all__ = ["MODEL_VARIABLE", "model_library", "plain_by_default"]
+if TYPE_CHECKING:
+    from .successor import Successor
+
+__all__ = ["MODEL_VARIABLE", "first_library", "library_for", "model_library", "plain_by_default"]
 
 MODEL_VARIABLE = "RINGWALKER_MODEL"
 """Variable of the environment: ``plain`` or ``changes``, the model where nothing else is said. A plain model
@@ -22,6 +31,68 @@ _USUAL = "changes"
 def plain_by_default() -> bool:
     """Whether models are plain where nothing else is said."""
     return os.environ.get(MODEL_VARIABLE, _USUAL) == "plain"
+
+
+def _say_plain(error: Exception) -> None:
+    print(f"ringwalker: the plain model is used; no other could be made: {error}", file=sys.stderr)
+
+
+def first_library(
+    config: DeviceConfig,
+    verilog: str,
+    ports: list[PortInfo],
+    *,
+    sanitize: bool,
+    progress: Callable[[str], None] | None,
+) -> "tuple[Path, Successor | None]":
+    """A library as soon as there is one: the change-driven one if it has been built, else the plain one, and
+    what builds the other. Errors: as for :func:`model_library`.
+    """
+    from .changes import NotUnderstood
+    from .changes.library import ChangeDriven
+    from .exercise import DeviceExercise
+    from .successor import Successor
+
+    say = progress or (lambda _text: None)
+    try:
+        model = ChangeDriven(verilog, ports, DeviceExercise(config), sanitize=sanitize, progress=say)
+        if library := model.built():
+            return library, None
+        return model.plain, Successor(config, model, sanitize)
+    except NotUnderstood as error:
+        _say_plain(error)
+    return build_library(verilog, ports, sanitize=sanitize, progress=progress), None
+
+
+def library_for(
+    config: DeviceConfig,
+    component: wiring.Component | tuple[str, list[PortInfo]] | None,
+    library: Path | None,
+    *,
+    plain: bool | None,
+    waves: bool,
+    sanitize: bool,
+    at_once: bool,
+    progress: Callable[[str], None] | None,
+) -> "tuple[Path, list[PortInfo], Successor | None]":
+    """The library for an engine with these arguments, the ports of its device, and what builds a better one.
+
+    Errors: as for :func:`model_library`.
+    """
+    with parts_built_meanwhile(waves, sanitize) if library is None else nullcontext():
+        if component is None:
+            text, ports = device_verilog(config, progress)
+        else:
+            text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
+    if library is not None:
+        return library, ports, None
+    if plain is None:
+        plain = plain_by_default() or component is not None
+    if at_once and not plain and not waves:
+        found, successor = first_library(config, text, ports, sanitize=sanitize, progress=progress)
+        return found, ports, successor
+    found = model_library(config, text, ports, plain=plain, waves=waves, sanitize=sanitize, progress=progress)
+    return found, ports, None
 
 
 def model_library(
@@ -50,5 +121,5 @@ def model_library(
                 verilog, ports, DeviceExercise(config), sanitize=sanitize, progress=say
             )
         except NotUnderstood as error:
-            print(f"ringwalker: the plain model is used; no other could be made: {error}", file=sys.stderr)
+            _say_plain(error)
     return build_library(verilog, ports, waves=waves, sanitize=sanitize, progress=progress)

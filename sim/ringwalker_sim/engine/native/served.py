@@ -38,6 +38,7 @@ class ServedEngine(NativeEngine):
         component: wiring.Component | tuple[str, list[PortInfo]] | None = None,
         sanitize: bool = False,
         plain: bool | None = None,
+        at_once: bool = False,
         progress: Callable[[str], None] | None = None,
     ):
         memory = GuestMemory(PAGE)
@@ -52,6 +53,7 @@ class ServedEngine(NativeEngine):
             strict=False,
             sanitize=sanitize,
             plain=plain,
+            at_once=at_once,
             progress=progress,
         )
         self.unmap(memory.base)

@@ -14,6 +14,7 @@ from ringwalker_sim.engine.native.changes.library import change_driven_library, 
 from ringwalker_sim.engine.native.changes.rates import Rates
 from ringwalker_sim.engine.native.engine import NativeEngine, ProtocolError
 from ringwalker_sim.engine.native.exercise import recorded
+from ringwalker_sim.engine.native.library import load
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.traffic import CopyRegisters, DiskCopier
@@ -28,8 +29,13 @@ def copier_verilog():
     return to_verilog(DiskCopier(64), TOP)
 
 
-def copy_disk(library: Path, *, compare=False, record=False, **host) -> tuple[list, dict, Rates | None]:
-    """Let the device copy its disk twice, with a reset and a change of its capacity: what happened."""
+def copy_disk(
+    library: Path, *, compare=False, record=False, adopt: tuple[int, Path] | None = None, **host
+) -> tuple[list, dict, Rates | None]:
+    """Let the device copy its disk twice, with a reset and a change of its capacity: what happened.
+
+    ``adopt`` is a cycle in which the steps of another library take over.
+    """
     config = DeviceConfig(data_width=64, settings=BlkSettings(capacity=SECTORS))
     with NativeEngine(
         config,
@@ -45,6 +51,10 @@ def copy_disk(library: Path, *, compare=False, record=False, **host) -> tuple[li
         for capacity in (SECTORS, SECTORS - 4):
             engine.ports.storage.set_capacity(capacity)
             engine.memory_write(CONTROL, 1, 4)
+            if adopt and capacity == SECTORS:
+                events += engine.run(adopt[0])
+                steps = load(adopt[1], ())
+                engine.library.rw_adopt(engine.library.rw_chunks(engine.handle()), steps.rw_steps())
             events += engine.run(100_000) + engine.run(100)
             engine.reset()
             engine.run(50)
@@ -77,6 +87,14 @@ def test_the_change_driven_model_does_what_the_plain_one_does():
     chunked, plain = build("copying"), watched_library(*copier_verilog(), progress=print)
     for host in ({}, {"stalls": 0.3, "storage_latency": 9, "latency_jitter": 20}):
         assert copy_disk(chunked, compare=True, **host)[:2] == copy_disk(plain, **host)[:2]
+
+
+@pytest.mark.parametrize("cycle", [1, 37, 150])
+def test_the_plain_model_goes_on_as_the_change_driven_one_in_any_cycle(cycle):
+    chunked, plain = build("copying"), watched_library(*copier_verilog(), progress=print)
+    host = {"stalls": 0.3, "storage_latency": 9}
+    events, figures, _ = copy_disk(plain, compare=True, adopt=(cycle, chunked), **host)
+    assert (events, figures) == copy_disk(plain, **host)[:2]
 
 
 def test_watching_says_what_changes_and_when():

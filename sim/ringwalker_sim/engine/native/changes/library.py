@@ -1,12 +1,13 @@
 """Builds a change-driven model: first the plain one, to be watched, then the chunks, to be compared."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ringwalker.verilog import PortInfo
 
-from ....toolchain import build_once, content_hash
+from ....toolchain import build_once, built, content_hash
 from ....verilog_cache import TOP
 from ..build import device_sources, groups_by_size
 from ..compiling import (
@@ -30,9 +31,11 @@ from .rates import Rates
 from .signals import signals_source
 from .source import FLAGS, Model, NotUnderstood, read_model
 
-__all__ = ["Exercise", "change_driven_library", "watched_library"]
+__all__ = ["ChangeDriven", "Exercise", "change_driven_library", "watched_library"]
 
 _CHUNK_OPTIMIZATION = "-O3"
+_LEAST_GROUP_BYTES, _MOST_GROUP_BYTES = 500_000, 2_500_000
+_KIND = "native"
 _REFUSAL = "refused.txt"
 _PRODUCTS = (f"lib{TOP}.so", "*.o", _REFUSAL)
 
@@ -98,19 +101,26 @@ def _watched(
     return folder, [*(path for path in objects if path != steps), *shared], [steps]
 
 
+def _group_bytes(paths: Sequence[Path]) -> int:
+    """How much is compiled at once where it need not be fast: headers take as long as 2 MB of code."""
+    share = sum(path.stat().st_size for path in paths) // (2 * (os.cpu_count() or 1))
+    return min(_MOST_GROUP_BYTES, max(_LEAST_GROUP_BYTES, share))
+
+
 def _compile_plain(
     folder: Path, ports: list[PortInfo], host: Path, shared: Sequence[str], sanitize: bool, progress: Progress
 ) -> None:
     """Compile the plain model. It runs in exercises only: compiled fast, rather than fast to run."""
     flags = (*HOST_FLAGS, *sanitizer_flags(sanitize), "-I", str(host))
+    paths = list((folder / "model").glob("*.cpp"))
     units = [
         Unit("device", (*device_sources(ports), "inspector.cpp"), flags),
-        Unit("plain_steps", ("plain_steps.cpp",), flags),
-        Unit("signals", ("signals.cpp",), (*MODEL_FLAGS, "-O0", "-I", str(host))),
         *(
             Unit(f"plain{number}", names, (*MODEL_FLAGS, "-O0"))
-            for number, names in enumerate(groups_by_size((folder / "model").glob("*.cpp")))
+            for number, names in enumerate(groups_by_size(paths, _group_bytes(paths)))
         ),
+        Unit("signals", ("signals.cpp",), (*MODEL_FLAGS, "-O0", "-I", str(host))),
+        Unit("plain_steps", ("plain_steps.cpp",), flags),
     ]
     objects = compile_units(folder, units, variant_flags(waves=False, changes=True), progress)
     link([*objects, *shared], folder / f"lib{TOP}.so", False, sanitize)
@@ -124,37 +134,76 @@ def watched_library(verilog: str, ports: list[PortInfo], *, progress: Progress) 
     return _watched(verilog, ports, False, progress)[0] / f"lib{TOP}.so"
 
 
+class ChangeDriven:
+    """The change-driven model of ``verilog``, of which the plain one is there from the start.
+
+    Errors: :class:`NotUnderstood` when there is no such model, also one from an earlier attempt;
+    :class:`~ringwalker_sim.toolchain.ToolError`. So of all its methods.
+    """
+
+    def __init__(
+        self,
+        verilog: str,
+        ports: list[PortInfo],
+        exercise: Exercise,
+        *,
+        sanitize: bool = False,
+        progress: Progress,
+    ):
+        self._exercise = exercise
+        self._sanitize = sanitize
+        self._progress = progress
+        self._plain, self._objects, _steps = _watched(verilog, ports, sanitize, progress)
+        self._key = content_hash([self._plain.name, exercise.key, *_sources(*_CUTTING)])
+
+    @property
+    def plain(self) -> Path:
+        """The library with the plain model. With ``rw_adopt`` it goes on as a change-driven one."""
+        return self._plain / f"lib{TOP}.so"
+
+    def built(self) -> Path | None:
+        """The library with the change-driven model, if it has been built."""
+        folder = built(_KIND, self._key)
+        return None if folder is None else self._checked(folder)
+
+    def build(self) -> Path:
+        """The library with the change-driven model, built if need be."""
+        with build_once(_KIND, self._key, _PRODUCTS, told(self._progress)) as (folder, missing):
+            if missing:
+                self._make(folder)
+            return self._checked(folder)
+
+    @staticmethod
+    def _checked(folder: Path) -> Path:
+        refusal = folder / _REFUSAL
+        if refusal.exists():
+            raise NotUnderstood(refusal.read_text())
+        return folder / f"lib{TOP}.so"
+
+    def _make(self, folder: Path) -> None:
+        progress, library = self._progress, folder / f"lib{TOP}.so"
+        progress("watching which signals change")
+        rates = self._exercise.watch(self.plain)
+        progress("cutting the model into chunks")
+        model = _model(self._plain)
+        chunks = Chunks.of(model, cut(nodes_in_order(model, rates), rates))
+        names = write_chunks(chunks, folder, PREFIX)
+        (folder / "model").unlink(missing_ok=True)
+        (folder / "model").symlink_to(self._plain / "model")
+        units = [Unit(Path(name).stem, (name,), (*MODEL_FLAGS, _CHUNK_OPTIMIZATION)) for name in names]
+        made = compile_units(folder, units, variant_flags(waves=False, changes=True), progress)
+        link([*made, *self._objects], library, False, self._sanitize)
+        for path in made:
+            Path(path).unlink()
+        progress("comparing with the plain model")
+        try:
+            self._exercise.check(library)
+        except NotUnderstood as error:
+            (folder / _REFUSAL).write_text(str(error))
+
+
 def change_driven_library(
     verilog: str, ports: list[PortInfo], exercise: Exercise, *, sanitize: bool = False, progress: Progress
 ) -> Path:
-    """The library with the change-driven model of ``verilog``, built if need be; as ``build_library``.
-
-    Errors: :class:`NotUnderstood` when there is no such model, also one from an earlier attempt;
-    :class:`~ringwalker_sim.toolchain.ToolError`.
-    """
-    plain, objects, _steps = _watched(verilog, ports, sanitize, progress)
-    key = content_hash([plain.name, exercise.key, *_sources(*_CUTTING)])
-    with build_once("native", key, _PRODUCTS, told(progress)) as (folder, missing):
-        library, refusal = folder / f"lib{TOP}.so", folder / _REFUSAL
-        if missing:
-            progress("watching which signals change")
-            rates = exercise.watch(plain / f"lib{TOP}.so")
-            progress("cutting the model into chunks")
-            model = _model(plain)
-            chunks = Chunks.of(model, cut(nodes_in_order(model, rates), rates))
-            names = write_chunks(chunks, folder, PREFIX)
-            (folder / "model").unlink(missing_ok=True)
-            (folder / "model").symlink_to(plain / "model")
-            units = [Unit(Path(name).stem, (name,), (*MODEL_FLAGS, _CHUNK_OPTIMIZATION)) for name in names]
-            made = compile_units(folder, units, variant_flags(waves=False, changes=True), progress)
-            link([*made, *objects], library, False, sanitize)
-            for path in made:
-                Path(path).unlink()
-            progress("comparing with the plain model")
-            try:
-                exercise.check(library)
-            except NotUnderstood as error:
-                refusal.write_text(str(error))
-        if refusal.exists():
-            raise NotUnderstood(refusal.read_text())
-    return library
+    """The library of :class:`ChangeDriven`, built if need be; as ``build_library``. Errors: as there."""
+    return ChangeDriven(verilog, ports, exercise, sanitize=sanitize, progress=progress).build()

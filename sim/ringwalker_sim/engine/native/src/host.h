@@ -67,6 +67,7 @@ class Host {
   Cpu& cpu() { return cpu_; }
 #if RW_CHANGES
   Inspector& inspector() { return inspector_; }
+  Chunks* chunks() { return pins_.chunks(); }
 #endif
 
  private:

@@ -89,6 +89,13 @@ void Inspector::note() {
 
 extern "C" {
 
+const rw::Steps* rw_steps() noexcept {
+  static constexpr rw::Steps steps{rw::make_chunks, rw::drop_chunks, rw::run_all, rw::step};
+  return &steps;
+}
+
+rw::Chunks* rw_chunks(rw::Host* host) noexcept { return host->chunks(); }
+
 std::uint64_t rw_signal_count(rw::Host*) noexcept { return rw::signal_count; }
 
 const char* rw_signal_name(rw::Host*, std::uint64_t signal) noexcept { return rw::signals[signal].name; }

@@ -21,6 +21,14 @@ void run_all(Chunks* chunks);
 // A rising edge of the clock.
 void step(Root* root, Chunks* chunks);
 
+// These four functions, for another library with the same model to use.
+struct Steps {
+  Chunks* (*make)();
+  void (*drop)(Chunks*);
+  void (*run_all)(Chunks*);
+  void (*step)(Root*, Chunks*);
+};
+
 // The variables that the clocked code uses.
 struct Signal {
   const char* name;

@@ -56,6 +56,8 @@ class Pins {
 #if RW_CHANGES
   const Root* root() const { return model_->rootp; }
 
+  Chunks* chunks() { return chunks_; }
+
   // How often everything was computed, because of an input that has no register.
   std::uint64_t evaluations() const { return evaluations_; }
 #endif
