@@ -4,6 +4,10 @@ import itertools
 import json
 from pathlib import Path
 
+import pytest
+
+from ringwalker_sim.errors import ParameterError
+from ringwalker_sim.vm.boot import GuestJob
 from ringwalker_sim.vm.machine import (
     OwnDisk,
     VfioUserDevice,
@@ -41,6 +45,18 @@ def test_ram_can_be_mapped_by_others(tmp_path: Path) -> None:
     )
     ((_, named),) = pairs(machine_options(64, tmp_path / "ram"))
     assert named["mem-path"] == str(tmp_path / "ram")
+
+
+def test_processors_and_an_iommu_are_there_only_if_they_are_wanted() -> None:
+    usual = machine_options(64)
+    assert "-smp" not in usual
+    assert not any("iommu" in option for option in usual)
+    options = machine_options(64, processors=4, iommu="intel")
+    assert options[options.index("-smp") + 1] == "4"
+    (name,) = [option for option in options if "iommu" in option]
+    assert "caching-mode=on" in name, "QEMU announces no mapping otherwise"
+    with pytest.raises(ParameterError, match="iommu is 'amd'"):
+        GuestJob(iommu="amd")
 
 
 def test_serial_ports_share_no_interrupt() -> None:

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from ..vm.machine import IOMMUS
 from .devices import add_waves_options
 from .options import (
     add_command,
@@ -102,6 +103,10 @@ def _machine_options(parser: Any) -> None:
     group.add_argument(
         "--memory", metavar="N", type=byte_count, default=256 << 20, help="bytes (default 256M)"
     )
+    text = "processors of the guest (default 1); Linux uses a queue of a disk for each"
+    group.add_argument("--processors", metavar="N", type=positive, default=1, help=text)
+    text = "an IOMMU between the devices and memory, and switched on in the kernel"
+    group.add_argument("--iommu", choices=tuple(IOMMUS), help=text)
     text = "intx boots the kernel with pci=nomsi (default msix)"
     group.add_argument("--interrupt", choices=("msix", "intx"), default="msix", help=text)
     group.add_argument("--reboot", action="store_true", help="a reboot starts the guest again, not ends it")

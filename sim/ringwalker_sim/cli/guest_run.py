@@ -157,6 +157,8 @@ def _job(options: argparse.Namespace) -> GuestJob:
         reboot=options.reboot,
         append=options.append,
         memory_mib=options.memory >> 20,
+        processors=options.processors,
+        iommu=options.iommu,
         timeout_s=limit,
     )
 

@@ -4,9 +4,21 @@ A test takes another configuration only where a fault would show there alone, an
 rule. ``docs/testing.md`` says what a model costs.
 """
 
+from dataclasses import replace
+
 from ringwalker.config import DeviceConfig, Identity
 
-__all__ = ["BOTH_BLK", "SERVED_BLK", "SMALL", "SMALL_BLK", "SMALL_CONSOLE", "SMALL_NET", "SMALL_RNG"]
+__all__ = [
+    "BOTH",
+    "BOTH_BLK",
+    "BOTH_NET",
+    "SERVED_BLK",
+    "SMALL",
+    "SMALL_BLK",
+    "SMALL_CONSOLE",
+    "SMALL_NET",
+    "SMALL_RNG",
+]
 
 SMALL_BLK = DeviceConfig(data_width=64, queues=4, queue_size=32)
 """The block device, also that of the small rows of ``docs/performance.json``."""
@@ -14,17 +26,25 @@ SMALL_BLK = DeviceConfig(data_width=64, queues=4, queue_size=32)
 SMALL_NET = DeviceConfig(function="net", data_width=64, queue_size=64, read_tags=32, ring_tags=8, chains=32)
 """The network device, also that of the small rows of ``docs/performance.json``."""
 
-SMALL_CONSOLE = DeviceConfig(function="console", data_width=64, queue_size=64)
-"""The console."""
+SMALL_CONSOLE = DeviceConfig(function="console", data_width=64, queue_size=64, ring="both")
+"""The console, with split and packed rings."""
 
 SMALL_RNG = DeviceConfig(function="rng", data_width=64, queue_size=64, ring="both")
-"""The entropy device, the only one of these that offers packed rings too."""
+"""The entropy device, with split and packed rings."""
 
-BOTH_BLK = DeviceConfig(data_width=64, queues=4, queue_size=32, ring="both")
-"""A block device that offers split and packed rings: for slow tests."""
+BOTH_BLK = DeviceConfig(
+    data_width=64, queues=4, queue_size=32, ring="both", identity=Identity(preset="oasis")
+)
+"""A block device that offers split and packed rings, also to Linux: for slow tests."""
+
+BOTH_NET = replace(SMALL_NET, ring="both")
+"""A network device that offers split and packed rings: for slow tests."""
 
 SERVED_BLK = DeviceConfig(data_width=64, identity=Identity(preset="oasis"))
 """What ``ringwalker serve --data-width 64`` and ``guest --data-width 64`` offer."""
+
+BOTH = {"blk": BOTH_BLK, "net": BOTH_NET, "console": SMALL_CONSOLE, "rng": SMALL_RNG}
+"""The device of each function that offers split and packed rings, by the function's name."""
 
 SMALL = {"blk": SMALL_BLK, "net": SMALL_NET, "console": SMALL_CONSOLE, "rng": SMALL_RNG}
 """The device of each function, by its name."""

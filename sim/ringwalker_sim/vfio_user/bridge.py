@@ -104,13 +104,15 @@ class EngineBridge:
 
     def dma_unmap(self, mapping: DmaUnmap) -> None:
         """Unmap guest memory, after waiting until the device is idle. What a device that does not become idle
-        does with it afterwards is an unmapped access, also what waits to be asked of the peer. Errors:
-        ``OSError``.
+        does with it afterwards is an unmapped access, also what waits to be asked of the peer. A range with
+        no mapping is as it should be: QEMU unmaps all of an address space, as an IOMMU is switched on or off.
+        Errors: ``OSError``.
         """
         mappings = self._mappings
         addresses = mappings.all() if mapping.all else mappings.inside(mapping.address, mapping.size)
-        self._settle()
-        self._mappings.unmap(addresses)
+        if addresses:
+            self._settle()
+            mappings.unmap(addresses)
 
     def set_irqs(self, request: IrqSet, fds: list[int]) -> None:
         """Arm, mask, unmask or disarm interrupts; owns ``fds``. Errors: ``OSError``."""
@@ -308,14 +310,15 @@ class EngineBridge:
     def stats(self) -> dict[str, Any]:
         """Counters by name, which may lag behind a little; may be called from another thread.
 
-        ``config_reads``, ``config_writes``, ``bar_reads``, ``bar_writes``, ``dma_messages``, ``peers``,
-        ``resets``, ``msix``, ``intx``, ``violations``, ``faults``, and all of the engine's counters.
+        ``config_reads``, ``config_writes``, ``bar_reads``, ``bar_writes``, ``mappings``, ``dma_messages``,
+        ``peers``, ``resets``, ``msix``, ``intx``, ``violations``, ``faults``, and all counters of the engine.
         """
         snapshot = self._snapshot
         return {
             **{name: getattr(snapshot, name) for name in STATS},
             **self._regions.accesses,
             **self._counts,
+            "mappings": self._mappings.made,
             "dma_messages": self._messages.count,
             "msix": self._msix.fired,
             "intx": self._intx.fired,

@@ -9,12 +9,9 @@ import numpy as np
 
 from ..engine.native.served import ServedEngine
 from .bodies import DmaMap
-from .protocol import MapFlag
+from .protocol import MAX_MAPPINGS, MapFlag
 
 __all__ = ["Mappings"]
-
-_MOST = 4096
-"""Most mappings at a time; a machine has some dozens."""
 
 
 class Mappings:
@@ -28,6 +25,8 @@ class Mappings:
         self._engine = engine
         self._sizes: dict[int, int] = {}
         self._external: dict[int, int] = {}
+        self.made = 0
+        """Number of mappings so far."""
 
     @property
     def bytes(self) -> int:
@@ -40,8 +39,8 @@ class Mappings:
         Errors: ``OSError``: EEXIST for an overlap, ENOSPC for too many mappings, and those of mmap.
         """
         try:
-            if len(self._sizes) >= _MOST:
-                raise OSError(errno.ENOSPC, f"there are {_MOST} mappings already")
+            if len(self._sizes) >= MAX_MAPPINGS:
+                raise OSError(errno.ENOSPC, f"there are {MAX_MAPPINGS} mappings already")
             writable = bool(mapping.flags & MapFlag.WRITE)
             try:
                 if fd is None:
@@ -52,20 +51,21 @@ class Mappings:
             except ValueError as error:
                 raise OSError(errno.EEXIST, str(error)) from None
             self._sizes[mapping.address] = mapping.size
+            self.made += 1
         finally:
             if fd is not None:
                 with contextlib.suppress(OSError):
                     os.close(fd)
 
     def inside(self, address: int, size: int) -> list[int]:
-        """The mappings that lie in a range, by address.
+        """The mappings that lie in a range, by address; perhaps none.
 
-        Errors: ``OSError``: ENOENT when there is none, EINVAL when the range cuts one in two.
+        Errors: ``OSError``: EINVAL when the range cuts one in two.
         """
+        if self._sizes.get(address) == size:
+            return [address]  # As a guest with an IOMMU does some thousand times.
         end = address + size
         touched = [at for at, length in self._sizes.items() if at < end and at + length > address]
-        if not touched:
-            raise OSError(errno.ENOENT, f"nothing is mapped at {address:#x}")
         for at in touched:
             if at < address or at + self._sizes[at] > end:
                 raise OSError(errno.EINVAL, f"{size:#x} bytes at {address:#x} cut the mapping at {at:#x}")

@@ -14,6 +14,7 @@ __all__ = [
     "MAX_BODY",
     "MAX_DATA",
     "MAX_FDS",
+    "MAX_MAPPINGS",
     "REGIONS",
     "Command",
     "Flag",
@@ -41,6 +42,11 @@ MAX_BODY = MAX_DATA + 4096
 
 MAX_FDS = 8
 """Most file descriptors of a message."""
+
+MAX_MAPPINGS = 65535
+"""Most mappings at a time, as a peer expects that is told nothing else. A machine has some dozens; with an
+IOMMU there is one for each page that the device may reach.
+"""
 
 _HEADER = struct.Struct("<HHIII")
 

@@ -18,6 +18,7 @@ from .channels import Channels
 from .fetch import GuestFiles
 from .initramfs import BLOCK_MODULES, build_initramfs, module_closure
 from .machine import (
+    IOMMUS,
     SERIAL_PORTS,
     OwnDisk,
     VfioUserDevice,
@@ -51,7 +52,8 @@ class GuestJob:
 
     With ``root``, / is on the first disk, an ext4 file system with a userland. ``interrupt`` is ``"msix"`` or
     ``"intx"``. With ``reboot`` a reboot starts the guest again; else it ends QEMU. ``timeout_s`` None is no
-    limit. ``files`` are in /run of the guest. ``append`` is added to the kernel's command line.
+    limit. ``files`` are in /run of the guest. ``append`` is added to the kernel's command line. ``iommu`` is
+    one of :data:`~.machine.IOMMUS`, between the devices and memory, or None.
     """
 
     command: str = "true"
@@ -62,6 +64,8 @@ class GuestJob:
     reboot: bool = False
     append: str = ""
     memory_mib: int = 256
+    processors: int = 1
+    iommu: str | None = None
     modules: Sequence[str] = BLOCK_MODULES
     files: Mapping[str, bytes] = field(default_factory=dict)
     timeout_s: float | None = 300.0
@@ -69,12 +73,16 @@ class GuestJob:
     def __post_init__(self) -> None:
         if self.interrupt not in ("msix", "intx"):
             raise ParameterError(f"interrupt is {self.interrupt!r}; it must be 'msix' or 'intx'")
+        if self.iommu is not None and self.iommu not in IOMMUS:
+            raise ParameterError(f"iommu is {self.iommu!r}; it must be None or one of {', '.join(IOMMUS)}")
 
     @property
     def kernel_options(self) -> str:
         """The kernel's command line."""
         options = ["console=ttyS0", "panic=-1"]
         options += ["pci=nomsi"] if self.interrupt == "intx" else []
+        # On a busy machine the kernel's check of its timer is too short for interrupts that are remapped.
+        options += ["intel_iommu=on", "no_timer_check"] if self.iommu == "intel" else []
         options += ["quiet"] if self.interactive else []
         options += [self.append] if self.append else []
         return " ".join(options)
@@ -207,7 +215,7 @@ def _command(
     firmware = str(channels.path("firmware")).replace(",", ",,")
     return [
         *qemu.command,
-        *machine_options(job.memory_mib),
+        *machine_options(job.memory_mib, processors=job.processors, iommu=job.iommu),
         *(("-run-with", "exit-with-parent=on") if qemu.version >= _EXIT_WITH_PARENT else ()),
         *(() if job.reboot else ("-no-reboot",)),
         *serial_options(sockets, job.interactive),

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SERIAL_PORTS", "OwnDisk", "VfioUserDevice", "device_options", "machine_options", "serial_options"]
+__all__ = [
+    "IOMMUS",
+    "SERIAL_PORTS",
+    "OwnDisk",
+    "VfioUserDevice",
+    "device_options",
+    "machine_options",
+    "serial_options",
+]
 
 MESSAGE_TIMEOUT_MS = 3_600_000
 """Time limit of QEMU for an answer of a vfio-user device, long enough for a debugger."""
@@ -67,10 +75,23 @@ def device_options(devices: Sequence[VfioUserDevice | OwnDisk]) -> list[str]:
     return options
 
 
-def machine_options(memory_mib: int, ram_file: Path | None = None, accelerator: str = "tcg") -> list[str]:
+IOMMUS: dict[str, list[str]] = {
+    # In its caching mode the guest announces new mappings too, which QEMU passes on to the devices.
+    "intel": ["-device", "intel-iommu,caching-mode=on"],
+}
+"""Options of QEMU for each IOMMU that a machine can have; they come before those of devices."""
+
+
+def machine_options(
+    memory_mib: int,
+    ram_file: Path | None = None,
+    accelerator: str = "tcg",
+    processors: int = 1,
+    iommu: str | None = None,
+) -> list[str]:
     """Options for a q35 machine without default devices, with RAM that other processes can map.
 
-    ``ram_file`` is the file of the RAM; None for a memfd.
+    ``ram_file`` is the file of the RAM; None for a memfd. ``iommu`` is one of :data:`IOMMUS`, or None.
     """
     size = f"{memory_mib}M"
     backend: dict[str, object] = {"id": "ram", "size": memory_mib << 20, "share": True}
@@ -81,7 +102,9 @@ def machine_options(memory_mib: int, ram_file: Path | None = None, accelerator: 
     return [
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-M", f"q35,accel={accelerator},memory-backend=ram", "-cpu", "max", "-m", size),
+        *(("-smp", str(processors)) if processors > 1 else ()),
         *_json_option("-object", backend),
+        *(IOMMUS[iommu] if iommu is not None else ()),
     ]
 
 

@@ -9,8 +9,17 @@ from ..errors import BindError, DeviceError
 
 __all__ = ["StatusOps"]
 
-TRANSPORT_FEATURES = 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
-"""Features of the transport, accepted whenever the device offers them."""
+TRANSPORT_FEATURES = (
+    1 << Feature.VERSION_1
+    | 1 << Feature.ACCESS_PLATFORM
+    | 1 << Feature.ORDER_PLATFORM
+    | 1 << Feature.RING_RESET
+)
+"""Features of the transport, accepted whenever the device offers them.
+
+ACCESS_PLATFORM and ORDER_PLATFORM cost this driver nothing: its addresses are those of the bus, and what it
+writes to memory is visible to the device before the notification that follows.
+"""
 
 
 class StatusOps(ABC):

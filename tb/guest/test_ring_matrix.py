@@ -1,0 +1,136 @@
+"""Every function on both rings, in order or not, direct or indirect, with every kind of notification."""
+
+import itertools
+import os
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringwalker.spec.console import CONSOLE_RECEIVE_QUEUE
+from ringwalker.spec.features import Feature
+from ringwalker.spec.net import NET_RECEIVE_QUEUE
+from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.engine.engines import open_engine
+from ringwalker_sim.engine.noise import NoiseSource
+from ringwalker_sim.guest.machine import Machine
+from ringwalker_sim.guest.model_port import ModelPort
+from ringwalker_sim.guest.opening import open_device
+from ringwalker_sim.guest.ring_queue import RingVirtqueue
+from ringwalker_sim.memory import GuestMemory
+from ringwalker_sim.testing.devices import BOTH
+from ringwalker_sim.testing.ring_loads import LOADS, RNG_BUFFER_BYTES, cut_buffers, pause_interrupts
+
+SECTORS = 64
+SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
+
+RINGS: Mapping[str, tuple[str, ...]] = {"split": (), "packed": ("RING_PACKED",)}
+ORDERS: Mapping[str, tuple[str, ...]] = {"any order": (), "in order": ("IN_ORDER",)}
+TABLES: Mapping[str, tuple[str, ...]] = {"direct": (), "indirect": ("INDIRECT_DESC",)}
+EVENTS: Mapping[str, tuple[tuple[str, ...], int, bool]] = {
+    "always": ((), 1, False),
+    "flags": ((), 1, True),
+    "each": (("EVENT_IDX", "NOTIFICATION_DATA"), 1, False),
+    "some": (("EVENT_IDX",), 5, True),
+}
+"""Features, used buffers after which the driver wants a notification, and whether it suppresses some."""
+
+RECEIVE = (("net", NET_RECEIVE_QUEUE), ("console", CONSOLE_RECEIVE_QUEUE))
+
+CELLS = list(itertools.product(RINGS, ORDERS, TABLES, EVENTS, ("msix", "intx")))
+
+
+@contextmanager
+def surroundings(function: str, real: bool) -> Iterator[tuple[Any, Any]]:
+    """A machine's port to the device of ``function``, the hardware or a model, and what is behind it."""
+    memory, disk = GuestMemory(4 << 20), DiskImage.blank(SECTORS)
+    disk.array[:] = np.random.default_rng(8).integers(0, 256, len(disk.array), np.uint8)
+    if not real:
+        port = ModelPort(BOTH[function], memory, disk)
+        port.model.loopback = True
+        yield port, NoiseSource(0) if function == "rng" else disk.array
+        return
+    with open_engine("native", BOTH[function], memory, disk if function == "blk" else None) as port:
+        if function in ("net", "console"):
+            (port.engine.ports.mac if function == "net" else port.engine.ports.uart).loopback(True)
+        yield port, NoiseSource(1) if function == "rng" else disk.array
+
+
+def run_cell(
+    port: Any, outside: Any, function: str, cell: tuple[str, ...], count: int, **options: Any
+) -> None:
+    """Open the device as ``cell`` says, make ``count`` requests, and close it; ``options`` are those of blk."""
+    ring, order, table, events, interrupt = cell
+    names, after, pauses = EVENTS[events]
+    wanted = sum(1 << Feature[name] for name in (*RINGS[ring], *ORDERS[order], *TABLES[table], *names))
+    if function != "blk":
+        options = {"buffer_bytes": RNG_BUFFER_BYTES} if function == "rng" else {}
+
+    async def main() -> None:
+        opened = await open_device(Machine(port), function, interrupt=interrupt, rings=wanted, **options)
+        used = opened.device.config.features
+        assert used & wanted == wanted & ~(0 if used >> Feature.NOTIFICATION_DATA & 1 else 1 << 38)
+        assert used >> Feature.RING_PACKED & 1 == (ring == "packed")
+        for vq in opened.device.vqs:
+            assert isinstance(vq, RingVirtqueue)
+            # Receive buffers are used when something comes, so one may have to wait for the next for ever.
+            vq.interrupt_after = 1 if (function, vq.index) in RECEIVE else after
+            cut_buffers(vq)
+            if pauses:
+                pause_interrupts(port, vq)
+        await LOADS[function](port, opened, count, random.Random(f"{SEED} {cell}"), outside)
+        assert sum(vq.interrupts for vq in opened.device.vqs) > 0
+        await opened.close()
+
+    port.run(main())
+    assert port.memory.allocated == 0
+
+
+@pytest.fixture(scope="module")
+def device(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any, str]]:
+    """The hardware of a function, the same for all cells; see :func:`surroundings`."""
+    with surroundings(request.param, real=True) as (port, outside):
+        yield port, outside, request.param
+
+
+# The kinds of interrupt take turns, the other way round with the hardware.
+some_cells, other_cells = (
+    pytest.mark.parametrize(
+        "cell", [CELLS[at + first[at // 2 % 2]] for at in range(0, len(CELLS), 2)], ids=" ".join
+    )
+    for first in ((0, 1), (1, 0))
+)
+
+
+@some_cells
+@pytest.mark.parametrize("function", BOTH)
+def test_every_kind_of_ring_with_a_model(function: str, cell: tuple[str, ...]) -> None:
+    with surroundings(function, real=False) as (port, outside):
+        run_cell(port, outside, function, cell, 30)
+
+
+@pytest.mark.slow
+@other_cells
+@pytest.mark.parametrize("device", BOTH, indirect=True)
+def test_every_kind_of_ring_with_the_device(device: tuple[Any, Any, str], cell: tuple[str, ...]) -> None:
+    run_cell(*device, cell, 50)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("cell", CELLS, ids=" ".join)
+@pytest.mark.parametrize("device", BOTH, indirect=True)
+def test_each_kind_of_ring_for_long(device: tuple[Any, Any, str], cell: tuple[str, ...]) -> None:
+    """A ring goes round some hundred times; all cells of a function and a ring are 128,000 requests."""
+    run_cell(*device, cell, 4000)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("ring", RINGS)
+@pytest.mark.parametrize("rest", ["any order,direct,each,msix", "in order,indirect,some,intx"])
+@pytest.mark.parametrize("device", BOTH, indirect=True)
+def test_a_hundred_thousand_requests_in_a_queue(device: tuple[Any, Any, str], ring: str, rest: str) -> None:
+    """Indices of 16 bits wrap, and the ring goes round some thousand times."""
+    run_cell(*device, (ring, *rest.split(",")), 100_000, queues=1)
