@@ -62,7 +62,7 @@ def surroundings(function: str, real: bool) -> Iterator[tuple[Any, Any]]:
 def run_cell(
     port: Any, outside: Any, function: str, cell: tuple[str, ...], count: int, **options: Any
 ) -> None:
-    """Open the device as ``cell`` says, make ``count`` requests, and close it; ``options`` are those of blk."""
+    """Open the device as ``cell`` says, make ``count`` requests, and close it. A disk has ``options``."""
     ring, order, table, events, interrupt = cell
     names, after, pauses = EVENTS[events]
     wanted = sum(1 << Feature[name] for name in (*RINGS[ring], *ORDERS[order], *TABLES[table], *names))
