@@ -42,7 +42,7 @@ def cut_buffers(vq: RingVirtqueue) -> None:
             counts[number >= out_num] += len(parts)
             pieces += parts
         assert len(sg) == out_num + in_num
-        return add_buf(pieces, *counts, data)
+        return add_buf(pieces, counts[0], counts[1], data)
 
     vq.add_buf = add
 
