@@ -6,7 +6,7 @@ from typing import Any
 
 from ..host.link import LINKS
 
-__all__ = ["GOALS", "Goal", "cells_of", "link_load", "port_load"]
+__all__ = ["GOALS", "Goal", "cells_of", "limit_of", "link_load", "port_load"]
 
 Row = Mapping[str, Any]
 
@@ -128,13 +128,13 @@ def cells_of(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             continue
         value = goal.value(row, rows)
         met = value >= goal.least
-        verdict = "yes" if met else f"no: {_limit(row)}"
+        verdict = "yes" if met else f"no: {limit_of(row)}"
         cells.append((goal.name, f"{goal.least:g} {goal.unit}", f"{value:.4g} {goal.unit}", verdict))
     return cells
 
 
-def _limit(row: Row) -> str:
-    """What keeps a row from more."""
+def limit_of(row: Row) -> str:
+    """What keeps a row from more, as a sentence."""
     up, down = link_load(row)
     loads = f"the link is {100 * up:.0f} % full from the device and {100 * down:.0f} % to it"
     if max(up, down) >= _LIMIT:

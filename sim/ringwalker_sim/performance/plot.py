@@ -10,7 +10,7 @@ from ringwalker.outputs import OutputFile
 from ..errors import ParameterError
 from ..toolchain import ToolError
 
-__all__ = ["FORMATS", "plot"]
+__all__ = ["FORMATS", "load_matplotlib", "plot"]
 
 FORMATS = (".svg", ".png")
 """What a chart can be written as."""
@@ -43,6 +43,16 @@ def _curves(rows: Iterable[Row], x: str, fixed: str) -> dict[str, list[Row]]:
     return {name: sorted(curve, key=lambda row: row[x]) for name, curve in curves.items()}
 
 
+def load_matplotlib() -> Any:
+    """matplotlib, for files. Errors: :class:`ToolError` when it is not installed."""
+    try:
+        matplotlib = importlib.import_module("matplotlib")
+    except ImportError:
+        raise ToolError("a chart needs matplotlib: pip install 'ringwalker[plot]'") from None
+    matplotlib.use("Agg")
+    return matplotlib
+
+
 def plot(rows: Sequence[Row], path: str | Path) -> None:
     """Write the charts of ``rows`` to ``path``, an SVG or a PNG by its name.
 
@@ -51,11 +61,7 @@ def plot(rows: Sequence[Row], path: str | Path) -> None:
     """
     if Path(path).suffix not in FORMATS:
         raise ParameterError(f"{path}: a chart is written as {' or '.join(FORMATS)}")
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-    except ImportError:
-        raise ToolError("a chart needs matplotlib: pip install 'ringwalker[plot]'") from None
-    matplotlib.use("Agg")
+    matplotlib = load_matplotlib()
     pyplot = importlib.import_module("matplotlib.pyplot")
     functions: dict[str, list[Row]] = {}
     for row in rows:

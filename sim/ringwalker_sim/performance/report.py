@@ -18,7 +18,7 @@ from .figures import read_figures
 from .goals import cells_of
 from .synth import report as synthesis
 
-__all__ = ["FIGURES", "PAGE", "case_of", "page", "print_rows", "read_rows", "write_page"]
+__all__ = ["FIGURES", "PAGE", "case_of", "command_of", "page", "print_rows", "read_rows", "write_page"]
 
 FIGURES = "performance.json"
 """The name of the committed figures, beside the page that is made of them."""
@@ -111,7 +111,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], on_stderr: bool = False) -> No
 def page(rows: Sequence[Mapping[str, Any]], devices: Sequence[Mapping[str, Any]] = ()) -> str:
     """The page for ``rows`` and for the figures of synthesis of ``devices``, as Markdown."""
     lines = markdown_table(_TITLES, map(_cells, rows))
-    commands = ["", "## One row by itself", "", "```", *(_command(row) for row in rows), "```", ""]
+    commands = ["", "## One row by itself", "", "```", *(command_of(row) for row in rows), "```", ""]
     goals = markdown_table(("goal", "wanted", "reached", "met"), cells_of(rows))
     text = _TEXT.format(
         storage=HostParameters.storage_latency,
@@ -145,5 +145,6 @@ def write_page(folder: Path) -> None:
     write_file(folder / PAGE, page(rows, devices))
 
 
-def _command(row: Mapping[str, Any]) -> str:
+def command_of(row: Mapping[str, Any]) -> str:
+    """The command that measures ``row`` again."""
     return shlex.join(["ringwalker", "bench", *case_of(row).arguments])

@@ -1,0 +1,1 @@
+"""The ring formats beside each other: the same loads on each, on the wire, in time and in area."""
