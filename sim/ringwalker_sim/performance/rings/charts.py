@@ -57,7 +57,7 @@ _MEASURES = {
         "Requests a second under load",
         "million a second",
         lambda row: row["rate_per_s"] / 1e6,
-        _loaded,
+        lambda load: _loaded(load) and _small(load),
     ),
     "up": _Measure(
         "Bytes on the wire from the device", "bytes a request", itemgetter("wire_up_bytes"), _small

@@ -137,7 +137,8 @@ def _wire(row: Row) -> str:
 
 def _latency(row: Row) -> str:
     times = f"{row['latency_cycles']['p50']:,}, {row['latency_cycles']['p99']:,}"
-    return times if row["depth"] > 1 else f"{times}; {row['dependent_reads']} reads"
+    reads = row["dependent_reads"]
+    return times if row["depth"] > 1 else f"{times}; {reads} read{'s' * (reads > 1)}"
 
 
 def _by_form(rows: Sequence[Row], cell: Callable[[Row], str], shown: Callable[[Load], bool] = _any) -> str:
@@ -150,7 +151,7 @@ def _by_form(rows: Sequence[Row], cell: Callable[[Row], str], shown: Callable[[L
 def goals_of(rows: Sequence[Row]) -> list[tuple[str, str, str, str]]:
     """Each goal: its name, what is wanted, what is reached, and whether that is met."""
     found = []
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (LOADS.index(load_of(row)), FORMS.index(form_of(row)))):
         load, form = load_of(row), form_of(row)
         if load.least is not None:
             reached = row["efficiency"]
