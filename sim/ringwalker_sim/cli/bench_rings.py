@@ -8,7 +8,9 @@ from typing import Any
 from ringwalker.outputs import write_file
 
 from ..errors import noted
+from ..processes import cores, each_of
 from .options import add_command, check_folder, check_output
+from .report import progress_of, report_unwritten, write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -36,18 +38,17 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def _measure(status: Any) -> dict[str, Any]:
+def _measure(jobs: int) -> dict[str, Any]:
     from ..performance.measure import measure
     from ..performance.rings.area import RINGS, measure_area
     from ..performance.rings.cases import cases
 
-    rows = []
     every = cases()
-    for number, case in enumerate(every, 1):
-        place = f"{number} of {len(every)}: {shlex.join(case.arguments)}"
-        status(place)
-        rows.append(measure(case, lambda text, place=place: status(f"{place}: {text}")))
-    return {"rows": rows, "area": [measure_area(ring, status) for ring in RINGS]}
+    with progress_of(len(every) + len(RINGS)) as say:
+        rows = each_of(measure, every, [shlex.join(case.arguments) for case in every], jobs, say)
+        names = [f"area of ring {ring}" for ring in RINGS]
+        areas = each_of(measure_area, RINGS, names, jobs, lambda done, text: say(len(every) + done, text))
+    return {"rows": rows, "area": areas}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,17 +57,12 @@ def run(options: argparse.Namespace) -> int:
     from ..performance.report import print_rows
     from ..performance.rings.charts import draw
     from ..performance.rings.page import FIGURES, PAGE, page, read_rings
-    from .report import report_unwritten, status_line, write_json
 
     check_output("--json", options.json)
     check_folder("--docs", options.docs)
     if options.docs:
         load_matplotlib()
-    if options.source:
-        figures = read_rings(options.source)
-    else:
-        with status_line("starting") as status:
-            figures = _measure(status)
+    figures = read_rings(options.source) if options.source else _measure(options.jobs or cores())
     unwritten: list[str] = []
     if options.json:
         with noted(unwritten):
