@@ -226,7 +226,7 @@ def test_bad_options_are_exit_code_2(arguments: tuple[str, ...], capsys: pytest.
 
 @pytest.mark.parametrize(
     "command",
-    [("run", "blk"), ("lspci",), ("verilog",), ("waves",), ("bench",), ("bench-engines",)],
+    [("run", "blk"), ("lspci",), ("verilog",), ("waves",), ("bench",), ("bench-engines",), ("bench-guest",)],
     ids=" ".join,
 )
 def test_help_has_examples(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

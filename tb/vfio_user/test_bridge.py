@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,9 @@ from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.modern import FACE_BAR, NOTIFY_BASE
 from ringwalker.spec.ring import RingHeader
 from ringwalker_sim.disk_image import DiskError
-from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
-from ringwalker_sim.guest.bus import VirtioBus
+from ringwalker_sim.guest.blk import BlkDevice, BlkRequest
 from ringwalker_sim.guest.errors import RequestError, VirtioError
-from ringwalker_sim.guest.pci import enumerate_pci
-from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
+from ringwalker_sim.testing.served_guest import REQUESTS, bind, do_job, submit_reads, with_disk
 from ringwalker_sim.vfio_user import serving
 from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
 from ringwalker_sim.vfio_user.listener import SocketInUse
@@ -27,38 +25,8 @@ from ringwalker_sim.vfio_user.protocol import Region
 from ringwalker_sim.vfio_user.recorder import Waves
 from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
 from ringwalker_sim.waves.fst import read_fst_signals
-from ringwalker_sim.workload.block_task import BlockTask, Workload
-from ringwalker_sim.workload.job import Job
 
 SECTOR = 512
-TASK = BlockTask(Workload("randrw", block_size=4096, queue_depth=8, requests=40, seed=3))
-
-
-def do_job(port: VfioPort, handle: DeviceHandle, interrupt: str = "msix") -> dict[str, Any]:
-    """A verified workload; its result."""
-    port.disk = handle.disk
-    result = port.run(Job(TASK, interrupt=interrupt).run(port, handle.device.config))
-    assert (result["requests"], result["errors"]) == (40, 0), result["messages"]
-    return result
-
-
-async def bind(port: VfioPort) -> tuple[Any, BlkDevice]:
-    """Transport and disk."""
-    (pci,) = await enumerate_pci(port)
-    transport = await VirtioPciTransport.bind(pci)
-    bus = VirtioBus()
-    await bus.register_virtio_driver(blk_driver(port))
-    await bus.register_virtio_device(transport.device)
-    return transport, transport.device.priv
-
-
-def with_disk(port: VfioPort, body: Callable[[Any, BlkDevice], Coroutine[Any, Any, Any]]) -> Any:
-    """Run ``body`` on the disk; nothing is taken down."""
-
-    async def main() -> Any:
-        return await body(*await bind(port))
-
-    return port.run(main())
 
 
 def settled(handle: DeviceHandle) -> int:
@@ -83,7 +51,7 @@ def test_data_is_right_however_memory_and_interrupts_come(
         assert (port.client.dma_messages > 0) == by_message
     settled(served)
     # One that nobody asked for would be one without a request; those that come together are seen as one.
-    assert 0 < port.interrupts <= served.stats()[interrupt] - before <= 40 + 3
+    assert 0 < port.interrupts <= served.stats()[interrupt] - before <= REQUESTS + 3
 
 
 def test_the_clock_runs_only_while_there_is_work(served: DeviceHandle, memory: SharedMemory) -> None:
@@ -95,17 +63,6 @@ def test_the_clock_runs_only_while_there_is_work(served: DeviceHandle, memory: S
         with_read = port.client.read(Region.CONFIG, 0, 4)
         assert with_read == bytes.fromhex("f41a4210")
         assert served.bridge.engine.now > before
-
-
-def submit_reads(port: VfioPort, disk: BlkDevice, count: int) -> tuple[list[BlkRequest], Any]:
-    """``count`` reads of a page each, into one buffer; they are not kicked."""
-    buffer = port.memory.allocate(count * 4096, 4096)
-    requests = []
-    for n in range(count):
-        request = disk.submit(0, 8 * n, [(buffer.address + 4096 * n, 4096)], lambda _request: None)
-        assert request is not None
-        requests.append(request)
-    return requests, buffer
 
 
 def test_memory_is_taken_away_only_when_the_device_is_done_with_it(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from ringwalker_sim.vfio_user import bodies, protocol
-from ringwalker_sim.vfio_user.conversation import Conversation
+from ringwalker_sim.vfio_user.conversation import Conversation, Step
 from ringwalker_sim.vfio_user.peer import Peer, PeerGone
 from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Flag, Header, ProtocolError
 
@@ -61,8 +61,8 @@ class Recorder:
     def reset(self) -> None:
         self.asked.append("reset")
 
-    def advance(self) -> bool:
-        return False
+    def advance(self) -> Step:
+        return Step.MESSAGE
 
 
 class Bench:

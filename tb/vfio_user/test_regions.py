@@ -25,6 +25,7 @@ from ringwalker.spec.pci import (
 from ringwalker_sim.engine.native.served import ServedEngine
 from ringwalker_sim.vfio_user.bodies import DmaMap, DmaUnmap, IrqSet, RegionAccess
 from ringwalker_sim.vfio_user.bridge import EngineBridge
+from ringwalker_sim.vfio_user.conversation import Step
 from ringwalker_sim.vfio_user.protocol import IrqIndex, IrqSetFlag, MapFlag, Region
 
 BASE = 0x40_8000_0000
@@ -63,7 +64,7 @@ class Bench:
 
     def idle(self) -> None:
         for _ in range(10_000):
-            if not self.bridge.advance():
+            if self.bridge.advance() is Step.IDLE:
                 return
         raise AssertionError("the clock does not stop")
 

@@ -18,6 +18,7 @@ import pytest
 
 from ringwalker_sim.testing.vfio_recording import read_recording
 from ringwalker_sim.vfio_user import bodies, protocol
+from ringwalker_sim.vfio_user.conversation import Step
 from ringwalker_sim.vfio_user.listener import SocketInUse, SocketRemoved
 from ringwalker_sim.vfio_user.peer import Peer
 from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Header
@@ -80,8 +81,8 @@ class Playback:
     def reset(self) -> None:
         self.resets += 1
 
-    def advance(self) -> bool:
-        return False
+    def advance(self) -> Step:
+        return Step.MESSAGE
 
 
 @pytest.fixture

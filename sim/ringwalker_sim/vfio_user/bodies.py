@@ -18,9 +18,11 @@ from .protocol import (
     ProtocolError,
     RegionFlag,
     UnmapFlag,
+    packed,
 )
 
 __all__ = [
+    "REGION_ACCESS_FIELDS",
     "DmaAccess",
     "DmaMap",
     "DmaUnmap",
@@ -39,12 +41,15 @@ __all__ = [
 _DEVICE_FLAG_RESET = 1 << 0
 _DEVICE_FLAG_PCI = 1 << 1
 
+REGION_ACCESS_FIELDS = (("offset", 64), ("region", 32), ("count", 32))
+"""REGION_READ and REGION_WRITE, before the data: names and bits."""
+
 _INFO = struct.Struct("<IIII")
 _REGION_INFO = struct.Struct("<IIIIQQ")
 _IRQ_SET = struct.Struct("<IIIII")
 _DMA_MAP = struct.Struct("<IIQQQ")
 _DMA_UNMAP = struct.Struct("<IIQQ")
-_REGION_ACCESS = struct.Struct("<QII")
+_REGION_ACCESS = packed(REGION_ACCESS_FIELDS)
 _DMA_ACCESS = struct.Struct("<QQ")
 _VERSION = struct.Struct("<HH")
 

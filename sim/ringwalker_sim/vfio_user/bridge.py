@@ -12,6 +12,8 @@ from ..engine.native.abi import STATS, EventKind
 from ..engine.native.engine import NativeEvent
 from ..engine.native.served import ServedEngine
 from .bodies import DmaMap, DmaUnmap, IrqSet, RegionAccess
+from .conversation import Step
+from .direct import DirectMessages
 from .dma_messages import DmaMessages
 from .interrupts import Interrupts, Intx, Msix
 from .mappings import Mappings
@@ -23,7 +25,7 @@ __all__ = ["EngineBridge"]
 log = logging.getLogger("ringwalker.vfio_user")
 
 _SLICE = 128
-"""Cycles between two polls of the socket."""
+"""Cycles between two polls of the socket by Python."""
 
 _UNMAP_CYCLES = 1_000_000
 """Cycles that an unmapping waits for the device."""
@@ -32,7 +34,7 @@ STILL_CYCLES = 1_000_000
 """Cycles without traffic, beyond the device's completion timeout, after which the device counts as stuck."""
 
 _STATS_CYCLES = 20_000
-"""Cycles after which the counters for other threads are read again."""
+"""Cycles after which the counters for other threads are read again, and the most that C++ lets pass."""
 
 _MOST_LOGGED = 20
 """Unmapped accesses that are logged for each peer."""
@@ -44,13 +46,14 @@ class EngineBridge:
     Accesses to regions become requests, mappings become memory, MSI-X messages and changes of INTx become
     writes of eventfds, and DMA to memory that was mapped without a descriptor becomes messages to the peer.
     Events of the device are carried out in order, so an interrupt never overtakes data. A message to the peer
-    is sent only while the peer does not wait for an answer; later events wait behind it.
+    is sent only while the peer does not wait for an answer; later events wait behind it. With ``direct`` C++
+    carries out the usual messages (:class:`~.direct.DirectMessages`), unless somebody waits for ``on_time``.
 
     ``on_trouble`` is called with a line of text when the device breaks a rule of PCI Express or makes an
     unmapped access; ``on_time`` after time has passed. ``name`` is the prefix of lines in the log.
     """
 
-    def __init__(self, engine: ServedEngine, name: str = "device"):
+    def __init__(self, engine: ServedEngine, name: str = "device", direct: bool = True):
         self.engine = engine
         self.name = name
         self.on_trouble: Callable[[str], None] | None = None
@@ -61,6 +64,7 @@ class EngineBridge:
         self._msix = Msix(engine.config.vectors, self._program_vectors)
         self._interrupts = Interrupts(self._intx, self._msix)
         self._messages = DmaMessages(self._mappings, self._fault)
+        self._direct = DirectMessages(engine, self._regions, self._msix) if direct else None
         self._events: deque[NativeEvent] = deque()
         self._delivering = False
         self._epoch = 0
@@ -142,17 +146,29 @@ class EngineBridge:
         self._mappings.clear()
         self._note_stats()
 
-    def advance(self) -> bool:
-        """Run the device for a slice of time; False when it has no work before the next message."""
+    def advance(self) -> Step:
+        """Run the device until a message has to be received or a slice of time has passed."""
         self._deliver()
         if self._events:
-            return True
-        self._note(self.engine.run_until_quiet(_SLICE))
+            return Step.MESSAGE
+        peer = self._messages.peer
+        left = False
+        if self._direct is not None and peer is not None and not self.on_time:
+            events, left = self._direct.run(peer, _STATS_CYCLES)
+            self._note(events)
+            if self._regions.begun:
+                return Step.MESSAGE  # The peer waits for an answer, so nothing can be asked of it.
+        elif peer is not None and peer.wait(0.0):
+            return Step.MESSAGE
+        else:
+            self._note(self.engine.run_until_quiet(_SLICE))
         self._passed()
         busy = not self.engine.quiet() or bool(self._events)
         if not busy or self.engine.now >= self._snapshot_due:
             self._note_stats()
-        return busy and not self._stuck()
+        if left:
+            return Step.MESSAGE
+        return Step.BUSY if busy and not self._stuck() else Step.IDLE
 
     # --- time ---------------------------------------------------------------------------------------------
 

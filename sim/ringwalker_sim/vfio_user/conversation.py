@@ -1,5 +1,6 @@
 """What a vfio-user server says to one peer: an answer to every message, right or wrong."""
 
+import enum
 import errno
 import functools
 import logging
@@ -9,7 +10,7 @@ from . import bodies, protocol
 from .peer import Peer, PeerGone, close_all
 from .protocol import Command, Header, ProtocolError
 
-__all__ = ["Conversation", "Device"]
+__all__ = ["Conversation", "Device", "Step"]
 
 log = logging.getLogger("ringwalker.vfio_user")
 
@@ -18,6 +19,14 @@ _MOST_LOGGED = 20
 
 _DESCRIPTORS: dict[int, int] = {Command.DMA_MAP: 1, Command.DEVICE_SET_IRQS: protocol.MAX_FDS}
 """Most descriptors of a command; others have none."""
+
+
+class Step(enum.Enum):
+    """What has to be done after a device has run for a while."""
+
+    IDLE = "wait for a message: there is no work before"
+    BUSY = "let the device run on"
+    MESSAGE = "receive the next message, or wait for one"
 
 
 class Device(Protocol):
@@ -65,8 +74,10 @@ class Device(Protocol):
         """The peer has gone: drop its mappings and eventfds."""
         ...
 
-    def advance(self) -> bool:
-        """Run for a slice of time while no message waits; False when there is no work before the next one."""
+    def advance(self) -> Step:
+        """Run until a message has to be received or a slice of time has passed. Messages of a peer that is
+        attached may be carried out on the way.
+        """
         ...
 
 

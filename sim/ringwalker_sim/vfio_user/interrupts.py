@@ -1,6 +1,7 @@
 """Interrupts of a vfio-user device: its eventfds, and the conditions for writing them."""
 
 import contextlib
+import ctypes
 import errno
 import logging
 import os
@@ -83,37 +84,40 @@ class Intx:
 
 
 class Msix:
-    """The MSI-X vectors, an eventfd each. ``program(first, armed)`` masks the vectors without one."""
+    """The MSI-X vectors, an eventfd each. ``program(first, armed)`` masks the vectors without one.
+
+    ``eventfds`` is an array of 32-bit integers, -1 for a vector without one, which stays at its place.
+    """
 
     def __init__(self, vectors: int, program: Callable[[int, Sequence[bool]], None]):
         self.fired = 0
-        self._fds = [-1] * vectors
+        self.eventfds = (ctypes.c_int32 * vectors)(*[-1] * vectors)
         self._program = program
 
     def __len__(self) -> int:
-        return len(self._fds)
+        return len(self.eventfds)
 
     def arm(self, start: int, fds: Sequence[int]) -> None:
         """Use ``fds`` (-1 for none) for the vectors from ``start`` on."""
         for vector, fd in enumerate(fds, start):
-            _close(self._fds[vector])
-            self._fds[vector] = fd
+            _close(self.eventfds[vector])
+            self.eventfds[vector] = fd
         if fds:
             self._program(start, [fd >= 0 for fd in fds])
 
     def disarm(self) -> None:
         """Remove all eventfds."""
-        if any(fd >= 0 for fd in self._fds):
-            self.arm(0, [-1] * len(self._fds))
+        if any(fd >= 0 for fd in self.eventfds):
+            self.arm(0, [-1] * len(self.eventfds))
 
     def apply(self) -> None:
         """Program all vectors again, after a reset of the device."""
-        if any(fd >= 0 for fd in self._fds):
-            self._program(0, [fd >= 0 for fd in self._fds])
+        if any(fd >= 0 for fd in self.eventfds):
+            self._program(0, [fd >= 0 for fd in self.eventfds])
 
     def fire(self, vector: int) -> None:
         """Write the eventfd of ``vector``, if the vector exists and has one."""
-        if 0 <= vector < len(self._fds) and self._fds[vector] >= 0 and _signal(self._fds[vector]):
+        if 0 <= vector < len(self.eventfds) and self.eventfds[vector] >= 0 and _signal(self.eventfds[vector]):
             self.fired += 1
 
 

@@ -63,6 +63,11 @@ class Peer:
         """The descriptor of the socket."""
         return self._socket.fileno()
 
+    @property
+    def interrupt(self) -> int:
+        """The descriptor that ends all waiting for the peer when it is readable; -1 for none."""
+        return self._interrupt
+
     def _await(self, event: int, deadline: float, stopped: str) -> None:
         """Wait until the socket is ready for ``event``. Errors: :class:`PeerGone`, because of ``stopped``."""
         poll = select.poll()

@@ -6,10 +6,12 @@ body with a layout for each command, which ``bodies`` has.
 
 import enum
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
     "HEADER_BYTES",
+    "HEADER_FIELDS",
     "IRQS",
     "MAX_BODY",
     "MAX_DATA",
@@ -30,6 +32,7 @@ __all__ = [
     "UnmapFlag",
     "error_reply",
     "message",
+    "packed",
     "reply",
 ]
 
@@ -48,7 +51,16 @@ MAX_MAPPINGS = 65535
 IOMMU there is one for each page that the device may reach.
 """
 
-_HEADER = struct.Struct("<HHIII")
+HEADER_FIELDS = (("id", 16), ("command", 16), ("size", 32), ("flags", 32), ("error", 32))
+"""The header: names and bits."""
+
+
+def packed(fields: Sequence[tuple[str, int]]) -> struct.Struct:
+    """The bytes of ``fields``, integers of 16, 32 or 64 bits."""
+    return struct.Struct("<" + "".join({16: "H", 32: "I", 64: "Q"}[width] for _name, width in fields))
+
+
+_HEADER = packed(HEADER_FIELDS)
 
 
 class ProtocolError(ValueError):

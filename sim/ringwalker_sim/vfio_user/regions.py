@@ -8,7 +8,8 @@ from ringwalker.pci.capabilities import Bar, layout
 from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command, DeviceControl
 from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
 
-from ..engine.native.served import ServedEngine
+from ..engine.native.peer_layout import BARS
+from ..engine.native.served import CWindow, ServedEngine
 from .bodies import RegionAccess
 from .protocol import Region
 
@@ -41,6 +42,9 @@ class Regions:
     ones and writes are dropped. Writes of BARs are posted; other accesses are complete when the method
     returns. ``accesses`` counts them by kind.
 
+    ``windows`` are the BARs that the device is known to decode in memory space, for whoever makes requests of
+    their accesses elsewhere. ``begun`` is the ticket of a request for the next read, 0 for none.
+
     Errors: ``OSError`` (EINVAL) for an access that is not inside its region.
     """
 
@@ -50,6 +54,8 @@ class Regions:
         self._bars: dict[int, Bar] = {bar.index: bar for bar in self._layout.bars}
         self._command = 0
         self._addresses: dict[int, int] = {}
+        self.windows = (CWindow * BARS)()
+        self.begun = 0
         self.accesses = dict.fromkeys(("config_reads", "config_writes", "bar_reads", "bar_writes"), 0)
 
     def size(self, region: int) -> int:
@@ -59,8 +65,11 @@ class Regions:
         return self._bars[region].size if region in self._bars else 0
 
     def forget(self) -> None:
-        """Forget the addresses of BARs, after a reset of the device."""
+        """Forget the addresses of BARs and the request that was begun, after a reset of the device."""
         self._addresses = {}
+        self.begun = 0
+        for window in self.windows:
+            window.size = 0
 
     def _check(self, access: RegionAccess) -> None:
         size = self.size(access.region)
@@ -81,6 +90,9 @@ class Regions:
         bar = self._bars.get(access.region)
         if bar is None:
             return b""
+        if self.begun:
+            ticket, self.begun = self.begun, 0
+            return self._engine.read_bytes(ticket, access.count)
         address = self._address(bar) + access.offset
         if bar.io:
             return self._read(RequestKind.IO_READ, address, access.count, _DWORD)
@@ -101,7 +113,7 @@ class Regions:
             self._write(RequestKind.CONFIG_WRITE_0, access.offset, access.data, _DWORD)
             resets = self._resets(access)
             if resets or (access.offset < _BARS.stop and access.offset + access.count > _COMMAND):
-                self._addresses = {}
+                self.forget()
             return resets
         self.accesses["bar_writes"] += 1
         bar = self._bars.get(access.region)
@@ -143,6 +155,8 @@ class Regions:
                 low = values[item.index] & item.writable
                 high = values[item.index + 1] if item.is_64 else 0
                 self._addresses[item.index] = high << 32 | low
+                if self._command & Command.MEMORY_ENABLE and not item.io:
+                    self.windows[item.index] = CWindow(high << 32 | low, item.size)
         return self._addresses[bar.index]
 
     def write_registers(self, bar: int, writes: Iterable[tuple[int, int]]) -> None:

@@ -7,7 +7,7 @@ import select
 import threading
 from pathlib import Path
 
-from .conversation import Conversation, Device
+from .conversation import Conversation, Device, Step
 from .listener import Listener, SocketRemoved
 from .peer import Peer, PeerGone
 from .protocol import ProtocolError
@@ -99,14 +99,14 @@ class Server:
 
     def _converse(self, conversation: Conversation) -> None:
         peer = conversation.peer
-        busy = True
+        step = Step.IDLE
         while not self._stopping:
-            if not busy:
-                self._ready(peer.fileno())
+            if step is Step.IDLE and not self._ready(peer.fileno()):
+                continue
+            step = self.device.advance() if conversation.greeted else Step.MESSAGE
+            if step is not Step.MESSAGE:
+                continue
             if peer.wait(0.0):
                 conversation.receive()
-                busy = True
-            elif busy and conversation.greeted:
-                busy = self.device.advance()
             else:
-                busy = False
+                step = Step.IDLE

@@ -36,7 +36,9 @@ class ServedDevice:
     written, and with ``raw`` it may look like anything (:class:`~..disk_image.DiskImage`). ``waves`` is an
     FST file for the whole run, or the part of the run to record. ``host`` has the parameters of the
     simulated root complex; the default accepts the device's largest payloads and read requests. ``seed`` is
-    for random choices of the host.
+    for random choices of the host. ``plain`` asks for the plain model
+    (:class:`~..engine.native.engine.NativeEngine`). Without ``direct`` every message of the peer is carried
+    out in Python.
     """
 
     config: DeviceConfig
@@ -47,6 +49,8 @@ class ServedDevice:
     host: HostParameters | None = None
     seed: int = 1
     raw: bool = False
+    plain: bool | None = None
+    direct: bool = True
 
     @property
     def parameters(self) -> HostParameters:
@@ -71,6 +75,9 @@ class DeviceHandle:
     started: float = field(default_factory=time.monotonic)
     thread: threading.Thread | None = None
     unwritten: list[str] = field(default_factory=list)
+    _clock: int | None = None
+    _clock_lock: threading.Lock = field(default_factory=threading.Lock)
+    _used_s: float = 0.0
 
     @property
     def socket(self) -> Path:
@@ -83,8 +90,17 @@ class DeviceHandle:
         return self.thread is not None and self.thread.is_alive()
 
     def stats(self) -> dict[str, Any]:
-        """The bridge's counters (:meth:`EngineBridge.stats`) and ``seconds`` since the start."""
-        return {**self.bridge.stats(), "seconds": time.monotonic() - self.started}
+        """The bridge's counters (:meth:`EngineBridge.stats`), ``seconds`` since the start, and
+        ``processor_s``, the processor time of the device's thread.
+        """
+        seconds = time.monotonic() - self.started
+        return {**self.bridge.stats(), "seconds": seconds, "processor_s": self._processor_s()}
+
+    def _processor_s(self) -> float:
+        with self._clock_lock:
+            if self._clock is not None:
+                self._used_s = time.clock_gettime(self._clock)
+        return self._used_s
 
     def stop(self) -> None:
         """Stop serving the device. Returns at once; may be called again."""
@@ -97,12 +113,16 @@ class DeviceHandle:
         return not self.running
 
     def _serve(self, once: bool) -> None:
+        self._clock = time.pthread_getcpuclockid(threading.get_ident())
         try:
             self.server.serve(once)
         except BaseException as error:
             self.error = error
             log.exception("%s: the device ended", self.socket)
         finally:
+            self._processor_s()
+            with self._clock_lock:
+                self._clock = None  # It ends with the thread.
             self.server.close()
 
 
@@ -132,11 +152,12 @@ def _open_engine(
             host=device.parameters,
             waves=waves.opening if waves else None,
             seed=device.seed,
+            plain=device.plain,
             at_once=True,
             progress=progress,
         )
     )
-    bridge = EngineBridge(engine, Path(device.socket).name)
+    bridge = EngineBridge(engine, Path(device.socket).name, device.direct)
     if waves:
         recorder = WaveRecorder(waves, engine)
         bridge.on_time, bridge.on_trouble = recorder.tick, recorder.trouble

@@ -43,6 +43,7 @@ class Disk:
     virtio-blk.
 
     ``waves``: the part of a simulated device's signals to record. ``raw``: the image is not looked at.
+    ``plain`` and ``direct``: see :class:`~..vfio_user.serving.ServedDevice`.
     """
 
     image: Path | None
@@ -50,6 +51,8 @@ class Disk:
     read_only: bool = False
     waves: Waves | None = None
     raw: bool = False
+    plain: bool | None = None
+    direct: bool = True
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ def run_guest(
                 read_only=disk.read_only,
                 waves=disk.waves,
                 raw=disk.raw,
+                plain=disk.plain,
+                direct=disk.direct,
             )
             for number, disk in enumerate(disks)
             if disk.config is not None

@@ -2,6 +2,7 @@
 
 import ctypes
 import enum
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth.lib import data
@@ -21,6 +22,7 @@ from ...host.link import COMPLETION_BYTES, REQUEST_32_BYTES, REQUEST_64_BYTES
 from ...host.parameters import CREDIT_BYTES, STREAMS, Fault, LatencyShape, Split
 from ..noise import NOISE_SALT
 from ..peripherals import PERIPHERALS
+from .peer_layout import PEER_CONSTANTS, PEER_STRUCTURES
 from .pump_layout import PUMP_CONSTANTS, PUMP_STRUCTURES
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "CStats",
     "EventKind",
     "Outcome",
+    "c_fields",
     "c_type",
     "fields_of",
     "spec_header",
@@ -158,6 +161,11 @@ EVENT_FORMAT = "<" + "".join({32: "I", 64: "Q"}[width] for _name, width in _EVEN
 """An event for :mod:`struct`."""
 
 
+def c_fields(fields: Iterable[tuple[str, int]]) -> list[tuple[str, Any]]:
+    """Fields of 32 or 64 bits, for a ``ctypes.Structure``."""
+    return [(name, _C_TYPES[width]) for name, width in fields]
+
+
 def fields_of(layout: Any) -> dict[str, data.Field]:
     """The fields of a struct by name."""
     fields: Any = data.Layout.cast(layout)
@@ -216,7 +224,7 @@ class CStats(ctypes.Structure):
 class CEvent(ctypes.Structure):
     """``struct Event``."""
 
-    _fields_ = [(name, _C_TYPES[width]) for name, width in _EVENT]
+    _fields_ = c_fields(_EVENT)
 
 
 def _enum(name: str, members: type[enum.Enum]) -> list[str]:
@@ -251,7 +259,7 @@ def spec_header() -> str:
     lines = ["// Generated; do not edit.", "#pragma once", "", "#include <cstdint>", "", "namespace rw {", ""]
     lines += [
         f"inline constexpr unsigned {name} = {value};"
-        for name, value in (_CONSTANTS | PUMP_CONSTANTS).items()
+        for name, value in (_CONSTANTS | PUMP_CONSTANTS | PEER_CONSTANTS).items()
     ]
     lines.append("")
     for name, members in _ENUMS.items():
@@ -261,6 +269,6 @@ def spec_header() -> str:
     lines += _struct("Parameters", [(name, 64) for name in PARAMETERS], ctypes.sizeof(CParameters))
     lines += _struct("Stats", [(name, 64) for name in STATS], ctypes.sizeof(CStats))
     lines += _struct("Event", list(_EVENT), ctypes.sizeof(CEvent))
-    for name, fields in PUMP_STRUCTURES.items():
+    for name, fields in (PUMP_STRUCTURES | PEER_STRUCTURES).items():
         lines += _struct(name, list(fields), sum(width for _name, width in fields) // 8)
     return "\n".join([*lines, "}  // namespace rw", ""])

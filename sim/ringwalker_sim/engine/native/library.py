@@ -16,6 +16,7 @@ _FUNCTIONS: Functions = {
     "rw_reset": (None, [HANDLE, U64]),
     "rw_run": (U32, [HANDLE, U64, POINTER, U32]),
     "rw_run_until_quiet": (U32, [HANDLE, U64, POINTER, U32]),
+    "rw_serve": (U32, [HANDLE, U64, POINTER, POINTER, U32]),
     "rw_quiet": (U32, [HANDLE]),
     "rw_now": (U64, [HANDLE]),
     "rw_stats": (None, [HANDLE, ctypes.POINTER(CStats)]),

@@ -2,11 +2,11 @@
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ...memory import GuestMemory
+from .abi import c_fields
 from .engine import NativeEngine
 from .pump_layout import BLOCK_LOAD, BLOCK_QUEUE, DONE, FRAME_LOAD, OPERATION, QUEUE, REQUEST, SETUP
 
@@ -32,38 +32,34 @@ operation_type, done_type, request_type = _type(OPERATION), _type(DONE), _type(R
 """Rows of arrays; see :mod:`.pump_layout`."""
 
 
-def _fields(fields: Sequence[tuple[str, int]]) -> list[tuple[str, Any]]:
-    return [(name, {32: ctypes.c_uint32, 64: ctypes.c_uint64}[width]) for name, width in fields]
-
-
 class CPumpQueue(ctypes.Structure):
     """``struct PumpQueue``."""
 
-    _fields_ = _fields(QUEUE)
+    _fields_ = c_fields(QUEUE)
 
 
 class CPumpSetup(ctypes.Structure):
     """``struct PumpSetup``."""
 
-    _fields_ = _fields(SETUP)
+    _fields_ = c_fields(SETUP)
 
 
 class CBlockQueue(ctypes.Structure):
     """``struct BlockQueue``."""
 
-    _fields_ = _fields(BLOCK_QUEUE)
+    _fields_ = c_fields(BLOCK_QUEUE)
 
 
 class CBlockLoad(ctypes.Structure):
     """``struct BlockLoad``."""
 
-    _fields_ = _fields(BLOCK_LOAD)
+    _fields_ = c_fields(BLOCK_LOAD)
 
 
 class CFrameLoad(ctypes.Structure):
     """``struct FrameLoad``."""
 
-    _fields_ = _fields(FRAME_LOAD)
+    _fields_ = c_fields(FRAME_LOAD)
 
 
 _STARTS = {CBlockLoad: "rw_pump_blocks", CFrameLoad: "rw_pump_frames"}

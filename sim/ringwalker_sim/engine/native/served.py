@@ -13,10 +13,23 @@ from ringwalker.verilog import PortInfo
 from ...disk_image import DiskImage
 from ...host import HostParameters
 from ...memory import PAGE, GuestMemory
-from .abi import Outcome
+from .abi import Outcome, c_fields
 from .engine import EngineError, NativeEngine, NativeEvent, all_ones
+from .peer_layout import PEER, WINDOW
 
-__all__ = ["ServedEngine"]
+__all__ = ["CPeer", "CWindow", "ServedEngine"]
+
+
+class CWindow(ctypes.Structure):
+    """``struct PeerWindow``."""
+
+    _fields_ = c_fields(WINDOW)
+
+
+class CPeer(ctypes.Structure):
+    """``struct PeerSetup``."""
+
+    _fields_ = c_fields(PEER)
 
 
 class ServedEngine(NativeEngine):
@@ -65,6 +78,23 @@ class ServedEngine(NativeEngine):
         if self._backlog:
             return self.run(0)
         return self._run_chunk(max_cycles, self.library.rw_run_until_quiet)
+
+    def serve(self, max_cycles: int, peer: CPeer) -> list[NativeEvent]:
+        """Like :meth:`run_until_quiet`, while C++ carries out the usual messages of ``peer``: accesses of its
+        windows, and interrupts. It also ends when a message is Python's, or when ``peer.stop`` is readable.
+
+        Call :meth:`drain` before. When ``peer.read_ticket`` is not 0 afterwards, the next message is that
+        read, which must be answered with :meth:`read_bytes`; no event is given before that.
+        """
+
+        def run(handle: int, cycles: int, buffer: object, room: int) -> int:
+            return self.library.rw_serve(handle, cycles, ctypes.byref(peer), buffer, room)
+
+        events = self._run_chunk(max_cycles, run)
+        if not peer.read_ticket:
+            return events
+        self._backlog += events
+        return []
 
     def drain(self) -> list[NativeEvent]:
         """What has happened so far, in order, without letting any time pass."""

@@ -30,6 +30,11 @@ std::uint32_t rw_run_until_quiet(Host* host, std::uint64_t cycles, rw::Event* ou
   return host->run(cycles, out, room, true);
 }
 
+std::uint32_t rw_serve(Host* host, std::uint64_t cycles, rw::PeerSetup* setup, rw::Event* out,
+                       std::uint32_t room) noexcept {
+  return host->serve(cycles, *setup, out, room);
+}
+
 std::uint32_t rw_quiet(Host* host) noexcept { return host->quiet(); }
 
 std::uint64_t rw_now(Host* host) noexcept { return host->shared().now; }

@@ -74,10 +74,45 @@ bool Host::calm() const {
 }
 
 std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet) {
-  std::deque<Event>& events = shared_.events;
+  const std::deque<Event>& events = shared_.events;
   shared_.stop = events.size() >= room;
   for (const Event& e : events) shared_.stop |= e.kind != static_cast<std::uint32_t>(EventKind::FAULT);
+  pass(shared_.now + most_cycles, until_quiet);
+  return take_events(out, room);
+}
+
+std::uint32_t Host::serve(std::uint64_t most_cycles, PeerSetup& setup, Event* out, std::uint32_t room) {
+  using Look = PeerMessages::Look;
+  shared_.stop = false;
+  peer_.begin(setup);
   const std::uint64_t end = shared_.now + most_cycles;
+  unsigned taken = 0;
+  do {
+    if (setup.read_ticket == 0) {
+      const Look look = peer_.look();
+      setup.left = look == Look::LEFT;
+      if (look == Look::LEFT) break;
+      if (look != Look::NONE) calm_ = 0;
+      if (look == Look::TAKEN && ++taken % messages_at_once != 0) continue;
+    }
+    pass(std::min(end, shared_.now + look_cycles), true);
+    if (shared_.stop && !peer_.answer()) break;
+  } while (shared_.now < end && calm_ < settle_cycles);
+  peer_.end();
+  return take_events(out, room);
+}
+
+std::uint32_t Host::take_events(Event* out, std::uint32_t room) {
+  std::deque<Event>& events = shared_.events;
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(room, events.size()));
+  std::copy_n(events.begin(), count, out);
+  events.erase(events.begin(), events.begin() + count);
+  shared_.stats.cycles = shared_.now;
+  return count;
+}
+
+// Time passes until something wants Python's attention.
+void Host::pass(std::uint64_t end, bool until_quiet) {
   while (shared_.now < end && !shared_.stop) {
     cycle();
     calm_ = calm() ? calm_ + 1 : 0;
@@ -89,11 +124,6 @@ std::uint32_t Host::run(std::uint64_t most_cycles, Event* out, std::uint32_t roo
     if (until_quiet) break;
     if (skips_ && !shared_.stop) skip(end);
   }
-  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(room, events.size()));
-  std::copy_n(events.begin(), count, out);
-  events.erase(events.begin(), events.begin() + count);
-  shared_.stats.cycles = shared_.now;
-  return count;
 }
 
 // Nothing changes before somebody asks for something: the cycles up to end pass unsimulated.

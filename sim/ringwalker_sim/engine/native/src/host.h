@@ -11,6 +11,7 @@
 #endif
 #include "link.h"
 #include "memory_map.h"
+#include "peer_messages.h"
 #include "peripherals.h"
 #include "pins.h"
 #include "pump.h"
@@ -34,6 +35,10 @@ class Host {
   // Runs until an event or so many cycles have gone, or until all is quiet if that is asked for; gives the
   // number of events in out.
   std::uint32_t run(std::uint64_t most_cycles, Event* out, std::uint32_t room, bool until_quiet = false);
+
+  // Like run until all is quiet, with the usual messages of the peer in setup carried out meanwhile. It also ends
+  // when a message is Python's. No event is left from before.
+  std::uint32_t serve(std::uint64_t most_cycles, PeerSetup& setup, Event* out, std::uint32_t room);
 
   // Nothing is in flight on either side, and nothing will happen before somebody asks for it. Known only
   // after a run. Never true for a model that has no port idle.
@@ -75,6 +80,14 @@ class Host {
   // to the next.
   static constexpr unsigned settle_cycles = 8;
 
+  // Cycles between two looks for messages of a peer.
+  static constexpr std::uint64_t look_cycles = 128;
+
+  // Messages of a peer that are taken before time has to pass.
+  static constexpr unsigned messages_at_once = 256;
+
+  void pass(std::uint64_t end, bool until_quiet);
+  std::uint32_t take_events(Event* out, std::uint32_t room);
   void cycle();
   void skip(std::uint64_t end);
   bool calm() const;
@@ -105,6 +118,7 @@ class Host {
   ReadServer reads_{shared_, memory_};
   Cpu cpu_{shared_};
   std::unique_ptr<Pump> pump_{};
+  PeerMessages peer_{shared_, cpu_};
   Uplink up_;
   LinkModel down_;
   Rng stalls_;

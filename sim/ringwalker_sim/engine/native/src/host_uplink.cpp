@@ -63,6 +63,7 @@ void Host::arrived(const RequestPacket& packet) {
     reads_.request(h);
   } else if (is_message(h)) {
     if (pump_ && pump_->takes(h.address, packet.payload[0])) return;
+    if (peer_.fires(h.address, packet.payload[0])) return;
     shared_.event(EventKind::MESSAGE, 0, h.address, packet.payload[0]);
   } else if (h.kind == RequestKind::MESSAGE) {
     shared_.event(EventKind::INTX, 0, 0, h.address);
