@@ -21,7 +21,7 @@ from ringwalker_sim.verilog_cache import device_verilog
 from ringwalker_sim.workload.block_task import WORKLOADS, BlockTask, Workload
 from ringwalker_sim.workload.console_task import ConsoleTask
 from ringwalker_sim.workload.frame_traffic import random_frames
-from ringwalker_sim.workload.job import DeviceTask, Job, Task, open_for
+from ringwalker_sim.workload.job import RING_NAMES, DeviceTask, Job, Task, open_for
 from ringwalker_sim.workload.net_task import NetTask
 from ringwalker_sim.workload.rng_task import RngTask
 
@@ -38,9 +38,7 @@ def _blk(choose: random.Random, config: DeviceConfig) -> Task:
         150,
         seed=choose.randrange(1 << 30),
     )
-    return BlockTask(
-        load, ring_features=tuple(choose.sample(("INDIRECT_DESC", "EVENT_IDX"), choose.randint(0, 2)))
-    )
+    return BlockTask(load)
 
 
 def _net(choose: random.Random, config: DeviceConfig) -> Task:
@@ -79,19 +77,26 @@ def _host(choose: random.Random) -> HostParameters:
     )
 
 
+def _rings(choose: random.Random, config: DeviceConfig) -> tuple[str, ...]:
+    """What a driver accepts of rings; a device with packed rings alone works with nothing else."""
+    chosen = {name for name in RING_NAMES if choose.random() < 0.5}
+    return tuple(sorted(chosen | {"RING_PACKED"} if config.ring == "packed" else chosen))
+
+
 def _compared() -> Iterator[Any]:
-    """Two functions at 64 bits for some time; in the campaign all of them, each width for long."""
-    for function in ("blk", "net"):
-        yield pytest.param(function, 64, SHORT, marks=pytest.mark.slow)
-    for function in TASKS:
-        for width in (64, 128, 256, 512):
-            yield pytest.param(function, width, LONG, marks=pytest.mark.campaign)
+    """Small devices that other tests build, for some time; in the campaign every function, width and ring."""
+    for function, ring in (("blk", "split"), ("net", "split"), ("rng", "both")):
+        yield pytest.param(function, 64, ring, SHORT, marks=pytest.mark.slow)
+    for width in (64, 128, 256, 512):
+        for function in TASKS:
+            for ring in ("split", "packed", "both"):
+                yield pytest.param(function, width, ring, LONG, marks=pytest.mark.campaign)
 
 
-@pytest.mark.parametrize(("function", "width", "cycles"), list(_compared()))
-def test_every_variable_is_that_of_the_plain_model(function, width, cycles):
-    config = dataclasses.replace(SMALL[function], data_width=width)
-    choose = random.Random(f"{function} {width}")
+@pytest.mark.parametrize(("function", "width", "ring", "cycles"), list(_compared()))
+def test_every_variable_is_that_of_the_plain_model(function, width, ring, cycles):
+    config = dataclasses.replace(SMALL[function], data_width=width, ring=ring)
+    choose = random.Random(f"{function} {width} {ring}")
     compared = 0
     while compared < cycles:
         job = Job(
@@ -100,6 +105,7 @@ def test_every_variable_is_that_of_the_plain_model(function, width, cycles):
             memory_bytes=32 << 20,
             seed=choose.randrange(1 << 30),
             host=_host(choose),
+            rings=_rings(choose, config),
         )
         disk = job.open_disk(config)
         with NativeEngine(

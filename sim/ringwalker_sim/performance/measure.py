@@ -158,10 +158,16 @@ def _on_engine(
         return port.run(job(port, case))
 
 
-def speed(case: Case, status: Status | None = None, reference: bool = False) -> dict[str, Any]:
+def speed(
+    case: Case,
+    status: Status | None = None,
+    reference: bool = False,
+    begins: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
     """How fast ``case`` is simulated: ``requests``, ``cycles``, and what they took with all that the driver
     does: ``wall_s`` on the clock, ``cpu_s`` of a processor. ``reference`` is the plain model, with a driver
-    that is all in Python. ``status`` and errors: as in :func:`measure`.
+    that is all in Python. ``begins`` is called when time begins to count. ``status`` and errors: as in
+    :func:`measure`.
     """
     if case.function == "blk":
         move = partial(_move_blocks, make_pump=Pump if reference else pump_for)
@@ -169,6 +175,7 @@ def speed(case: Case, status: Status | None = None, reference: bool = False) -> 
         move = partial(_move_frames, kind=FrameLoad if reference else NativeFrameLoad)
 
     async def timed(port: Any, case: Case) -> dict[str, Any]:
+        begins()
         wall, cpu = time.perf_counter(), time.process_time()
         cycles = (await move(port, case))[0]
         return {

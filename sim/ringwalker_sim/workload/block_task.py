@@ -64,8 +64,9 @@ class RunResult:
     """What came out. ``cycles`` and latencies are in clock cycles, latencies from kick to completion seen.
 
     ``errors`` counts failed requests and wrong data; ``messages`` describes the first of them. ``tlps``
-    counts packets on the link by kind. ``phases`` has the same figures for each thing that was done,
-    ``unwritten`` a line for each file that could not be written.
+    counts packets on the link by kind. ``wall_s`` is time on the clock, ``cpu_s`` of a processor, for device
+    and driver. ``phases`` has the same figures for each thing that was done, ``unwritten`` a line for each
+    file that could not be written.
     """
 
     requests: int = 0
@@ -77,13 +78,14 @@ class RunResult:
     latency_cycles: dict[str, int] = field(default_factory=dict)
     tlps: dict[str, int] = field(default_factory=dict)
     wall_s: float = 0.0
+    cpu_s: float = 0.0
     cycles_per_second: float = 0.0
     messages: list[str] = field(default_factory=list)
     phases: list[dict[str, Any]] = field(default_factory=list)
     unwritten: list[str] = field(default_factory=list)
 
 
-def _summary(name: str, pump: Pump, wall: float) -> dict[str, Any]:
+def _summary(name: str, pump: Pump, wall: float, cpu: float) -> dict[str, Any]:
     return {
         "name": name,
         "requests": pump.requests,
@@ -93,6 +95,7 @@ def _summary(name: str, pump: Pump, wall: float) -> dict[str, Any]:
         "bytes_per_cycle": pump.bytes / pump.cycles if pump.cycles else 0.0,
         "latency_cycles": percentiles(pump.latencies),
         "wall_s": wall,
+        "cpu_s": cpu,
         "cycles_per_second": pump.cycles / wall if wall else 0.0,
     }
 
@@ -119,16 +122,16 @@ async def _run_phases(port: Port, disk: BlkDevice, task: "BlockTask", progress: 
     for kind, phase, depth in _phases(task, disk, port):
         if task.waves_during is not None:
             port.trace(kind == task.waves_during)
-        before = time.perf_counter()
+        before, cpu = time.perf_counter(), time.process_time()
         pump = pump_for(port, disk, phase, depth)
         try:
             await pump.run(progress)
         finally:
             phase.close()
         wall = time.perf_counter() - before
-        summary = _summary(phase.name, pump, wall)
+        summary = _summary(phase.name, pump, wall, time.process_time() - cpu)
         result.phases.append(summary)
-        for name in ("requests", "bytes", "errors", "cycles", "wall_s"):
+        for name in ("requests", "bytes", "errors", "cycles", "wall_s", "cpu_s"):
             setattr(result, name, getattr(result, name) + summary[name])
         result.messages += pump.messages
         result.unwritten += phase.unwritten

@@ -1,0 +1,5 @@
+"""Simulators of one device beside each other: a run is recorded, and all replay it."""
+
+from .table import LEAGUE_CASE, league_rows, league_table, record_case
+
+__all__ = ["LEAGUE_CASE", "league_rows", "league_table", "record_case"]
