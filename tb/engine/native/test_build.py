@@ -83,6 +83,28 @@ elif "--pump" in sys.argv:
             port = NativePort(e)
             result = port.run(job.run(port, SMALL_BLK))
             assert (result["requests"], result["errors"]) == (200, 0)
+elif "--peer" in sys.argv:
+    import tempfile
+    import threading
+    from ringwalker_sim.engine.native.served import ServedEngine
+    from ringwalker_sim.testing.devices import SMALL_BLK
+    from ringwalker_sim.vfio_user.bridge import EngineBridge
+    from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
+    from ringwalker_sim.vfio_user.server import Server
+    from ringwalker_sim.workload.block_task import BlockTask, Workload
+    from ringwalker_sim.workload.job import Job
+    with tempfile.TemporaryDirectory() as folder, ServedEngine(SMALL_BLK, sanitize=True, plain=True) as e:
+        server = Server(folder + "/s", EngineBridge(e))
+        thread = threading.Thread(target=server.serve, args=(True,))
+        thread.start()
+        with VfioPort(server.path, SharedMemory(4 << 20)) as port:
+            port.disk = e.disk
+            result = port.run(Job(BlockTask(Workload("randrw", 2048, 8, 100))).run(port, SMALL_BLK))
+            assert (result["requests"], result["errors"]) == (100, 0)
+            for count in range(1, 9):
+                port.client.read(4, 0, count)
+        thread.join()
+        server.close()
 elif "--uart" in sys.argv:
     with NativeEngine(config, GuestMemory(1 << 12), component=UartEcho(64), host=host, sanitize=True) as e:
         e.ports.uart.send(bytes(5000))
@@ -111,7 +133,7 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("device", ["--copier", "--disk", "--mac", "--pump", "--uart"])
+@pytest.mark.parametrize("device", ["--copier", "--disk", "--mac", "--peer", "--pump", "--uart"])
 def test_no_sanitizer_complains(device):
     runtime = subprocess.run(
         ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
