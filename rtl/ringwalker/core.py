@@ -31,6 +31,7 @@ TRANSPORT_FEATURES = (
     | 1 << Feature.INDIRECT_DESC
     | 1 << Feature.EVENT_IDX
     | 1 << Feature.NOTIFICATION_DATA
+    | 1 << Feature.NOTIF_CONFIG_DATA
     | 1 << Feature.ACCESS_PLATFORM
     | 1 << Feature.ORDER_PLATFORM
 )
@@ -125,6 +126,7 @@ class VirtioCore(Component):
             interrupts.clear.eq(sequencer.clearing | state.reset),
             notify.enable.eq(common.driver_ok),
             notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
+            notify.config_data.eq(common.driver_features[Feature.NOTIF_CONFIG_DATA]),
             interrupts.config_change.eq(optional_output(function, "config_change") | common.config_change),
             interrupts.config_vector.eq(common.config_vector),
             interrupts.msix_enable.eq(state.msix_enable),

@@ -323,7 +323,7 @@ def test_common_config(queues, features):
 
 @pytest.mark.parametrize(
     "features",
-    [0, -1, 1 << 64, VERSION_1 | 1 << Feature.NOTIF_CONFIG_DATA, VERSION_1 | 1 << Feature.ADMIN_VQ],
+    [0, -1, 1 << 64, VERSION_1 | 1 << Feature.ADMIN_VQ],
 )
 def test_common_config_refuses(features):
     with pytest.raises(ValueError, match="device_features is"):

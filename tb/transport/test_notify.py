@@ -10,7 +10,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 import ringwalker.transport.notify as notify_module
 from ringwalker.config import DeviceConfig
-from ringwalker.spec.modern import NOTIFY_BASE, NOTIFY_MULTIPLIER
+from ringwalker.spec.modern import NOTIFY_BASE, NOTIFY_CONFIG_DATA, NOTIFY_MULTIPLIER
 from ringwalker.transport.notify import Notify
 from ringwalker_sim.testing import StreamSink, StreamSource, parameters, random_stalls, run_bench, start
 
@@ -26,7 +26,7 @@ def _streams(dut: Any, stall: float) -> tuple[StreamSource, StreamSink, StreamSi
 
 def _random_request(queues: int) -> dict[str, int]:
     place = random.choice((random.randrange(queues), random.randrange(queues + 4), random.randrange(1024)))
-    named = random.choice((place, random.getrandbits(16)))
+    named = random.choice((place, place | NOTIFY_CONFIG_DATA, random.getrandbits(16)))
     return {
         "offset": random.choice((0, NOTIFY_BASE)) + 4 * place,
         "write": int(random.random() < 0.7),
@@ -39,21 +39,22 @@ def _random_request(queues: int) -> dict[str, int]:
 async def doorbells_follow_writes(dut):
     queues = parameters()["queues"]
     dut.enable.value = 1
-    dut.with_data.value = 0
+    dut.with_data.value = dut.config_data.value = 0
     requests, responses, doorbells = _streams(dut, 0.4)
     await start(dut)
     rung, reads = [], 0
     for n in range(1500):
         request = _random_request(queues)
-        with_data = n >= 700
-        if n == 700:
+        with_data, config_data = n >= 600, n >= 1100
+        if n in (600, 1100):
             await requests.drained()
-            dut.with_data.value = 1
+            dut.with_data.value, dut.config_data.value = int(with_data), int(config_data)
         place, odd = divmod(request["offset"] % 0x1000, NOTIFY_MULTIPLIER)
         if not request["write"]:
             reads += 1
         elif request["strobe"] and not odd and place < queues:
-            carried = int(with_data and request["strobe"] == 0xF and request["data"] & 0xFFFF == place)
+            name = place | NOTIFY_CONFIG_DATA if config_data else place
+            carried = int(with_data and request["strobe"] == 0xF and request["data"] & 0xFFFF == name)
             rung.append({"queue": place, "next": request["data"] >> 16, "carried": carried})
         requests.queue(request)
     await requests.drained()

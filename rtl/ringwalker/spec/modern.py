@@ -17,6 +17,7 @@ __all__ = [
     "ISR_BASE",
     "MSIX_BAR",
     "NOTIFY_BASE",
+    "NOTIFY_CONFIG_DATA",
     "NOTIFY_MULTIPLIER",
     "NO_VECTOR",
     "PAGE",
@@ -45,6 +46,10 @@ NOTIFY_BASE = 0x3000
 
 NOTIFY_MULTIPLIER = 4
 """Bytes between the doorbells of neighbouring queues (notify_off_multiplier)."""
+
+NOTIFY_CONFIG_DATA = 0x8000
+"""What names queue 0 in a notification with VIRTIO_F_NOTIF_CONFIG_DATA (queue_notif_config_data). Queue n has
+n more. It is no queue's number."""
 
 
 class DeviceStatus(enum.IntFlag):

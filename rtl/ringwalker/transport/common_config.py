@@ -13,7 +13,7 @@ from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import QueueRead, QueueRow, QueueWrite, RegisterPort
 from ..spec.features import Feature
-from ..spec.modern import COMMON, NO_VECTOR, PAGE
+from ..spec.modern import COMMON, NO_VECTOR, NOTIFY_CONFIG_DATA, PAGE
 from ..spec.ring import DESC_ALIGN, DEVICE_ALIGN, DRIVER_ALIGN
 from ..streams import QUEUE_BITS, RegisterRequest
 from .device_status import DeviceStatusMachine
@@ -93,8 +93,9 @@ class CommonConfig(Component):
     - A vector that does not exist reads back as NO_VECTOR.
     - A byte that is not enabled keeps its value; registers with conditions judge the result, so
       they are to be written whole, as virtio 1.4, 4.1.3.1 asks of drivers.
-    - ``queue_notify_off`` is the number of the queue; ``queue_notif_config_data`` and the administration
-      registers read 0.
+    - ``queue_notify_off`` is the number of the queue. With VIRTIO_F_NOTIF_CONFIG_DATA
+      ``queue_notif_config_data`` is ``NOTIFY_CONFIG_DATA`` more, without it 0. The administration registers
+      read 0.
 
     Errors: ``ValueError`` when ``device_features`` is not of 64 bits, lacks VIRTIO_F_VERSION_1, or has a
     feature that these registers cannot serve.
@@ -145,9 +146,8 @@ class CommonConfig(Component):
             raise ValueError(f"device_features is {device_features:#x}; it must have at most 64 bits")
         if not device_features >> Feature.VERSION_1 & 1:
             raise ValueError(f"device_features is {device_features:#x}; it must have VERSION_1")
-        for feature in (Feature.NOTIF_CONFIG_DATA, Feature.ADMIN_VQ):
-            if device_features >> feature & 1:
-                raise ValueError(f"device_features is {device_features:#x}; {feature.name} is not supported")
+        if device_features >> Feature.ADMIN_VQ & 1:
+            raise ValueError(f"device_features is {device_features:#x}; ADMIN_VQ is not supported")
         self.config = config
         if required & ~device_features:
             raise ValueError(f"required is {required:#x}; device_features is {device_features:#x}")
@@ -345,6 +345,11 @@ class CommonConfig(Component):
             "queue_desc": row.desc,
             "queue_driver": row.driver,
             "queue_device": row.device,
+            "queue_notif_config_data": Mux(
+                exists & self.driver_features[Feature.NOTIF_CONFIG_DATA],
+                self._queue_select | NOTIFY_CONFIG_DATA,
+                0,
+            ),
             "queue_reset": row.reserved,
         }
         image = []

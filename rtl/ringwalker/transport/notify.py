@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
-from ..spec.modern import NOTIFY_MULTIPLIER, PAGE
+from ..spec.modern import NOTIFY_CONFIG_DATA, NOTIFY_MULTIPLIER, PAGE
 from ..spec.ring import NotificationData
 from ..streams import Doorbell, stream_of
 
@@ -20,7 +20,8 @@ class Notify(Component):
     """A write at ``n * NOTIFY_MULTIPLIER`` in the page rings the doorbell of queue ``n``.
 
     With ``with_data`` a write of 32 bits that names its queue carries the available index in its upper half.
-    Otherwise the value is not looked at. A write without any byte enabled, of a queue that does not exist,
+    A queue is named by its number, or, with ``config_data``, by ``NOTIFY_CONFIG_DATA`` more. Otherwise the
+    value is not looked at. A write without any byte enabled, of a queue that does not exist,
     or between two doorbells has no effect. Reads give 0.
 
     Latency: a doorbell is valid one cycle after its write was taken, and one write a cycle is taken while the
@@ -36,6 +37,8 @@ class Notify(Component):
     doorbells: Out(stream_of(Doorbell))
     with_data: In(1)
     """VIRTIO_F_NOTIFICATION_DATA was negotiated."""
+    config_data: In(1)
+    """VIRTIO_F_NOTIF_CONFIG_DATA was negotiated."""
     enable: In(1)
     """While it is low writes have no effect."""
     idle: Out(1)
@@ -68,7 +71,7 @@ class Notify(Component):
                 & aligned
                 & (queue < self.config.queues)
             ),
-            names.eq(value.queue == queue),
+            names.eq(value.queue == (queue | Mux(self.config_data, NOTIFY_CONFIG_DATA, 0))),
             self.idle.eq(~doorbells.valid),
         ]
         with m.If(doorbells.ready):

@@ -31,11 +31,13 @@ _TABLE = 16
 
 @dataclass(frozen=True)
 class QueueSignals:
-    """How a queue and its driver reach each other on a PCI bus: the doorbell's address, whether what is
-    written there carries the available index, and address and data of the message that is the queue's own.
+    """How a queue and its driver reach each other on a PCI bus: the doorbell's address, the number that names
+    the queue there, whether what is written carries the available index, and address and data of the message
+    that is the queue's own.
     """
 
     doorbell: int
+    name: int
     carries_index: bool
     message: tuple[int, int]
 

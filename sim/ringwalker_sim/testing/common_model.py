@@ -7,7 +7,7 @@ import random
 from collections import deque
 
 from ringwalker.spec.features import Feature
-from ringwalker.spec.modern import COMMON, NO_VECTOR, DeviceStatus
+from ringwalker.spec.modern import COMMON, NO_VECTOR, NOTIFY_CONFIG_DATA, DeviceStatus
 from ringwalker.spec.registers import Access, Register
 from ringwalker.spec.ring import descriptor_area_bytes, device_area_bytes, driver_area_bytes
 
@@ -91,6 +91,9 @@ class CommonModel:
                 return 0
             if name == "queue_notify_off":
                 return self.queue_select
+            if name == "queue_notif_config_data":
+                named = self.driver_features >> Feature.NOTIF_CONFIG_DATA & 1
+                return self.queue_select | NOTIFY_CONFIG_DATA if named else 0
             key = {"queue_msix_vector": "vector", "queue_reset": "reserved"}.get(name, name[len("queue_") :])
             return row.get(key, 0)
         if name in ("device_feature", "driver_feature"):

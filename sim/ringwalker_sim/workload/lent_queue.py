@@ -55,7 +55,7 @@ class LentQueue:
             free_count=len(state.free),
             outstanding_count=len(state.outstanding),
             size=vq.size,
-            index=vq.index,
+            index=signals.name,
             event_index=int(vq.event_idx),
             interrupt_after=vq.interrupt_after,
             indirect=int(vq.indirect),

@@ -5,6 +5,7 @@ Ref: virtio 1.4, 3.1 (initialization), 4.1.4 (structures), 4.1.5 (operation).
 
 from collections.abc import Awaitable, Callable
 
+from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import CommonField
 from ringwalker.spec.modern import COMMON, NO_VECTOR, CapabilityType, DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
@@ -180,7 +181,8 @@ class VirtioPciTransport(RingTransport):
 
         Errors: :class:`BindError` when there is no such queue, ``ValueError`` for a size that is too large.
         """
-        return await self.create_vq(index, CommonQueue(self.structures, index), callback, size)
+        named = bool(self.features >> Feature.NOTIF_CONFIG_DATA & 1)
+        return await self.create_vq(index, CommonQueue(self.structures, index, named), callback, size)
 
     async def create_vq(
         self,
@@ -235,9 +237,8 @@ class VirtioPciTransport(RingTransport):
         if not isinstance(registers, CommonQueue) or registers.doorbell is None or message is None:
             return None
         bar = self.pci.bars[self.structures.places[CapabilityType.NOTIFY].bar]
-        return (
-            None if bar.io else QueueSignals(bar.address + registers.doorbell, self._carries_index, message)
-        )
+        doorbell = bar.address + registers.doorbell
+        return None if bar.io else QueueSignals(doorbell, registers.name, self._carries_index, message)
 
     async def _queue_reset_ends(self, vq: RingVirtqueue) -> None:
         registers = self._registers[vq.index]

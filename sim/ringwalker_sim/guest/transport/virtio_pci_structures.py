@@ -89,24 +89,31 @@ class VirtioStructures:
             )
         return place.offset + at
 
-    async def ring(self, doorbell: int, index: int, shown: int | None) -> None:
-        """Write the index of a queue to its doorbell, with the available index ``shown`` if not None."""
+    async def ring(self, doorbell: int, name: int, shown: int | None) -> None:
+        """Write to the doorbell of a queue what it is named by there, with the available index ``shown`` if
+        not None."""
         bar = self.places[CapabilityType.NOTIFY].bar
         if shown is None:
-            await self.pci.bar_write(bar, doorbell, 2, index)
+            await self.pci.bar_write(bar, doorbell, 2, name)
         else:
-            data = NotificationData.const({"queue": index, "next": shown})
+            data = NotificationData.const({"queue": name, "next": shown})
             await self.pci.bar_write(bar, doorbell, 4, data.as_bits())
 
 
 class CommonQueue(QueueRegisters):
-    """The registers of queue ``index`` in the common configuration, behind ``queue_select``."""
+    """The registers of queue ``index`` in the common configuration, behind ``queue_select``.
 
-    def __init__(self, structures: VirtioStructures, index: int):
+    ``named``: the device says by what number the queue is named in a notification.
+    """
+
+    def __init__(self, structures: VirtioStructures, index: int, named: bool = False):
         self._structures = structures
         self._index = index
+        self._named = named
         self.doorbell: int | None = None
         """The offset of the doorbell in its BAR, once it was read."""
+        self.name = index
+        """The number that names the queue in a notification, once it was read."""
 
     @staticmethod
     def _row(name: str) -> Register:
@@ -125,5 +132,7 @@ class CommonQueue(QueueRegisters):
     async def ring(self, index: int, shown: int | None = None) -> None:
         """Write the doorbell. Its address is read once."""
         if self.doorbell is None:
+            if self._named:
+                self.name = await self.read("notif_config_data")
             self.doorbell = self._structures.doorbell(index, await self.read("notify_off"))
-        await self._structures.ring(self.doorbell, index, shown)
+        await self._structures.ring(self.doorbell, self.name, shown)
