@@ -40,7 +40,7 @@ def test_another_function_takes_the_place_of_the_one_in_the_file():
     ("values", "words"),
     [
         ({"data_width": 256.0}, "data_width is 256.0; it must be 64, 128, 256 or 512"),
-        ({"queues": True}, "queues is True; it must be an integer from 1 to 256"),
+        ({"queues": True}, "queues is True; it must be an integer from 1 to 1024"),
         ({"queue_size": 24}, "queue_size is 24; it must be a power of two"),
         ({"queue_size": 65536}, "queue_size is 65536; it must be a power of two from 2 to 32768"),
         ({"ring": "round"}, "ring is 'round'; it must be"),

@@ -12,6 +12,7 @@ from amaranth.lib import data, enum, stream
 from .spec.tlp import completion_beat, request_beat
 
 __all__ = [
+    "MOST_QUEUES",
     "Chain",
     "ChainInfo",
     "ChainOwner",
@@ -35,7 +36,9 @@ __all__ = [
 ]
 
 QUEUE_BITS = 10
-"""Width of a queue number inside the device: up to 1024 queues."""
+"""Width of a queue number inside the device."""
+
+MOST_QUEUES = 1 << QUEUE_BITS
 
 MOST_BROUGHT = 16
 """Descriptors that come with a head at most."""

@@ -100,7 +100,7 @@ def place(monkeypatch):
         ("device_type", 0),
         ("class_code", 1 << 24),
         ("component", None),
-        ("queues", 257),
+        ("queues", 1025),
         ("queue_choices", range(3)),
         ("lanes", {}),
         ("forgets", 1),

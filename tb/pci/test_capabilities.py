@@ -41,6 +41,7 @@ CONFIGS = [
     DeviceConfig(fields=False),
     DeviceConfig(function="net"),
     DeviceConfig(queues=256),
+    DeviceConfig(queues=1024),
     DeviceConfig(queues=7, max_payload=128),
 ]
 

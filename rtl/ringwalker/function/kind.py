@@ -18,6 +18,7 @@ from ..checks import ConfigError, is_integer, one_line, shown
 from ..spec.fields import FieldView
 from ..spec.modern import PAGE
 from ..spec.registers import RegisterTable
+from ..streams import MOST_QUEUES
 
 if TYPE_CHECKING:
     from ..config import DeviceConfig
@@ -112,8 +113,8 @@ class FunctionKind:
             ("a lower-case identifier", "name", _is_identifier(self.name)),
             ("an integer from 1 to 0xefbf", "device_type", _is_between(self.device_type, 1, 0xEFBF)),
             ("an integer from 0 to 0xffffff", "class_code", _is_between(self.class_code, 0, 0xFFFFFF)),
-            ("an integer from 1 to 256", "queues", _is_between(self.queues, 1, 256)),
-            ("a range inside 1 to 256", "queue_choices", _is_choice(self.queue_choices)),
+            (f"an integer from 1 to {MOST_QUEUES}", "queues", _is_between(self.queues, 1, MOST_QUEUES)),
+            (f"a range inside 1 to {MOST_QUEUES}", "queue_choices", _is_choice(self.queue_choices)),
             ("callable", "component", callable(self.component)),
             ("callable", "lanes", callable(self.lanes)),
             ("True or False", "forgets", isinstance(self.forgets, bool)),
@@ -141,7 +142,7 @@ def _is_between(value: Any, low: int, high: int) -> bool:
 
 
 def _is_choice(value: Any) -> bool:
-    return isinstance(value, range) and all(1 <= number <= 256 for number in value)
+    return isinstance(value, range) and all(1 <= number <= MOST_QUEUES for number in value)
 
 
 def _is_record(value: Any) -> bool:

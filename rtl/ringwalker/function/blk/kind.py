@@ -5,6 +5,7 @@ from ...spec.blk import BLK_CONFIG, BlkFeature
 from ...spec.fields import BlkField, FieldFlag, FieldView
 from ...spec.ids import CLASS_CODES, DeviceType
 from ...spec.modern import COMMON, COMMON_BASE
+from ...streams import MOST_QUEUES
 from ..kind import FunctionKind
 from .device_config import blk_features
 from .function import BlkFunction, blk_lanes, blk_ports
@@ -17,7 +18,7 @@ KIND = FunctionKind(
     device_type=DeviceType.BLK,
     class_code=CLASS_CODES[DeviceType.BLK],
     component=BlkFunction,
-    queue_choices=range(1, 257),
+    queue_choices=range(1, MOST_QUEUES + 1),
     lanes=blk_lanes,
     forgets=True,
     ports=blk_ports,
