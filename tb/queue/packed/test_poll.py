@@ -25,6 +25,7 @@ class Poll(Bench):
         self.asked: list[tuple[int, int]] = []
         self.on("requests", lambda item: self.asked.append((item["address"], item["length"] // 16)))
         self.stall("reads")
+        self.place = 0
 
     async def visit(self, queue=1):
         self.put("visits", {"queue": queue})
@@ -148,3 +149,49 @@ async def test_clear_sets_the_place_of_one_queue(bench):
     for queue in (1, 2):
         await bench.visit(queue)
     assert bench.asked[2:] == [(0x10070, 9), (0x20070, 1)]
+
+
+@simulated(Poll)
+async def test_what_has_to_be_read_again_is_to_the_end_of_the_next_line(bench):
+    await bench.visit()
+    await bench.result(AGAIN, place=3)
+    assert bench.asked == [(0x10000, 16), (0x10030, 5)]
+    await bench.result(END, place=6)
+    await bench.visit()
+    assert bench.asked[-1] == (0x10060, 10)
+
+
+@simulated(Poll)
+async def test_if_the_notification_says_where_the_driver_goes_on_up_to_there_is_read(bench):
+    bench.drive("carried", 1)
+    for offset, count in ((3, 3), (20, 13)):
+        bench.drive("next", 1 << 15 | offset)
+        await bench.visit()
+        assert bench.asked[-1] == (0x10000 + 16 * bench.place, count)
+        read = bench.value("reads.payload")
+        assert (read["known"], read["closes"]) == (1, int(offset == 3))
+        bench.place += count
+        await bench.result(END, place=bench.place)
+
+
+@simulated(Poll)
+async def test_where_the_driver_goes_on_may_be_on_the_next_lap(bench):
+    await bench.visit(2)
+    await bench.result(END, queue=2, place=3)
+    bench.drive("carried", 1)
+    bench.drive("next", 1)
+    await bench.visit(2)
+    assert bench.asked[1:] == [(0x20060, 2)]
+    read = bench.value("reads.payload")
+    assert (read["known"], read["closes"]) == (1, 0)
+
+
+@simulated(Poll)
+async def test_a_place_that_cannot_be_is_not_believed(bench):
+    bench.drive("carried", 1)
+    # Nothing; behind; more than the ring has.
+    for following in (1 << 15, 1 << 15 | 101, 5):
+        bench.drive("next", following)
+        await bench.visit()
+        assert not bench.value("reads.payload")["known"]
+        await bench.result(END, place=bench.place)

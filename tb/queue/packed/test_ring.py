@@ -48,6 +48,7 @@ class Ring(Bench):
         self.drive("max_read_request", 256)
         self.count("confirm", "withdraw", "fail")
         self.rung = 0
+        self.carries = False
         self.control = Rings(self)
         self.vqs: list[PackedVirtqueue] = []
         self.negotiate(features)
@@ -182,6 +183,8 @@ class Rings(QueueControl):
 
     async def notify(self, vq):
         self.bench.rung += 1
+        self.bench.drive("carried", int(self.bench.carries))
+        self.bench.drive("next", vq.shown)
         self.bench.put("visits", {"queue": vq.index})
 
 
@@ -212,6 +215,38 @@ async def test_nothing_is_found_where_nothing_is(bench):
     await bench.settled()
     assert bench.taken[2] == []
     assert len(bench.reads[0].requests) == 1
+
+
+@simulated(Ring)
+async def test_if_the_notification_says_where_the_driver_goes_on_no_more_is_read(bench):
+    bench.carries = True
+    bench.reads[0].latency = (2, 40)
+    start = bench.vqs[2].desc_address
+    for first in range(0, 45, 3):
+        pieces = bench.add(2, 1, 2, 3)
+        bench.kick(2)
+        await bench.settled()
+        # Also where it goes on in another line; a read ends with 256 bytes and with the ring.
+        assert bench.pieces(2)[-1] == pieces
+        at = first % 16
+        count = min(3, 16 - at, 16 - (start // DESC_BYTES + at) % 16)
+        assert bench.reads[0].requests[0] == (start + DESC_BYTES * at, DESC_BYTES * count)
+        assert len(bench.reads[0].requests) == 1 or count < 3
+        bench.reads[0].requests.clear()
+        assert bench.vqs[2].get_buf()
+
+
+@simulated(Ring)
+async def test_what_the_driver_says_is_available_and_is_not_is_not_used(bench):
+    pieces = bench.add(3, 1)
+    bench.kick(3)
+    await bench.settled()
+    bench.drive("carried", 1)
+    bench.drive("next", 1 << 15 | 9)
+    bench.put("visits", {"queue": 3})
+    await bench.settled()
+    assert bench.pieces(3) == [pieces]
+    assert bench.counts["fail"] == 0
 
 
 @simulated(Ring)

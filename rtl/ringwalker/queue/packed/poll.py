@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...component import Component
 from ...interfaces import QueueClear, QueueRead
+from ...spec.packed import RingPlace
 from ...spec.ring import DESC_BYTES
 from ...streams import QUEUE_BITS, DmaReadRequest, Doorbell, Visit, stream_of
 from .place import Place, advanced
@@ -21,6 +22,9 @@ __all__ = ["AHEAD", "DescriptorPoll", "Outcome", "ReadResult", "RingEnd"]
 
 AHEAD = 4
 """Reads of one queue that are in flight at most."""
+
+_AGAIN_DESCRIPTORS = 8
+"""A chain that has to be read again goes on in a second line, and there it ends, as a rule."""
 
 _SHIFT = DESC_BYTES.bit_length() - 1
 
@@ -54,9 +58,10 @@ class DescriptorPoll(Component):
 
     A visit reads from the queue's place on, up to 16 descriptors: to the end of the ring, or of 256 bytes. A
     read that is available to its end is followed by the next, and lets one more be in flight, up to ``AHEAD``
-    and up to as many as the ring holds. Where one ends before, the others in flight are dead. A visit while
-    reads of its queue are in flight is absorbed; if the last of them was asked for before it, the queue is
-    visited again.
+    and up to as many as the ring holds. Where one ends before, the others in flight are dead. What has to be
+    read again is, with the line behind it. A visit while reads of its queue are in flight is absorbed; if the
+    last of them was asked for before it, the queue is visited again. If the notification says where the
+    driver goes on, up to there is read, and no more.
 
     Parameters: ``queues``, how many there are; ``depth``, how many reads are in flight at most.
 
@@ -64,6 +69,10 @@ class DescriptorPoll(Component):
     """
 
     visits: In(stream_of(Visit))
+    carried: In(1)
+    """As the scheduler gives it for the latest visit: its notification says where the driver goes on."""
+    next: In(RingPlace)
+    """There."""
     table: Out(QueueRead())
     clear: In(QueueClear())
     """Set the place of a queue. Only while nothing is in flight."""
@@ -92,9 +101,10 @@ class DescriptorPoll(Component):
         self._queues = queues
         self._depth = depth
         super().__init__()
-        # What is looked up, and whether because the driver has notified of it; one more read may follow.
+        # What is looked up, and whether because the driver has notified of it, or because it has to be read
+        # again; one more read may follow.
         self._queue: Any = Signal(QUEUE_BITS)
-        self._visited, self._more = Signal(), Signal()
+        self._visited, self._again, self._more = Signal(), Signal(), Signal()
         # The request register can take a read; a queue is looked up.
         self._free, self._looks = Signal(), Signal()
 
@@ -128,14 +138,14 @@ class DescriptorPoll(Component):
                         self.visits.ready.eq(self._free & flight.i.ready & ~self.halt),
                         self._looks.eq(self.visits.valid & self.visits.ready),
                     ]
-                    m.d.sync += [self._visited.eq(1), self._more.eq(0)]
+                    m.d.sync += [self._visited.eq(1), self._again.eq(0), self._more.eq(0)]
                 with m.If(self._looks):
                     m.next = "READ"
             with m.State("READ"):
                 self._read(m, flight, look.data, write)
             with m.State("AHEAD"):
                 m.d.comb += [self.table.index.eq(self._queue), self._looks.eq(self._free & flight.i.ready)]
-                m.d.sync += [self._visited.eq(0), self._more.eq(0)]
+                m.d.sync += [self._visited.eq(0), self._again.eq(0), self._more.eq(0)]
                 with m.If(self._looks):
                     m.next = "READ"
                 with m.Elif(~flight.i.ready):
@@ -146,6 +156,16 @@ class DescriptorPoll(Component):
             m.d.comb += [write.addr.eq(self.clear.index), write.en.eq(1)]
             m.d.comb += write.data.eq(self.clear.position)
         return m
+
+    def _said(self, m: Any, place: Any, row: Any) -> tuple[Any, Any]:
+        """Whether the driver has said how many descriptors are available from ``place`` on, and how many."""
+        known, count = Signal(), Signal(18)
+        laps = Mux(self.next.wrap == place.lap, row.size, 0)
+        m.d.comb += [
+            count.eq(self.next.offset + laps - place.offset),
+            known.eq(self._visited & self.carried & (count != 0) & (count <= row.size)),
+        ]
+        return known, count
 
     def _room(self, output: Any) -> Any:
         """The register of ``output`` can take an item."""
@@ -178,14 +198,19 @@ class DescriptorPoll(Component):
             ]
         with m.If(taken & again):
             m.d.sync += [self.revisits.valid.eq(1), self.revisits.payload.queue.eq(result.queue)]
-        m.d.sync += [self._visited.eq(0), self._more.eq(result.outcome == Outcome.FULL)]
+        m.d.sync += [
+            self._visited.eq(0),
+            self._again.eq(result.outcome == Outcome.AGAIN),
+            self._more.eq(result.outcome == Outcome.FULL),
+        ]
 
     def _read(self, m: Any, flight: ReadsInFlight, place: Any, write: Any) -> None:
         """Read what is next of the queue that was looked up, unless enough of it is in flight."""
         row, request, read = self.table.row, self.requests.payload, flight.i.payload
         block: Any = Signal(4)
-        room, left = Signal(5), Signal(16)
-        reads, ahead, further = Signal(), Signal(), Signal()
+        room, left, lines, few = Signal(5), Signal(16), Signal(4), Signal(5)
+        known, said = self._said(m, place, row)
+        reads, ahead, further, most_left = Signal(), Signal(), Signal(), Signal(16)
         first: Any = (row.desc[_SHIFT : _SHIFT + 4] + place.offset)[:4]
         short = self.max_read_request < READ_DESCRIPTORS * DESC_BYTES
         most = Signal(range(AHEAD + 2))
@@ -195,6 +220,9 @@ class DescriptorPoll(Component):
             block.eq(first),
             room.eq(Mux(short, READ_DESCRIPTORS // 2 - block[:3], READ_DESCRIPTORS - block)),
             left.eq(row.size - place.offset),
+            lines.eq(_AGAIN_DESCRIPTORS - block[:2]),
+            few.eq(Mux(self._again & (lines < room), lines, room)),
+            most_left.eq(Mux(known & (said < left), said, left)),
             flight.queue.eq(self._queue),
             ahead.eq(flight.alive < most),
             further.eq(flight.alive + 1 < most),
@@ -203,8 +231,10 @@ class DescriptorPoll(Component):
             read.queue.eq(self._queue),
             read.size.eq(row.size),
             read.place.eq(place),
-            read.count.eq(Mux(left < room, left, room)),
+            read.count.eq(Mux(most_left < few, most_left, few)),
             read.in_line.eq(block[:2]),
+            read.known.eq(known),
+            read.closes.eq(known & (read.count == said)),
             flight.i.valid.eq(reads),
             write.addr.eq(self._queue),
             write.data.eq(advanced(place, read.count, row.size)),

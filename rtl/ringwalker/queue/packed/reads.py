@@ -19,13 +19,17 @@ READ_DESCRIPTORS = 16
 
 class RingRead(data.Struct):
     """``count`` descriptors of ``queue``, of ``size``, from ``place`` on; the first of them is number
-    ``in_line`` of its cache line."""
+    ``in_line`` of its cache line. ``known``: the driver has said that all of them are available; ``closes``:
+    and no more than these.
+    """
 
     queue: unsigned(QUEUE_BITS)
     size: unsigned(16)
     place: Place
     count: range(READ_DESCRIPTORS + 1)
     in_line: unsigned(2)
+    known: unsigned(1)
+    closes: unsigned(1)
 
 
 class ReadsInFlight(Component):

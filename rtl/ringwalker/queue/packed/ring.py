@@ -112,6 +112,8 @@ class PackedRing(Component):
             scan.dead.eq(poll.dead),
             poll.halt.eq(self.halt),
             poll.max_read_request.eq(self.max_read_request),
+            poll.carried.eq(self.carried),
+            poll.next.eq(self.next),
             event.event_idx.eq(event_idx),
             notification.event_idx.eq(event_idx),
             notification.msix_enable.eq(self.msix_enable),

@@ -3,8 +3,8 @@
 A chain is available if its first descriptor is, and what follows was written before that. PCI Express does
 not keep reads in order, and a host reads no more than a cache line at once. So if a chain goes on in another
 line, what was read of that may be older than the first. It is not if it was asked for when the first
-descriptor had been seen, or if a later chain is available in the same line. What is not proved so is read
-anew.
+descriptor had been seen, if a later chain is available in the same line, or if the driver had said by a
+notification that it is available. What is not proved so is read anew.
 
 Ref: virtio 1.4, 2.8.1, 2.8.6 (Next Flag), 2.8.19 (Supplying Buffers).
 """
@@ -195,7 +195,7 @@ class ChainScan(Component):
             first.eq(~chain.inside),
             follows.eq((flags & DESC_F_NEXT) != 0),
             available.eq(is_available(flags, ~self._place.lap)),
-            line_ends.eq((self._in_line == _LINE_LAST) | descriptor.last),
+            line_ends.eq(((self._in_line == _LINE_LAST) & ~read.known) | descriptor.last),
             span.eq(Mux(first, 1, chain.span + 1)),
             crossed.eq(~first & chain.crossed),
             bare.eq(~first & self._bare),
@@ -229,7 +229,8 @@ class ChainScan(Component):
             with m.If(first):
                 m.d.sync += chain.start.eq(self._place)
             with m.If(descriptor.last):
-                m.d.sync += self._outcome.eq(Outcome.FULL)
+                ended = read.closes & ~follows & proved
+                m.d.sync += self._outcome.eq(Mux(ended, Outcome.END, Outcome.FULL))
                 m.next = "RESULT"
             with m.If(~follows):
                 with m.If(proved):
