@@ -228,13 +228,13 @@ def _show(result: Any, on_stderr: bool) -> None:
 
 
 def _exercise(config: DeviceConfig) -> list[Job]:
-    """Reads and writes of two sizes, some at once and one at a time, on two hosts."""
+    """Reads and writes of two sizes, many at once and one at a time, on two hosts."""
     size = max(1024, config.settings.block_size)
-    depth = min(10, config.queues * (config.queue_size // 3))
-    host = HostParameters(latency=100, latency_jitter=40)
+    depth = min(40, config.queues * (config.queue_size // 3))
+    host = HostParameters(latency=60, latency_jitter=30)
     return [
         Job(
-            BlockTask(Workload("randrw", 3 * size, depth, 40, seed=5)),
+            BlockTask(Workload("randrw", 3 * size, depth, 50, seed=5)),
             memory_bytes=4 << 20,
             seed=5,
             host=host,

@@ -159,10 +159,16 @@ def _show(result: Any, on_stderr: bool) -> None:
 
 
 def _exercise(config: DeviceConfig) -> list[Job]:
-    """Frames of many sizes out and back."""
-    sizes = [size for size in (60, 70, 130, 300, 900, 1514) if size <= config.settings.mtu + _SHORTEST]
-    frames = random_frames(60, sizes or [_SHORTEST], config.settings.address, _SOURCE, 5)
-    return [Job(NetTask(tuple(frames)), memory_bytes=_RAM_BYTES, seed=5)]
+    """Frames of many sizes out and back, and many short ones."""
+    jobs = []
+    for seed, count, lengths in (
+        (5, 60, (60, 70, 130, 300, 900, 1514)),
+        (6, 200, (60, 61, 75, 90, 100, 120)),
+    ):
+        sizes = [size for size in lengths if size <= config.settings.mtu + _SHORTEST]
+        frames = random_frames(count, sizes or [_SHORTEST], config.settings.address, _SOURCE, seed)
+        jobs.append(Job(NetTask(tuple(frames)), memory_bytes=_RAM_BYTES, seed=seed))
+    return jobs
 
 
 SIMULATION = FunctionSimulation(

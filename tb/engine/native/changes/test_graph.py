@@ -2,7 +2,7 @@
 
 import random
 
-from ringwalker_sim.engine.native.changes.graph import exposed, nodes_in_order
+from ringwalker_sim.engine.native.changes.graph import Graph, exposed, nodes_in_order
 from ringwalker_sim.engine.native.changes.rates import Rates
 from ringwalker_sim.engine.native.changes.source import Model
 from ringwalker_sim.engine.native.changes.statements import parse_statements
@@ -15,7 +15,9 @@ def model(text: str, *own: str) -> Model:
 
 
 def order(text: str, *own: str, cycles: int = 8, **changes: int) -> list[list[int]]:
-    return [node.statements for node in nodes_in_order(model(text, *own), Rates(cycles, changes))]
+    before, behind = nodes_in_order(Graph(model(text, *own)), Rates(cycles, changes))
+    assert not before
+    return [node.statements for node in behind]
 
 
 def all_exposed(text: str) -> set[str]:
@@ -49,6 +51,15 @@ def test_what_is_busy_in_the_same_cycles_is_side_by_side():
         frozenset((0, 2)),
         frozenset((1, 3)),
     }
+
+
+def test_what_must_come_before_registers_are_loaded_is_apart():
+    """The register is a node that is left out: the first statement needs what it was."""
+    text = "vlSelfRef.old = vlSelfRef.a; vlSelfRef.a = vlSelfRef.next; vlSelfRef.next = vlSelfRef.a;"
+    graph = Graph(model(text))
+    (register,) = [number for number, node in graph.nodes.items() if node.writes == {"a"}]
+    before, behind = nodes_in_order(graph, Rates(8, {}), {register})
+    assert [[node.writes for node in nodes] for nodes in (before, behind)] == [[{"old"}], [{"next"}]]
 
 
 def test_random_statements_keep_every_order_that_matters():

@@ -12,6 +12,8 @@ How it is made:
 - :mod:`.source` takes the statements of the clocked code out of Verilator's files, in their order, and
   :mod:`.statements` says what each reads and writes. What they do not know is :class:`NotUnderstood`, and
   then the plain model is used.
+- :mod:`.registers` finds the registers that only get what was computed for them, and lays both out alike, so
+  that at the edge they are compared and loaded many at a time. They are in no chunk.
 - :mod:`.graph` joins statements that must stay together (all that write a variable; cycles), and puts the
   rest in an order that respects who reads what before and after it is written, with what is busy in the same
   cycles side by side.

@@ -6,7 +6,7 @@ it, it sees the value of the cycle before, behind it, that of now.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 
@@ -14,7 +14,7 @@ from .rates import Rates
 from .source import Model
 from .statements import Statement
 
-__all__ = ["Node", "nodes_in_order"]
+__all__ = ["Graph", "Node", "nodes_in_order"]
 
 _CANDIDATES = 200
 """Of how many nodes that could be next the most like the last one is."""
@@ -174,33 +174,73 @@ def _closest(candidates: Sequence[int], nodes: Mapping[int, Node], busy: Mapping
     return best
 
 
-def nodes_in_order(model: Model, rates: Rates) -> list[Node]:
-    """All nodes, each behind those that it must come behind, and otherwise next to those that are like it."""
-    sets = _together(model)
-    edges = _edges(model, sets)
-    for component in _cycles(sorted({sets.find(n) for n in range(len(model.statements))}), edges):
-        for other in component[1:]:
-            sets.join(component[0], other)
-    edges = _edges(model, sets)
-    members: dict[int, list[int]] = defaultdict(list)
-    for number in range(len(model.statements)):
-        members[sets.find(number)].append(number)
-    nodes = {name: Node(numbers, model.statements, model.own) for name, numbers in members.items()}
-    before = dict.fromkeys(nodes, 0)
-    for successors in edges.values():
-        for other in successors:
-            before[other] += 1
-    busy = {name: reduce(or_, map(rates.of, node.exposed), 0) for name, node in nodes.items()}
-    ready = sorted((name for name in nodes if not before[name]), reverse=True)
+class Graph:
+    """The nodes of a model, by a number each, and which must come behind which."""
+
+    def __init__(self, model: Model):
+        sets = _together(model)
+        edges = _edges(model, sets)
+        for component in _cycles(sorted({sets.find(n) for n in range(len(model.statements))}), edges):
+            for other in component[1:]:
+                sets.join(component[0], other)
+        members: dict[int, list[int]] = defaultdict(list)
+        for number in range(len(model.statements)):
+            members[sets.find(number)].append(number)
+        self.nodes = {name: Node(numbers, model.statements, model.own) for name, numbers in members.items()}
+        self.successors = _edges(model, sets)
+        """From each node to those that must come behind it."""
+        self.predecessors: dict[int, set[int]] = defaultdict(set)
+        for node, others in self.successors.items():
+            for other in others:
+                self.predecessors[other].add(node)
+
+    def behind(self, start: Iterable[int]) -> set[int]:
+        """All that must come behind one of ``start``."""
+        return _reached(start, self.successors)
+
+    def before(self, start: Iterable[int]) -> set[int]:
+        """All that must come before one of ``start``."""
+        return _reached(start, self.predecessors)
+
+
+def _reached(start: Iterable[int], steps: Mapping[int, set[int]]) -> set[int]:
+    found: set[int] = set()
+    left = [other for node in start for other in steps.get(node, ())]
+    while left:
+        node = left.pop()
+        if node not in found:
+            found.add(node)
+            left += steps.get(node, ())
+    return found
+
+
+def _arranged(graph: Graph, among: set[int], rates: Rates) -> list[Node]:
+    """The nodes ``among``; of the others, those that must come before them have gone."""
+    nodes = graph.nodes
+    before = {name: len(graph.predecessors.get(name, set()) & among) for name in among}
+    busy = {name: reduce(or_, map(rates.of, nodes[name].exposed), 0) for name in among}
+    ready = sorted((name for name in among if not before[name]), reverse=True)
     order: list[Node] = []
-    last = ready[-1]
+    last = ready[-1] if ready else 0
     while ready:
         last = _closest(ready[-_CANDIDATES:], nodes, busy, last)
         ready.remove(last)
         order.append(nodes[last])
-        for other in sorted(edges.get(last, ()), reverse=True):
+        for other in sorted(graph.successors.get(last, set()) & among, reverse=True):
             before[other] -= 1
             if not before[other]:
                 ready.append(other)
-    assert len(order) == len(nodes), "cycles are joined"
+    assert len(order) == len(among), "cycles are joined"
     return order
+
+
+def nodes_in_order(
+    graph: Graph, rates: Rates, registers: Collection[int] = ()
+) -> tuple[list[Node], list[Node]]:
+    """All nodes but ``registers``: those that must come before one of these, and then the rest.
+
+    Each is behind those that it must come behind, and otherwise next to those that are like it.
+    """
+    first = graph.before(registers) - set(registers)
+    rest = graph.nodes.keys() - first - set(registers)
+    return _arranged(graph, first, rates), _arranged(graph, rest, rates)

@@ -25,15 +25,16 @@ from ..compiling import (
 from ..ports_header import peripherals_header, ports_header
 from ..translate import PREFIX, VERILATOR_FLAGS, translate
 from .emit import Chunks, write_chunks
-from .graph import nodes_in_order
+from .graph import Graph, nodes_in_order
 from .partition import cut
 from .rates import Rates
+from .registers import Layout, find_registers, with_layout
 from .signals import signals_source
 from .source import FLAGS, Model, NotUnderstood, read_model
 
 __all__ = ["ChangeDriven", "Exercise", "change_driven_library", "watched_library"]
 
-_CHUNK_OPTIMIZATION = "-O3"
+_CHUNK_FLAGS = (*MODEL_FLAGS, "-O3")
 _LEAST_GROUP_BYTES, _MOST_GROUP_BYTES = 500_000, 2_500_000
 _KIND = "native"
 _REFUSAL = "refused.txt"
@@ -57,10 +58,10 @@ class Exercise(Protocol):
         ...
 
 
-_READING = ("source", "statements", "signals", "library")
+_READING = ("source", "statements", "graph", "registers", "signals", "library")
 """Modules of this package that have a part in the plain model."""
 
-_CUTTING = ("graph", "rates", "partition", "emit")
+_CUTTING = ("rates", "partition", "emit")
 """Those that have a part in the chunks alone."""
 
 
@@ -73,11 +74,25 @@ def _model(folder: Path) -> Model:
     return read_model(folder / "model", PREFIX)
 
 
+def _lay_out(folder: Path, model: Model) -> None:
+    """Move the model's registers, and what they get, side by side."""
+    header = folder / "model" / f"{model.root}.h"
+    layout = Layout(find_registers(model, Graph(model)), model.types)
+    header.write_text(with_layout(header.read_text(), layout))
+
+
+def _chunks(model: Model, rates: Rates) -> Chunks:
+    graph = Graph(model)
+    registers = find_registers(model, graph)
+    before, behind = nodes_in_order(graph, rates, {item.node for item in registers})
+    return Chunks.of(model, Layout(registers, model.types), cut(before, rates), cut(behind, rates))
+
+
 def _watched(
     verilog: str, ports: list[PortInfo], sanitize: bool, progress: Progress
-) -> tuple[Path, list[str], list[str]]:
-    """The folder with the plain model of :func:`watched_library`; objects of the model and the host, and the
-    further ones that make them a library. Errors: :class:`NotUnderstood`.
+) -> tuple[Path, Path, list[str]]:
+    """The folders with the plain model of :func:`watched_library` and the host's sources, and the objects of
+    both but for the plain model's steps. Errors: :class:`NotUnderstood`.
     """
     host, shared = shared_parts(False, sanitize, progress)
     headers = [ports_header(ports, edge=True), peripherals_header(ports)]
@@ -90,7 +105,9 @@ def _watched(
             try:
                 if not edge:
                     raise NotUnderstood("the code of the clock")
-                (folder / "signals.cpp").write_text(signals_source(_model(folder), PREFIX))
+                model = _model(folder)
+                _lay_out(folder, model)
+                (folder / "signals.cpp").write_text(signals_source(model, PREFIX))
                 _compile_plain(folder, ports, host, shared, sanitize, progress)
             except NotUnderstood as error:
                 refusal.write_text(str(error))
@@ -98,7 +115,7 @@ def _watched(
             raise NotUnderstood(refusal.read_text())
     objects = [str(path) for path in sorted(folder.glob("*.o"))]
     steps = str(folder / "plain_steps.o")
-    return folder, [*(path for path in objects if path != steps), *shared], [steps]
+    return folder, host, [*(path for path in objects if path != steps), *shared]
 
 
 def _group_bytes(paths: Sequence[Path]) -> int:
@@ -153,7 +170,7 @@ class ChangeDriven:
         self._exercise = exercise
         self._sanitize = sanitize
         self._progress = progress
-        self._plain, self._objects, _steps = _watched(verilog, ports, sanitize, progress)
+        self._plain, self._host, self._objects = _watched(verilog, ports, sanitize, progress)
         self._key = content_hash([self._plain.name, exercise.key, *_sources(*_CUTTING)])
 
     @property
@@ -185,12 +202,11 @@ class ChangeDriven:
         progress("watching which signals change")
         rates = self._exercise.watch(self.plain)
         progress("cutting the model into chunks")
-        model = _model(self._plain)
-        chunks = Chunks.of(model, cut(nodes_in_order(model, rates), rates))
-        names = write_chunks(chunks, folder, PREFIX)
+        names = write_chunks(_chunks(_model(self._plain), rates), folder, PREFIX)
         (folder / "model").unlink(missing_ok=True)
         (folder / "model").symlink_to(self._plain / "model")
-        units = [Unit(Path(name).stem, (name,), (*MODEL_FLAGS, _CHUNK_OPTIMIZATION)) for name in names]
+        flags = (*_CHUNK_FLAGS, "-I", str(self._host))
+        units = [Unit(Path(name).stem, (name,), flags) for name in names]
         made = compile_units(folder, units, variant_flags(waves=False, changes=True), progress)
         link([*made, *self._objects], library, False, self._sanitize)
         for path in made:

@@ -17,13 +17,13 @@ __all__ = ["Costs", "cut"]
 class Costs:
     """What things cost, in weights of statements. Found by trying: another machine may like others better."""
 
-    run: float = 40.0
+    run: float = 65.0
     """Calling a chunk, and what a processor waits for code that it has not run lately."""
-    compare: float = 3.0
+    compare: float = 18.0
     """Keeping and comparing one variable that others read."""
-    test: float = 0.4
+    test: float = 2.0
     """Finding out that a chunk need not run."""
-    most: int = 400
+    most: int = 600
     """The largest weight of a chunk of several nodes."""
 
 

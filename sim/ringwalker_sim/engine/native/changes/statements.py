@@ -30,6 +30,8 @@ class Statement:
     """Where in ``text`` an element of an array has just been written, and of which."""
     weight: int = 1
     """About how many instructions it is."""
+    target: str | None = None
+    """What it writes whole and always, if it is nothing but one assignment."""
 
 
 _TOKEN = re.compile(
@@ -77,11 +79,13 @@ class _Parser:
         """All of them, in order."""
         found = []
         while self._at < len(self._tokens):
-            start = self._tokens[self._at][1]
+            start, first = self._tokens[self._at][1], self._peek()
             self._now = Statement("")
             covered: set[str] = set()
             self._statement(covered)
             self._now.whole = covered
+            if first.startswith(_MEMBER):
+                self._now.target = next(iter(covered), None)
             self._now.text = self._text[start : self._tokens[self._at - 1][2]]
             self._now.stores = [(at - start, name) for at, name in self._now.stores]
             found.append(self._now)
