@@ -175,12 +175,18 @@ def cxxrtl(recording: Recording, status: Status) -> Replay:
             run_tool([yosys, "-q", "-p", script], folder, "Yosys")
             (folder / "row.h").write_text(header)
             (folder / "engine.h").write_text('#include "cxxrtl.h"\n')
-            unit = _replay_unit(_CXXRTL_OPTIMIZATION, "-I", ".", "-I", str(_cxxrtl_runtime()))
-            _link(folder, compile_units(folder, [unit], (), status))
+            status(f"compiling what Yosys wrote, for {_CXXRTL_SECONDS // 60} minutes at most")
+            command = ["timeout", str(_CXXRTL_SECONDS), compiler()[0], "-o", _PROGRAM, *_FLAGS]
+            command += [_CXXRTL_OPTIMIZATION, "-I.", f"-I{_cxxrtl_runtime()}", str(_SOURCES / "replay.cpp")]
+            run_tool(command, folder, f"compiling what Yosys wrote, within {_CXXRTL_SECONDS} s,")
     return partial(_replay, folder / _PROGRAM)
 
 
 _CXXRTL_OPTIMIZATION = "-O1"
+
+_CXXRTL_SECONDS = 1200
+"""How long the compiler may take for the one function that the whole device is: a league without it is better
+than none."""
 
 
 def _cxxrtl_runtime() -> Path:
