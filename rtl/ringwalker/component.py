@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from amaranth.lib import wiring
 
+from .apart import placed
+
 __all__ = ["Component"]
 
 
@@ -19,9 +21,15 @@ class Component(wiring.Component):
 
     Amaranth makes the attributes of a component from its signature when an object is constructed. A signature
     that depends on no parameter is written as annotations in the class body, one member a line with its
-    docstring; any other is a dict given to the constructor.
+    docstring; any other is a dict given to the constructor. What it is in its parent a platform may decide
+    (:mod:`.apart`).
     """
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "elaborate" in vars(cls):
+            cls.elaborate = placed(cls.elaborate)

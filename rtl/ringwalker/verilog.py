@@ -19,7 +19,15 @@ from amaranth.lib.wiring import In
 
 from .verilog_names import plain_names, without_empty_wires
 
-__all__ = ["FlatTop", "PortInfo", "VerilogDesign", "to_verilog", "verilog_design"]
+__all__ = [
+    "FlatTop",
+    "PortInfo",
+    "VerilogDesign",
+    "readable",
+    "to_verilog",
+    "verilog_design",
+    "without_collector",
+]
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,7 @@ class VerilogDesign:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """All of millions of small objects stay; a search for garbage among them takes a third of the time."""
     enabled = gc.isenabled()
     gc.disable()
@@ -151,13 +159,17 @@ def _without_collector() -> Iterator[None]:
 def verilog_design(component: wiring.Component, name: str) -> VerilogDesign:
     """As :func:`to_verilog`, with all that is known of names."""
     top = FlatTop(component)
-    with _without_collector():
+    with without_collector():
         hierarchy = Fragment.get(top, None)
         text, places = verilog.convert_fragment(
             hierarchy, top.port_signals(), name, strip_internal_attrs=True, emit_src=False
         )
-    text = plain_names(without_empty_wires(_trigger_constants(text)))
-    return VerilogDesign(text, top.ports, places, hierarchy)
+    return VerilogDesign(readable(text), top.ports, places, hierarchy)
+
+
+def readable(text: str) -> str:
+    """Verilog of yosys as it leaves this project: for all tools, with plain names."""
+    return plain_names(without_empty_wires(_trigger_constants(text)))
 
 
 def to_verilog(component: wiring.Component, name: str) -> tuple[str, list[PortInfo]]:

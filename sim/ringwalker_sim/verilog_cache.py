@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from amaranth.hdl import Shape, Signal, UnusedElaboratable, Value, ValueCastable
@@ -27,7 +28,7 @@ from ringwalker.verilog import PortInfo, to_verilog
 
 from .toolchain import build_once, content_hash
 
-__all__ = ["TOP", "component_verilog", "describe", "device_verilog", "source_closure"]
+__all__ = ["TOP", "component_verilog", "describe", "device_verilog", "source_closure", "tool_versions"]
 
 TOP = "ringwalker"
 """Name of the top module of a whole device."""
@@ -110,9 +111,11 @@ def _parts(value: Any, inside: tuple[int, ...]) -> Iterator[str]:
     elif isinstance(value, wiring.Signature):
         yield kind
         for name, member in value.members.items():
-            yield f"{name} {member.flow} {member.dimensions}"
-            yield from _parts(member.signature if member.is_signature else member.shape, inside)
-            yield from _parts(None if member.is_signature else member.init, inside)
+            yield from (name, *_parts(member, inside))
+    elif isinstance(value, wiring.Member):
+        yield f"{value.flow} {value.dimensions}"
+        yield from _parts(value.signature if value.is_signature else value.shape, inside)
+        yield from _parts(None if value.is_signature else value.init, inside)
     elif isinstance(value, wiring.Component):
         yield kind
         yield from _parts(value.signature, inside)
@@ -132,6 +135,11 @@ def _parts(value: Any, inside: tuple[int, ...]) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from ("key", *_parts(key, inside), *_parts(item, inside))
+    elif (
+        isinstance(value, FunctionType)
+        and getattr(sys.modules[value.__module__], value.__name__, None) is value
+    ):
+        yield from (f"{value.__module__}.{value.__name__}", *_sources(value.__module__))
     elif isinstance(value, tuple | list):
         yield f"{len(value)} items"
         for item in value:
@@ -148,9 +156,13 @@ def describe(component: wiring.Component) -> str | None:
         return None
 
 
+def tool_versions() -> list[str]:
+    """The versions of what converts."""
+    return [importlib.metadata.version(name) for name in _TOOLS]
+
+
 def _kept(parts: list[str], make: Callable[[], tuple[str, list[PortInfo]]]) -> tuple[str, list[PortInfo]]:
-    versions = [importlib.metadata.version(name) for name in _TOOLS]
-    with build_once("verilog", content_hash([*parts, *versions]), ("top.v", "ports.json")) as (
+    with build_once("verilog", content_hash([*parts, *tool_versions()]), ("top.v", "ports.json")) as (
         folder,
         missing,
     ):
@@ -184,11 +196,12 @@ def component_verilog(component: wiring.Component, name: str) -> tuple[str, list
 
 
 def device_verilog(
-    config: DeviceConfig, progress: Callable[[str], None] | None = None
+    config: DeviceConfig, progress: Callable[[str], None] | None = None, *, whole: bool = True
 ) -> tuple[str, list[PortInfo]]:
     """Verilog and ports of the whole device, made again only when the RTL or the configuration changed.
 
-    The name of the top is always :data:`TOP`.
+    The name of the top is always :data:`TOP`. If it need not be converted as a ``whole``, of its blocks only
+    those are that have changed (:mod:`.verilog_blocks`); names inside are not all those of the signal map.
     """
     config = dataclasses.replace(config, name=None)
 
@@ -197,6 +210,12 @@ def device_verilog(
 
         if progress:
             progress("converting the device to Verilog")
-        return to_verilog(VirtioPciDevice(config), TOP)
+        if whole:
+            return to_verilog(VirtioPciDevice(config), TOP)
+        from .verilog_blocks import block_verilog
 
-    return _kept([TOP, config.to_toml(), *_sources("ringwalker.device"), *_function_sources(config)], make)
+        return block_verilog(VirtioPciDevice(config), TOP)
+
+    way = [] if whole else [(Path(__file__).parent / "verilog_blocks.py").read_text()]
+    parts = [TOP, config.to_toml(), *way, *_sources("ringwalker.device"), *_function_sources(config)]
+    return _kept(parts, make)

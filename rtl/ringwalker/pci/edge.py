@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, ResetInserter
+from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..apart import ResetInserter
 from ..buffers import HalfBuffer
 from ..component import Component
 from ..config import DeviceConfig

@@ -13,9 +13,10 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Module, ResetInserter
+from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..apart import ResetInserter
 from ..buffers import ElasticBuffer
 from ..component import Component
 from ..config import DeviceConfig

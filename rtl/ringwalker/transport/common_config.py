@@ -4,11 +4,12 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from ..apart import ResetInserter
 from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import QueueRead, QueueRow, QueueWrite, RegisterPort

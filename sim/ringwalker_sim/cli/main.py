@@ -7,13 +7,39 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, RingwalkerError
-from . import bench, bench_engines, bench_guest, bench_rings, guest, lspci, run, serve, synth, verilog, waves
+from . import (
+    bench,
+    bench_build,
+    bench_engines,
+    bench_guest,
+    bench_rings,
+    guest,
+    lspci,
+    run,
+    serve,
+    synth,
+    verilog,
+    waves,
+)
 from .standard_error import expect_no_reader
 from .standard_output import ReaderGone, name_errors
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
-COMMANDS = (run, serve, guest, lspci, verilog, waves, bench, bench_engines, bench_guest, bench_rings, synth)
+COMMANDS = (
+    run,
+    serve,
+    guest,
+    lspci,
+    verilog,
+    waves,
+    bench,
+    bench_engines,
+    bench_guest,
+    bench_rings,
+    bench_build,
+    synth,
+)
 """The commands in the order of ``--help``: modules with ``add_parser(commands)``, which puts the command's
 function into ``command`` of the parsed options: ``run(options)``, whose result is the exit code."""
 

@@ -123,6 +123,7 @@ def _devices(options: argparse.Namespace) -> list[Any]:
                     max_read_request=config.max_read_request,
                 ),
                 seed=options.seed + number,
+                at_once=True,
             )
         )
     if not any(device.waves for device in devices):

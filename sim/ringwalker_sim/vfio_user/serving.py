@@ -36,9 +36,9 @@ class ServedDevice:
     written, and with ``raw`` it may look like anything (:class:`~..disk_image.DiskImage`). ``waves`` is an
     FST file for the whole run, or the part of the run to record. ``host`` has the parameters of the
     simulated root complex; the default accepts the device's largest payloads and read requests. ``seed`` is
-    for random choices of the host. ``plain`` asks for the plain model
-    (:class:`~..engine.native.engine.NativeEngine`). Without ``direct`` every message of the peer is carried
-    out in Python.
+    for random choices of the host. ``plain`` asks for the plain model, ``at_once`` for it until there is the
+    other (:class:`~..engine.native.engine.NativeEngine`). Without ``direct`` every message of the peer is
+    carried out in Python.
     """
 
     config: DeviceConfig
@@ -51,6 +51,7 @@ class ServedDevice:
     raw: bool = False
     plain: bool | None = None
     direct: bool = True
+    at_once: bool = False
 
     @property
     def parameters(self) -> HostParameters:
@@ -153,7 +154,7 @@ def _open_engine(
             waves=waves.opening if waves else None,
             seed=device.seed,
             plain=device.plain,
-            at_once=True,
+            at_once=device.at_once,
             progress=progress,
         )
     )

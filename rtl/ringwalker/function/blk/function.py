@@ -4,9 +4,10 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ...apart import ResetInserter
 from ...buffers import StreamFifo
 from ...component import Component
 from ...config import DeviceConfig

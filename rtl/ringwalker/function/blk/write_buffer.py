@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from ...apart import ResetInserter
 from ...buffers import StreamFifo
 from ...component import Component
 from ...memories import READ_APART

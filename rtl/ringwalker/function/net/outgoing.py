@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ...apart import ResetInserter
 from ...buffers import StreamFifo
 from ...component import Component
 from ...config import DeviceConfig

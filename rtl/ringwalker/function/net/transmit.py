@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
+from ...apart import ResetInserter
 from ...component import Component
 from ...dma.byte_packer import BytePacker
 from ...streams import byte_beat, stream_of

@@ -69,7 +69,7 @@ def run_cocotb(
     """
     from ...verilog_cache import TOP, device_verilog
 
-    text, ports = device_verilog(config, progress)
+    text, ports = device_verilog(config, progress, whole=waves is not None)
     return run_simulation(
         text,
         TOP,

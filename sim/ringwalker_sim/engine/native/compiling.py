@@ -229,12 +229,12 @@ def parts_built_meanwhile(waves: bool, sanitize: bool) -> Iterator[None]:
     thread.start()
     try:
         yield
+        thread.join()
     except BaseException:
         while thread.is_alive():  # it may just have started a program
             stop_programs()
             thread.join(_STOP_SECONDS)
         raise
-    thread.join()
 
 
 def link(objects: Sequence[str], library: Path, waves: bool, sanitize: bool) -> None:

@@ -15,6 +15,7 @@ from ringwalker.verilog import PortInfo
 from ...verilog_cache import TOP, component_verilog, device_verilog
 from .build import build_library
 from .compiling import parts_built_meanwhile
+from .remaining import with_remaining_time
 
 if TYPE_CHECKING:
     from .successor import Successor
@@ -79,20 +80,23 @@ def library_for(
 
     Errors: as for :func:`model_library`.
     """
-    with parts_built_meanwhile(waves, sanitize) if library is None else nullcontext():
-        if component is None:
-            text, ports = device_verilog(config, progress)
-        else:
-            text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
-    if library is not None:
-        return library, ports, None
     if plain is None:
         plain = plain_by_default() or component is not None
-    if at_once and not plain and not waves:
-        found, successor = first_library(config, text, ports, sanitize=sanitize, progress=progress)
-        return found, ports, successor
-    found = model_library(config, text, ports, plain=plain, waves=waves, sanitize=sanitize, progress=progress)
-    return found, ports, None
+    quick = at_once and not plain and not waves
+    kind = "at once" if quick else "with waves" if waves else "plain" if plain else "change-driven"
+    with with_remaining_time(kind, progress) as say:
+        with parts_built_meanwhile(waves, sanitize) if library is None else nullcontext():
+            if component is None:
+                text, ports = device_verilog(config, say, whole=waves)
+            else:
+                text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
+        if library is not None:
+            return library, ports, None
+        if quick:
+            found, successor = first_library(config, text, ports, sanitize=sanitize, progress=say)
+            return found, ports, successor
+        found = model_library(config, text, ports, plain=plain, waves=waves, sanitize=sanitize, progress=say)
+        return found, ports, None
 
 
 def model_library(

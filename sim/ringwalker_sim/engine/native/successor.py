@@ -86,7 +86,10 @@ def _main() -> None:
     config = DeviceConfig.from_dict(tomllib.loads(sys.stdin.read()))
     sanitize = "--sanitize" in sys.argv
     ChangeDriven(
-        *device_verilog(config), DeviceExercise(config), sanitize=sanitize, progress=lambda _text: None
+        *device_verilog(config, whole=False),
+        DeviceExercise(config),
+        sanitize=sanitize,
+        progress=lambda _text: None,
     ).build()
 
 

@@ -19,7 +19,8 @@ PREFIX = f"V{TOP}"
 
 VERILATOR_FLAGS = (
     *("--cc", "--top-module", TOP, "--prefix", PREFIX, "--Mdir", "model"),
-    *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing"),
+    # Blocks that are the same are one module; the model is of one class all the same.
+    *("--flatten", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing"),
     *("--output-split", "20000", "--output-split-cfuncs", "2000", "-Wno-fatal"),
 )
 
