@@ -104,6 +104,8 @@ def test_a_workload_over_four_queues(machine: Machine, interrupt: str) -> None:
         ["INDIRECT_DESC"],
         ["EVENT_IDX"],
         ["NOTIFICATION_DATA"],
+        ["NOTIF_CONFIG_DATA"],
+        ["NOTIFICATION_DATA", "NOTIF_CONFIG_DATA"],
         ["INDIRECT_DESC", "EVENT_IDX"],
         ["INDIRECT_DESC", "EVENT_IDX", "NOTIFICATION_DATA"],
     ],
