@@ -283,7 +283,7 @@ def block_verilog(component: wiring.Component, name: str) -> tuple[str, list[Por
     used = sorted(_below(inside, blocks.blocks))
     new = [block for block in used if not blocks.blocks[block].kept]
     # One run for all: it takes yosys as long to start as to convert most of a device.
-    convert = verilog._convert_rtlil_text  # pyright: ignore[reportPrivateUsage]
+    convert = verilog._convert_rtlil_text  # pyright: ignore[reportPrivateUsage]: the rest makes the RTLIL too
     texts: dict[str, str] = dict.fromkeys([name, *new], "")
     made = convert("".join([own, *(blocks.blocks[block].text for block in new)]), strip_internal_attrs=True)
     for block, text in _modules(made):

@@ -131,7 +131,7 @@ def test_what_looks_like_another_format_can_be_meant() -> None:
             ("--image", "disk.img", "--config", "wrong.toml"),
             "wrong.toml: queues is 0; it must be an integer from 1",
         ),
-        (("--image", "disk.img", "--queues", "1000"), "queues is 1000"),
+        (("--image", "disk.img", "--queues", "1025"), "queues is 1025"),
         (("--image", "disk.img", "--block-size", "1000"), "block size is 1000; it must be a multiple of 512"),
         (("--image", "disk.img", "--queue-depth", "1000"), "queue depth is 1000"),
         (("--image", "disk.img", "--block-size", "1M"), "the disk has 256 sectors only"),

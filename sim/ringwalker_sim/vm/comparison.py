@@ -82,12 +82,14 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "Notifications that carry the index",
-        "This device offers VIRTIO_F_NOTIFICATION_DATA; with it, it need not read the available index. QEMU, "
-        "as started for this page, does not offer it.",
+        "This device offers VIRTIO_F_NOTIFICATION_DATA; with it, it need not read the available index. With "
+        "VIRTIO_F_NOTIF_CONFIG_DATA it says itself how a notification names a queue. QEMU, as started for "
+        "this page, offers neither.",
         {
             "feature NOTIFICATION_DATA": ("0", "1"),
-            "running: device_feature": ("257", "347"),
-            "after requests: device_feature": ("257", "347"),
+            "feature NOTIF_CONFIG_DATA": ("0", "1"),
+            "running: device_feature": ("257", "475"),
+            "after requests: device_feature": ("257", "475"),
         },
     ),
     Difference(

@@ -226,7 +226,11 @@ def parts_built_meanwhile(waves: bool, sanitize: bool) -> Iterator[None]:
             shared_parts(waves, sanitize, lambda _text: None)
 
     thread = Thread(target=build)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # there is no memory for a thread: whoever needs the parts builds them
+        yield
+        return
     try:
         yield
         thread.join()
