@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker_sim.engine.native.changes.library import watched_library
+from ringwalker_sim.engine.native.changes.library import ChangeDriven, watched_library
 from ringwalker_sim.engine.native.engine import NativeEngine
 from ringwalker_sim.engine.native.exercise import recorded
 from ringwalker_sim.engine.native.port import NativePort
@@ -150,3 +150,23 @@ def test_nothing_changes_in_an_idle_device(function):
         seen = port.run(work_then_rest())
     assert seen.cycles == 2000
     assert not seen.changes
+
+
+@pytest.mark.slow
+def test_a_run_goes_over_to_the_model_that_is_built_beside_it(monkeypatch):
+    config = dataclasses.replace(SMALL["rng"], ring="both")
+    NativeEngine(config, GuestMemory(1 << 20), plain=False).close()  # the process finds the model built
+    monkeypatch.setattr(ChangeDriven, "built", lambda model: None)
+    job = Job(RngTask(20_000), memory_bytes=32 << 20)
+
+    def cycles(**how: Any) -> tuple[int, bool]:
+        with NativeEngine(config, GuestMemory(job.memory_bytes), **how) as engine:
+            successor = engine._successor
+            if successor is not None:
+                monkeypatch.undo()
+                successor._process.wait(60)
+            port = NativePort(engine)
+            port.run(job.run(port, config))
+            return engine.now, successor is not None and successor.has_taken_over
+
+    assert cycles(plain=False, at_once=True) == (cycles(plain=True)[0], True)
