@@ -184,7 +184,7 @@ def cxxrtl(recording: Recording, status: Status) -> Replay:
 
 _CXXRTL_OPTIMIZATION = "-O1"
 
-_CXXRTL_SECONDS = 1200
+_CXXRTL_SECONDS = 300
 """How long the compiler may take for the one function that the whole device is: a league without it is better
 than none."""
 
