@@ -92,7 +92,7 @@ def test_verilog_synthesises(generated):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"data_width": 64},
+        {"data_width": 64, "queue_size": 16, "chains": 4, "read_tags": 4, "ring_tags": 4},
         {"data_width": 256, "queues": 8},
         {"function": "net", "data_width": 512},
         {"function": "console", "data_width": 128},

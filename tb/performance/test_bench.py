@@ -61,8 +61,12 @@ def test_no_drop(case):
     assert row["efficiency"] == pytest.approx(row["rate_per_s"] / case.cost.rate(case.pcie))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", [_named(case) for case in FULL])
+def _when(case: Case) -> Any:
+    """Those of ``--quick`` are of two devices; each of the others takes minutes to build."""
+    return pytest.mark.slow if case in QUICK else pytest.mark.campaign
+
+
+@pytest.mark.parametrize("case", [_named(case, _when(case)) for case in FULL])
 def test_no_drop_in_any_row(case):
     assert_no_worse(measure(case))
 

@@ -310,8 +310,9 @@ async def still_means_that_only_functions_can_go_on(dut):
     await bench.settled("still", 1)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [64, 256])
+@pytest.mark.parametrize(
+    "width", [pytest.param(64, marks=pytest.mark.slow), pytest.param(256, marks=pytest.mark.campaign)]
+)
 def test_lanes(width):
     config = DeviceConfig(
         data_width=width,

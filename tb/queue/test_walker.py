@@ -614,11 +614,13 @@ async def halt_lets_chains_under_way_finish_and_keeps_doorbells(dut):
     assert bench.fail.count == 0
 
 
-SLOW = pytest.mark.slow
-
-
 @pytest.mark.parametrize(
-    ("width", "chains"), [(64, 16), pytest.param(256, 64, marks=SLOW), pytest.param(512, 64, marks=SLOW)]
+    ("width", "chains"),
+    [
+        (64, 16),
+        pytest.param(256, 64, marks=pytest.mark.slow),
+        pytest.param(512, 64, marks=pytest.mark.campaign),
+    ],
 )
 def test_ring_walker(width, chains):
     config = DeviceConfig(
