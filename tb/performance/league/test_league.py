@@ -103,8 +103,13 @@ def test_icarus_replays_and_sees_a_difference():
     assert replay(_spoiled(whole)).different == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("build", [partial(compiled.verilator_loop, 1), compiled.cxxrtl])
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(partial(compiled.verilator_loop, 1), marks=pytest.mark.slow),
+        pytest.param(compiled.cxxrtl, marks=pytest.mark.campaign),  # yosys alone takes a minute
+    ],
+)
 def test_a_compiled_model_replays_and_sees_a_difference(build):
     if build is compiled.cxxrtl and compiled.no_cxxrtl():
         pytest.skip("Yosys is not installed")
