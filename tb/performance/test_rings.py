@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from ringwalker_sim.cli import bench_rings
 from ringwalker_sim.cli import main as cli
 from ringwalker_sim.performance.cases import Case
 from ringwalker_sim.performance.measure import measure
 from ringwalker_sim.performance.rings import cases as rings
+from ringwalker_sim.performance.rings.area import RINGS
 from ringwalker_sim.performance.rings.charts import chart_name, draw, values_of
 from ringwalker_sim.performance.rings.page import FILES, goals_of, page
 
@@ -88,6 +90,20 @@ def test_documents_are_written_of_figures_that_were_measured_before(tmp_path, ca
     assert cli.main(["bench-rings", "--from", str(DOCS / "rings.json"), "--docs", str(tmp_path)]) == 0
     assert {file.name for file in tmp_path.iterdir()} == set(FILES)
     assert (tmp_path / "rings.md").read_text() == (DOCS / "rings.md").read_text()
+
+
+def test_every_load_and_every_ring_is_measured(tmp_path, monkeypatch):
+    def each_of(function, items, names, jobs, say):
+        assert (len(names), jobs) == (len(items), 1)
+        key = "rows" if function is measure else "area"
+        say(len(items), names[-1])
+        assert items == (rings.cases() if key == "rows" else RINGS)
+        return FIGURES[key]
+
+    monkeypatch.setattr(bench_rings, "each_of", each_of)
+    path = tmp_path / "rings.json"
+    assert cli.main(["bench-rings", "--jobs", "1", "--json", str(path)]) == 0
+    assert json.loads(path.read_text()) == FIGURES
 
 
 def test_figures_of_something_else_are_named(capsys):

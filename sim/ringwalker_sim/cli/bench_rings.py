@@ -9,7 +9,7 @@ from ringwalker.outputs import write_file
 
 from ..errors import noted
 from ..processes import cores, each_of
-from .options import add_command, check_folder, check_output
+from .options import add_command, check_folder, check_output, positive
 from .report import progress_of, report_unwritten, write_json
 
 __all__ = ["add_parser", "run"]
@@ -36,6 +36,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--from", metavar="FILE", dest="source", help="show figures that were measured before"
     )
+    text = "how much is measured at once, each in a process (default: one for every core)"
+    parser.add_argument("--jobs", metavar="N", type=positive, help=text)
 
 
 def _measure(jobs: int) -> dict[str, Any]:
