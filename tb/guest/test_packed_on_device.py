@@ -21,8 +21,6 @@ from ringwalker_sim.guest.packed_queue import PackedVirtqueue
 from ringwalker_sim.guest.rng import RngDevice
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import BOTH_BLK, SMALL_RNG
-from ringwalker_sim.workload.block_task import BlockTask, Workload
-from ringwalker_sim.workload.job import Job
 
 SECTORS = 256
 PACKED = 1 << Feature.RING_PACKED
@@ -60,22 +58,6 @@ def port() -> Iterator[Any]:
     with open_engine("native", BOTH_BLK, GuestMemory(4 << 20), disk) as port:
         port.image = disk.array
         yield port
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("interrupt", ["msix", "intx"])
-@pytest.mark.parametrize("indirect", [(), ("INDIRECT_DESC",)])
-@pytest.mark.parametrize("events", [(), ("EVENT_IDX",), ("EVENT_IDX", "NOTIFICATION_DATA")])
-@pytest.mark.parametrize("rings", RINGS)
-def test_a_workload_over_four_queues(
-    port: Any, rings: Any, events: Any, indirect: Any, interrupt: str
-) -> None:
-    features = (*rings, *events, *indirect)
-    depth = 4 * 32 if indirect else 40
-    load = Workload("randrw", requests=400, queue_depth=depth, block_size=1024)
-    job = Job(BlockTask(load, ring_features=features), interrupt=interrupt)
-    result = port.run(job.run(port, BOTH_BLK))
-    assert (result["requests"], result["errors"]) == (400, 0), result["messages"]
 
 
 # --- rings that break the rules -----------------------------------------------------------------------------

@@ -1,17 +1,14 @@
 """The command ``bench-engines``: how fast the engines simulate, beside each other."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
-from ringwalker.outputs import write_file
 
 from ..engine.engines import run_on_engine
-from ..errors import noted
 from ..function.simulation import simulation_of
 from .options import UsageError, add_command, add_device_options, check_folder, check_output, device_config
-from .report import print_bench, progress_bar, report_unwritten, status_line, verdict, write_json
+from .report import print_bench, progress_bar, report_unwritten, status_line, verdict, write_figures
 
 __all__ = ["add_parser", "run"]
 
@@ -74,18 +71,12 @@ def run(options: argparse.Namespace) -> int:
     workload = f"{load.kind}, {load.block_size:,} bytes each, {load.queue_depth} at once"
     figures: dict[str, Any] = {"machine": machine(), "workload": workload, "cycles_per_second": rates}
     figures |= {"ratio": ratio, "runs": rows}
-    unwritten: list[str] = []
     if options.docs:
         with status_line("starting") as status:
             figures["two_devices"] = two_at_once(status)
             figures["native"] = native_rows(status)
             figures["league"] = league_figures(status)
-        with noted(unwritten):
-            write_json(str(Path(options.docs) / FIGURES), figures)
-            write_file(Path(options.docs) / PAGE, page(figures))
-    if options.json:
-        with noted(unwritten):
-            write_json(options.json, figures)
+    unwritten = write_figures(figures, options.json, options.docs, (FIGURES, PAGE), page)
     print_bench(rows, ratio, options.json)
     found = max(verdict(row) for row in rows)
     return report_unwritten(unwritten) if found == 0 else found

@@ -10,9 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ringwalker.config import DeviceConfig
-from ringwalker.outputs import write_file
 
-from ..errors import noted
 from .options import (
     UsageError,
     add_command,
@@ -22,7 +20,7 @@ from .options import (
     check_output,
     positive,
 )
-from .report import report_unwritten, status_line, write_json
+from .report import report_unwritten, status_line, write_figures
 
 __all__ = ["add_parser", "run"]
 
@@ -80,14 +78,7 @@ def run(options: argparse.Namespace) -> int:
         figures = measure_guest(
             setup, disk, Path(folder), size=options.size, rounds=options.rounds, status=status
         )
-    unwritten: list[str] = []
-    if options.docs:
-        with noted(unwritten):
-            write_json(str(Path(options.docs) / FIGURES), figures)
-            write_file(Path(options.docs) / PAGE, page(figures))
-    if options.json:
-        with noted(unwritten):
-            write_json(options.json, figures)
+    unwritten = write_figures(figures, options.json, options.docs, (FIGURES, PAGE), page)
     _print(figures, options.json)
     return report_unwritten(unwritten)
 

@@ -5,12 +5,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ringwalker.outputs import write_file
-
 from ..errors import noted
 from ..processes import cores, each_of
 from .options import add_command, check_folder, check_output, positive
-from .report import progress_of, report_unwritten, write_json
+from .report import progress_of, report_unwritten, write_figures
 
 __all__ = ["add_parser", "run"]
 
@@ -65,15 +63,9 @@ def run(options: argparse.Namespace) -> int:
     if options.docs:
         load_matplotlib()
     figures = read_rings(options.source) if options.source else _measure(options.jobs or cores())
-    unwritten: list[str] = []
-    if options.json:
-        with noted(unwritten):
-            write_json(options.json, figures)
+    unwritten = write_figures(figures, options.json, options.docs, (FIGURES, PAGE), page)
     if options.docs:
-        folder = Path(options.docs)
         with noted(unwritten):
-            write_json(str(folder / FIGURES), figures)
-            write_file(folder / PAGE, page(figures))
-            draw(figures["rows"], figures["area"], folder)
+            draw(figures["rows"], figures["area"], Path(options.docs))
     print_rows(figures["rows"], on_stderr=options.json == "-")
     return report_unwritten(unwritten)

@@ -5,13 +5,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..errors import EXIT_FAILED, EXIT_USAGE
+from ringwalker.outputs import write_file
+
+from ..errors import EXIT_FAILED, EXIT_USAGE, noted
 from .standard_output import write_output
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "report_unwritten",
     "status_line",
     "verdict",
+    "write_figures",
     "write_json",
 ]
 
@@ -36,6 +40,27 @@ LINE_SECONDS = 10.0
 def write_json(name: str, content: Mapping[str, Any]) -> None:
     """Write ``content`` to a file, or to standard output for ``-``. Errors: ``OutputError``."""
     write_output(name, json.dumps(content, indent=2) + "\n")
+
+
+def write_figures(
+    figures: Mapping[str, Any],
+    json_name: str | None,
+    folder: str | None,
+    names: tuple[str, str],
+    page: Callable[[Any], str],
+) -> list[str]:
+    """Write ``figures`` as JSON to ``json_name``, and into ``folder`` with the page that is made of them;
+    ``names`` are those of the two files there. What could not be written, as messages.
+    """
+    unwritten: list[str] = []
+    if folder:
+        with noted(unwritten):
+            write_json(str(Path(folder) / names[0]), figures)
+            write_file(Path(folder) / names[1], page(figures))
+    if json_name:
+        with noted(unwritten):
+            write_json(json_name, figures)
+    return unwritten
 
 
 @contextmanager

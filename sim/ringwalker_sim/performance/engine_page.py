@@ -59,10 +59,9 @@ one.
 Some 3 % of a device's signals change in a cycle. The model computes only what reads them: chunks of the
 statements that Verilator writes, each a function that runs when something that it reads has changed
 ([architecture](architecture.md)). Registers that only take over what was computed lie side by side, and are
-loaded 64 bytes at a time. With 64 reads in flight the device takes some 5,500 instructions a cycle where the
-plain model takes 17,000; with 64-byte frames, which keep three lanes busy at once, 16,000, in more code than
-the first cache of instructions holds. Of the time in C++ seven tenths are spent in chunks, two in finding the
-next one (the processor guesses wrong which), one in the host. What was tried beside it:
+loaded 64 bytes at a time. 64-byte frames keep three lanes busy at once, so more chunks run in a cycle, in
+more code than the first cache of instructions holds. Of the time in C++ seven tenths are spent in chunks, two
+in finding the next one (the processor guesses wrong which), one in the host. What was tried beside it:
 
 - Larger chunks, a table in place of tests to find the next one, registers loaded with AVX2: no gain that
   shows.
