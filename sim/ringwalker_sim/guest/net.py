@@ -16,16 +16,16 @@ from ringwalker.spec.net import (
     NET_RECEIVE_QUEUE,
     NET_TRANSMIT_QUEUE,
     NetFeature,
-    NetHeader,
     NetRxMode,
     NetStatus,
 )
 
-from ..memory import Buffer, dtype_of
+from ..memory import Buffer
 from .bus import Matcher, VirtioDevice, VirtioDriver
 from .device_driver import device_driver
 from .errors import BindError, DeviceError, RequestError, RequestTimeout, VirtioError
 from .net_control import NetControl
+from .net_header import net_header_bytes
 from .port import Port, Task
 from .virtqueue import Virtqueue
 
@@ -39,7 +39,6 @@ WANTED = sum(
 TIMEOUT_CYCLES = 20_000_000
 """Cycles after which a transmit buffer counts as lost."""
 
-_HEADER_BYTES = dtype_of(NetHeader).itemsize
 _ETHERNET_BYTES = 18
 """Bytes of a frame beside its payload: addresses, type and one VLAN tag."""
 _MTU = 1500
@@ -70,6 +69,7 @@ class NetDevice:
         self.on_media: Callable[[bool], None] = lambda _up: None
         self.sent = self.received = self.unusable = 0
         self._ring_features = ring_features
+        self._header_bytes = net_header_bytes(0)
         self._receive: Virtqueue | None = None
         self._transmit: Virtqueue | None = None
         self._control: NetControl | None = None
@@ -88,6 +88,7 @@ class NetDevice:
         """Negotiate, set up the queues, set DRIVER_OK, and offer the receive buffers."""
         config = self.device.config
         self.features = await config.negotiate(WANTED | self._ring_features)
+        self._header_bytes = net_header_bytes(self.features)
         if self.has(NetFeature.MAC):
             self.mac = (await config.get(NET_CONFIG.mac)).to_bytes(MAC_BYTES, "little")
         if self.has(NetFeature.MTU):
@@ -125,7 +126,7 @@ class NetDevice:
         self._buffers.clear()
 
     def _allocate(self) -> Buffer:
-        buffer = self.port.memory.allocate(_HEADER_BYTES + self.frame_bytes, 64)
+        buffer = self.port.memory.allocate(self._header_bytes + self.frame_bytes, 64)
         self._buffers.append(buffer)
         return buffer
 
@@ -184,7 +185,7 @@ class NetDevice:
         try:
             while (used := vq.get_buf()) is not None:
                 buffer, length = used
-                frame = buffer.array[_HEADER_BYTES:length].tobytes()
+                frame = buffer.array[self._header_bytes : length].tobytes()
                 self._offer(buffer)
                 if len(frame) < _SHORTEST:
                     self.unusable += 1
@@ -213,9 +214,9 @@ class NetDevice:
         self._check()
         assert self._transmit is not None
         buffer = self._idle.popleft()
-        buffer.array[:_HEADER_BYTES] = 0
-        buffer.array[_HEADER_BYTES : _HEADER_BYTES + len(frame)] = np.frombuffer(frame, np.uint8)
-        result = self._transmit.add_buf([(buffer.address, _HEADER_BYTES + len(frame))], 1, 0, buffer)
+        buffer.array[: self._header_bytes] = 0
+        buffer.array[self._header_bytes : self._header_bytes + len(frame)] = np.frombuffer(frame, np.uint8)
+        result = self._transmit.add_buf([(buffer.address, self._header_bytes + len(frame))], 1, 0, buffer)
         if result:
             self._idle.append(buffer)
             raise RequestError(f"the transmit queue takes no frame: error {-result}")

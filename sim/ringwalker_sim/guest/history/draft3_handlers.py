@@ -15,8 +15,8 @@ from ..bus import VirtioDevice
 from ..errors import RequestError
 from ..net_control import NetControl
 from ..transport.device_fields import device_fields, locate
+from ..transport.pci_transport import PciTransport
 from ..transport.pipe import PipeTransport
-from ..transport.virtio_pci import VirtioPciTransport
 from .device import device
 from .draft3 import CONFIG_HALF, ConfigSpaceHandler, virtio_config, virtio_device
 
@@ -87,8 +87,10 @@ class virtbus_pci(Handler):
 
     def host_half(self) -> bytes:
         transport = self.core.config
-        bdf = transport.pci.bdf if isinstance(transport, VirtioPciTransport) else 0
-        return bdf.to_bytes(2, "little") + bytes([FACE_BAR])
+        bdf, bar = 0, FACE_BAR
+        if isinstance(transport, PciTransport):
+            bdf, bar = transport.pci.bdf, transport.register_bar
+        return bdf.to_bytes(2, "little") + bytes([bar])
 
 
 class virtbus_memory(Handler):
@@ -129,7 +131,7 @@ class virtbus_fields(virtbus_pipe):
 
 
 HANDLERS: tuple[tuple[type, type[Handler]], ...] = (
-    (VirtioPciTransport, virtbus_pci),
+    (PciTransport, virtbus_pci),
     (PipeTransport, virtbus_pipe),
     (object, virtbus_memory),
 )

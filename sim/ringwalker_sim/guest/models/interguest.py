@@ -12,7 +12,7 @@ from typing import Any
 from ringwalker.spec.net import NET_TRANSMIT_QUEUE, NetStatus
 
 from .function import Request, Schedule
-from .net import FRAME_OFFSET, NetModel
+from .net import NetModel
 
 __all__ = ["InterGuestNet", "connect_guests"]
 
@@ -67,7 +67,7 @@ class InterGuestNet(NetModel):
 
     def _move(self, request: Request) -> bool:
         """Move one frame; False when it has to wait for a receive buffer."""
-        frame = request.read().tobytes()[FRAME_OFFSET:]
+        frame = request.read().tobytes()[self.header_bytes :]
         peer = self.peer
         if peer is None or not peer.running or not peer.accepts(frame):
             self.dropped += 1

@@ -15,7 +15,6 @@ from ringwalker.spec.net import (
     NetControlAck,
     NetControlHeader,
     NetFeature,
-    NetHeader,
     NetMacCommand,
     NetRxCommand,
     NetRxMode,
@@ -23,12 +22,10 @@ from ringwalker.spec.net import (
 )
 
 from ...memory import dtype_of
+from ..net_header import net_header, net_header_bytes
 from .function import FunctionModel, Request, Schedule
 
-__all__ = ["FRAME_OFFSET", "NetModel"]
-
-FRAME_OFFSET = dtype_of(NetHeader).itemsize
-"""Offset of the frame in a buffer, in bytes."""
+__all__ = ["NetModel"]
 
 _COMMAND = dtype_of(NetControlHeader).itemsize
 _SHORTEST = 14
@@ -82,6 +79,11 @@ class NetModel(FunctionModel):
         return self.get("mac").to_bytes(MAC_BYTES, "little")
 
     @property
+    def header_bytes(self) -> int:
+        """Bytes in front of the frame in a buffer."""
+        return net_header_bytes(self.driver_features)
+
+    @property
     def rx_mode(self) -> NetRxMode:
         """The present receive mode."""
         return NetRxMode(self.get("rx_mode") & 3)
@@ -126,14 +128,12 @@ class NetModel(FunctionModel):
             request = self._free.popleft()
             if not request.live:
                 continue
-            if request.room < FRAME_OFFSET + len(frame):
+            if request.room < self.header_bytes + len(frame):
                 self.dropped += 1
                 request.finish()
             else:
                 self.received += 1
-                header = bytearray(FRAME_OFFSET)
-                header[-2:] = (1).to_bytes(2, "little")
-                request.finish(bytes(header) + frame)
+                request.finish(net_header(self.driver_features, 1) + frame)
             return True
         return False
 
@@ -154,7 +154,7 @@ class NetModel(FunctionModel):
     def _send(self, request: Request) -> None:
         if not request.live:
             return
-        frame = request.read().tobytes()[FRAME_OFFSET:]
+        frame = request.read().tobytes()[self.header_bytes :]
         request.finish()
         if not _SHORTEST <= len(frame) <= self.mtu + 18:
             self.dropped += 1

@@ -1,15 +1,34 @@
 """Interrupts of a virtio PCI function. Ref: virtio 1.4, 4.1.4.5 (ISR), 4.1.5.1.2 (MSI-X), 4.1.5.3."""
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from ringwalker.spec.modern import COMMON, ISR, NO_VECTOR, CapabilityType, IsrBit
+from ringwalker.spec.modern import NO_VECTOR, IsrBit
 
 from ..errors import BindError, DeviceError
+from ..pci import PciDevice
 from ..port import Task
 from ..virtqueue import Virtqueue
-from .virtio_pci_structures import VirtioStructures
 
-__all__ = ["PciInterrupts"]
+__all__ = ["InterruptFace", "PciInterrupts"]
+
+
+class InterruptFace(Protocol):
+    """What a register face of ``pci`` has of interrupts."""
+
+    pci: PciDevice
+
+    async def num_queues(self) -> int:
+        """Number of queues of the device."""
+        ...
+
+    async def read_isr(self) -> int:
+        """Read the ISR status, which clears it."""
+        ...
+
+    async def set_config_vector(self, vector: int) -> int:
+        """Write the vector of configuration changes; what it then reads."""
+        ...
 
 
 class PciInterrupts:
@@ -21,15 +40,15 @@ class PciInterrupts:
 
     def __init__(
         self,
-        structures: VirtioStructures,
+        face: InterruptFace,
         mode: str,
         vqs: Mapping[int, Virtqueue],
         config_changed: Callable[[], None],
     ):
         if mode not in ("msix", "intx"):
             raise ValueError(f"interrupt is {mode!r}; it must be 'msix' or 'intx'")
-        self._structures = structures
-        self._pci = structures.pci
+        self._face = face
+        self._pci = face.pci
         self._mode = mode
         self._vqs = vqs
         self._config_changed = config_changed
@@ -43,8 +62,7 @@ class PciInterrupts:
             await self._pci.enable_intx(self._event.set)
             self._task = self._pci.port.start(self._serve_line())
             return
-        queues = await self._structures.read(CapabilityType.COMMON, COMMON.num_queues)
-        vectors = min(await self._pci.msix_vectors(), 1 + queues)
+        vectors = min(await self._pci.msix_vectors(), 1 + await self._face.num_queues())
         if vectors == 0:
             raise BindError(f"{self._pci.name}: the function has no MSI-X")
         await self._pci.enable_msix([self._callback(vector) for vector in range(vectors)])
@@ -62,12 +80,8 @@ class PciInterrupts:
 
     async def set_config_vector(self) -> None:
         """Write the vector of configuration changes. A device reset clears it."""
-        if not self.vectors:
-            return
-        row = COMMON.config_msix_vector
-        await self._structures.write(CapabilityType.COMMON, row, 0)
-        if await self._structures.read(CapabilityType.COMMON, row) == NO_VECTOR:
-            raise DeviceError(f"{self._pci.name}: the device has no room for vector 0 in {row.name}")
+        if self.vectors and await self._face.set_config_vector(0) == NO_VECTOR:
+            raise DeviceError(f"{self._pci.name}: no room for vector 0 of configuration changes")
 
     def queue_vector(self, index: int) -> int:
         """The vector of a queue."""
@@ -98,7 +112,7 @@ class PciInterrupts:
         while True:
             await self._event.wait()
             self._event.clear()
-            while causes := await self._structures.read(CapabilityType.ISR, ISR.isr_status):
+            while causes := await self._face.read_isr():
                 if causes & IsrBit.QUEUE:
                     for vq in tuple(self._vqs.values()):
                         if vq.used_pending:
