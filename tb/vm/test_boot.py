@@ -153,7 +153,7 @@ def test_a_qemu_that_is_killed_is_said_to_be(setup: GuestSetup) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "nothing to do: give --run CMD, --interactive, --compare or --fetch"),
+        ([], "nothing to do: give --run CMD, --interactive, --boot-disk, --compare or --fetch"),
         (["--run", "true", "--waves-last", "100"], "--waves-last needs --waves"),
         (["--run", "true", "--waves", "x.vcd"], "the name must end with .fst"),
         (["--run", "true", "--device", "blk"], "--device blk: a block device has image=FILE"),

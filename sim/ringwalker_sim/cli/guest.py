@@ -30,6 +30,8 @@ examples:
   ringwalker guest --image disk.img --run 'dd if=/dev/vda of=/dev/null bs=4k count=1' --waves read.fst
   ringwalker guest --device rng --run 'head -c 16 /dev/hwrng | od -An -tx1'
       a guest that has the entropy device in place of a disk
+  ringwalker guest --image system.img --boot-disk --interactive
+      the firmware boots what is on the disk, from its boot sector on
   ringwalker guest --image disk.img --compare
       the same guest on QEMU's own virtio-blk, and how the times compare
 
@@ -64,6 +66,11 @@ def _job_options(parser: Any) -> None:
     what.add_argument(
         "--interactive", action="store_true", help="a shell on this terminal; control-A x ends it"
     )
+    text = (
+        "the firmware boots the first disk, with no other kernel; the first serial port is standard output "
+        "(with --interactive this terminal)"
+    )
+    group.add_argument("--boot-disk", action="store_true", help=text)
     text = "boot with copies of the images, once on the device and once on QEMU's own virtio-blk; compare"
     group.add_argument("--compare", action="store_true", help=text)
     text = "install QEMU, a kernel and a userland into the cache, if they are not there"

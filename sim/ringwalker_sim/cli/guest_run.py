@@ -46,14 +46,29 @@ def guest_command(options: argparse.Namespace) -> int:
         raise UsageError("--own-device: QEMU's own device has no signals and no other settings")
     if options.compare and (options.interactive or options.own_device or options.socket or options.device):
         raise UsageError("--compare goes with --image and --run only")
-    if not (options.run or options.interactive or options.compare or options.fetch):
-        raise UsageError("nothing to do: give --run CMD, --interactive, --compare or --fetch")
+    if options.boot_disk:
+        _check_boot_disk(options)
+    guest = options.run or options.interactive or options.boot_disk or options.compare
+    if not (guest or options.fetch):
+        raise UsageError("nothing to do: give --run CMD, --interactive, --boot-disk, --compare or --fetch")
     _specs(options)
-    if not (options.run or options.interactive or options.compare):
+    if not guest:
         setup = _setup(options)
         print(f"QEMU {setup.qemu.name} from {setup.qemu.origin}; kernel {setup.files.kernel}")
         return 0
     return _compare(options) if options.compare else _run(options)
+
+
+def _check_boot_disk(options: argparse.Namespace) -> None:
+    for name in ("run", "compare", "root", "make_root", "kernel", "append", "iommu"):
+        if getattr(options, name):
+            raise UsageError(
+                f"--boot-disk boots what is on the disk; --{name.replace('_', '-')} does not go with it"
+            )
+    if options.interrupt == "intx":
+        raise UsageError("--boot-disk: the system on the disk chooses its interrupts, not --interrupt")
+    if not (options.image or options.device or options.socket):
+        raise UsageError("--boot-disk needs a disk: give --image")
 
 
 def _setup(options: argparse.Namespace) -> GuestSetup:
@@ -151,6 +166,7 @@ def _job(options: argparse.Namespace) -> GuestJob:
     return GuestJob(
         command=options.run or "true",
         interactive=options.interactive,
+        boot_disk=options.boot_disk,
         root=bool(options.root or options.make_root),
         root_mode="ro,noload" if options.read_only else "rw",
         interrupt=options.interrupt,
@@ -174,6 +190,8 @@ def _run(options: argparse.Namespace) -> int:
             "out": _writer(sys.stdout.buffer, spinner.close),
             "err": _patient(_writer(sys.stderr.buffer, spinner.close)),
         }
+        if options.boot_disk:
+            forward["console"] = forward["out"]
         if options.console == "-":
             forward["console"] = forward["err"]
         elif options.console:

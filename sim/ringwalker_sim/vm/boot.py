@@ -34,6 +34,10 @@ _PANIC = b"Kernel panic - not syncing"
 _EXIT_WITH_PARENT = (10, 2)
 """The first version of QEMU that can end with its parent process."""
 _TAIL_LINES = 12
+_NOTHING_BOOTED = b"No bootable device."
+"""What SeaBIOS says last when no disk can be booted."""
+_DISK_FIRST = ("-boot", "order=c,reboot-timeout=0")
+"""The firmware boots a disk, and resets at once when it cannot."""
 
 
 class GuestError(ToolError):
@@ -50,14 +54,17 @@ class GuestTimeout(GuestError):
 class GuestJob:
     """The job of a guest: a shell ``command``, or ``interactive``.
 
-    With ``root``, / is on the first disk, an ext4 file system with a userland. ``interrupt`` is ``"msix"`` or
-    ``"intx"``. With ``reboot`` a reboot starts the guest again; else it ends QEMU. ``timeout_s`` None is no
-    limit. ``files`` are in /run of the guest. ``append`` is added to the kernel's command line. ``iommu`` is
-    one of :data:`~.machine.IOMMUS`, between the devices and memory, or None.
+    With ``boot_disk`` the firmware boots the first disk; there is no other kernel and no command, and the job
+    ends when the machine is switched off or resets. With ``root``, / is on the first disk, an ext4 file
+    system with a userland. ``interrupt`` is ``"msix"`` or ``"intx"``. With ``reboot`` a reboot starts the
+    guest again; else it ends QEMU. ``timeout_s`` None is no limit. ``files`` are in /run of the guest.
+    ``append`` is added to the kernel's command line. ``iommu`` is one of :data:`~.machine.IOMMUS`, between
+    the devices and memory, or None.
     """
 
     command: str = "true"
     interactive: bool = False
+    boot_disk: bool = False
     root: bool = False
     root_mode: str = "rw"
     interrupt: str = "msix"
@@ -92,9 +99,9 @@ class GuestJob:
 class GuestResult:
     """``status`` is the exit status of the command, ``stdout`` and ``stderr`` are its output.
 
-    ``console`` is the output of the kernel, ``firmware`` that of the BIOS. ``boot_s`` is the time in seconds
-    from the start of QEMU to the end of the boot, when the command starts; ``total_s`` the time to the end of
-    QEMU. ``uptimes_s`` are the guest's uptimes at the end of each boot.
+    ``console`` is the output of the kernel, or of a disk that was booted; ``firmware`` that of the BIOS.
+    ``boot_s`` is the time in seconds from the start of QEMU to the end of the boot, when the command starts;
+    ``total_s`` the time to the end of QEMU. ``uptimes_s`` are the guest's uptimes at the end of each boot.
     """
 
     status: int = -1
@@ -195,14 +202,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _command(
-    qemu: Qemu,
-    files: GuestFiles,
-    devices: Sequence[VfioUserDevice | OwnDisk],
-    job: GuestJob,
-    folder: Path,
-    channels: Channels,
-) -> list[str]:
+def _kernel(files: GuestFiles, job: GuestJob, folder: Path) -> list[str]:
+    """Options for the kernel and its initramfs, which is made in ``folder``."""
     initramfs = folder / "initramfs.gz"
     settings = {
         "ROOT": "/dev/vda" if job.root else "",
@@ -211,6 +212,17 @@ def _command(
     }
     modules = module_closure(files.modules, job.modules)
     initramfs.write_bytes(build_initramfs(files.userland, modules, job.command, settings, files=job.files))
+    return ["-kernel", str(files.kernel), "-initrd", str(initramfs), "-append", job.kernel_options]
+
+
+def _command(
+    qemu: Qemu,
+    files: GuestFiles,
+    devices: Sequence[VfioUserDevice | OwnDisk],
+    job: GuestJob,
+    folder: Path,
+    channels: Channels,
+) -> list[str]:
     sockets = {name: channels.path(name) for name in SERIAL_PORTS}
     firmware = str(channels.path("firmware")).replace(",", ",,")
     return [
@@ -221,7 +233,7 @@ def _command(
         *serial_options(sockets, job.interactive),
         *("-chardev", f"socket,id=firmware,path={firmware}"),
         *("-device", "isa-debugcon,iobase=0x402,chardev=firmware"),
-        *("-kernel", str(files.kernel), "-initrd", str(initramfs), "-append", job.kernel_options),
+        *(_DISK_FIRST if job.boot_disk else _kernel(files, job, folder)),
         *device_options(devices),
     ]
 
@@ -283,7 +295,11 @@ def _judge(run: _Run, job: GuestJob, ended: bool, said: str, code: int) -> None:
         raise GuestTimeout(f"the guest did not end in {job.timeout_s:g} s; {reason}")
     if run.why:
         raise GuestError(f"{run.why}; the end of the guest's console:{run.tail()}")
-    if run.has_status or (job.interactive and code == 0):
+    if job.boot_disk and _NOTHING_BOOTED in run.output["firmware"]:
+        log = run.output["firmware"].decode("ascii", "replace").splitlines()
+        tries = "".join(f"\n  {line}" for line in log if line.startswith("Boot"))
+        raise GuestError(f"the firmware has nothing to boot:{tries}")
+    if run.has_status or ((job.interactive or job.boot_disk) and code == 0):
         run.result.status = max(run.result.status, 0)
         return
     lines = [line for line in said.splitlines() if ": warning: " not in line]
