@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import pytest
 
-from ringwalker.config import ConfigError, DeviceConfig, Identity
+from ringwalker.config import ConfigError, DeviceConfig, Identity, PciOptions
 from ringwalker.function import kind as function_kinds
 from ringwalker.function.kind import FUNCTIONS, FunctionKind, function_kind
 from ringwalker.function.net.settings import NetSettings
@@ -49,6 +49,8 @@ def test_another_function_takes_the_place_of_the_one_in_the_file():
         ({"function": "net", "queues": 2}, 'queues is 2; it must be 3, since function is "net"'),
         ({"identity": {"vendor": False}}, "identity.vendor is False"),
         ({"identity": 7}, "identity is 7; it must be a table"),
+        ({"pci": {"vectors": 3}}, "pci.vectors is 3; it must be an integer from 1 to 2"),
+        ({"pci": {"pins": 3}}, "pci.pins is not a setting; there are"),
         ({"console": {"cols": 0}}, "console.cols is 0"),
         ({"blk": {"sectors": 8}}, "blk.sectors is not a setting; there are block_size"),
         ({"settings": {}}, "settings is not a setting; there are blk"),
@@ -101,13 +103,13 @@ VALUES: dict[str, type] = {
 
 def schema() -> list[tuple[str, str, tuple[Any, ...]]]:
     """Table, key and types of every setting that a file may have."""
-    tables: dict[str, type | None] = {"": DeviceConfig, "identity": Identity}
+    tables: dict[str, type | None] = {"": DeviceConfig, "identity": Identity, "pci": PciOptions}
     tables |= {name: function_kind(name).settings for name in FUNCTIONS}
-    keys = [("", name, (dict,)) for name in ("identity", *FUNCTIONS)]
+    keys = [("", name, (dict,)) for name in ("identity", "pci", *FUNCTIONS)]
     for table, cls in tables.items():
         hints = {} if cls is None else get_type_hints(cls)
         for key, hint in hints.items():
-            if key not in ("identity", "settings"):
+            if key not in ("identity", "pci", "settings"):
                 keys.append((table, key, get_args(hint) or (hint,)))
     return keys
 

@@ -11,6 +11,8 @@ A configuration is written in TOML; every key is optional::
     read_tags = 64          # payload reads in flight
     [identity]
     preset = "2007"         # or "oasis"; vendor, device, ... override it
+    [pci]                   # options of the PCI function, all of them off by themselves
+    vectors = 2             # of MSI-X; by itself one a queue and one for configuration changes
     [blk]                   # settings of a function have its name
     capacity = 32768        # 512-byte sectors
     block_size = 512
@@ -50,10 +52,11 @@ from .checks import (
 )
 from .function.kind import FUNCTIONS, FunctionKind, add_import_folder, function_kind
 from .function.parts import function_parts
+from .pci_options import PciOptions
 from .spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
 from .spec.ring import MAX_QUEUE_SIZE
 
-__all__ = ["RINGS", "USUAL", "ConfigError", "DeviceConfig", "Identity"]
+__all__ = ["RINGS", "USUAL", "ConfigError", "DeviceConfig", "Identity", "PciOptions"]
 
 RINGS = ("split", "packed", "both")
 """What rings a device can offer."""
@@ -137,6 +140,8 @@ class DeviceConfig:
     """Clock frequency in MHz."""
     identity: Identity = field(default_factory=Identity)
     """What configuration space says."""
+    pci: PciOptions = field(default_factory=PciOptions)
+    """Options of the PCI function."""
     name: str | None = None
     """Of the top module, and in front of every other name that is generated; None: :attr:`verilog_name`."""
     fields: bool | None = None
@@ -149,6 +154,7 @@ class DeviceConfig:
         self._check_queues(kind)
         self._check_settings(kind)
         check(isinstance(self.identity, Identity), "identity", self.identity, "an Identity")
+        check(isinstance(self.pci, PciOptions), "pci", self.pci, "PciOptions")
         if self.name is not None:
             check_name("name", self.name)
         if self.fields is not None:
@@ -164,6 +170,8 @@ class DeviceConfig:
         check_power("max_read_request", self.max_read_request, 128, 4096)
         check_range("completion_timeout", self.completion_timeout, 64, 2**31)
         check_range("clock_mhz", self.clock_mhz, 1, 1000)
+        if self.pci.vectors is not None:
+            check_range("pci.vectors", self.pci.vectors, 1, self.queues + 1)
         function_parts(self)
 
     def _check_queues(self, kind: FunctionKind) -> None:
@@ -217,8 +225,8 @@ class DeviceConfig:
 
     @property
     def vectors(self) -> int:
-        """MSI-X vectors: one a queue and one for configuration changes."""
-        return self.queues + 1
+        """MSI-X vectors: by themselves one a queue and one for configuration changes."""
+        return self.queues + 1 if self.pci.vectors is None else self.pci.vectors
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], function: str | None = None) -> "DeviceConfig":
@@ -234,8 +242,8 @@ class DeviceConfig:
         kind = function_kind(chosen)
         arguments: dict[str, Any] = {}
         for key, value in values.items():
-            if key == "identity":
-                arguments[key] = _from_table(Identity, value, key)
+            if key in _TABLES:
+                arguments[key] = _from_table(_TABLES[key], value, key)
             elif key == kind.name:
                 arguments["settings"] = _settings(kind, value)
             elif key in FUNCTIONS:
@@ -273,8 +281,8 @@ class DeviceConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as nested mappings that :meth:`from_dict` reads back to an equal value."""
-        values = {key: getattr(self, key) for key in _KEYS_IN_ORDER if key not in ("identity", "settings")}
-        tables = {"identity": self.identity, self.kind.name: self.settings}
+        values = {key: getattr(self, key) for key in _KEYS_IN_ORDER if key not in (*_TABLES, "settings")}
+        tables = {name: getattr(self, name) for name in _TABLES} | {self.kind.name: self.settings}
         values |= {name: dataclasses.asdict(table) for name, table in tables.items() if table is not None}
         return _without_none(values)
 
@@ -285,6 +293,7 @@ class DeviceConfig:
 
 _KEYS_IN_ORDER = tuple(item.name for item in dataclasses.fields(DeviceConfig))
 _KEYS = frozenset(_KEYS_IN_ORDER)
+_TABLES: dict[str, Any] = {"identity": Identity, "pci": PciOptions}
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:

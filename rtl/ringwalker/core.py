@@ -140,6 +140,7 @@ class VirtioCore(Component):
             walker.max_payload.eq(state.max_payload),
             walker.max_read_request.eq(state.max_read_request),
             walker.extended_tags.eq(state.extended_tags),
+            edge.forget.eq(sequencer.forget),
             edge.interrupt.eq(isr.asserted),
             edge.transactions_pending.eq(~walker.idle),
             edge.errors.unsupported.eq(walker.unsupported),

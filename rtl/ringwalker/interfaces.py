@@ -173,6 +173,7 @@ class CorePort(Signature):
     - ``posted``: writes, which must stay in order among themselves
     - ``completions``: answers to ``reads``, by tag, split and ordered as PCIe allows; ready is always 1
     - ``vectors``: MSI-X vectors of notifications; offered once the writes that they announce were taken
+    - ``forget``: level: a reset of the device ends; what was to be notified before is void
     - ``interrupt``: a bit of the ISR is set
     - ``state``: what the core has to know
     - ``errors``: what the edge may have to report
@@ -188,6 +189,7 @@ class CorePort(Signature):
                 "posted": In(stream_of(request_beat(data_width))),
                 "completions": Out(stream_of(completion_beat(data_width))),
                 "vectors": In(stream_of(16)),
+                "forget": In(1),
                 "interrupt": In(1),
                 "state": Out(EdgeState()),
                 "errors": In(CompletionErrors()),

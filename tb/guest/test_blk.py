@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringwalker.config import DeviceConfig, Identity
+from ringwalker.config import DeviceConfig, Identity, PciOptions
 from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
@@ -149,8 +149,9 @@ def test_requests_complete_out_of_order_and_in_scattered_buffers() -> None:
     assert ended != list(range(16))
 
 
-def test_several_queues() -> None:
-    machine = Machine(DeviceConfig(queues=4, queue_size=16))
+@pytest.mark.parametrize("vectors", [None, 3, 2, 1])
+def test_several_queues_with_a_vector_each_or_fewer(vectors: int | None) -> None:
+    machine = Machine(DeviceConfig(queues=4, queue_size=16, pci=PciOptions(vectors=vectors)))
 
     async def body(disk: BlkDevice) -> None:
         assert disk.queues == 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringwalker.config import DeviceConfig, Identity
+from ringwalker.config import DeviceConfig, Identity, PciOptions
 from ringwalker.pci.capabilities import Bar, bars, layout, msix_pba_offset
 from ringwalker.spec.blk import BLK_CONFIG
 from ringwalker.spec.fields import FIELDS_BASE, FIELDS_VERSION
@@ -42,6 +42,7 @@ CONFIGS = [
     DeviceConfig(function="net"),
     DeviceConfig(queues=256),
     DeviceConfig(queues=1024),
+    DeviceConfig(queues=256, pci=PciOptions(vectors=3)),
     DeviceConfig(queues=7, max_payload=128),
 ]
 

@@ -118,6 +118,23 @@ async def test_a_doorbell_does_not_wait_for_messages_and_other_requests_of_the_d
 
 
 @simulated(Edge)
+async def test_what_is_pending_when_the_driver_resets_the_device_is_never_sent(bench):
+    await bench.configure()
+    control = BASES[MSIX_BAR] + MSIX_TABLE_ENTRY.vector_control.offset
+    for forget, messages in ((0, 1), (1, 0)):
+        bench.send(RequestKind.MEMORY_WRITE, control, 1)
+        await bench.cycles(20)
+        bench.put("core.vectors", 0)
+        await bench.cycles(20)
+        bench.drive("core.forget", forget)
+        await bench.cycles(4)
+        bench.drive("core.forget", 0)
+        bench.send(RequestKind.MEMORY_WRITE, control, 0)
+        await bench.cycles(40)
+        assert len(bench.got("requester_request")) == messages
+
+
+@simulated(Edge)
 async def test_a_doorbell_waits_for_no_register_read_but_the_one_that_is_made(bench):
     await bench.configure()
     bench.stall("completer_completion")

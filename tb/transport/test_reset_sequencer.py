@@ -42,6 +42,8 @@ class Sequencer(Bench):
         assert value("clear.en") == writing
         assert not writing or (value("halt") and not value("ready"))
         assert not value("flush") or (value("halt") and value("stop"))
+        assert value("forget") or not value("clearing")
+        assert not value("forget") or (value("whole") and value("halt") and not value("stop"))
         if writing:
             row = {"size": QUEUE_SIZE, "vector": NO_VECTOR}
             fields = {key: number for key, number in value("table_write.row").items() if number}
@@ -100,6 +102,21 @@ async def test_a_device_reset_stops_forgets_and_clears(bench: Sequencer) -> None
     assert bench.events == ["flush", "clearing", "device_done"]
     assert bench.rows == list(range(QUEUES))
     assert bench.restored == []
+
+
+@simulated(Sequencer)
+async def test_notifications_are_void_from_when_the_device_is_quiet_until_its_reset_is_done(
+    bench: Sequencer,
+) -> None:
+    await bench.start(*STATES)
+    bench.count("forget")
+    bench.ask(1)
+    await bench.done("queue_done", SOON)
+    assert bench.counts["forget"] == 0
+    bench.ask()
+    await bench.until(lambda: "flush" in bench.events)
+    until_done = await bench.done("device_done", SOON)
+    assert bench.counts["forget"] == until_done
 
 
 @simulated(Sequencer)

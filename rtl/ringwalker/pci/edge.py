@@ -108,6 +108,7 @@ class PciEdge(Component):
             msix.enable.eq(state.msix_enable & state.bus_master_enable),
             msix.function_mask.eq(state.msix_function_mask),
             msix.clear.eq(state.reset),
+            msix.forget.eq(core.forget),
             space.intx_asserted.eq(core.interrupt & ~state.msix_enable),
             self.intx.eq(space.intx_asserted & ~state.intx_disable),
             space.transactions_pending.eq(core.transactions_pending),

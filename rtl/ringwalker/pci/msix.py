@@ -38,7 +38,8 @@ class MsixTable(Component):
     """Turns vectors into messages, or remembers them while they are masked.
 
     A vector is masked by its own mask bit, by ``function_mask``, or by MSI-X being off. A masked vector
-    sets its pending bit; when the mask goes, the message is sent and the bit cleared. A vector that the
+    sets its pending bit; when the mask goes, the message is sent and the bit cleared. A reset of the device
+    clears the pending bits and nothing else, since what they stand for is void. A vector that the
     table does not have is dropped. All entries are masked after reset. A message that waits for the link
     holds up other vectors, but no register; it is sent though its vector is masked meanwhile.
 
@@ -52,6 +53,7 @@ class MsixTable(Component):
     - ``enable`` In 1: messages may be sent
     - ``function_mask`` In 1: all vectors are masked
     - ``clear`` In 1: a pulse: as after reset, but for a message that is offered already
+    - ``forget`` In 1: no bit is pending while it is up
     - ``idle`` Out 1: nothing is in flight; a pending bit of a vector that stays masked does not count
 
     Latency: 2 cycles from a vector to its message and from a read to its response. After reset nothing is
@@ -74,6 +76,7 @@ class MsixTable(Component):
                 "enable": In(1),
                 "function_mask": In(1),
                 "clear": In(1),
+                "forget": In(1),
                 "idle": Out(1),
             }
         )
@@ -125,6 +128,8 @@ class MsixTable(Component):
         # Whatever was unmasked: look at every vector once more from here on.
         with m.If((writing | (armed & ~was_armed)) & pending.any()):
             m.d.sync += left.eq(self._count)
+        with m.If(self.forget):
+            m.d.sync += [left.eq(0), pending.eq(0)]
         with m.If(clears):
             m.d.sync += [index.eq(0), left.eq(0), pending.eq(0)]
         return index, left.any()

@@ -74,6 +74,8 @@ class ResetSequencer(Component):
     """Pulse: forget everything in flight."""
     hold: Out(1)
     """Nothing is to leave the device that is not on its way already."""
+    forget: Out(1)
+    """Level, while a device reset or power-up ends: what the driver has not been notified of is void."""
     table_write: Out(QueueWrite())
     """Rows in their reset state."""
     clear: Out(QueueClear())
@@ -172,11 +174,13 @@ class ResetSequencer(Component):
                 m.d.comb += [self.device_done.eq(for_device), self.queue_done.eq(for_queue)]
                 m.next = "WAIT_REQUEST"
             rewriting = fsm.ongoing("REWRITE_ROWS")
+            closing = fsm.ongoing("SETTLE") | fsm.ongoing("RESTORE") | fsm.ongoing("WAIT_REGISTERS")
             m.d.comb += [
                 self.halt.eq(~fsm.ongoing("WAIT_REQUEST")),
                 self.stop.eq(fsm.ongoing("STOP") | fsm.ongoing("FLUSH")),
                 self.flush.eq(fsm.ongoing("FLUSH")),
                 self.hold.eq(fsm.ongoing("SETTLE")),
+                self.forget.eq(self.whole & (closing | rewriting)),
                 self.ready.eq(~rewriting & ~fsm.ongoing("WAIT_REGISTERS")),
             ]
 
