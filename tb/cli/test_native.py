@@ -36,6 +36,7 @@ def run(*arguments: str) -> dict[str, Any]:
     return json.loads(Path("run.json").read_text())
 
 
+@pytest.mark.slow
 def test_an_ext4_image_survives_the_way_through_the_device() -> None:
     original = default_image(Path("original.img"))
     Path("disk.img").write_bytes(np.random.default_rng(2).bytes(original.stat().st_size))
@@ -75,6 +76,7 @@ def test_depth_hides_latency() -> None:
     assert cycles[1] < 64 * 600
 
 
+@pytest.mark.slow
 def test_link_clock_and_latency_limit_the_device() -> None:
     Path("disk.img").write_bytes(bytes(2 << 20))
     workload = ("--image", "disk.img", "--workload", "seqread", "--block-size", "32k", "--queue-depth", "8")
@@ -118,6 +120,7 @@ def test_waves_on_a_disk_that_fills_cost_no_figures(
     assert not waves.exists(), "what no viewer can read"
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_readable_waves() -> None:
     reader = shutil.which("fst2vcd")
     disk = Path("disk.img")

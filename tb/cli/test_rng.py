@@ -19,7 +19,7 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     "way",
     [
         ("--engine", "model"),
-        ("--engine", "native", "--config", "rng.toml"),
+        pytest.param(("--engine", "native", "--config", "rng.toml"), marks=pytest.mark.slow, id="native"),
         ("--transport", "memory", "--interface", "2007-09"),
         ("--transport", "pipe", "--interface", "2007-05"),
     ],

@@ -252,10 +252,10 @@ async def a_segment_every_two_cycles(dut):
     await bench.finished()
 
 
-OTHERS = (pytest.param(width, marks=pytest.mark.slow) for width in (64, 128, 512))
+OTHERS = (pytest.param(width, marks=pytest.mark.slow) for width in (128, 256, 512))
 
 
-@pytest.mark.parametrize("width", [256, *OTHERS])
+@pytest.mark.parametrize("width", [64, *OTHERS])
 def test_gather(width):
     run_bench(GatherBench(width), "tb.dma.test_gather", parameters={"width": width})
 

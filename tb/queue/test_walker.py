@@ -617,8 +617,8 @@ async def halt_lets_chains_under_way_finish_and_keeps_doorbells(dut):
 @pytest.mark.parametrize(
     ("width", "chains"),
     [
-        (64, 16),
-        pytest.param(256, 64, marks=pytest.mark.slow),
+        pytest.param(64, 16, marks=pytest.mark.slow),
+        pytest.param(256, 64, marks=pytest.mark.campaign),
         pytest.param(512, 64, marks=pytest.mark.campaign),
     ],
 )

@@ -37,7 +37,7 @@ def _copy_memory(
     return run_simulation(text, "memory_copier", DeviceConfig(data_width=width), job, timeout_s=300)
 
 
-@pytest.mark.parametrize("width", [64, 256])
+@pytest.mark.parametrize("width", [64, pytest.param(256, marks=pytest.mark.slow)])
 def test_copies_memory_through_the_root_complex(width: int) -> None:
     result = _copy_memory(width)
     assert result["bytes"] == 64 * 256
@@ -51,10 +51,12 @@ def test_copies_memory_through_the_root_complex(width: int) -> None:
     assert tlps["down_completion_data"] >= 64
 
 
+@pytest.mark.slow
 def test_copies_memory_with_stalls_on_every_stream() -> None:
     assert _copy_memory(64, seed=7, host=HostParameters(stalls=0.4))["bytes"] == 64 * 256
 
 
+@pytest.mark.slow
 def test_latency_of_host_memory_takes_its_time() -> None:
     hosts = (HostParameters(latency=latency) for latency in (100, 1100))
     short, long = (_copy_memory(256, host=host, chunks=16)["cycles"] for host in hosts)
@@ -69,6 +71,7 @@ def test_a_request_over_the_limit_is_noticed() -> None:
         _copy_memory(64, read_limit=128)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stalls", [0, 0.3])
 def test_storage_model_serves_a_disk(stalls: float) -> None:
     text, _ports = to_verilog(DiskCopier(64), "disk_copier")
@@ -77,6 +80,7 @@ def test_storage_model_serves_a_disk(stalls: float) -> None:
     run_simulation(text, "disk_copier", config, job, timeout_s=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stalls", [0, 0.4])
 def test_noise_is_that_of_the_native_engine_and_pins_keep_their_values(stalls: float) -> None:
     text, ports = to_verilog(NoiseTap(64), "noise_tap")
@@ -122,6 +126,7 @@ def test_a_simulation_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Mo
     assert others == []
 
 
+@pytest.mark.slow
 def test_interrupt_leaves_readable_waves(tmp_path: Path) -> None:
     waves = tmp_path / "out.fst"
     script = (

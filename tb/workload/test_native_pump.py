@@ -90,7 +90,7 @@ def test_one_at_a_time_is_the_same():
     both(depth=1, requests=30, features=EVENTS)
 
 
-@pytest.mark.parametrize("size", [128 << 10, 512 << 10])
+@pytest.mark.parametrize("size", [128 << 10, pytest.param(512 << 10, marks=pytest.mark.slow)])
 def test_blocks_in_use_are_avoided_in_the_same_way(size):
     """Of 16 blocks ten are in use; all of four are."""
     both(kind="randrw", size=size, depth=10, requests=40)

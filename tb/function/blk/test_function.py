@@ -418,7 +418,7 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("data_width", "chunk_sectors"),
-    [(64, 2), (256, 8), pytest.param(128, 8, marks=SLOW), pytest.param(512, 1, marks=SLOW)],
+    [(64, 2), *(pytest.param(*pair, marks=SLOW) for pair in ((128, 8), (256, 8), (512, 1)))],
 )
 def test_blk(data_width, chunk_sectors):
     run_bench(

@@ -173,7 +173,7 @@ async def generation_and_notification_follow_what_the_device_changes(dut):
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("data_width", [256, *(pytest.param(width, marks=SLOW) for width in (64, 128, 512))])
+@pytest.mark.parametrize("data_width", [64, *(pytest.param(width, marks=SLOW) for width in (128, 256, 512))])
 def test_net_control(data_width):
     net = NetSettings(mac="52:57:00:00:00:01", mtu=MTU, buffer_bytes=2048, pause=data_width in (64, 512))
     config = DeviceConfig(function="net", data_width=data_width, settings=net)

@@ -242,9 +242,7 @@ async def without_a_driver_frames_are_dropped_and_old_ones_forgotten(dut):
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize(
-    "data_width", [64, 256, pytest.param(128, marks=SLOW), pytest.param(512, marks=SLOW)]
-)
+@pytest.mark.parametrize("data_width", [64, *(pytest.param(width, marks=SLOW) for width in (128, 256, 512))])
 def test_net_receive(data_width):
     pause = data_width in (64, 512)
     net = NetSettings(mac="52:57:00:00:00:01", mtu=400, buffer_bytes=BUFFER_BYTES, pause=pause)

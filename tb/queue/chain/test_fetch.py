@@ -368,9 +368,12 @@ async def a_line_is_read_no_further_than_its_table(dut):
     await bench.idle()
 
 
+OTHERS = ((256, 64, 16, 128), (512, 16, 1, 32))
+
+
 @pytest.mark.parametrize(
     ("width", "queue_size", "chains", "segments"),
-    [(64, 16, 4, 17), (256, 64, 16, 128), pytest.param(512, 16, 1, 32, marks=pytest.mark.slow)],
+    [(64, 16, 4, 17), *(pytest.param(*other, marks=pytest.mark.slow) for other in OTHERS)],
 )
 def test_descriptor_fetch(width, queue_size, chains, segments):
     run_bench(
