@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import sys
 import types
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
@@ -12,6 +13,7 @@ from ringwalker.config import ConfigError, DeviceConfig, Identity, PciOptions
 from ringwalker.function import kind as function_kinds
 from ringwalker.function.kind import FUNCTIONS, FunctionKind, function_kind
 from ringwalker.function.net.settings import NetSettings
+from ringwalker.spec.registers import Access, Register, RegisterTable
 
 
 @pytest.mark.parametrize("function", ["blk", "net", "console"])
@@ -45,6 +47,14 @@ def test_another_function_takes_the_place_of_the_one_in_the_file():
         ({"queue_size": 65536}, "queue_size is 65536; it must be a power of two from 2 to 32768"),
         ({"ring": "round"}, "ring is 'round'; it must be"),
         ({"fields": 1}, "fields is 1; it must be true or false"),
+        ({"face": "old"}, "face is 'old'; it must be"),
+        (
+            {"face": "legacy", "ring": "packed"},
+            "face is 'legacy' and ring is 'packed'; legacy drivers know no",
+        ),
+        ({"face": "transitional", "ring": "packed"}, "face is 'transitional' and ring is 'packed'; legacy"),
+        ({"face": "legacy", "fields": True}, "face is 'legacy' and fields is True; the field list is in"),
+        ({"legacy_io": 0}, "legacy_io is 0; it must be true or false"),
         ({"function": ["blk"]}, "function is ['blk']"),
         ({"function": "net", "queues": 2}, 'queues is 2; it must be 3, since function is "net"'),
         ({"identity": {"vendor": False}}, "identity.vendor is False"),
@@ -60,6 +70,44 @@ def test_what_is_refused(values, words):
     with pytest.raises(ConfigError) as error:
         DeviceConfig.from_dict(values)
     assert words in str(error.value)
+
+
+def test_a_legacy_header_that_cannot_be_is_refused(monkeypatch):
+    table = RegisterTable("wide", "", (Register("last", 232, 8, Access.RO, ""),))
+    module = types.ModuleType("wide_function")
+    vars(module)["KIND"] = FunctionKind("wide", 0x40, lambda config: None, device_config=table)
+    monkeypatch.setitem(sys.modules, "wide_function", module)
+    name = "wide_function:KIND"
+    with pytest.raises(ConfigError, match="an I/O BAR has at most 256: take legacy_io = false"):
+        DeviceConfig(function=name, face="legacy")
+    oasis = Identity("oasis")
+    with pytest.raises(ConfigError, match="it must be given: virtio type 64 has none"):
+        DeviceConfig(function=name, face="legacy", legacy_io=False, identity=oasis)
+    config = DeviceConfig(function=name, face="legacy", legacy_io=False)
+    assert config.resolved_identity.device == 0x40
+
+
+@pytest.mark.parametrize(
+    ("face", "preset", "device", "revision"),
+    [
+        ("modern", "oasis", 0x1041, 1),
+        ("modern", "2007", 1, 1),
+        ("legacy", "oasis", 0x1000, 0),
+        ("transitional", "oasis", 0x1000, 0),
+        ("transitional", "2007", 1, 0),
+    ],
+)
+def test_ids_follow_preset_and_face(face, preset, device, revision):
+    config = DeviceConfig(function="net", face=face, identity=Identity(preset))
+    found = config.resolved_identity
+    assert (found.device, found.revision, found.subsystem) == (device, revision, 1)
+    given = dataclasses.replace(config, identity=Identity(preset, revision=7, device=0x1234))
+    assert (given.resolved_identity.device, given.resolved_identity.revision) == (0x1234, 7)
+
+
+@pytest.mark.parametrize(("face", "fields"), [("modern", True), ("transitional", True), ("legacy", False)])
+def test_a_legacy_device_has_no_field_list(face, fields):
+    assert DeviceConfig(face=face).has_fields is fields
 
 
 def test_settings_are_those_of_the_function():

@@ -8,6 +8,8 @@ A configuration is written in TOML; every key is optional::
     queues = 1              # virtqueues; net has 3 and the console 2
     queue_size = 256        # entries, the largest a driver may choose
     ring = "split"          # or "packed", "both"
+    face = "modern"         # or "legacy", "transitional": the registers that drivers find
+    legacy_io = true        # the legacy header is in an I/O BAR; false: in a memory BAR
     read_tags = 64          # payload reads in flight
     [identity]
     preset = "2007"         # or "oasis"; vendor, device, ... override it
@@ -52,62 +54,22 @@ from .checks import (
 )
 from .function.kind import FUNCTIONS, FunctionKind, add_import_folder, function_kind
 from .function.parts import function_parts
+from .identity import Identity
 from .pci_options import PciOptions
-from .spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
+from .spec.legacy import legacy_device_config_offset
+from .spec.pci import MAX_IO_BYTES
 from .spec.ring import MAX_QUEUE_SIZE
 
-__all__ = ["RINGS", "USUAL", "ConfigError", "DeviceConfig", "Identity", "PciOptions"]
+__all__ = ["FACES", "RINGS", "USUAL", "ConfigError", "DeviceConfig", "Identity", "PciOptions"]
 
 RINGS = ("split", "packed", "both")
 """What rings a device can offer."""
 
+FACES = ("modern", "legacy", "transitional")
+"""What register faces a device can have; ``"transitional"`` has both of the others."""
+
 USUAL = -1
 """As the number of queues: as many as the function usually has."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What the device reports about itself in configuration space.
-
-    A field that is None follows the preset and the function.
-    """
-
-    preset: str = "2007"
-    """``"2007"`` (vendor 0x5000, device = virtio type) or ``"oasis"`` (0x1AF4, 0x1040 + type)."""
-    vendor: int | None = None
-    device: int | None = None
-    subsystem_vendor: int | None = None
-    subsystem: int | None = None
-    class_code: int | None = None
-    revision: int = 1
-
-    def __post_init__(self):
-        check_text("identity.preset", self.preset, ("2007", "oasis"))
-        for name, high in (
-            ("vendor", 0xFFFE),
-            ("device", 0xFFFF),
-            ("subsystem_vendor", 0xFFFF),
-            ("subsystem", 0xFFFF),
-            ("class_code", 0xFFFFFF),
-        ):
-            value = getattr(self, name)
-            if value is not None:
-                check_range(f"identity.{name}", value, 0, high)
-        check_range("identity.revision", self.revision, 0, 0xFF)
-
-    def resolve(self, device_type: int, class_code: int) -> "Identity":
-        """The same identity with every field filled in for a function of this virtio type and class."""
-        oasis = self.preset == "oasis"
-        vendor = VENDOR_OASIS if oasis else VENDOR_2007
-        defaults = {
-            "vendor": vendor,
-            "device": OASIS_DEVICE_BASE + device_type if oasis else device_type,
-            "subsystem_vendor": self.vendor if self.vendor is not None else vendor,
-            "subsystem": device_type,
-            "class_code": class_code,
-        }
-        missing = {key: value for key, value in defaults.items() if getattr(self, key) is None}
-        return dataclasses.replace(self, **missing)
 
 
 @dataclass(frozen=True)
@@ -126,6 +88,11 @@ class DeviceConfig:
     """Payload reads in flight."""
     ring: str = "split"
     """The rings that a driver can use: ``"split"``, ``"packed"``, or ``"both"``."""
+    face: str = "modern"
+    """The registers that drivers find: ``"modern"`` (virtio 1.x), ``"legacy"`` (0.9.5), or both of them,
+    ``"transitional"``."""
+    legacy_io: bool = True
+    """The legacy header is in an I/O BAR; otherwise in a memory BAR, for hosts without I/O space."""
     ring_tags: int = 16
     """Reads of descriptors in flight."""
     chains: int = 64
@@ -145,7 +112,8 @@ class DeviceConfig:
     name: str | None = None
     """Of the top module, and in front of every other name that is generated; None: :attr:`verilog_name`."""
     fields: bool | None = None
-    """Whether the device has the field list of 2007; None: yes for the identity of 2007, no for others."""
+    """Whether the device has the field list of 2007; None: yes for the identity of 2007 unless ``face`` is
+    ``"legacy"``, no for others."""
     settings: Any = None
     """What can be chosen about the function: the dataclass of its record; None: the defaults."""
 
@@ -162,6 +130,7 @@ class DeviceConfig:
         width = is_integer(self.data_width) and self.data_width in (64, 128, 256, 512)
         check(width, "data_width", self.data_width, "64, 128, 256 or 512")
         check_text("ring", self.ring, RINGS)
+        self._check_face()
         check_power("queue_size", self.queue_size, 2, MAX_QUEUE_SIZE)
         check_power("read_tags", self.read_tags, 2, 128)
         check_power("ring_tags", self.ring_tags, 2, 64)
@@ -187,6 +156,28 @@ class DeviceConfig:
         fits = is_integer(self.queues) and (self.queues == kind.queues or self.queues in choices)
         check(fits, "queues", self.queues, wanted)
 
+    def _check_face(self) -> None:
+        check_text("face", self.face, FACES)
+        check_flag("legacy_io", self.legacy_io)
+        if not self.has_legacy:
+            return
+        packed = 'legacy drivers know no packed rings; take ring "split" or "both", or face "modern"'
+        if self.ring == "packed":
+            raise ConfigError(f"face is {self.face!r} and ring is {self.ring!r}; {packed}")
+        if self.fields and not self.has_modern:
+            raise ConfigError(
+                f"face is {self.face!r} and fields is {self.fields}; the field list is in the registers of "
+                'the modern face: take face "transitional", or fields = false'
+            )
+        table = self.kind.device_config
+        size = legacy_device_config_offset(True) + (0 if table is None else table.size)
+        if self.legacy_io and size > MAX_IO_BYTES:
+            raise ConfigError(
+                f"legacy_io is {self.legacy_io}; header and device configuration are {size} bytes, and "
+                f"an I/O BAR has at most {MAX_IO_BYTES}: take legacy_io = false"
+            )
+        _ = self.resolved_identity
+
     def _check_settings(self, kind: FunctionKind) -> None:
         if kind.name in _KEYS:
             raise ConfigError(
@@ -211,7 +202,17 @@ class DeviceConfig:
     @property
     def resolved_identity(self) -> Identity:
         """The identity with presets applied."""
-        return self.identity.resolve(self.device_type, self.kind.class_code)
+        return self.identity.resolve(self.device_type, self.kind.class_code, self.has_legacy)
+
+    @property
+    def has_legacy(self) -> bool:
+        """Whether a legacy driver finds registers."""
+        return self.face != "modern"
+
+    @property
+    def has_modern(self) -> bool:
+        """Whether a driver of virtio 1.x finds registers."""
+        return self.face != "legacy"
 
     @property
     def verilog_name(self) -> str:
@@ -221,7 +222,9 @@ class DeviceConfig:
     @property
     def has_fields(self) -> bool:
         """Whether the device has the field list of 2007."""
-        return self.identity.preset == "2007" if self.fields is None else self.fields
+        if self.fields is None:
+            return self.identity.preset == "2007" and self.has_modern
+        return self.fields
 
     @property
     def vectors(self) -> int:

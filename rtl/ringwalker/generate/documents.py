@@ -6,7 +6,7 @@ from types import ModuleType
 
 from ..config import DeviceConfig
 from ..function.kind import FUNCTIONS, FunctionKind, function_kind
-from ..spec import features, fields, pci
+from ..spec import features, fields, legacy, pci
 from ..spec import modern as common
 from ..spec.registers import RegisterTable
 from ..transport.field_list import FieldList, field_list
@@ -41,6 +41,11 @@ def _places() -> Iterator[tuple[str, str, str]]:
     yield face, f"{common.DEVICE_BASE:#06x}", f"{links}: that of the function"
     yield face, queue, "doorbell of a queue: a write of the queue's number, 16 bits"
     yield face, f"{fields.FIELDS_BASE:#06x}", "[the field list of 2007](#the-field-list-of-2007)"
+    header = f"BAR{legacy.LEGACY_BAR} (I/O, or memory, 32 bits; with a legacy face)"
+    yield header, "0x0000", "[legacy](#legacy)"
+    moved, unmoved = map(legacy.legacy_device_config_offset, (True, False))
+    yield header, f"{unmoved:#06x}, if MSI-X is enabled", "[legacy_msix](#legacy_msix)"
+    yield header, f"{unmoved:#06x}, or {moved:#06x} if MSI-X is enabled", f"{links}: that of the function"
     entry = f"0x0000 + {pci.MSIX_ENTRY_BYTES} x vector"
     yield f"BAR{common.MSIX_BAR} (memory, 32 bits)", entry, "[msix_entry](#msix_entry)"
     yield "configuration space", "0x0000", "[pci_header](#pci_header)"
@@ -116,12 +121,12 @@ def register_reference() -> str:
     functions = [kind.spec for kind in _kinds() if kind.spec is not None]
     lines += [f"| {space} | {offset} | {what} |" for space, offset, what in _places()]
     lines.append("")
-    for table in _of_kind((common, *functions, fields, pci), RegisterTable):
+    for table in _of_kind((common, legacy, *functions, fields, pci), RegisterTable):
         lines += _table(table)
     lines += [_FIELD_LIST, ""]
     for function in FUNCTIONS:
         lines += _field_list(function, field_list(DeviceConfig(function=function)))
     lines += ["## Numbers", ""]
-    for kind in _of_kind((features, common, *functions, fields, pci), (enum.IntEnum, enum.IntFlag)):
+    for kind in _of_kind((features, common, legacy, *functions, fields, pci), (enum.IntEnum, enum.IntFlag)):
         lines += _enum(kind)
     return "\n".join(lines).rstrip("\n") + "\n"

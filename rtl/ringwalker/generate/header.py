@@ -10,7 +10,7 @@ from amaranth.lib import data
 
 from ..config import DeviceConfig
 from ..function.kind import FUNCTIONS, function_kind
-from ..spec import features, fields, ids, packed, pci, ring
+from ..spec import features, fields, ids, legacy, packed, pci, ring
 from ..spec import modern as common
 from ..spec.registers import RegisterTable
 
@@ -21,7 +21,7 @@ def _modules(config: DeviceConfig) -> list[ModuleType]:
     """The modules of ``spec/``, those of the functions among them, and that of the configured function."""
     kinds = [*map(function_kind, FUNCTIONS), config.kind]
     functions = dict.fromkeys(kind.spec for kind in kinds if kind.spec is not None)
-    return [ids, common, features, *functions, fields, ring, packed, pci]
+    return [ids, common, legacy, features, *functions, fields, ring, packed, pci]
 
 
 def _upper(name: str) -> str:

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..component import Component
 from ..interfaces import FunctionState
-from ..spec.pci import BarType
+from ..spec.pci import MAX_IO_BYTES, BarType
 from ..spec.tlp import MAX_LENGTH_DWORDS
 
 __all__ = ["Bar", "BarDecode"]
@@ -36,7 +36,7 @@ class Bar:
             raise ValueError(f"index is {self.index}; a BAR is 0 to 5, and a 64-bit one needs its neighbour")
         if self.io and self.is_64:
             raise ValueError("is_64 is set for an I/O BAR; I/O BARs have 32 bits")
-        low, high = (_MINIMUM_IO, 256) if self.io else (_MINIMUM_MEMORY, 1 << _OFFSET_BITS)
+        low, high = (_MINIMUM_IO, MAX_IO_BYTES) if self.io else (_MINIMUM_MEMORY, 1 << _OFFSET_BITS)
         if not low <= self.size <= high or self.size & (self.size - 1):
             raise ValueError(f"size is {self.size}; it must be a power of two from {low} to {high}")
 

@@ -12,6 +12,7 @@ __all__ = [
     "CONFIG_SPACE_BYTES",
     "EXTENDED_CONFIG_SPACE_BYTES",
     "HEADER",
+    "MAX_IO_BYTES",
     "MSIX_CAPABILITY",
     "MSIX_ENTRY_BYTES",
     "MSIX_TABLE_ENTRY",
@@ -45,6 +46,9 @@ __all__ = [
 
 CONFIG_SPACE_BYTES = 256
 EXTENDED_CONFIG_SPACE_BYTES = 4096
+
+MAX_IO_BYTES = 256
+"""Bytes that an I/O BAR may ask for."""
 
 _RO, _RW, _W1C = Access.RO, Access.RW, Access.RW1C
 
