@@ -4,24 +4,37 @@ from pathlib import Path
 
 import pytest
 
+from ringwalker.config import DeviceConfig
 from ringwalker_sim.guest.loop import StuckError
-from ringwalker_sim.testing.devices import SERVED_BLK
+from ringwalker_sim.testing.devices import BOTH_BLK, SERVED_BLK
 from ringwalker_sim.vm import comparison
-from ringwalker_sim.vm.comparison import DIFFERENCES, compare, document
+from ringwalker_sim.vm.comparison import compare, document
+from ringwalker_sim.vm.differences import DIFFERENCES
 from ringwalker_sim.vm.machine import OwnDisk
-from ringwalker_sim.vm.observation import disk_content
+from ringwalker_sim.vm.observation import Case, disk_content
 from ringwalker_sim.vm.qtest import QtestError, qtest_machine
 from ringwalker_sim.vm.setup import GuestSetup
 
 PAGE = Path("docs/qemu-comparison.md")
 
 
-@pytest.mark.parametrize("interrupt", ["msix", "intx"])
-def test_both_devices_agree_but_for_what_is_explained(setup: GuestSetup, interrupt: str) -> None:
-    result = compare(setup.qemu, interrupt, SERVED_BLK)
+def agree(setup: GuestSetup, case: Case, config: DeviceConfig) -> None:
+    """Both devices agree but for what is explained, and all of that shows."""
+    result = compare(setup.qemu, case, config)
     assert result.unexplained == []
     assert result.missing == []
-    assert result.agreeing > 300
+    assert result.agreeing > 600
+
+
+@pytest.mark.parametrize("interrupt", ["msix", "intx"])
+def test_both_devices_agree_but_for_what_is_explained(setup: GuestSetup, interrupt: str) -> None:
+    agree(setup, Case(interrupt), SERVED_BLK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupt", ["msix", "intx"])
+def test_both_devices_agree_on_packed_rings(setup: GuestSetup, interrupt: str) -> None:
+    agree(setup, Case(interrupt, "packed"), BOTH_BLK)
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -31,12 +44,12 @@ def test_the_page_is_up_to_date() -> None:
 def test_a_difference_that_is_not_in_the_table_and_an_entry_without_one_are_reported() -> None:
     first = next(iter(DIFFERENCES[0].values))
     theirs, ours = DIFFERENCES[0].values[first]
-    result = comparison.judge({first: theirs, "a": 1, "b": 2, "c": 3}, {first: ours, "a": 1, "b": 3}, "msix")
+    result = comparison.judge({first: theirs, "a": 1, "b": 2, "c": 3}, {first: ours, "a": 1, "b": 3}, Case())
     assert result.agreeing == 1
     assert result.unexplained == ["b: QEMU 2, here 3", "c: QEMU 3, here nothing"]
     assert first not in result.missing
     assert "feature GEOMETRY" in result.missing
-    wrong = comparison.judge({first: theirs}, {first: "other"}, "intx")
+    wrong = comparison.judge({first: theirs}, {first: "other"}, Case("intx"))
     assert wrong.unexplained == [f"{first}: QEMU {theirs}, here other"]
     assert "after requests: isr_status" not in wrong.missing, "that one is for MSI-X only"
 

@@ -31,11 +31,17 @@ class VfioUserDevice:
 
 @dataclass(frozen=True)
 class OwnDisk:
-    """QEMU's own virtio-blk-pci on a raw ``image``, for comparison."""
+    """QEMU's own virtio-blk-pci on a raw ``image``, for comparison.
+
+    It has ``queues`` of ``queue_size`` entries. ``options`` are names of its properties that are switched on.
+    """
 
     image: Path
     read_only: bool = False
     serial: str = "ringwalker"
+    queues: int = 1
+    queue_size: int = 256
+    options: Sequence[str] = ()
 
 
 def _json_option(option: str, values: dict[str, object]) -> list[str]:
@@ -67,7 +73,9 @@ def device_options(devices: Sequence[VfioUserDevice | OwnDisk]) -> list[str]:
                 "driver": "virtio-blk-pci",
                 "drive": node,
                 "disable-legacy": "on",
-                "num-queues": 1,
+                "num-queues": device.queues,
+                "queue-size": device.queue_size,
+                **dict.fromkeys(device.options, True),
                 "serial": device.serial,
                 "addr": address,
             }

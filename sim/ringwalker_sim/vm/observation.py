@@ -5,6 +5,7 @@ The steps are the same on every port, so that two devices can be compared value 
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,19 @@ from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_OASIS, DeviceType
 from ringwalker.spec.modern import COMMON, ISR, CapabilityType
 from ringwalker.spec.pci import HEADER, VIRTIO_CAPABILITY, CapabilityId
+from ringwalker.spec.ring import DESC_F_WRITE
 
 from ..guest.blk import BlkDevice
 from ..guest.errors import DeviceError
+from ..guest.packed_queue import PackedVirtqueue
 from ..guest.pci import PciDevice, enumerate_pci
 from ..guest.port import Port
+from ..guest.ring_queue import RingVirtqueue
 from ..guest.split_queue import SplitVirtqueue
 from ..guest.transport.virtio_pci import VirtioPciTransport
 from .broken_rings import SETTLE_CYCLES, Chain, make_chain, observe_broken_rings
 
-__all__ = ["DISK_SECTORS", "disk_content", "observe"]
+__all__ = ["DISK_SECTORS", "Case", "disk_content", "observe"]
 
 DISK_SECTORS = 4096
 """The size of the disk that :func:`observe` expects, in 512-byte sectors."""
@@ -33,6 +37,34 @@ _WINDOW = ("bar", "offset", "size")
 """Fields of a virtio capability that give the place of its structure."""
 _QUEUES = (0, 31)
 """The index of the queue, and the index of a queue that does not exist."""
+_FEATURE_NAMES = {item.value: item.name for item in (*BlkFeature, *Feature)}
+_BATCH = 8
+"""Reads at once."""
+_FEATURES = {
+    "indirect": 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX,
+    "in order": 1 << Feature.IN_ORDER,
+}
+"""Further features with which the requests are done again."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """How the driver drives a device: ``interrupt`` ``"msix"`` or ``"intx"``, ``ring`` ``"split"`` or
+    ``"packed"``.
+    """
+
+    interrupt: str = "msix"
+    ring: str = "split"
+
+    @property
+    def words(self) -> frozenset[str]:
+        """All of it, as a set."""
+        return frozenset({self.interrupt, self.ring})
+
+    @property
+    def features(self) -> int:
+        """The mask of features that choose the ring."""
+        return 1 << Feature.RING_PACKED if self.ring == "packed" else 0
 
 
 def disk_content() -> np.ndarray:
@@ -42,6 +74,26 @@ def disk_content() -> np.ndarray:
 
 def _digest(data: Any) -> str:
     return hashlib.sha256(bytes(data)).hexdigest()[:12]
+
+
+def _used(vq: RingVirtqueue) -> dict[str, int]:
+    """The fields of the next used entry."""
+    if isinstance(vq, PackedVirtqueue):
+        at = vq._used.offset
+        key, length, flags = (int(vq._rows[name][at]) for name in ("id", "len", "flags"))
+        written = int(bool(flags & DESC_F_WRITE))
+        return {"at": at, "id": key, "len": length, "flags": flags & ~DESC_F_WRITE, "flag WRITE": written}
+    assert isinstance(vq, SplitVirtqueue)
+    slot = vq._last_used & (vq.size - 1)
+    return {"id": int(vq._used_id[slot]), "len": int(vq._used_len[slot]), "idx": int(vq._used_idx[0])}
+
+
+def _device_event(vq: RingVirtqueue) -> dict[str, int]:
+    """What the device says of the notifications that it wants."""
+    if isinstance(vq, PackedVirtqueue):
+        return {name: int(vq._device_event[name]) for name in ("flags", "place")}
+    assert isinstance(vq, SplitVirtqueue)
+    return {"flags": int(vq._used_flags[0]), "event": int(vq._avail_event[0])}
 
 
 class _Observer:
@@ -96,12 +148,17 @@ class _Observer:
                 self.seen[f"{place}: {register.name}"] = value
         await self.transport.write_common("queue_select", 0)
 
-    async def offered(self) -> None:
-        """Observe the offered feature bits by name."""
-        offered = await self.transport.device_features()
-        names = {item.value: item.name for item in (*BlkFeature, *Feature)}
+    def features(self, offered: int, accepted: int) -> None:
+        """Observe the feature bits, and which of them the registers have shown."""
         for bit in range(64):
-            self.seen[f"feature {names.get(bit, f'bit {bit}')}"] = offered >> bit & 1
+            name = _FEATURE_NAMES.get(bit, f"bit {bit}")
+            self.seen[f"feature {name}"] = offered >> bit & 1
+            self.seen[f"accepted feature {name}"] = accepted >> bit & 1
+        for register, mask in (("device_feature", offered), ("driver_feature", accepted)):
+            halves = {0: 0, mask & 0xFFFF_FFFF: "low half", mask >> 32: "high half"}
+            for name in self.seen:
+                if name.endswith(f": {register}"):
+                    self.seen[name] = halves.get(self.seen[name], "other")
 
     async def device_configuration(self) -> None:
         """Observe the fields of device configuration."""
@@ -111,20 +168,18 @@ class _Observer:
 
     # --- requests -------------------------------------------------------------------------------------------
 
-    async def request(self, vq: SplitVirtqueue, name: str, chain: Chain) -> None:
-        """Do a request; observe its used element, status, data and interrupts."""
+    async def request(self, vq: RingVirtqueue, name: str, chain: Chain) -> None:
+        """Do a request; observe its used entry, status, data and interrupts."""
         before = vq.interrupts
         vq.add_buf(chain.pieces, chain.readable, chain.writable, chain)
         await vq.kick()
-        slot = vq._last_used & (vq.size - 1)
         used = await self.until(lambda: vq.used_pending)
         self.seen[f"{name}: used"] = used
         if not used:
             return
         await self.until(lambda: vq.interrupts > before)
-        self.seen[f"{name}: used id"] = int(vq._used_id[slot])
-        self.seen[f"{name}: used len"] = int(vq._used_len[slot])
-        self.seen[f"{name}: used idx"] = int(vq._used_idx[0])
+        for field, value in _used(vq).items():
+            self.seen[f"{name}: used {field}"] = value
         self.seen[f"{name}: interrupts"] = vq.interrupts - before
         self.seen[f"{name}: status"] = int(chain.status.array[0])
         self.seen[f"{name}: data"] = _digest(chain.data.array)
@@ -138,8 +193,8 @@ class _Observer:
             await self.port.sleep(SETTLE_CYCLES // 100)
         return condition()
 
-    async def requests(self, vq: SplitVirtqueue) -> None:
-        """Do requests of every type, and some that must be refused."""
+    async def requests(self, vq: RingVirtqueue, how: str = "") -> None:
+        """Do requests of every type, and some that must be refused; ``how`` is in front of their names."""
         kinds = BlkRequestType
         cases: dict[str, Chain] = {
             "read 1 sector": make_chain(self.memory, kinds.IN, 3, [], [512]),
@@ -162,51 +217,72 @@ class _Observer:
             "read of no data": make_chain(self.memory, kinds.IN, 0, [], []),
         }
         for name, chain in cases.items():
-            await self.request(vq, name, chain)
+            await self.request(vq, how + name, chain)
 
-    async def batch(self, vq: SplitVirtqueue) -> None:
-        """Do sixteen reads at once; they may complete in any order."""
-        chains = [make_chain(self.memory, BlkRequestType.IN, number * 5, [], [512]) for number in range(16)]
-        first = vq._last_used
+    async def batch(self, vq: RingVirtqueue, how: str = "") -> None:
+        """Do some reads at once; they may complete in any order. Observe what the driver hears of it."""
+        chains = [
+            make_chain(self.memory, BlkRequestType.IN, number * 5, [], [512]) for number in range(_BATCH)
+        ]
         for chain in chains:
             vq.add_buf(chain.pieces, 1, 2, chain)
         await vq.kick()
-        await self.until(lambda: (int(vq._used_idx[0]) - first) & 0xFFFF == len(chains))
-        ids = [int(vq._used_id[(first + number) & (vq.size - 1)]) for number in range(len(chains))]
-        self.seen["16 reads: used idx"] = int(vq._used_idx[0])
-        self.seen["16 reads: distinct ids"] = len(set(ids))
-        self.seen["16 reads: data"] = _digest(b"".join(chain.data.array.tobytes() for chain in chains))
-        while vq.get_buf():
-            pass
-        # Interrupts in flight are served before the registers are read.
+        returned: list[Chain] = []
+
+        def all_returned() -> bool:
+            while used := vq.get_buf():
+                returned.append(used[0])
+            return len(returned) == len(chains)
+
+        name = f"{how}{_BATCH} reads"
+        self.seen[f"{name}: all used"] = await self.until(all_returned)
+        self.seen[f"{name}: data"] = _digest(b"".join(chain.data.array.tobytes() for chain in chains))
+        # Interrupts in flight are served, and the device has said what it waits for.
         await self.port.sleep(SETTLE_CYCLES // 4)
+        for field, value in _device_event(vq).items():
+            self.seen[f"{name}: device event {field}"] = value
 
 
-async def _by_the_book(port: Port, pci: PciDevice, interrupt: str) -> dict[str, Any]:
-    observer = _Observer(port, await VirtioPciTransport.bind(pci, interrupt))
+async def _open(port: Port, transport: VirtioPciTransport, features: int) -> tuple[BlkDevice, RingVirtqueue]:
+    """A driver that accepts ``features``, and its first queue, which is ours."""
+    disk = BlkDevice(port, transport.device, ring_features=features)
+    await disk.open()
+    vq = transport.vqs[0]
+    vq.callback = None
+    return disk, vq
+
+
+async def _by_the_book(port: Port, pci: PciDevice, case: Case) -> dict[str, Any]:
+    observer = _Observer(port, await VirtioPciTransport.bind(pci, case.interrupt))
     transport = observer.transport
     await observer.configuration_space()
     await observer.registers("after reset")
-    await observer.offered()
-    disk = BlkDevice(port, transport.device)
-    await disk.open()
-    observer.seen["negotiated"] = f"{disk.features:#x}"
+    offered = await transport.device_features()
+    disk, vq = await _open(port, transport, case.features)
     await observer.device_configuration()
     await observer.registers("running")
-    vq = transport.vqs[0]
-    assert isinstance(vq, SplitVirtqueue)
-    vq.callback = None
     await observer.requests(vq)
     await observer.batch(vq)
     await observer.registers("after requests")
     await transport._reset_device()
     await observer.registers("reset again")
+    observer.features(offered, disk.features)
     await transport.unbind()
     return observer.seen
 
 
-async def observe(port: Port, interrupt: str = "msix") -> dict[str, Any]:
-    """Drive the modern virtio block device of ``port``, and collect observations.
+async def _with_features(port: Port, pci: PciDevice, case: Case, how: str, features: int) -> dict[str, Any]:
+    """The same requests with more ``features``."""
+    observer = _Observer(port, await VirtioPciTransport.bind(pci, case.interrupt))
+    _disk, vq = await _open(port, observer.transport, case.features | features)
+    await observer.requests(vq, f"{how}: ")
+    await observer.batch(vq, f"{how}: ")
+    await observer.transport.unbind()
+    return observer.seen
+
+
+async def observe(port: Port, case: Case) -> dict[str, Any]:
+    """Drive the modern virtio block device of ``port`` as ``case`` says, and collect observations.
 
     Its disk must have :data:`DISK_SECTORS` sectors with :func:`disk_content`. Keys are names of observations,
     values numbers or texts. Errors: :class:`DeviceError` unless there is exactly one such device.
@@ -215,5 +291,7 @@ async def observe(port: Port, interrupt: str = "msix") -> dict[str, Any]:
     found = [item for item in await enumerate_pci(port) if (item.id.vendor, item.id.device) == wanted]
     if len(found) != 1:
         raise DeviceError(f"there are {len(found)} virtio block devices on the bus; it must be one")
-    seen = await _by_the_book(port, found[0], interrupt)
-    return seen | await observe_broken_rings(port, found[0], interrupt)
+    seen = await _by_the_book(port, found[0], case)
+    for how, features in _FEATURES.items():
+        seen |= await _with_features(port, found[0], case, how, features)
+    return seen | await observe_broken_rings(port, found[0], case.interrupt, case.features)
