@@ -60,6 +60,7 @@ def test_another_function_takes_the_place_of_the_one_in_the_file():
         ({"identity": {"vendor": False}}, "identity.vendor is False"),
         ({"identity": 7}, "identity is 7; it must be a table"),
         ({"pci": {"vectors": 3}}, "pci.vectors is 3; it must be an integer from 1 to 2"),
+        ({"pci": {"serial_number": "1-2"}}, "pci.serial_number is '1-2'; it must be eight bytes such as"),
         ({"pci": {"pins": 3}}, "pci.pins is not a setting; there are"),
         ({"console": {"cols": 0}}, "console.cols is 0"),
         ({"blk": {"sectors": 8}}, "blk.sectors is not a setting; there are block_size"),

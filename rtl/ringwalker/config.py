@@ -15,6 +15,8 @@ A configuration is written in TOML; every key is optional::
     preset = "2007"         # or "oasis"; vendor, device, ... override it
     [pci]                   # options of the PCI function, all of them off by themselves
     vectors = 2             # of MSI-X; by itself one a queue and one for configuration changes
+    serial_number = "02-00-00-ff-fe-00-00-01"
+    timeout_ranges = true   # software chooses the completion time-out
     [blk]                   # settings of a function have its name
     capacity = 32768        # 512-byte sectors
     block_size = 512

@@ -115,6 +115,9 @@ class VirtioCore(Component):
         connect(m, walker.posted, edge.posted)
         connect(m, edge.completions, walker.completions)
 
+        if config.pci.timeout_ranges:
+            m.d.comb += walker.timeout_step.eq(state.timeout_step)
+
         # ---- control
         aborts = self._resets(m, common, sequencer, walker, function)
         outbound_idle = Signal()

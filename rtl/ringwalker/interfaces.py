@@ -134,6 +134,8 @@ class EdgeState(Signature):
     - ``max_payload``, ``max_read_request``: limits of one request in bytes, powers of two from 128, at most
       those of the configuration
     - ``extended_tags``: tags above 31 may be used
+    - ``timeout_step``: a step of the completion time-out, which is
+      :data:`~ringwalker.dma.reader.TIMEOUT_STEPS` of them if ``config.pci.timeout_ranges``
     - ``msix_enable``: notifications leave as vectors; otherwise they set bits of the ISR
     - ``outbound_idle``: nothing that the core has sent waits in the edge
     - ``reset``: a pulse: the device is to be reset, as by a driver that writes 0 to its status
@@ -146,6 +148,7 @@ class EdgeState(Signature):
                 "max_payload": Out(13),
                 "max_read_request": Out(13),
                 "extended_tags": Out(1),
+                "timeout_step": Out(1),
                 "msix_enable": Out(1),
                 "outbound_idle": Out(1),
                 "reset": Out(1),

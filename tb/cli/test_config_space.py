@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from amaranth.hdl import Module
 
-from ringwalker.config import DeviceConfig, Identity
+from ringwalker.config import DeviceConfig, Identity, PciOptions
 from ringwalker.function.kind import FunctionKind
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.pci import HEADER
@@ -67,6 +67,19 @@ def test_words() -> None:
         r"^\t\tBAR=4 offset=00003000 size=0000000c multiplier=00000004$",
         r"^\tCapabilities: \[\w\w\] .* VirtIO: Vendor data \[5000\] field list version 1$",
         r"^\t\tBAR=4 offset=00004000 size=00000140$",
+    ):
+        assert re.search(line, text, re.MULTILINE), line
+
+
+def test_words_of_options() -> None:
+    pci = PciOptions(vectors=2, serial_number="02-00-00-FF-FE-00-00-01", timeout_ranges=True)
+    content, sizes, bdf = functions(DeviceConfig(queues=3, pci=pci))
+    text = format_function(decode(content, sizes, bdf))
+    for line in (
+        r"^\tCapabilities: \[\w\w\] MSI-X: Enable- Count=2 Masked-$",
+        r"^\t\tDevCap2: Completion Timeout: Range ABCD, TimeoutDis\+$",
+        r"^\t\tDevCtl2: Completion Timeout: default, TimeoutDis-$",
+        r"^\tCapabilities: \[100\] Device Serial Number 02-00-00-ff-fe-00-00-01$",
     ):
         assert re.search(line, text, re.MULTILINE), line
 

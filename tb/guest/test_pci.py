@@ -4,7 +4,8 @@ import pytest
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
-from ringwalker.spec.pci import HEADER, PCIE_CAPABILITY, CapabilityId, Command, DeviceControl
+from ringwalker.spec.pci import HEADER, CapabilityId, Command
+from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
 from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.guest.errors import BindError, DeviceError
 from ringwalker_sim.guest.model_port import ModelPort

@@ -27,11 +27,10 @@ from ringwalker.spec.pci import (
     VIRTIO_VENDOR_CAPABILITY,
     CapabilityId,
     Command,
-    DeviceCapabilities,
-    DeviceControl,
     MsixControl,
     Status,
 )
+from ringwalker.spec.pcie import DeviceCapabilities, DeviceControl
 from ringwalker.transport.field_list import field_list
 
 DEVICE_CONFIG = {"blk": BLK_CONFIG, "net": NET_CONFIG}

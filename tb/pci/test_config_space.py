@@ -15,13 +15,12 @@ from ringwalker.spec.pci import (
     EXTENDED_CONFIG_SPACE_BYTES,
     HEADER,
     Command,
-    DeviceControl,
     MsixControl,
-    PcieDeviceStatus,
     PmControlStatus,
     PowerState,
     Status,
 )
+from ringwalker.spec.pcie import DeviceControl, PcieDeviceStatus
 from ringwalker_sim.testing import StreamSink, StreamSource, random_stalls, run_bench, start
 from ringwalker_sim.testing.register_target import RegisterTarget
 from ringwalker_sim.testing.walker import pulses

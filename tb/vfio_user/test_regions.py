@@ -13,15 +13,8 @@ from ringwalker.core import TRANSPORT_FEATURES
 from ringwalker.pci.capabilities import layout
 from ringwalker.queue.split.ring import SPLIT
 from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, ISR_BASE, MSIX_BAR
-from ringwalker.spec.pci import (
-    HEADER,
-    MSIX_CAPABILITY,
-    MSIX_ENTRY_BYTES,
-    PCIE_CAPABILITY,
-    Command,
-    DeviceControl,
-    MsixControl,
-)
+from ringwalker.spec.pci import HEADER, MSIX_CAPABILITY, MSIX_ENTRY_BYTES, Command, MsixControl
+from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
 from ringwalker_sim.engine.native.served import ServedEngine
 from ringwalker_sim.vfio_user.bodies import DmaMap, DmaUnmap, IrqSet, RegionAccess
 from ringwalker_sim.vfio_user.bridge import EngineBridge

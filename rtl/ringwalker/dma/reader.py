@@ -16,7 +16,10 @@ from .byte_enables import DwordSpan, dword_span
 from .completions import ReadCompletions
 from .slots import SlotMemory, check_slot_bytes
 
-__all__ = ["DmaReader"]
+__all__ = ["TIMEOUT_STEPS", "DmaReader"]
+
+TIMEOUT_STEPS = 64
+"""Steps in a time-out whose length is not fixed."""
 
 
 class DmaReader(Component):
@@ -34,7 +37,8 @@ class DmaReader(Component):
     only by its byte count.
 
     Parameters: ``data_width`` (W); ``tags`` of the reader, a slot for each; ``slot_bytes``, the size of a
-    slot; ``timeout_cycles``.
+    slot; ``timeout_cycles``; ``stepped``: the time-out is ``TIMEOUT_STEPS`` pulses of ``timeout_step``, and
+    only a quarantine is ``timeout_cycles``.
 
     Members:
 
@@ -45,6 +49,7 @@ class DmaReader(Component):
     - ``abort`` In 1: reads that are not yet on ``requests`` are answered at once, with error. Those that are
       there are waited for.
     - ``extended_tags`` In 1: tags above 31 may be used. A change takes effect when nothing is in flight.
+    - ``timeout_step`` In 1, if ``stepped``.
     - ``flush`` In 1: forget the client and its reads; a request that was not taken from ``requests`` is
       withdrawn. Reads are taken again once the host has answered all requests that were, or has timed out.
     - ``idle`` Out 1: no read is in flight and no response is waiting. A quarantine does not count.
@@ -61,7 +66,9 @@ class DmaReader(Component):
     Ref: PCI Express Base Specification 3.1, 2.2.9, 2.3.2, 2.8 (completion timeout).
     """
 
-    def __init__(self, data_width: int, tags: TagRange, slot_bytes: int, timeout_cycles: int):
+    def __init__(
+        self, data_width: int, tags: TagRange, slot_bytes: int, timeout_cycles: int, stepped: bool = False
+    ):
         if timeout_cycles < 1:
             raise ValueError(f"timeout_cycles must be at least 1, not {timeout_cycles!r}")
         check_slot_bytes(data_width, slot_bytes)
@@ -69,6 +76,7 @@ class DmaReader(Component):
         self.tags = tags
         self.slot_bytes = slot_bytes
         self.timeout_cycles = timeout_cycles
+        self._stepped = stepped
         slot = range(tags.slots)
         self._opened = Signal()
         self._open_slot = Signal(slot)
@@ -91,6 +99,7 @@ class DmaReader(Component):
                 "completions": In(stream_of(completion_beat(data_width))),
                 "abort": In(1),
                 "extended_tags": In(1),
+                **({"timeout_step": In(1)} if stepped else {}),
                 "flush": In(1),
                 "idle": Out(1, init=1),
                 "answered": Out(1, init=1),
@@ -217,7 +226,8 @@ class DmaReader(Component):
         # They count up to their highest bit, from a constant that is also their reset: that takes no LUTs.
         bits = (self.timeout_cycles - 1).bit_length()
         begin = (1 << bits) - self.timeout_cycles
-        timer, quarantine_timer = Signal(bits + 1, init=begin), Signal(bits + 1, init=begin)
+        quarantine_timer = Signal(bits + 1, init=begin)
+        timer = Signal(TIMEOUT_STEPS.bit_length()) if self._stepped else Signal(bits + 1, init=begin)
         expired = Signal()
         waiting = Signal()
         timed_out = Mux(expired, self._outstanding, Const(0, count))
@@ -257,7 +267,9 @@ class DmaReader(Component):
             self._error.eq((self._error & ~opened) | failed | timed_out | dropped),
             quarantine.eq(quarantine_next),
             self._blocked.eq(quarantine_next != 0),
-            timer.eq(Mux(waiting & ~expired, timer + 1, begin)),
+            timer.eq(
+                Mux(waiting & ~expired, timer + (self.timeout_step if self._stepped else 1), timer.init)
+            ),
             quarantine_timer.eq(
                 Mux(
                     expired | completions.malformed,

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from ..config import DeviceConfig
 from ..function.kind import FUNCTIONS, FunctionKind, function_kind
-from ..spec import features, fields, legacy, pci
+from ..spec import features, fields, legacy, pci, pci_extended, pcie
 from ..spec import modern as common
 from ..spec.registers import RegisterTable
 from ..transport.field_list import FieldList, field_list
@@ -50,6 +50,7 @@ def _places() -> Iterator[tuple[str, str, str]]:
     yield f"BAR{common.MSIX_BAR} (memory, 32 bits)", entry, "[msix_entry](#msix_entry)"
     yield "configuration space", "0x0000", "[pci_header](#pci_header)"
     yield "configuration space", "linked list from `capabilities_pointer`", "the capabilities"
+    yield "configuration space", "linked list from 0x100", "extended capabilities, if any were chosen"
 
 
 def _table(table: RegisterTable) -> list[str]:
@@ -121,12 +122,15 @@ def register_reference() -> str:
     functions = [kind.spec for kind in _kinds() if kind.spec is not None]
     lines += [f"| {space} | {offset} | {what} |" for space, offset, what in _places()]
     lines.append("")
-    for table in _of_kind((common, legacy, *functions, fields, pci), RegisterTable):
+    standard = (pci, pcie, pci_extended)
+    for table in _of_kind((common, legacy, *functions, fields, *standard), RegisterTable):
         lines += _table(table)
     lines += [_FIELD_LIST, ""]
     for function in FUNCTIONS:
         lines += _field_list(function, field_list(DeviceConfig(function=function)))
     lines += ["## Numbers", ""]
-    for kind in _of_kind((features, common, legacy, *functions, fields, pci), (enum.IntEnum, enum.IntFlag)):
+    for kind in _of_kind(
+        (features, common, legacy, *functions, fields, *standard), (enum.IntEnum, enum.IntFlag)
+    ):
         lines += _enum(kind)
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -10,7 +10,7 @@ from amaranth.lib import data
 
 from ..config import DeviceConfig
 from ..function.kind import FUNCTIONS, function_kind
-from ..spec import features, fields, ids, legacy, packed, pci, ring
+from ..spec import features, fields, ids, legacy, packed, pci, pci_extended, pcie, ring
 from ..spec import modern as common
 from ..spec.registers import RegisterTable
 
@@ -21,7 +21,7 @@ def _modules(config: DeviceConfig) -> list[ModuleType]:
     """The modules of ``spec/``, those of the functions among them, and that of the configured function."""
     kinds = [*map(function_kind, FUNCTIONS), config.kind]
     functions = dict.fromkeys(kind.spec for kind in kinds if kind.spec is not None)
-    return [ids, common, legacy, features, *functions, fields, ring, packed, pci]
+    return [ids, common, legacy, features, *functions, fields, ring, packed, pci, pcie, pci_extended]
 
 
 def _upper(name: str) -> str:
@@ -73,7 +73,7 @@ def _module(module: ModuleType) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         if isinstance(item, RegisterTable):
             yield item.doc, list(_table(item))
         elif isinstance(item, type) and issubclass(item, enum.IntEnum | enum.IntFlag):
-            prefix = f"{area}_{_upper(name)}" if module is pci else name
+            prefix = f"pci_{_upper(name)}" if module in (pci, pcie, pci_extended) else name
             yield (item.__doc__ or name).splitlines()[0], list(_enum(prefix, item))
         elif isinstance(item, type) and issubclass(item, data.Struct):
             fields = list(_struct(name, item))

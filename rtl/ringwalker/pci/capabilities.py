@@ -5,8 +5,7 @@ The RTL, the register reference and ``lspci`` all take it from here.
 Ref: PCI 3.0, 6.2 (header), 6.7 (capability list), 6.8.2 (MSI-X); PCIe 3.1, 7.8; virtio 1.4, 4.1.4
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ..config import DeviceConfig
@@ -22,7 +21,6 @@ from ..spec.pci import (
     HEADER,
     MSIX_CAPABILITY,
     MSIX_ENTRY_BYTES,
-    PCIE_CAPABILITY,
     PM_CAPABILITY,
     VIRTIO_CAPABILITY,
     VIRTIO_NOTIFY_CAPABILITY,
@@ -30,26 +28,33 @@ from ..spec.pci import (
     VIRTIO_VENDOR_CAPABILITY,
     CapabilityId,
     Command,
-    DeviceCapabilities,
-    DeviceControl,
     InterruptPin,
+    MsixControl,
+    MsixTableOffset,
+    PmCapabilities,
+    PmControlStatus,
+    Status,
+)
+from ..spec.pci_extended import ExtendedHeader
+from ..spec.pcie import (
+    PCIE_CAPABILITY,
+    DeviceCapabilities,
+    DeviceCapabilities2,
+    DeviceControl,
+    DeviceControl2,
     LinkCapabilities,
     LinkCapabilities2,
     LinkControl,
     LinkControl2,
     LinkStatus,
-    MsixControl,
-    MsixTableOffset,
     PcieCapabilities,
     PcieDeviceStatus,
-    PmCapabilities,
-    PmControlStatus,
-    Status,
 )
-from ..spec.registers import RegisterTable
 from ..transport.face import Window
 from ..transport.faces import face_windows
 from .bar import Bar
+from .optional import serial_number
+from .structure import Dword, Layout, Structure, joined_dwords, placed
 
 __all__ = [
     "FIRST_CAPABILITY",
@@ -66,6 +71,9 @@ __all__ = [
 FIRST_CAPABILITY = 0x40
 """Offset of the first capability: directly after the header."""
 
+TIMEOUT_ABILITIES = DeviceCapabilities2.TIMEOUT_RANGES | DeviceCapabilities2.TIMEOUT_DISABLE
+"""Device capabilities 2 of a device whose completion time-out software can choose: all four ranges."""
+
 LINK_GENERATION = 3
 LINK_LANES = 8
 """What the link registers report; a hard block that has link registers of its own overrides them."""
@@ -73,84 +81,8 @@ LINK_LANES = 8
 _BAR_PAGE = 0x1000
 
 
-@dataclass(frozen=True)
-class Dword:
-    """Four bytes of configuration space: value after reset, and which bits a write sets or clears.
-
-    ``w1c`` bits are cleared by writing 1. ``writable`` and ``w1c`` have no bit in common. A function-level
-    reset leaves those bits of ``writable`` alone that are in ``kept``.
-    """
-
-    reset: int = 0
-    writable: int = 0
-    w1c: int = 0
-    kept: int = 0
-
-
-@dataclass(frozen=True)
-class Structure:
-    """The header or a capability: where it stands, its table, and for each register its value and masks.
-
-    ``values``, ``writable``, ``w1c`` and ``kept`` are by register name; what they leave out is 0 (``values``:
-    the reset value of the table).
-    """
-
-    name: str
-    offset: int
-    table: RegisterTable
-    values: Mapping[str, int] = field(default_factory=dict)
-    writable: Mapping[str, int] = field(default_factory=dict)
-    w1c: Mapping[str, int] = field(default_factory=dict)
-    kept: Mapping[str, int] = field(default_factory=dict)
-
-    def __post_init__(self):
-        for masks in (self.values, self.writable, self.w1c, self.kept):
-            for register, value in masks.items():
-                if not 0 <= value < 1 << self.table[register].width:
-                    raise ValueError(f"{self.name}.{register}: {value:#x} does not fit")
-
-    @property
-    def size(self) -> int:
-        """Bytes, rounded up to whole dwords."""
-        return (self.table.size + 3) & ~3
-
-    def locate(self, register: str) -> tuple[int, int, int]:
-        """Dword number in configuration space, lowest bit in it, and width in bits of a register."""
-        row = self.table[register]
-        offset = self.offset + row.offset
-        return offset // 4, offset % 4 * 8, row.width
-
-
-@dataclass(frozen=True)
-class Layout:
-    """All of configuration space: ``structures`` in the order of the capability list, ``dwords`` 0 to 63."""
-
-    bars: tuple[Bar, ...]
-    structures: tuple[Structure, ...]
-    dwords: tuple[Dword, ...]
-
-    def __getitem__(self, name: str) -> Structure:
-        for structure in self.structures:
-            if structure.name == name:
-                return structure
-        raise KeyError(f"configuration space has no structure {name!r}")
-
-    @property
-    def capabilities(self) -> tuple[Structure, ...]:
-        """The structures without the header."""
-        return self.structures[1:]
-
-
 def _round_up_power(value: int) -> int:
     return 1 << (value - 1).bit_length()
-
-
-def _field(mask: int, value: int) -> int:
-    """``value`` in the place of the contiguous ones of ``mask``."""
-    placed = value * (mask & -mask)
-    if placed & ~mask:
-        raise ValueError(f"{value} does not fit the field {mask:#x}")
-    return int(placed)
 
 
 def encode_bytes(size: int) -> int:
@@ -220,7 +152,7 @@ def _header(config: DeviceConfig) -> Structure:
 def _power_management(offset: int) -> Structure:
     values: dict[str, int] = {
         "id": CapabilityId.POWER_MANAGEMENT,
-        "capabilities": _field(PmCapabilities.VERSION, 3),
+        "capabilities": placed(PmCapabilities.VERSION, 3),
         "control_status": PmControlStatus.NO_SOFT_RESET,
     }
     return Structure("pm", offset, PM_CAPABILITY, values, {"control_status": PmControlStatus.POWER_STATE})
@@ -229,9 +161,9 @@ def _power_management(offset: int) -> Structure:
 def _msix(offset: int, config: DeviceConfig) -> Structure:
     values: dict[str, int] = {
         "id": CapabilityId.MSIX,
-        "control": _field(MsixControl.TABLE_SIZE, config.vectors - 1),
-        "table": _field(MsixTableOffset.BAR, MSIX_BAR),
-        "pba": msix_pba_offset(config) | _field(MsixTableOffset.BAR, MSIX_BAR),
+        "control": placed(MsixControl.TABLE_SIZE, config.vectors - 1),
+        "table": placed(MsixTableOffset.BAR, MSIX_BAR),
+        "pba": msix_pba_offset(config) | placed(MsixTableOffset.BAR, MSIX_BAR),
     }
     writable = {"control": MsixControl.FUNCTION_MASK | MsixControl.ENABLE}
     return Structure("msix", offset, MSIX_CAPABILITY, values, writable)
@@ -240,19 +172,20 @@ def _msix(offset: int, config: DeviceConfig) -> Structure:
 def _pcie(offset: int, config: DeviceConfig) -> Structure:
     values: dict[str, int] = {
         "id": CapabilityId.PCI_EXPRESS,
-        "capabilities": _field(PcieCapabilities.VERSION, 2),
-        "device_capabilities": _field(
+        "capabilities": placed(PcieCapabilities.VERSION, 2),
+        "device_capabilities": placed(
             DeviceCapabilities.MAX_PAYLOAD_SUPPORTED, encode_bytes(config.max_payload)
         )
         | DeviceCapabilities.EXTENDED_TAG
         | DeviceCapabilities.ROLE_BASED_ERROR_REPORTING
         | DeviceCapabilities.FUNCTION_LEVEL_RESET,
-        "link_capabilities": _field(LinkCapabilities.SPEED, LINK_GENERATION)
-        | _field(LinkCapabilities.WIDTH, LINK_LANES)
+        "link_capabilities": placed(LinkCapabilities.SPEED, LINK_GENERATION)
+        | placed(LinkCapabilities.WIDTH, LINK_LANES)
         | LinkCapabilities.ASPM_OPTIONALITY,
-        "link_status": _field(LinkStatus.SPEED, LINK_GENERATION) | _field(LinkStatus.WIDTH, LINK_LANES),
-        "link_capabilities_2": _field(LinkCapabilities2.SPEEDS, (1 << LINK_GENERATION) - 1),
-        "link_control_2": _field(LinkControl2.TARGET_SPEED, LINK_GENERATION),
+        "link_status": placed(LinkStatus.SPEED, LINK_GENERATION) | placed(LinkStatus.WIDTH, LINK_LANES),
+        "device_capabilities_2": TIMEOUT_ABILITIES if config.pci.timeout_ranges else 0,
+        "link_capabilities_2": placed(LinkCapabilities2.SPEEDS, (1 << LINK_GENERATION) - 1),
+        "link_control_2": placed(LinkControl2.TARGET_SPEED, LINK_GENERATION),
     }
     control = DeviceControl(0)
     for flag in DeviceControl:
@@ -266,6 +199,8 @@ def _pcie(offset: int, config: DeviceConfig) -> Structure:
         | LinkControl.EXTENDED_SYNCH,
         "link_control_2": LinkControl2.TARGET_SPEED,
     }
+    if config.pci.timeout_ranges:
+        writable["device_control_2"] = DeviceControl2.TIMEOUT | DeviceControl2.TIMEOUT_DISABLE
     w1c: dict[str, int] = {
         "device_status": PcieDeviceStatus.CORRECTABLE_ERROR
         | PcieDeviceStatus.NON_FATAL_ERROR
@@ -306,18 +241,6 @@ def _virtio(window: Window, offset: int) -> Structure:
     return Structure(f"virtio_{kind.name.lower()}", offset, table, {**values, "length": table.size}, writable)
 
 
-def _dwords(structures: list[Structure], count: int) -> tuple[Dword, ...]:
-    reset, writable, w1c, kept = ([0] * count for _ in range(4))
-    for structure in structures:
-        for row in structure.table:
-            dword, shift, _width = structure.locate(row.name)
-            reset[dword] |= int(structure.values.get(row.name, row.reset)) << shift
-            writable[dword] |= int(structure.writable.get(row.name, 0)) << shift
-            w1c[dword] |= int(structure.w1c.get(row.name, 0)) << shift
-            kept[dword] |= int(structure.kept.get(row.name, 0)) << shift
-    return tuple(Dword(*row) for row in zip(reset, writable, w1c, kept, strict=True))
-
-
 def layout(config: DeviceConfig) -> Layout:
     """The whole of configuration space for ``config``. Errors: ``ValueError`` if it is over 256 bytes."""
     structures = [_header(config)]
@@ -341,4 +264,19 @@ def layout(config: DeviceConfig) -> Layout:
     for n in range(1, len(structures) - 1):
         linked = {**structures[n].values, "next": structures[n + 1].offset}
         structures[n] = replace(structures[n], values=linked)
-    return Layout(bars(config), tuple(structures), _dwords(structures, CONFIG_SPACE_BYTES // 4))
+    extended = _extended(config)
+    end = extended[-1].offset + extended[-1].size if extended else CONFIG_SPACE_BYTES
+    dwords = joined_dwords([*structures, *extended], end // 4)
+    return Layout(bars(config), tuple(structures), extended, dwords)
+
+
+def _extended(config: DeviceConfig) -> tuple[Structure, ...]:
+    """The extended capabilities that were chosen, each linked to the next."""
+    found: list[Structure] = []
+    offset = CONFIG_SPACE_BYTES
+    if config.pci.serial_number is not None:
+        found.append(serial_number(offset, config.pci.serial_number))
+    for n, structure in enumerate(found[:-1]):
+        header = structure.values["header"] | placed(ExtendedHeader.NEXT, found[n + 1].offset)
+        found[n] = replace(structure, values={**structure.values, "header": header})
+    return tuple(found)

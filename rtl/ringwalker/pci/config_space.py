@@ -8,15 +8,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import ConfigPort, ConfigRequest, FunctionState, RegisterPort
-from ..spec.pci import (
-    Command,
-    DeviceControl,
-    MsixControl,
-    PcieDeviceStatus,
-    PmControlStatus,
-    PowerState,
-    Status,
-)
+from ..spec.pci import Command, MsixControl, PmControlStatus, PowerState, Status
+from ..spec.pcie import DeviceControl, DeviceControl2, PcieDeviceStatus
 from .capabilities import encode_bytes, layout
 from .config_window import ConfigWindow
 
@@ -32,7 +25,7 @@ def _bits(value: Any, flag: int) -> Any:
 class ConfigSpace(Component):
     """Answers configuration requests and keeps the state of the function.
 
-    - Registers beyond 256 bytes read 0: there are no extended capabilities.
+    - Registers beyond the last extended capability, or beyond 256 bytes if there is none, read 0.
     - The bus, device and function of each write become ``state.requester_id``.
     - In D3hot memory, I/O and bus mastering are off in ``state``, whatever the command register says. A write
       of a power state other than D0 and D3hot leaves it as it was. Coming back to D0 resets nothing.
@@ -57,6 +50,10 @@ class ConfigSpace(Component):
     """Accesses through the virtio PCI access capability; see :class:`ConfigWindow`."""
     state: Out(FunctionState())
     """What the registers say, from registers."""
+    timeout: Out(4)
+    """The completion time-out that software chose, as device control 2 codes it."""
+    timeout_disable: Out(1)
+    """Software has switched the completion time-out off."""
     intx_asserted: In(1)
     """Level: the interrupt status bit."""
     transactions_pending: In(1)
@@ -192,6 +189,13 @@ class ConfigSpace(Component):
             state.extended_tags.eq(_bits(device_control, DeviceControl.EXTENDED_TAG_ENABLE)),
             state.msix_enable.eq(_bits(control, MsixControl.ENABLE)),
             state.msix_function_mask.eq(_bits(control, MsixControl.FUNCTION_MASK)),
+        ]
+        device_control_2 = (
+            self._field("pcie", "device_control_2") if self._device.pci.timeout_ranges else Const(0, 16)
+        )
+        m.d.comb += [
+            self.timeout.eq(_bits(device_control_2, DeviceControl2.TIMEOUT)),
+            self.timeout_disable.eq(_bits(device_control_2, DeviceControl2.TIMEOUT_DISABLE)),
         ]
         sizes = (
             (DeviceControl.MAX_PAYLOAD_SIZE, self._device.max_payload, state.max_payload),

@@ -19,6 +19,7 @@ from .capabilities import bars
 from .completer import Completer
 from .config_space import ConfigSpace
 from .msix import MsixTable
+from .timeout_steps import TimeoutSteps
 
 __all__ = ["PciEdge"]
 
@@ -96,12 +97,20 @@ class PciEdge(Component):
         connect(m, requester.o, flipped(self.requester_request))
         connect(m, flipped(self.requester_completion), core.completions)
 
+        if config.pci.timeout_ranges:
+            m.submodules.timeout_steps = steps = TimeoutSteps(config)
+            m.d.comb += [
+                steps.code.eq(space.timeout),
+                steps.disable.eq(space.timeout_disable),
+                core.state.timeout_step.eq(steps.step),
+            ]
+
         # ---- state, errors, interrupts
         m.d.comb += [
             *(
                 getattr(core.state, name).eq(getattr(state, name))
                 for name in core.state.signature.members
-                if name != "outbound_idle"
+                if name in state.signature.members
             ),
             core.state.outbound_idle.eq(vectors.idle & msix.idle & requester.idle),
             requester.requester_id.eq(state.requester_id),

@@ -88,6 +88,7 @@ class Lanes(Component):
         self._config = config
         self._lanes = [tuple(lane) for lane in lanes]
         self._format = ring
+        self._shared = (*_SHARED_INPUTS, *(("timeout_step",) if config.pci.timeout_ranges else ()))
         self.tags = _fitting(config, ring, len(lanes), write_only)
         names = walker_tables(ring)
         self._tables = [{name: f"lane{n}_{name}" for name in names} for n in range(len(lanes))]
@@ -116,7 +117,7 @@ class Lanes(Component):
                 "completions": In(stream_of(completion_beat(width))),
                 **{f"function{n}": Out(ChainPort(width)) for n in range(len(lanes))},
                 "interrupts": Out(stream_of(16)),
-                **{name: In(sizes.get(name, 1)) for name in _SHARED_INPUTS},
+                **{name: In(sizes.get(name, 1)) for name in self._shared},
                 **{name: Out(1) for name in (*_PULSES, "unexpected", "idle", "still", "waiting")},
             }
         )
@@ -132,7 +133,7 @@ class Lanes(Component):
             for name, port in tables.items():
                 connect(m, getattr(walker, name), flipped(getattr(self, port)))
             connect(m, walker.function, flipped(getattr(self, f"function{n}")))
-            m.d.comb += [getattr(walker, name).eq(getattr(self, name)) for name in _SHARED_INPUTS]
+            m.d.comb += [getattr(walker, name).eq(getattr(self, name)) for name in self._shared]
             for name in ("clear", "restore"):
                 source, sink = getattr(self, name), getattr(walker, name)
                 m.d.comb += [getattr(sink, key).eq(getattr(source, key)) for key in sink.signature.members]

@@ -87,6 +87,7 @@ class RingWalker(Component):
     - ``function`` Out(ChainPort(W)).
     - ``interrupts`` Out stream of 16-bit vectors.
     - ``msix_enable`` In 1, ``max_payload`` In 13, ``max_read_request`` In 13, ``extended_tags`` In 1.
+    - ``timeout_step`` In 1, if ``config.pci.timeout_ranges``: see :class:`~..dma.reader.DmaReader`.
     - ``fail`` Out 1, a pulse: something in the rings, or the host, is broken.
     - ``unsupported``, ``aborted`` Out 1, pulses: a completion had such a status.
     - ``unexpected`` Out 1, a pulse: a completion had one of our tags, and none was waited for.
@@ -136,6 +137,7 @@ class RingWalker(Component):
                 "max_payload": In(13),
                 "max_read_request": In(13),
                 "extended_tags": In(1),
+                **({"timeout_step": In(1)} if config.pci.timeout_ranges else {}),
                 "fail": Out(1),
                 "unexpected": Out(1),
                 "unclaimed": Out(1),
@@ -275,8 +277,11 @@ class RingWalker(Component):
         m.submodules.read_arbiter = arbiter = PacketArbiter(request_beat(width), free)
         connect(m, flipped(self.completions), router.i)
         readers, ordered = [], []
+        stepped = config.pci.timeout_ranges
         for n, kind in enumerate(self._kinds):
-            reader = DmaReader(width, self._tags[kind.name], kind.slot_bytes, config.completion_timeout)
+            reader = DmaReader(
+                width, self._tags[kind.name], kind.slot_bytes, config.completion_timeout, stepped
+            )
             m.submodules[f"{kind.name}_reader"] = reader
             readers.append(reader)
             connect(m, clients[kind.name], reader.port)
@@ -286,6 +291,8 @@ class RingWalker(Component):
                 reader.flush.eq(self.flush),
                 reader.extended_tags.eq(self.extended_tags),
             ]
+            if stepped:
+                m.d.comb += reader.timeout_step.eq(self.timeout_step)
             if kind.ordered:
                 ordered.append(reader.requests)
                 continue

@@ -1,7 +1,7 @@
 """PCI configuration space: header, capabilities, and their bits.
 
 Ref: PCI Local Bus 3.0, chapter 6 (header, MSI-X 6.8.2); PCI Power Management 1.2, 3.2;
-PCI Express Base 3.1, 7.5 and 7.8 (PCI Express capability).
+PCI Express Base 3.1, 7.5.
 """
 
 import enum
@@ -16,7 +16,6 @@ __all__ = [
     "MSIX_CAPABILITY",
     "MSIX_ENTRY_BYTES",
     "MSIX_TABLE_ENTRY",
-    "PCIE_CAPABILITY",
     "PM_CAPABILITY",
     "VIRTIO_CAPABILITY",
     "VIRTIO_NOTIFY_CAPABILITY",
@@ -25,19 +24,10 @@ __all__ = [
     "BarType",
     "CapabilityId",
     "Command",
-    "DeviceCapabilities",
-    "DeviceControl",
     "InterruptPin",
-    "LinkCapabilities",
-    "LinkCapabilities2",
-    "LinkControl",
-    "LinkControl2",
-    "LinkStatus",
     "MsixControl",
     "MsixTableOffset",
     "MsixVectorControl",
-    "PcieCapabilities",
-    "PcieDeviceStatus",
     "PmCapabilities",
     "PmControlStatus",
     "PowerState",
@@ -214,119 +204,6 @@ class MsixVectorControl(enum.IntFlag):
     """Vector control bits."""
 
     MASK = 1
-
-
-PCIE_CAPABILITY = RegisterTable(
-    "pcie_capability",
-    "PCI Express capability, version 2, of an endpoint.",
-    (
-        Register("id", 0x00, 8, _RO, "0x10."),
-        Register("next", 0x01, 8, _RO, "Next capability."),
-        Register("capabilities", 0x02, 16, _RO, "Version 2, endpoint."),
-        Register("device_capabilities", 0x04, 32, _RO, "Device capabilities."),
-        Register("device_control", 0x08, 16, _RW, "Device control.", 0x2910),
-        Register("device_status", 0x0A, 16, _W1C, "Device status."),
-        Register("link_capabilities", 0x0C, 32, _RO, "Link capabilities."),
-        Register("link_control", 0x10, 16, _RW, "Link control: RCB, ASPM, common clock; kept for software."),
-        Register("link_status", 0x12, 16, _RO, "Link status: speed and width."),
-        Register("slot_capabilities", 0x14, 32, _RO, "None."),
-        Register("slot_control", 0x18, 16, _RO, "None."),
-        Register("slot_status", 0x1A, 16, _RO, "None."),
-        Register("root_control", 0x1C, 16, _RO, "None."),
-        Register("root_capabilities", 0x1E, 16, _RO, "None."),
-        Register("root_status", 0x20, 32, _RO, "None."),
-        Register("device_capabilities_2", 0x24, 32, _RO, "Device capabilities 2."),
-        Register("device_control_2", 0x28, 16, _RW, "Device control 2: completion time-out."),
-        Register("device_status_2", 0x2A, 16, _RO, "None."),
-        Register("link_capabilities_2", 0x2C, 32, _RO, "Supported speeds."),
-        Register("link_control_2", 0x30, 16, _RW, "Target speed; kept for software."),
-        Register("link_status_2", 0x32, 16, _RO, "None."),
-        Register("slot_capabilities_2", 0x34, 32, _RO, "None."),
-        Register("slot_control_2", 0x38, 16, _RO, "None."),
-        Register("slot_status_2", 0x3A, 16, _RO, "None."),
-    ),
-)
-
-
-class PcieCapabilities(enum.IntFlag):
-    """Fields of the PCI Express capabilities register."""
-
-    VERSION = 0xF
-    DEVICE_TYPE = 0xF << 4
-
-
-class DeviceCapabilities(enum.IntFlag):
-    """Device capabilities register bits and fields."""
-
-    MAX_PAYLOAD_SUPPORTED = 0b111
-    EXTENDED_TAG = 1 << 5
-    ROLE_BASED_ERROR_REPORTING = 1 << 15
-    FUNCTION_LEVEL_RESET = 1 << 28
-
-
-class DeviceControl(enum.IntFlag):
-    """Device control register bits and fields.
-
-    The reset value enables relaxed ordering (which the device never uses), extended tags and no snoop,
-    a maximum payload of 128 bytes and a maximum read request of 512 bytes.
-    """
-
-    CORRECTABLE_ERROR_ENABLE = 1 << 0
-    NON_FATAL_ERROR_ENABLE = 1 << 1
-    FATAL_ERROR_ENABLE = 1 << 2
-    UNSUPPORTED_REQUEST_ENABLE = 1 << 3
-    RELAXED_ORDERING_ENABLE = 1 << 4
-    MAX_PAYLOAD_SIZE = 0b111 << 5
-    EXTENDED_TAG_ENABLE = 1 << 8
-    NO_SNOOP_ENABLE = 1 << 11
-    MAX_READ_REQUEST_SIZE = 0b111 << 12
-    INITIATE_FUNCTION_LEVEL_RESET = 1 << 15
-
-
-class PcieDeviceStatus(enum.IntFlag):
-    """Device status register bits of PCI Express; virtio's are in ``spec.modern``."""
-
-    CORRECTABLE_ERROR = 1 << 0
-    NON_FATAL_ERROR = 1 << 1
-    FATAL_ERROR = 1 << 2
-    UNSUPPORTED_REQUEST = 1 << 3
-    TRANSACTIONS_PENDING = 1 << 5
-
-
-class LinkCapabilities(enum.IntFlag):
-    """Fields of the link capabilities register."""
-
-    SPEED = 0xF
-    WIDTH = 0x3F << 4
-    ASPM_OPTIONALITY = 1 << 22
-
-
-class LinkControl(enum.IntFlag):
-    """Bits of the link control register that an endpoint keeps."""
-
-    ASPM = 0b11
-    READ_COMPLETION_BOUNDARY = 1 << 3
-    COMMON_CLOCK = 1 << 6
-    EXTENDED_SYNCH = 1 << 7
-
-
-class LinkStatus(enum.IntFlag):
-    """Fields of the link status register."""
-
-    SPEED = 0xF
-    WIDTH = 0x3F << 4
-
-
-class LinkCapabilities2(enum.IntFlag):
-    """Fields of the link capabilities 2 register: bit 0 of the field is generation 1."""
-
-    SPEEDS = 0x7F << 1
-
-
-class LinkControl2(enum.IntFlag):
-    """Fields of the link control 2 register."""
-
-    TARGET_SPEED = 0xF
 
 
 VIRTIO_CAPABILITY = RegisterTable(

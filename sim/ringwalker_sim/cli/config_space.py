@@ -1,8 +1,6 @@
 """Configuration space in words, in the manner of ``lspci -vvv``; fields come from the tables in ``spec``."""
 
-import enum
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from ringwalker.function.kind import FunctionKind
 from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS, DeviceType
@@ -11,7 +9,6 @@ from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,
     MSIX_CAPABILITY,
-    PCIE_CAPABILITY,
     PM_CAPABILITY,
     VIRTIO_CAPABILITY,
     VIRTIO_NOTIFY_CAPABILITY,
@@ -20,23 +17,16 @@ from ringwalker.spec.pci import (
     BarType,
     CapabilityId,
     Command,
-    DeviceCapabilities,
-    DeviceControl,
-    LinkCapabilities,
-    LinkControl,
-    LinkControl2,
-    LinkStatus,
-    MsixControl,
-    MsixTableOffset,
-    PcieCapabilities,
-    PcieDeviceStatus,
-    PmCapabilities,
-    PmControlStatus,
     Status,
+)
+from ringwalker.spec.pci_extended import SERIAL_NUMBER_CAPABILITY, ExtendedCapabilityId, ExtendedHeader
+from ringwalker.spec.pcie import (
+    PCIE_CAPABILITY,
 )
 from ringwalker.spec.registers import RegisterTable
 
 from ..guest.port import bdf_name
+from .capability_words import CAPABILITY_WORDS, Fields, field_of, signs
 
 __all__ = ["decode", "format_function", "hex_dump"]
 
@@ -78,30 +68,7 @@ _TYPES: Mapping[int, str] = {
 """Types of virtio that have a usual word; a function of another type goes by the name in its record."""
 _TYPE_BASES: Mapping[int, int] = {VENDOR_2007: 0, VENDOR_OASIS: OASIS_DEVICE_BASE}
 """What a vendor's device id is above the virtio type."""
-_SPEEDS = {1: "2.5GT/s", 2: "5GT/s", 3: "8GT/s", 4: "16GT/s", 5: "32GT/s", 6: "64GT/s"}
-_PORT_TYPES = {0: "Endpoint", 1: "Legacy Endpoint", 4: "Root Port", 5: "Upstream Port", 6: "Downstream Port"}
-_STRUCTURES: Mapping[int, str] = {
-    CapabilityType.COMMON: "CommonCfg",
-    CapabilityType.NOTIFY: "Notify",
-    CapabilityType.ISR: "ISR",
-    CapabilityType.DEVICE: "DeviceCfg",
-    CapabilityType.PCI: "PCI config access",
-    CapabilityType.SHARED_MEMORY: "Shared memory",
-    CapabilityType.VENDOR: "Vendor data",
-}
-
 _VENDOR_DATA = RegisterTable("vendor_data", "Vendor data of others.", tuple(VIRTIO_VENDOR_CAPABILITY)[:5])
-
-Fields = dict[str, Any]
-
-
-def _field(value: int, mask: int) -> int:
-    """The bits of ``mask`` in ``value``, moved down to bit 0."""
-    return (value & mask) // (mask & -mask)
-
-
-def _signs(value: int, names: Mapping[str, enum.IntFlag]) -> str:
-    return " ".join(f"{name}{'+' if value & bit else '-'}" for name, bit in names.items())
 
 
 def _size(size: int) -> str:
@@ -121,6 +88,11 @@ def _decode_table(table: RegisterTable, content: bytes, base: int = 0) -> Fields
         if len(raw) == row.size:
             fields[row.name] = int.from_bytes(raw, "little")
     return fields
+
+
+_EXTENDED: Mapping[int, tuple[str, RegisterTable]] = {
+    ExtendedCapabilityId.SERIAL_NUMBER: ("serial_number", SERIAL_NUMBER_CAPABILITY),
+}
 
 
 def _capability_table(content: bytes, offset: int) -> tuple[str, RegisterTable | None]:
@@ -172,6 +144,7 @@ def decode(content: bytes, bar_sizes: Mapping[int, int], bdf: int = 0) -> Fields
     ``bar_sizes`` are in bytes by index of the BAR. Keys: ``slot``, ``header`` (a number for each row of the
     header's table), ``bars``, ``capabilities`` (each with ``kind``, ``offset`` in configuration space, and
     the fields of its table; a virtio structure's own offset is ``offset_in_bar``).
+    More than 256 bytes have the extended capabilities too, after the others.
     Errors: ``ValueError`` for too little content or a capability list that does not end.
     """
     if len(content) < CONFIG_SPACE_BYTES:
@@ -189,7 +162,25 @@ def decode(content: bytes, bar_sizes: Mapping[int, int], bdf: int = 0) -> Fields
         capabilities.append({"kind": kind, "offset": offset, **fields})
         offset = content[offset + 1] & ~0b11
     bars = _decode_bars(header, bar_sizes)
+    capabilities += _decode_extended(content)
     return {"slot": bdf_name(bdf), "header": header, "bars": bars, "capabilities": capabilities}
+
+
+def _decode_extended(content: bytes) -> list[Fields]:
+    """The extended capabilities, if ``content`` has them."""
+    found: list[Fields] = []
+    offset = CONFIG_SPACE_BYTES if len(content) > CONFIG_SPACE_BYTES else 0
+    while offset:
+        if any(item["offset"] == offset for item in found) or not CONFIG_SPACE_BYTES <= offset < len(content):
+            raise ValueError(f"the list of extended capabilities leads to {offset:#x}")
+        header = int.from_bytes(content[offset : offset + 4], "little")
+        number = field_of(header, ExtendedHeader.ID)
+        if number:
+            kind, table = _EXTENDED.get(number, ("unknown", None))
+            fields = _decode_table(table, content, offset) if table else {}
+            found.append({"kind": kind, "offset": offset, "id": number, **fields})
+        offset = field_of(header, ExtendedHeader.NEXT)
+    return found
 
 
 # --- words -------------------------------------------------------------------------------------------------
@@ -228,8 +219,8 @@ def _header_lines(header: Fields, bars: list[Fields]) -> list[str]:
     }
     lines = [
         f"Subsystem: Device [{header['subsystem_vendor_id']:04x}:{header['subsystem_id']:04x}]",
-        f"Control: {_signs(command, commands)}",
-        f"Status: {_signs(status, states)}",
+        f"Control: {signs(command, commands)}",
+        f"Status: {signs(status, states)}",
         f"Latency: {header['latency_timer']}, Cache Line Size: {header['cache_line_size'] * 4} bytes",
     ]
     pin = header["interrupt_pin"]
@@ -252,100 +243,6 @@ def _header_lines(header: Fields, bars: list[Fields]) -> list[str]:
     return lines
 
 
-def _pm_lines(cap: Fields) -> list[str]:
-    control = cap["control_status"]
-    state = _field(control, PmControlStatus.POWER_STATE)
-    reset = _signs(control, {"NoSoftRst": PmControlStatus.NO_SOFT_RESET})
-    return [
-        f"Power Management version {_field(cap['capabilities'], PmCapabilities.VERSION)}",
-        f"Status: D{state if state < 3 else '3hot'} {reset}",
-    ]
-
-
-def _msix_lines(cap: Fields) -> list[str]:
-    control = cap["control"]
-    count = _field(control, MsixControl.TABLE_SIZE) + 1
-    enable = _signs(control, {"Enable": MsixControl.ENABLE})
-    masked = _signs(control, {"Masked": MsixControl.FUNCTION_MASK})
-    lines = [f"MSI-X: {enable} Count={count} {masked}"]
-    for name, row in (("Vector table", "table"), ("PBA", "pba")):
-        bar = cap[row] & MsixTableOffset.BAR
-        lines.append(f"{name}: BAR={bar} offset={cap[row] & ~int(MsixTableOffset.BAR):08x}")
-    return lines
-
-
-def _pcie_lines(cap: Fields) -> list[str]:
-    kind = _field(cap["capabilities"], PcieCapabilities.DEVICE_TYPE)
-    version = _field(cap["capabilities"], PcieCapabilities.VERSION)
-    abilities, control = cap["device_capabilities"], cap["device_control"]
-    enables = {
-        "CorrErr": DeviceControl.CORRECTABLE_ERROR_ENABLE,
-        "NonFatalErr": DeviceControl.NON_FATAL_ERROR_ENABLE,
-        "FatalErr": DeviceControl.FATAL_ERROR_ENABLE,
-        "UnsupReq": DeviceControl.UNSUPPORTED_REQUEST_ENABLE,
-        "RlxdOrd": DeviceControl.RELAXED_ORDERING_ENABLE,
-        "ExtTag": DeviceControl.EXTENDED_TAG_ENABLE,
-        "NoSnoop": DeviceControl.NO_SNOOP_ENABLE,
-    }
-    states = {
-        "CorrErr": PcieDeviceStatus.CORRECTABLE_ERROR,
-        "NonFatalErr": PcieDeviceStatus.NON_FATAL_ERROR,
-        "FatalErr": PcieDeviceStatus.FATAL_ERROR,
-        "UnsupReq": PcieDeviceStatus.UNSUPPORTED_REQUEST,
-        "TransPend": PcieDeviceStatus.TRANSACTIONS_PENDING,
-    }
-    able = {
-        "ExtTag": DeviceCapabilities.EXTENDED_TAG,
-        "RBE": DeviceCapabilities.ROLE_BASED_ERROR_REPORTING,
-        "FLReset": DeviceCapabilities.FUNCTION_LEVEL_RESET,
-    }
-    link_controls = {"CommClk": LinkControl.COMMON_CLOCK, "ExtSynch": LinkControl.EXTENDED_SYNCH}
-    boundary = 128 if cap["link_control"] & LinkControl.READ_COMPLETION_BOUNDARY else 64
-    payload = 128 << _field(control, DeviceControl.MAX_PAYLOAD_SIZE)
-    read_request = 128 << _field(control, DeviceControl.MAX_READ_REQUEST_SIZE)
-
-    def speed(register: str, fields: Any) -> str:
-        return _SPEEDS.get(_field(cap[register], fields.SPEED), "unknown")
-
-    return [
-        f"Express (v{version}) {_PORT_TYPES.get(kind, f'type {kind}')}",
-        f"DevCap: MaxPayload {128 << _field(abilities, DeviceCapabilities.MAX_PAYLOAD_SUPPORTED)} bytes, "
-        + _signs(abilities, able),
-        f"DevCtl: {_signs(control, enables)}",
-        f"        MaxPayload {payload} bytes, MaxReadReq {read_request} bytes",
-        f"DevSta: {_signs(cap['device_status'], states)}",
-        f"LnkCap: Speed {speed('link_capabilities', LinkCapabilities)}, "
-        f"Width x{_field(cap['link_capabilities'], LinkCapabilities.WIDTH)}",
-        f"LnkCtl: RCB {boundary} bytes, {_signs(cap['link_control'], link_controls)}",
-        f"LnkSta: Speed {speed('link_status', LinkStatus)}, "
-        f"Width x{_field(cap['link_status'], LinkStatus.WIDTH)}",
-        f"LnkCtl2: Target Link Speed: "
-        f"{_SPEEDS.get(_field(cap['link_control_2'], LinkControl2.TARGET_SPEED), 'unknown')}",
-    ]
-
-
-def _virtio_lines(cap: Fields) -> list[str]:
-    name = _STRUCTURES.get(cap["type"], f"type {cap['type']}")
-    title = f"Vendor Specific Information: VirtIO: {name}"
-    if "vendor_id" in cap:
-        title += f" [{cap['vendor_id']:04x}]"
-    if "bar" not in cap:
-        return [title]
-    if "version" in cap:
-        title += f" field list version {cap['version']}"
-    place = f"BAR={cap['bar']} offset={cap['offset_in_bar']:08x} size={cap['size']:08x}"
-    extra = f" multiplier={cap['multiplier']:08x}" if "multiplier" in cap else ""
-    return [title, place + extra]
-
-
-_FORMATS: dict[str, Callable[[Fields], list[str]]] = {
-    "pm": _pm_lines,
-    "msix": _msix_lines,
-    "pcie": _pcie_lines,
-    "virtio": _virtio_lines,
-}
-
-
 def format_function(function: Fields, kind: FunctionKind | None = None) -> str:
     """What :func:`decode` gave, as lines of text that end with a newline.
 
@@ -360,7 +257,7 @@ def format_function(function: Fields, kind: FunctionKind | None = None) -> str:
         *(f"\t{line}" for line in _header_lines(header, function["bars"])),
     ]
     for cap in function["capabilities"]:
-        describe = _FORMATS.get(cap["kind"], lambda item: [f"Capability id {item['id']:#04x}"])
+        describe = CAPABILITY_WORDS.get(cap["kind"], lambda item: [f"Capability id {item['id']:#04x}"])
         first, *rest = describe(cap)
         lines.append(f"\tCapabilities: [{cap['offset']:02x}] {first}")
         lines += [f"\t\t{line}" for line in rest]

@@ -12,15 +12,13 @@ from ringwalker.spec.pci import (
     MSIX_CAPABILITY,
     MSIX_ENTRY_BYTES,
     MSIX_TABLE_ENTRY,
-    PCIE_CAPABILITY,
     BarType,
     CapabilityId,
     Command,
-    DeviceCapabilities,
-    DeviceControl,
     MsixControl,
     Status,
 )
+from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceCapabilities, DeviceControl
 from ringwalker.spec.registers import Register
 
 from .bus import VirtioDeviceId

@@ -5,7 +5,8 @@ import logging
 from collections.abc import Iterable, Iterator
 
 from ringwalker.pci.capabilities import Bar, layout
-from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command, DeviceControl
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command
+from ringwalker.spec.pcie import DeviceControl
 from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
 
 from ..engine.native.peer_layout import BARS

@@ -8,6 +8,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.features import Feature
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES
 
 from ..disk_image import DiskImage
 from ..errors import ParameterError
@@ -31,7 +32,6 @@ RING_NAMES = tuple(feature.name for feature in Feature if RING_FEATURES >> featu
 """Features of rings that a driver here can use."""
 
 _INTERRUPTS = ("msix", "intx")
-_CONFIG_BYTES = 256
 _LEAST_MEMORY = 1 << 16
 
 
@@ -194,7 +194,9 @@ async def open_for(machine: Machine, config: DeviceConfig, job: Job, **options: 
 
 async def _describe(pci: PciDevice) -> dict[str, Any]:
     content = bytearray()
-    for offset in range(0, _CONFIG_BYTES, 4):
+    extended = await pci.port.config_read(pci.bdf, CONFIG_SPACE_BYTES, 4)
+    has_extended = extended not in (0, 0xFFFFFFFF)
+    for offset in range(0, EXTENDED_CONFIG_SPACE_BYTES if has_extended else CONFIG_SPACE_BYTES, 4):
         content += (await pci.port.config_read(pci.bdf, offset, 4)).to_bytes(4, "little")
     return {
         "bdf": pci.bdf,

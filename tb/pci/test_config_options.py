@@ -1,0 +1,80 @@
+"""Configuration space with the options of ``[pci]``, as software sees it."""
+
+from ringwalker.config import DeviceConfig, PciOptions
+from ringwalker.pci.capabilities import layout
+from ringwalker.pci.config_space import ConfigSpace
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES
+from ringwalker.spec.pci_extended import ExtendedCapabilityId, ExtendedHeader
+from ringwalker.spec.pcie import DeviceCapabilities2, DeviceControl, DeviceControl2
+from ringwalker_sim.testing.inprocess import Bench, simulated
+
+CONFIG = DeviceConfig(
+    data_width=64, pci=PciOptions(serial_number="02-13-24-ff-fe-35-46-57", timeout_ranges=True)
+)
+SPACE = layout(CONFIG)
+
+
+class Space(Bench):
+    @classmethod
+    def component(cls):
+        return ConfigSpace(CONFIG)
+
+    async def access(self, offset: int, size: int, value: int | None = None) -> int:
+        lane = offset % 4
+        request = {"register": offset // 4, "strobe": ((1 << size) - 1) << lane, "target_id": 0x0100}
+        if value is not None:
+            request |= {"write": 1, "data": value << 8 * lane}
+        self.put("config.requests", request)
+        answer = (await self.get("config.responses"))["data"]
+        return answer >> 8 * lane & ((1 << 8 * size) - 1)
+
+    async def get_register(self, structure: str, register: str) -> int:
+        row = SPACE[structure].table[register]
+        return await self.access(SPACE[structure].offset + row.offset, row.size)
+
+    async def set_register(self, structure: str, register: str, value: int) -> None:
+        row = SPACE[structure].table[register]
+        await self.access(SPACE[structure].offset + row.offset, row.size, value)
+
+
+@simulated(Space)
+async def test_extended_capabilities_are_found_by_walking(bench):
+    found, offset = [], CONFIG_SPACE_BYTES
+    while offset:
+        header = await bench.access(offset, 4)
+        found.append((offset, header & ExtendedHeader.ID, (header & ExtendedHeader.VERSION) >> 16))
+        offset = (header & ExtendedHeader.NEXT) >> 20
+    assert found == [(SPACE["serial_number"].offset, ExtendedCapabilityId.SERIAL_NUMBER, 1)]
+    assert await bench.access(EXTENDED_CONFIG_SPACE_BYTES - 4, 4) == 0
+
+
+@simulated(Space)
+async def test_the_serial_number_is_that_of_the_configuration_and_cannot_be_written(bench):
+    for _ in range(2):
+        assert await bench.get_register("serial_number", "serial_high") == 0x021324FF
+        assert await bench.get_register("serial_number", "serial_low") == 0xFE354657
+        await bench.set_register("serial_number", "serial_high", 0)
+
+
+@simulated(Space)
+async def test_software_chooses_the_completion_time_out(bench):
+    able = await bench.get_register("pcie", "device_capabilities_2")
+    assert able & DeviceCapabilities2.TIMEOUT_RANGES == 0xF
+    assert able & DeviceCapabilities2.TIMEOUT_DISABLE
+    assert (bench.value("timeout"), bench.value("timeout_disable")) == (0, 0)
+    await bench.set_register("pcie", "device_control_2", 0b1010)
+    assert (bench.value("timeout"), bench.value("timeout_disable")) == (0b1010, 0)
+    await bench.set_register("pcie", "device_control_2", 0xFFFF)
+    written = await bench.get_register("pcie", "device_control_2")
+    assert written == DeviceControl2.TIMEOUT | DeviceControl2.TIMEOUT_DISABLE
+    assert bench.value("timeout_disable")
+    await bench.set_register("pcie", "device_control", DeviceControl.INITIATE_FUNCTION_LEVEL_RESET)
+    assert await bench.get_register("pcie", "device_control_2") == 0
+
+
+def test_a_device_without_options_has_none_of_them():
+    space = layout(DeviceConfig())
+    assert space.extended == ()
+    assert len(space.dwords) == CONFIG_SPACE_BYTES // 4
+    row, _shift, _width = space["pcie"].locate("device_capabilities_2")
+    assert space.dwords[row].reset == space.dwords[row].writable == space.dwords[row + 1].writable == 0
