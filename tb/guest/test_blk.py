@@ -369,10 +369,10 @@ def test_a_device_that_cannot_be_used(breaks: str) -> None:
     if breaks == "version":
         model.features &= ~(1 << Feature.VERSION_1)
     elif breaks == "features":
-        set_status = port._set_status
-        port._set_status = lambda value: set_status(value & ~DeviceStatus.FEATURES_OK)
+        set_status = port.registers.write_status
+        port.registers.write_status = lambda value: set_status(value & ~DeviceStatus.FEATURES_OK)
     elif breaks == "status":
-        port._common = lambda name: 0xFF
+        port.modern.common = lambda name: 0xFF
         port.sleep = _no_sleep
     else:
         port.rings.queues.clear()

@@ -113,6 +113,8 @@ def test_no_type_matches_no_type() -> None:
         (VirtioDeviceId(0x5000, 0x99), 0x99, ""),
         (VirtioDeviceId(0x5000, 0x99, name="adder"), 0x99, "adder"),
         (VirtioDeviceId(0x1AF4, 0x1000), 0, ""),
+        (VirtioDeviceId(0x1AF4, 0x1000, subdevice=2), 2, "blk"),
+        (VirtioDeviceId(0x1AF4, 0x1040, subdevice=2), 0, ""),
     ],
 )
 def test_the_type_of_an_identity(identity: VirtioDeviceId, kind: int, name: str) -> None:

@@ -15,8 +15,10 @@ from .virtqueue import Virtqueue
 
 __all__ = [
     "ANY",
+    "TRANSITIONAL_DEVICES",
     "VIRTIO_DEV_ID",
     "Matcher",
+    "TransitionalDeviceId",
     "TypeId",
     "VirtioBus",
     "VirtioConfigOps",
@@ -28,6 +30,9 @@ __all__ = [
 
 ANY = 0xFFFFFFFF
 """Matches every value (PCI_ANY_ID)."""
+
+TRANSITIONAL_DEVICES = range(0x1000, 0x1040)
+"""PCI device ids of vendor 0x1AF4 for legacy and transitional devices. Ref: virtio 1.4, 4.1.2.3."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class VirtioDeviceId:
     def type(self) -> int:
         """The virtio device type in the PCI id; 0 if it has none."""
         if self.vendor == VENDOR_OASIS:
+            if self.device in TRANSITIONAL_DEVICES:
+                return 0 if self.subdevice == ANY else self.subdevice
             return max(0, self.device - OASIS_DEVICE_BASE)
         return self.device if self.vendor == VENDOR_2007 else 0
 
@@ -101,11 +108,24 @@ def VIRTIO_DEV_ID(devid: int, class_: int) -> VirtioDeviceId:
     return VirtioDeviceId(VENDOR_2007, devid, class_=class_ << 8, class_mask=0xFFFF00)
 
 
-def virtio_ids(device_type: int, class_code: int) -> tuple[VirtioDeviceId, ...]:
-    """All ids of a device type: that of 2007 and that of the OASIS specification."""
+@dataclass(frozen=True)
+class TransitionalDeviceId:
+    """Legacy and transitional devices of one type: the subsystem names it. Ref: virtio 1.4, 4.1.2.3."""
+
+    device_type: int
+
+    def matches(self, identity: VirtioDeviceId) -> bool:
+        """Whether a device that reports ``identity`` is meant."""
+        transitional = identity.vendor == VENDOR_OASIS and identity.device in TRANSITIONAL_DEVICES
+        return transitional and identity.subdevice == self.device_type
+
+
+def virtio_ids(device_type: int, class_code: int) -> tuple[Matcher, ...]:
+    """All ids of a device type: that of 2007 and those of the OASIS specification."""
     return (
         VIRTIO_DEV_ID(device_type, class_code >> 8),
         VirtioDeviceId(VENDOR_OASIS, OASIS_DEVICE_BASE + device_type),
+        TransitionalDeviceId(device_type),
     )
 
 
@@ -114,6 +134,8 @@ class VirtioConfigOps(Protocol):
 
     ring_features: int
     """Features of rings that are accepted besides what a driver wants, where the device offers them."""
+    legacy: bool
+    """Whether the device is used through the legacy interface."""
 
     def find(self, table: RegisterTable, name: str) -> Register | None:
         """The row ``name`` of device configuration; None when the device's structure ends before it."""

@@ -10,10 +10,10 @@ from .models.function import FunctionModel
 from .models.pipe_server import PipeServer
 from .models.ring_server import RingServer
 from .pci import PciDevice, enumerate_pci
+from .transport.faces import bind_face
 from .transport.memory import MemoryTransport
 from .transport.pipe import PipeTransport
 from .transport.pipe_records import make_pipe
-from .transport.virtio_pci import VirtioPciTransport
 
 __all__ = ["Machine", "VirtioPciDriver", "identity_of"]
 
@@ -33,13 +33,20 @@ class VirtioPciDriver:
 
     A driver of a device type therefore sees no PCI, and several transports share one bus (proposed by Arnd
     Bergmann in answer to the patches of 20 September 2007). ``vendors`` are further PCI vendors whose
-    functions are virtio devices.
+    functions are virtio devices; ``face`` is the register face of :func:`.bind_face`.
     """
 
-    def __init__(self, bus: VirtioBus, interrupt: str = "msix", vendors: tuple[int, ...] = ()):
+    def __init__(
+        self,
+        bus: VirtioBus,
+        interrupt: str = "msix",
+        vendors: tuple[int, ...] = (),
+        face: str | None = None,
+    ):
         self.bus = bus
         self.interrupt = interrupt
         self.vendors = (VENDOR_2007, *vendors)
+        self.face = face
 
     def matches(self, pci: PciDevice) -> bool:
         """Whether a function is a virtio device."""
@@ -49,7 +56,7 @@ class VirtioPciDriver:
 
     async def probe(self, pci: PciDevice) -> VirtioDevice:
         """Register a virtio device for a function on the bus. Errors: those of the transport's ``bind``."""
-        transport = await VirtioPciTransport.bind(pci, self.interrupt)
+        transport = await bind_face(pci, self.interrupt, self.face)
         await self.bus.register_virtio_device(transport.device)
         return transport.device
 
@@ -64,9 +71,11 @@ class Machine:
         self.port: Any = port
         self.bus = VirtioBus()
 
-    async def probe_pci(self, interrupt: str = "msix", vendors: tuple[int, ...] = ()) -> list[VirtioDevice]:
+    async def probe_pci(
+        self, interrupt: str = "msix", vendors: tuple[int, ...] = (), face: str | None = None
+    ) -> list[VirtioDevice]:
         """Find all PCI functions and bind those that are virtio. Errors: those of the transport."""
-        driver = VirtioPciDriver(self.bus, interrupt, vendors)
+        driver = VirtioPciDriver(self.bus, interrupt, vendors, face)
         found = await enumerate_pci(self.port, assign=len(self.port.mmio32) > 0)
         return [await driver.probe(pci) for pci in found if driver.matches(pci)]
 

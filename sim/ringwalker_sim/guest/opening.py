@@ -12,7 +12,8 @@ from .history import INTERFACES, adapt
 from .machine import Machine, VirtioPciDriver
 from .models.function import FunctionModel
 from .pci import enumerate_pci
-from .transport.virtio_pci import VirtioPciTransport
+from .transport.faces import DRIVER_FACES
+from .transport.pci_transport import PciTransport
 
 __all__ = ["INTERFACES", "TRANSPORTS", "OpenDevice", "open_device"]
 
@@ -37,10 +38,15 @@ class OpenDevice:
 
 
 async def _find_pci(
-    machine: Machine, function: str, interrupt: str, ids: Sequence[VirtioDeviceId], **_others: Any
+    machine: Machine,
+    function: str,
+    interrupt: str,
+    ids: Sequence[VirtioDeviceId],
+    face: str | None,
+    **_others: Any,
 ) -> VirtioDevice:
-    if not any(isinstance(device.config, VirtioPciTransport) for device in machine.bus.devices):
-        driver = VirtioPciDriver(machine.bus, interrupt, tuple(item.vendor for item in ids))
+    if not any(isinstance(device.config, PciTransport) for device in machine.bus.devices):
+        driver = VirtioPciDriver(machine.bus, interrupt, tuple(item.vendor for item in ids), face)
         found = await enumerate_pci(machine.port, assign=len(machine.port.mmio32) > 0)
         if not found:
             raise BindError("no PCI function answers")
@@ -79,8 +85,8 @@ TRANSPORTS: dict[str, Callable[..., Awaitable[VirtioDevice]]] = {
     "pipe": _add_pipe,
 }
 """How each transport makes or finds a device: coroutines of the machine, the function, and ``interrupt``,
-``ids``, ``model`` and ``pipe`` of :func:`open_device`. ``pci`` is a function of the machine's port; the
-others have a device in Python.
+``ids``, ``model``, ``pipe`` and ``face`` of :func:`open_device`. ``pci`` is a function of the machine's port;
+the others have a device in Python.
 """
 
 
@@ -104,6 +110,7 @@ async def open_device(
     pipe: dict[str, Any] | None = None,
     ids: Sequence[VirtioDeviceId] = (),
     rings: int = 0,
+    face: str | None = None,
     **options: Any,
 ) -> OpenDevice:
     """Open the device of ``function`` on ``transport``, with its driver on the stage ``interface``.
@@ -112,19 +119,21 @@ async def open_device(
     device in Python that was made with ``machine.port.schedule``. ``pipe`` are arguments of
     :meth:`Machine.add_pipe_device`; ``ids`` are further vendors and devices that the driver matches, and
     ``options`` go to it. ``rings`` is a mask of ``RING_FEATURES``, which the transport accepts where the
-    device offers them.
+    device offers them. ``face`` is the register face of PCI functions, of :data:`.DRIVER_FACES`; None: the
+    modern one where there is one.
     Errors: ``ValueError`` for unknown names, :class:`BindError` when there is no such device, and those of
     transport and driver.
     """
     for name, value, known in (
         ("interface", interface, INTERFACES),
         ("transport", transport, tuple(TRANSPORTS)),
+        ("face", face, (None, *DRIVER_FACES)),
     ):
         if value not in known:
-            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
+            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(str, known))}")
     make_driver = simulation_of(function).driver
     device = await TRANSPORTS[transport](
-        machine, function, interrupt=interrupt, ids=ids, model=model, pipe=pipe or {}
+        machine, function, interrupt=interrupt, ids=ids, model=model, pipe=pipe or {}, face=face
     )
     device.config.ring_features = rings
     driver = _only(adapt(interface, make_driver(machine.port, ids=ids, **options), machine.port), device)

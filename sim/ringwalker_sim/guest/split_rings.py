@@ -10,6 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ringwalker.spec.legacy import (
+    LEGACY_QUEUE_ALIGN,
+    legacy_device_offset,
+    legacy_driver_offset,
+    legacy_queue_bytes,
+)
 from ringwalker.spec.ring import (
     AVAIL_ENTRY_BYTES,
     AVAIL_F_NO_INTERRUPT,
@@ -29,6 +35,9 @@ from ringwalker.spec.ring import (
     RingHeader,
     UsedElement,
     avail_event_offset,
+    descriptor_area_bytes,
+    device_area_bytes,
+    driver_area_bytes,
     used_event_offset,
 )
 
@@ -76,8 +85,9 @@ class RingState:
 class SplitRings(RingVirtqueue):
     """The areas of a queue and the driver's writes to them; :class:`~.split_queue.SplitVirtqueue` reads them.
 
-    The parameters are those of :class:`~.ring_queue.RingVirtqueue`. Errors: ``ValueError`` for a size that is
-    no power of two up to ``MAX_QUEUE_SIZE``.
+    The parameters are those of :class:`~.ring_queue.RingVirtqueue`. ``legacy``: the areas are in one piece,
+    as the legacy interface lays them out; otherwise each is by itself. Errors: ``ValueError`` for a size that
+    is no power of two up to ``MAX_QUEUE_SIZE``.
     """
 
     def __init__(
@@ -90,24 +100,24 @@ class SplitRings(RingVirtqueue):
         control: QueueControl | None = None,
         vdev: Any = None,
         features: int = 0,
+        legacy: bool = False,
     ):
         if not 1 <= size <= MAX_QUEUE_SIZE or size & (size - 1):
             raise ValueError(f"size is {size!r}; it must be a power of two from 1 to {MAX_QUEUE_SIZE}")
         super().__init__(
             memory, size, index=index, callback=callback, control=control, vdev=vdev, features=features
         )
+        self._legacy = legacy
         self._tables = IndirectTables(memory, size, Descriptor)
         self._allocate()
         self.reset()
 
     def _allocate(self) -> None:
         memory, size = self.memory, self.size
-        self._areas = (
-            memory.allocate(size * DESC_BYTES, DESC_ALIGN),
-            memory.allocate(used_event_offset(size) + AVAIL_ENTRY_BYTES, DRIVER_ALIGN),
-            memory.allocate(avail_event_offset(size) + AVAIL_ENTRY_BYTES, DEVICE_ALIGN),
-        )
-        self.desc_address, self.driver_address, self.device_address = (area.address for area in self._areas)
+        if self._legacy:
+            self._allocate_one_piece()
+        else:
+            self._allocate_areas()
         self._rows = rows = memory.struct_view(self.desc_address, Descriptor, size)
         self._addr, self._len, self._flags, self._next = (
             rows[name] for name in ("addr", "len", "flags", "next")
@@ -125,6 +135,26 @@ class SplitRings(RingVirtqueue):
         assert elements.itemsize == USED_ENTRY_BYTES
         self._used_id, self._used_len = elements["id"], elements["len"]
         self._room = np.zeros(size, np.int64)
+
+    def _allocate_areas(self) -> None:
+        memory, size = self.memory, self.size
+        self._areas = (
+            memory.allocate(descriptor_area_bytes(size), DESC_ALIGN),
+            memory.allocate(driver_area_bytes(size), DRIVER_ALIGN),
+            memory.allocate(device_area_bytes(size), DEVICE_ALIGN),
+        )
+        self.desc_address, self.driver_address, self.device_address = (area.address for area in self._areas)
+
+    def _allocate_one_piece(self) -> None:
+        length = legacy_queue_bytes(self.size)
+        area = self.memory.allocate(length, LEGACY_QUEUE_ALIGN)
+        if area.address == 0:  # Page 0 says that there is no queue.
+            page, area = area, self.memory.allocate(length, LEGACY_QUEUE_ALIGN)
+            page.free()
+        self._areas = (area,)
+        self.desc_address = area.address
+        self.driver_address = area.address + legacy_driver_offset(self.size)
+        self.device_address = area.address + legacy_device_offset(self.size)
 
     def reset(self) -> None:
         """Empty the rings, as a device expects them when the queue is enabled. For transports."""

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import CommonField
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.modern import DeviceStatus
@@ -13,7 +12,6 @@ from ringwalker.spec.registers import Register, RegisterTable
 
 from ..errors import BindError, DeviceError
 from ..transport.device_fields import DEVICE_FIELDS, locate
-from ..transport.status_ops import TRANSPORT_FEATURES
 from .device import device
 
 __all__ = ["FieldAdapter"]
@@ -90,11 +88,11 @@ class FieldAdapter(ABC):
         if self._dev.core.id.type == DeviceType.NET:
             wanted &= ~_CONTROL
         offered = int.from_bytes(await self.read_field(CommonField.DEVICE_FEATURES), "little")
-        if not offered >> Feature.VERSION_1 & 1:
-            raise BindError("the device does not offer VIRTIO_F_VERSION_1")
-        rings = self._dev.core.config.ring_features
-        accepted = offered & (wanted | TRANSPORT_FEATURES | rings)
+        transport = self._dev.transport
+        accepted = transport.choose_features(offered, wanted)
         await self.write_field(CommonField.DRIVER_FEATURES, accepted.to_bytes(8, "little"))
+        if transport.legacy:
+            return accepted
         await self.add_status(DeviceStatus.FEATURES_OK)
         if not await self.read_status() & DeviceStatus.FEATURES_OK:
             raise BindError(f"the device refuses the features {accepted:#x} of {offered:#x}")

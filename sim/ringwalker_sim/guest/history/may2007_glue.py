@@ -262,6 +262,10 @@ class _Config:
         return
 
     async def reset(self) -> None:
+        transport = self._vdev.dev.transport
+        if transport.legacy:
+            # It has no queue reset, so that nothing can be taken back from a device that runs.
+            await transport.reset()
         for queue in self._queues:
             await queue.shutdown()
 

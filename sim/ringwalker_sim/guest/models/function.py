@@ -52,8 +52,10 @@ class FunctionModel(ABC):
     """A device. ``table`` describes its device configuration, ``content`` has the values.
 
     ``features`` is the mask of offered features; VERSION_1 is added, and RING_RESET unless ``ring_reset`` is
-    False. ``latency`` is the time of a request in cycles. ``change()`` is set by the transport; it sends a
-    configuration change notification.
+    False. ``legacy`` is set by a legacy face whose driver has set up a queue: it may use the device before
+    DRIVER_OK. ``latency`` is the time of a request in cycles.
+
+    ``change()`` is set by the transport; it sends a configuration change notification.
     """
 
     device_type: int
@@ -82,6 +84,7 @@ class FunctionModel(ABC):
         self.driver_features = 0
         self._foreign = [0, 0, 0]
         self.needs_reset = False
+        self.legacy = False
         self.change: Callable[[], None] = lambda: None
         self.server: Any = None
 
@@ -148,8 +151,8 @@ class FunctionModel(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether the driver has set DRIVER_OK and the device has not failed."""
-        return bool(self.status & DeviceStatus.DRIVER_OK) and not self.needs_reset
+        """Whether the driver may use the device, and the device has not failed."""
+        return (bool(self.status & DeviceStatus.DRIVER_OK) or self.legacy) and not self.needs_reset
 
     def read_status(self) -> int:
         """Read the device status byte."""
@@ -166,7 +169,7 @@ class FunctionModel(ABC):
 
     def reset(self) -> None:
         """Stop all queues and restore the reset values."""
-        self.needs_reset = False
+        self.needs_reset = self.legacy = False
         self.status = self.driver_features = 0
         self._foreign = [0, 0, 0]
         if self.server is not None:

@@ -91,6 +91,7 @@ class DeviceRing(ABC):
         self.queue = queue
         self.event_idx = bool(features >> Feature.EVENT_IDX & 1)
         self.indirect = bool(features >> Feature.INDIRECT_DESC & 1)
+        self.notify_on_empty = bool(features >> Feature.NOTIFY_ON_EMPTY & 1)
         self.taken = 0
         """How many chains were taken so far."""
         self.written_index: Callable[[int], int] = lambda index: index
@@ -125,7 +126,7 @@ class SplitDeviceRing(DeviceRing):
     def chains(self) -> Iterator[TakenChain]:
         """See :meth:`DeviceRing.chains`."""
         queue, memory = self.queue, self.memory
-        waiting = (int(memory.struct_view(queue.driver, RingHeader)[0]["idx"]) - self.last_avail) & 0xFFFF
+        waiting = self._waiting()
         if waiting > queue.size:
             raise ValueError("more chains than the queue holds")
         for _ in range(waiting):
@@ -136,6 +137,11 @@ class SplitDeviceRing(DeviceRing):
             yield self._chain(head)
         if self.event_idx:
             self._event(queue.device + avail_event_offset(queue.size))[0] = self.last_avail
+
+    def _waiting(self) -> int:
+        """How many chains are available and were not taken."""
+        index = int(self.memory.struct_view(self.queue.driver, RingHeader)[0]["idx"])
+        return (index - self.last_avail) & 0xFFFF
 
     def _event(self, address: int) -> np.ndarray:
         return self.memory.view(address, AVAIL_ENTRY_BYTES).view("<u2")
@@ -172,6 +178,8 @@ class SplitDeviceRing(DeviceRing):
     def wants_interrupt(self) -> bool:
         """See :meth:`DeviceRing.wants_interrupt`."""
         queue = self.queue
+        if self.notify_on_empty and self._waiting() == 0:
+            return True
         if self.event_idx:
             wanted = int(self._event(queue.driver + used_event_offset(queue.size))[0])
             return (wanted - self._before) & 0xFFFF < (self.used - self._before) & 0xFFFF

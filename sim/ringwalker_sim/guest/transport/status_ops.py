@@ -21,11 +21,15 @@ ACCESS_PLATFORM and ORDER_PLATFORM cost this driver nothing: its addresses are t
 writes to memory is visible to the device before the notification that follows.
 """
 
+LEGACY_FEATURES = 1 << Feature.ANY_LAYOUT
+"""The same of the legacy interface: what drivers here put into a queue is laid out as they like."""
+
 
 class StatusOps(ABC):
     """Status and features over four primitives. ``name`` is for messages, ``features`` the negotiated mask.
 
     ``ring_features`` are accepted besides what a driver wants: how queues look is the transport's matter.
+    ``legacy``: the device is used through the legacy interface, without VERSION_1 and FEATURES_OK.
 
     Ref: virtio 1.4, 3.1.1.
     """
@@ -33,6 +37,7 @@ class StatusOps(ABC):
     name: str
     features: int = 0
     ring_features: int = 0
+    legacy: bool = False
 
     @abstractmethod
     async def device_features(self) -> int:
@@ -54,17 +59,27 @@ class StatusOps(ABC):
         """Set bits of the device status."""
         await self.write_status(await self.status() | bits)
 
-    async def negotiate(self, wanted: int) -> int:
-        """Accept the offered bits of ``wanted`` and the transport's, and VERSION_1.
+    def choose_features(self, offered: int, wanted: int) -> int:
+        """Which of the ``offered`` features are accepted: those of ``wanted`` and the transport's.
 
-        Returns the negotiated mask. Errors: :class:`BindError` when the device does not offer VERSION_1 or
-        refuses the features.
+        Errors: :class:`BindError` without VERSION_1, but for the legacy interface.
+        """
+        if not self.legacy and not offered >> Feature.VERSION_1 & 1:
+            raise BindError(f"{self.name}: the device does not offer VIRTIO_F_VERSION_1")
+        own = LEGACY_FEATURES if self.legacy else TRANSPORT_FEATURES
+        return offered & (wanted | own | self.ring_features)
+
+    async def negotiate(self, wanted: int) -> int:
+        """Accept the offered bits of ``wanted`` and the transport's; the negotiated mask.
+
+        Errors: :class:`BindError` when the device does not offer VERSION_1 or refuses the features.
         """
         offered = await self.device_features()
-        if not offered >> Feature.VERSION_1 & 1:
-            raise BindError(f"{self.name}: the device does not offer VIRTIO_F_VERSION_1")
-        accepted = offered & (wanted | TRANSPORT_FEATURES | self.ring_features)
+        accepted = self.choose_features(offered, wanted)
         await self.accept_features(accepted)
+        if self.legacy:
+            self.features = accepted
+            return accepted
         await self.add_status(DeviceStatus.FEATURES_OK)
         if not await self.status() & DeviceStatus.FEATURES_OK:
             raise BindError(f"{self.name}: the device refuses the features {accepted:#x} of {offered:#x}")

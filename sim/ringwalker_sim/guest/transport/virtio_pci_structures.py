@@ -1,6 +1,5 @@
 """The virtio structures of a PCI function: their places and registers. Ref: virtio 1.4, 4.1.4."""
 
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ringwalker.spec.modern import COMMON, CapabilityType
@@ -10,7 +9,7 @@ from ringwalker.spec.ring import NotificationData
 
 from ..errors import BindError, DeviceError
 from ..pci import PciDevice
-from .queue_registers import QueueRegisters
+from .queue_registers import QueueRegisters, QueueSelection
 
 __all__ = ["CommonQueue", "Structure", "VirtioStructures"]
 
@@ -31,8 +30,9 @@ class VirtioStructures:
     def __init__(self, pci: PciDevice):
         self.pci = pci
         self.places: dict[int, Structure] = {}
-        self._selecting = False
-        self._select_free = pci.port.event()
+        self.selection = QueueSelection(
+            pci.port, lambda index: self.write(CapabilityType.COMMON, COMMON.queue_select, index)
+        )
 
     async def find(self) -> None:
         """Find the structures. Errors: :class:`BindError` when a required one is missing."""
@@ -64,20 +64,6 @@ class VirtioStructures:
         """Write a register of a structure, in pieces of at most 4 bytes."""
         place = self.places[kind]
         await self.pci.bar_write_wide(place.bar, place.offset + register.offset, register.size, value)
-
-    @asynccontextmanager
-    async def selected(self, index: int):
-        """Keep queue ``index`` selected for the time of a ``with`` block."""
-        while self._selecting:
-            self._select_free.clear()
-            await self._select_free.wait()
-        self._selecting = True
-        try:
-            await self.write(CapabilityType.COMMON, COMMON.queue_select, index)
-            yield
-        finally:
-            self._selecting = False
-            self._select_free.set()
 
     def doorbell(self, index: int, notify_off: int) -> int:
         """The offset of a doorbell in its BAR. Errors: :class:`DeviceError` outside the structure."""
@@ -121,12 +107,12 @@ class CommonQueue(QueueRegisters):
 
     async def read(self, name: str) -> int:
         """Read a register."""
-        async with self._structures.selected(self._index):
+        async with self._structures.selection.of(self._index):
             return await self._structures.read(CapabilityType.COMMON, self._row(name))
 
     async def write(self, name: str, value: int) -> None:
         """Write a register."""
-        async with self._structures.selected(self._index):
+        async with self._structures.selection.of(self._index):
             await self._structures.write(CapabilityType.COMMON, self._row(name), value)
 
     async def ring(self, index: int, shown: int | None = None) -> None:

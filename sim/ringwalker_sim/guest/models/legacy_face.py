@@ -1,0 +1,125 @@
+"""The legacy header of a device in Python, and the device configuration behind it.
+
+Ref: virtio 1.4, 4.1.4.10, and the legacy notes of 2.2 (feature bits), 2.7 (layout) and 3.1 (initialization).
+"""
+
+from collections.abc import Callable
+
+from ringwalker.spec.features import Feature
+from ringwalker.spec.legacy import (
+    LEGACY,
+    LEGACY_MSIX,
+    LEGACY_QUEUE_SHIFT,
+    legacy_device_config_offset,
+    legacy_device_offset,
+    legacy_driver_offset,
+)
+from ringwalker.spec.registers import Access, RegisterTable
+
+from .registers import SharedRegisters
+
+__all__ = ["LegacyFace"]
+
+_OFFERED = 1 << Feature.NOTIFY_ON_EMPTY | 1 << Feature.ANY_LAYOUT
+"""Features that only the legacy face offers."""
+
+_SHOWN = 0xFFFF_FFFF
+"""The feature bits that it has."""
+
+
+class LegacyFace:
+    """The header as a view of ``registers``, for accesses of any size at any offset.
+
+    ``msix_enabled()``: whether the device configuration begins behind the vectors.
+    """
+
+    def __init__(self, registers: SharedRegisters, msix_enabled: Callable[[], bool]):
+        self.registers = registers
+        self.rings = registers.rings
+        self.model = registers.model
+        self._msix_enabled = msix_enabled
+
+    def _tables(self) -> tuple[RegisterTable, ...]:
+        return (LEGACY, LEGACY_MSIX) if self._msix_enabled() else (LEGACY,)
+
+    def read(self, offset: int, size: int) -> int:
+        """Read ``size`` bytes."""
+        content = bytearray(size)
+        for table in self._tables():
+            for row in table:
+                low, high = max(offset, row.offset), min(offset + size, row.offset + row.size)
+                if low < high:
+                    value = self._get(row.name).to_bytes(row.size, "little")
+                    content[low - offset : high - offset] = value[low - row.offset : high - row.offset]
+        base = legacy_device_config_offset(self._msix_enabled())
+        start = max(offset, base)
+        part = self.model.config_bytes()[start - base :][: max(0, offset + size - start)]
+        content[start - offset : start - offset + len(part)] = part
+        return int.from_bytes(content, "little")
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """Write ``size`` bytes, the register at the lowest address first."""
+        data = value.to_bytes(size, "little")
+        base = legacy_device_config_offset(self._msix_enabled())
+        for table in self._tables():
+            for row in table:
+                low, high = max(offset, row.offset), min(offset + size, row.offset + row.size)
+                if low < high and row.access in (Access.RW, Access.WO):
+                    merged = bytearray(self._get(row.name).to_bytes(row.size, "little"))
+                    merged[low - row.offset : high - row.offset] = data[low - offset : high - offset]
+                    self._set(row.name, int.from_bytes(merged, "little"))
+        if offset + size > base:
+            start = max(offset, base)
+            self.model.write_config(start - base, data[start - offset :])
+
+    def _get(self, name: str) -> int:
+        registers, model = self.registers, self.model
+        if name == "device_features":
+            return (model.features | _OFFERED) & _SHOWN
+        if name == "driver_features":
+            return model.driver_features & _SHOWN
+        if name == "queue_pfn":
+            return registers.read_queue("desc") >> LEGACY_QUEUE_SHIFT if registers.read_queue("enable") else 0
+        if name == "queue_size":
+            return registers.read_queue("size")
+        if name == "queue_msix_vector":
+            return registers.read_queue("vector")
+        if name == "device_status":
+            return model.read_status()
+        if name == "isr_status":
+            return registers.take_isr()
+        return 0 if name == "queue_notify" else getattr(registers, name)
+
+    def _set(self, name: str, value: int) -> None:
+        registers = self.registers
+        if name == "driver_features":
+            self.model.driver_features = value
+        elif name == "queue_pfn":
+            self._set_page(value)
+        elif name == "queue_notify":
+            self.rings.doorbell(value)
+        elif name == "device_status":
+            registers.write_status(value)
+        elif name == "config_msix_vector":
+            registers.set_config_vector(value)
+        elif name == "queue_msix_vector":
+            registers.set_queue_vector(registers.queue_select, value)
+        else:
+            setattr(registers, name, value)
+
+    def _set_page(self, page: int) -> None:
+        """Enable the selected queue with its rings at ``page``, or free it."""
+        registers, selected = self.registers, self.registers.queue_select
+        if selected >= len(self.rings.queues):
+            return
+        vector, size = registers.read_queue("vector"), registers.read_queue("size")
+        self.rings.reset_queue(selected)
+        registers.set_queue_vector(selected, vector)
+        if page:
+            start = page << LEGACY_QUEUE_SHIFT
+            registers.write_queue("desc", start)
+            registers.write_queue("driver", start + legacy_driver_offset(size))
+            registers.write_queue("device", start + legacy_device_offset(size))
+            registers.write_queue("enable", 1)
+            # Drivers of that time use a device before they say that they are ready.
+            self.model.legacy = True
