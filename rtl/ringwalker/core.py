@@ -20,6 +20,7 @@ from .transport.common_config import CommonConfig
 from .transport.faces import RegisterFaces
 from .transport.interrupt_router import InterruptRouter
 from .transport.isr import Isr
+from .transport.legacy_common import LegacyCommonConfig
 from .transport.notify import Notify
 from .transport.reset_sequencer import ResetSequencer
 
@@ -82,7 +83,8 @@ class VirtioCore(Component):
         m.submodules.function = GuardedFunction(config, function)
         ring = FORMATS[config.ring]
         features = TRANSPORT_FEATURES | ring.features | parts.features
-        m.submodules.common = common = CommonConfig(config, features, ring.required)
+        common_config = LegacyCommonConfig if config.has_legacy else CommonConfig
+        m.submodules.common = common = common_config(config, features, ring.required)
         m.submodules.notify = notify = Notify(config)
         m.submodules.isr = isr = Isr()
         m.submodules.interrupts = interrupts = InterruptRouter()
@@ -98,6 +100,8 @@ class VirtioCore(Component):
         connect(m, faces.isr, isr.registers)
         if config.kind.device_config is not None:
             connect(m, faces.device, function.registers)
+        if config.has_legacy:
+            self._legacy(m, faces, common, function)
         self._queue_table(m, common, sequencer, walker)
 
         # ---- chains, and the notifications both ways
@@ -160,6 +164,15 @@ class VirtioCore(Component):
             ),
         ]
         return m
+
+    def _legacy(self, m: Any, faces: Any, common: Any, function: Any) -> None:
+        """What there is beside if there is a legacy face."""
+        m.d.comb += [
+            faces.msix_enable.eq(self.edge.state.msix_enable),
+            common.claim.eq(faces.claim),
+        ]
+        if "legacy" in function.signature.members:
+            m.d.comb += function.legacy.eq(common.legacy)
 
     def _chains(self, m: Any, name: str, source: Any, sink: Any) -> Any:
         """Chains from ``source`` to ``sink``; gives whether those that ``sink`` cannot forget move."""

@@ -7,6 +7,7 @@ from ringwalker.pci.capabilities import Bar, bars, layout, msix_pba_offset
 from ringwalker.spec.blk import BLK_CONFIG
 from ringwalker.spec.fields import FIELDS_BASE, FIELDS_VERSION
 from ringwalker.spec.ids import VENDOR_2007
+from ringwalker.spec.legacy import LEGACY_BAR, legacy_device_config_offset
 from ringwalker.spec.modern import (
     COMMON,
     COMMON_BASE,
@@ -166,3 +167,30 @@ def test_identity_reaches_the_header():
 def test_a_bad_bar_is_refused_by_name(arguments, field):
     with pytest.raises(ValueError, match=field):
         Bar(**arguments)
+
+
+@pytest.mark.parametrize("function", ["blk", "net", "console", "rng"])
+def test_a_transitional_device_has_the_header_beside_what_a_modern_one_has(function):
+    modern, both = (layout(DeviceConfig(function=function, face=face)) for face in ("modern", "transitional"))
+    assert [bar for bar in both.bars if bar.index != LEGACY_BAR] == list(modern.bars)
+    assert both.capabilities == modern.capabilities
+    (header,) = (bar for bar in both.bars if bar.index == LEGACY_BAR)
+    assert header.io
+    table = DeviceConfig(function=function).kind.device_config
+    needed = legacy_device_config_offset(True) + (0 if table is None else table.size)
+    assert needed <= header.size < 2 * needed + 4
+
+
+def test_a_legacy_device_has_no_virtio_capability():
+    config = DeviceConfig(face="legacy")
+    kinds = [image(config)[offset] for offset in walk(image(config))]
+    assert kinds == [CapabilityId.POWER_MANAGEMENT, CapabilityId.MSIX, CapabilityId.PCI_EXPRESS]
+    assert [bar.index for bar in bars(config)] == [LEGACY_BAR, MSIX_BAR]
+    assert read(image(config), 0, HEADER.revision_id) == 0
+
+
+@pytest.mark.parametrize("face", ["legacy", "transitional"])
+def test_the_header_can_be_in_a_memory_bar(face):
+    config = DeviceConfig(face=face, legacy_io=False)
+    assert bars(config)[0] == Bar(LEGACY_BAR, 4096)
+    assert [bar for bar in bars(config)[1:]] == list(bars(DeviceConfig(face=face))[1:])

@@ -71,6 +71,7 @@ class FunctionKind:
     - ``withheld`` Out 64: those of ``features`` that are not offered at present; they do not change from a
       device reset until FEATURES_OK is set
     - ``driver_ok`` In 1: DRIVER_OK is set, and no reset is in progress or needed
+    - ``legacy`` In 1: the driver is one of virtio 0.9.5; it does not change while there are chains
     - ``clear`` In 1: a pulse at a device reset once all chains are answered: forget what the driver has set
     """
     class_code: int = 0x00FF00

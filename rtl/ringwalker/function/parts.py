@@ -28,6 +28,7 @@ _OPTIONAL = {
     "withheld": Out(64),
     "driver_ok": In(1),
     "clear": In(1),
+    "legacy": In(1),
 }
 
 

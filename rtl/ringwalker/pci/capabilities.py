@@ -102,8 +102,9 @@ def bars(config: DeviceConfig) -> tuple[Bar, ...]:
     windows = face_windows(config)
     for index in {window.bar for window in windows}:
         mine = [window for window in windows if window.bar == index]
-        size = _round_up_power(max(window.base + window.size for window in mine))
-        result.append(Bar(index, size, io=mine[0].io, is_64=not mine[0].io))
+        io, end = mine[0].io, max(window.base + window.size for window in mine)
+        size = _round_up_power(end if io else max(end, _BAR_PAGE))
+        result.append(Bar(index, size, io=io, is_64=mine[0].is_64 and not io))
     return tuple(sorted(result, key=lambda bar: bar.index))
 
 
@@ -254,8 +255,10 @@ def layout(config: DeviceConfig) -> Layout:
     add(_power_management(offset))
     add(_msix(offset, config))
     add(_pcie(offset, config))
-    # The window of configuration space names no place until software writes one.
-    windows = [*face_windows(config), Window("window", 0, 0, 0, CapabilityType.PCI)]
+    windows = [*face_windows(config)]
+    if config.has_modern:
+        # The window of configuration space names no place until software writes one.
+        windows.append(Window("window", 0, 0, 0, CapabilityType.PCI))
     named = [window for window in windows if window.capability is not None]
     for window in sorted(named, key=lambda window: window.capability or 0):
         add(_virtio(window, offset))

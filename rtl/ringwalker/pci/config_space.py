@@ -47,7 +47,8 @@ class ConfigSpace(Component):
     config: In(ConfigPort())
     """Configuration requests."""
     window: Out(RegisterPort())
-    """Accesses through the virtio PCI access capability; see :class:`ConfigWindow`."""
+    """Accesses through the virtio PCI access capability; see :class:`ConfigWindow`. A device without the
+    modern face has no such capability, and makes none."""
     state: Out(FunctionState())
     """What the registers say, from registers."""
     timeout: Out(4)
@@ -204,10 +205,32 @@ class ConfigSpace(Component):
         for flag, limit, output in sizes:
             self._bounded(m, "device_control", flag, limit, output)
 
+    def _window_states(self, m: Any, window: ConfigWindow, request: Any, response: Any) -> None:
+        """The access to a BAR that ``request`` stands for."""
+        access = window.accesses.p
+        m.d.comb += [
+            *(
+                getattr(access, name).eq(self._field("virtio_pci", name))
+                for name in ("bar", "offset", "size")
+            ),
+            *(getattr(access, name).eq(getattr(request, name)) for name in ("write", "strobe", "data")),
+        ]
+        with m.State("REQUEST_WINDOW"):
+            m.d.comb += window.accesses.valid.eq(1)
+            with m.If(window.accesses.ready):
+                m.next = "WAIT_WINDOW"
+        with m.State("WAIT_WINDOW"):
+            m.d.comb += window.results.ready.eq(1)
+            m.d.sync += response.eq(window.results.p.data)
+            with m.If(window.results.valid):
+                m.next = "ANSWER"
+
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.window = window = ConfigWindow(self._layout.bars)
-        connect(m, window.registers, flipped(self.window))
+        window = None
+        if self._device.has_modern:
+            m.submodules.window = window = ConfigWindow(self._layout.bars)
+            connect(m, window.registers, flipped(self.window))
         self._registers = {
             n: Signal(32, init=dword.reset, name=f"register_{4 * n:02x}")
             for n, dword in enumerate(self._layout.dwords)
@@ -221,17 +244,9 @@ class ConfigSpace(Component):
         initiate = shift + int(DeviceControl.INITIATE_FUNCTION_LEVEL_RESET).bit_length() - 1
         requester_id = Signal(16)
         self._update(m, request, write)
-        pci = self._layout["virtio_pci"]
-        window_register, _shift, _width = pci.locate("window")
         m.d.comb += [
             self.state.requester_id.eq(requester_id),
             self.config.responses.p.data.eq(response),
-            window.accesses.p.bar.eq(self._field("virtio_pci", "bar")),
-            window.accesses.p.offset.eq(self._field("virtio_pci", "offset")),
-            window.accesses.p.size.eq(self._field("virtio_pci", "size")),
-            window.accesses.p.write.eq(request.write),
-            window.accesses.p.strobe.eq(request.strobe),
-            window.accesses.p.data.eq(request.data),
         ]
         with m.FSM() as fsm:
             m.d.comb += self.idle.eq(fsm.ongoing("WAIT_REQUEST"))
@@ -252,17 +267,11 @@ class ConfigSpace(Component):
                     & request.data[initiate]
                 )
                 m.next = "ANSWER"
-                with m.If(request.register == window_register):
-                    m.next = "REQUEST_WINDOW"
-            with m.State("REQUEST_WINDOW"):
-                m.d.comb += window.accesses.valid.eq(1)
-                with m.If(window.accesses.ready):
-                    m.next = "WAIT_WINDOW"
-            with m.State("WAIT_WINDOW"):
-                m.d.comb += window.results.ready.eq(1)
-                m.d.sync += response.eq(window.results.p.data)
-                with m.If(window.results.valid):
-                    m.next = "ANSWER"
+                if window is not None:
+                    with m.If(request.register == self._layout["virtio_pci"].locate("window")[0]):
+                        m.next = "REQUEST_WINDOW"
+            if window is not None:
+                self._window_states(m, window, request, response)
             with m.State("ANSWER"):
                 m.d.comb += self.config.responses.valid.eq(1)
                 with m.If(self.config.responses.ready):

@@ -7,6 +7,7 @@ Ref: virtio 1.4, 4.1.4.10 (PCI device layout), 4.1.2.3 (PCI device discovery), 2
 import enum
 from typing import Any
 
+from .features import Feature
 from .ids import DeviceType
 from .modern import NO_VECTOR
 from .registers import Access, Register, RegisterTable
@@ -15,6 +16,7 @@ from .ring import AVAIL_ENTRY_BYTES, USED_ENTRY_BYTES, descriptor_area_bytes
 __all__ = [
     "LEGACY",
     "LEGACY_BAR",
+    "LEGACY_FEATURES",
     "LEGACY_MSIX",
     "LEGACY_QUEUE_ALIGN",
     "LEGACY_QUEUE_SHIFT",
@@ -33,6 +35,9 @@ LEGACY_BAR = 0
 LEGACY_QUEUE_SHIFT = 12
 LEGACY_QUEUE_ALIGN = 1 << LEGACY_QUEUE_SHIFT
 """Bytes of a page: a queue starts at ``queue_pfn`` of them, and its used ring at a multiple of them."""
+
+LEGACY_FEATURES = 1 << Feature.NOTIFY_ON_EMPTY | 1 << Feature.ANY_LAYOUT
+"""Mask of the feature bits that are offered in the header alone."""
 
 LEGACY_REVISION = 0
 """PCI revision id of every device that has the header."""

@@ -163,7 +163,7 @@ class CommonConfig(Component):
         m: Any = Module()
         request: Any = Signal(RegisterRequest)
         requests, responses = self.registers.requests, self.registers.responses
-        m.submodules.status = status = DeviceStatusMachine()
+        m.submodules.status = status = self._status_machine()
         m.submodules.features = features = DriverFeatures(self.device_features)
         with m.FSM(init="WAIT_REQUEST") as fsm:
             with m.State("WAIT_REQUEST"):
@@ -206,6 +206,20 @@ class CommonConfig(Component):
                         m.d.sync += responses.payload.data.eq(word)
         return m
 
+    def _status_machine(self) -> DeviceStatusMachine:
+        return DeviceStatusMachine()
+
+    def _modern(self, condition: Any) -> Any:
+        """``condition``, which a driver of virtio 1.x alone can meet."""
+        return condition
+
+    def _accepted(self, features: Any) -> Any:
+        """What of the bits that the driver wrote is negotiated."""
+        return features
+
+    def _may_reset_queues(self, status: DeviceStatusMachine) -> Any:
+        return self.driver_features[Feature.RING_RESET] & status.features_ok
+
     def _connect_status(
         self, m: Any, status: DeviceStatusMachine, features: DriverFeatures, written: _Written
     ) -> None:
@@ -213,7 +227,7 @@ class CommonConfig(Component):
             status.write.eq(written.any("device_status")),
             status.value.eq(written.data("device_status")),
             status.features_acceptable.eq(
-                features.acceptable & ((features.features & self._required) == self._required)
+                self._modern(features.acceptable & ((features.features & self._required) == self._required))
             ),
             status.needs_reset.eq(self.needs_reset | self.fail),
             status.reset.eq(self.reset),
@@ -228,7 +242,7 @@ class CommonConfig(Component):
             features.fixed.eq(status.features_ok),
             features.clear.eq(self.reset_done),
             features.withheld.eq(self.withheld),
-            self.driver_features.eq(features.features),
+            self.driver_features.eq(self._accepted(features.features)),
         ]
 
     def _write_device_registers(self, m: Any, written: _Written) -> None:
@@ -267,8 +281,7 @@ class CommonConfig(Component):
             joins.eq(
                 written.any("queue_reset")
                 & (written.merged("queue_reset", row.reserved) == 1)
-                & self.driver_features[Feature.RING_RESET]
-                & status.features_ok
+                & self._may_reset_queues(status)
                 & row.enable[0]
                 & ~row.reserved[0]
             ),

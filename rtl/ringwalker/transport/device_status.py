@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from ..component import Component
 from ..spec.modern import DeviceStatus
 
-__all__ = ["DeviceStatusMachine"]
+__all__ = ["DeviceStatusMachine", "LegacyStatusMachine"]
 
 
 class DeviceStatusMachine(Component):
@@ -51,11 +51,20 @@ class DeviceStatusMachine(Component):
     config_change: Out(1)
     """Pulse: notify the driver that DEVICE_NEEDS_RESET, which ``status`` shows by then, was set."""
 
+    _STARTED = DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
+
+    def _may_start(self, features_ok: Any) -> Any:
+        """Whether DRIVER_OK sticks."""
+        return features_ok
+
+    def _runs(self, bits: Any) -> Any:
+        """Whether the driver may use the device."""
+        return (bits & int(DeviceStatus.DRIVER_OK)) != 0
+
     def elaborate(self, platform):
         m: Any = Module()
         bits = Signal(8)
         free = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FAILED
-        started = DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
 
         def asks(flag: DeviceStatus) -> Any:
             return (self.value & int(flag)) != 0
@@ -70,10 +79,10 @@ class DeviceStatusMachine(Component):
         m.d.comb += gained.eq(
             (self.value & int(free))
             | Mux(features_ok, int(DeviceStatus.FEATURES_OK), 0)
-            | Mux(features_ok & asks(DeviceStatus.DRIVER_OK), int(DeviceStatus.DRIVER_OK), 0)
+            | Mux(self._may_start(features_ok) & asks(DeviceStatus.DRIVER_OK), int(DeviceStatus.DRIVER_OK), 0)
         )
         fails = Signal()
-        m.d.comb += fails.eq(self.needs_reset & has(started) & ~has(DeviceStatus.DEVICE_NEEDS_RESET))
+        m.d.comb += fails.eq(self.needs_reset & has(self._STARTED) & ~has(DeviceStatus.DEVICE_NEEDS_RESET))
 
         with m.If((self.write & ~self.reset_request & (self.value == 0)) | self.reset):
             m.d.sync += self.reset_request.eq(1)
@@ -89,8 +98,28 @@ class DeviceStatusMachine(Component):
         m.d.comb += [
             self.status.eq(Mux(self.reset_request & (bits == 0), int(DeviceStatus.DEVICE_NEEDS_RESET), bits)),
             self.features_ok.eq(has(DeviceStatus.FEATURES_OK)),
-            self.driver_ok.eq(
-                has(DeviceStatus.DRIVER_OK) & ~has(DeviceStatus.DEVICE_NEEDS_RESET) & ~self.reset_request
-            ),
+            self.driver_ok.eq(self._runs(bits) & ~has(DeviceStatus.DEVICE_NEEDS_RESET) & ~self.reset_request),
         ]
         return m
+
+
+class LegacyStatusMachine(DeviceStatusMachine):
+    """The same for a device with a legacy face. With a legacy driver
+
+    - DRIVER_OK needs no FEATURES_OK,
+    - ``driver_ok`` is up from its first status bit on, since such drivers use the device before DRIVER_OK,
+    - so DEVICE_NEEDS_RESET is set with any status bit.
+
+    Ref: virtio 1.4, 3.1.2 (Legacy Interface: Device Initialization).
+    """
+
+    legacy: In(1)
+    """The driver is a legacy one."""
+
+    _STARTED = DeviceStatusMachine._STARTED | DeviceStatus.ACKNOWLEDGE
+
+    def _may_start(self, features_ok: Any) -> Any:
+        return features_ok | self.legacy
+
+    def _runs(self, bits: Any) -> Any:
+        return super()._runs(bits) | (self.legacy & bits.any())

@@ -9,7 +9,7 @@ from ..spec.modern import CapabilityType
 if TYPE_CHECKING:
     from ..config import DeviceConfig
 
-__all__ = ["RegisterFace", "Window", "check_windows", "within"]
+__all__ = ["RegisterFace", "Window", "check_windows", "pass_on", "within"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Window:
     """A range of a BAR: ``size`` bytes from ``base``, a multiple of 4.
 
     ``capability`` is the type of the virtio capability that leads a driver to it; None: none does.
-    ``io``: the BAR is one of I/O space.
+    ``io``: the BAR is one of I/O space; ``is_64``: otherwise it has 64 bits.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Window:
     size: int
     capability: CapabilityType | None = None
     io: bool = False
+    is_64: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,21 @@ def within(offset: Any, base: int, size: int) -> tuple[Any, Any]:
         return (offset >= base) & (offset < base + size), offset - base
     low = offset[:bits]
     return (offset[bits:] == base >> bits) & (low < size), low
+
+
+def pass_on(m: Any, i: Any, o: Any, passing: Any) -> None:
+    """What comes on ``i``, In(RegisterPort()), goes to ``o``, Out(RegisterPort()), but for the payloads.
+
+    ``passing`` is up while a read waits for its response; no further access is taken then.
+    """
+    request, response = i.requests, i.responses
+    m.d.comb += [
+        o.requests.valid.eq(request.valid & ~passing),
+        request.ready.eq(o.requests.ready & ~passing),
+        response.valid.eq(o.responses.valid & passing),
+        o.responses.ready.eq(response.ready & passing),
+    ]
+    with m.If(request.valid & request.ready & ~request.p.write):
+        m.d.sync += passing.eq(1)
+    with m.If(response.valid & response.ready):
+        m.d.sync += passing.eq(0)

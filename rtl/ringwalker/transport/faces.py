@@ -11,12 +11,13 @@ from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from .face import RegisterFace, Window
 from .field_face import FIELD_FACE
+from .legacy_face import LEGACY_FACE
 from .modern_face import MODERN_FACE
 from .register_router import RegisterRouter
 
 __all__ = ["FACES", "RegisterFaces", "face_windows"]
 
-FACES: tuple[RegisterFace, ...] = (MODERN_FACE, FIELD_FACE)
+FACES: tuple[RegisterFace, ...] = (MODERN_FACE, FIELD_FACE, LEGACY_FACE)
 """A face is a row here, and a module beside this one."""
 
 
@@ -35,6 +36,7 @@ class RegisterFaces(Component):
     - ``i`` In(RegisterPort()): from the initiator; an access outside all windows reads 0 and has no effect
     - ``common``, ``notify``, ``isr``, ``device`` Out(RegisterPort()): the windows of the modern face; the
       offset counts from the base of each; ``device`` is there if the function has a device configuration
+    - ``msix_enable`` In 1 and ``claim`` Out 1, if there is a legacy face: those of it
     - ``idle`` Out 1: no access is in flight
 
     Latency: none beyond that of the faces, which see an access in the order of their rows.
@@ -48,6 +50,7 @@ class RegisterFaces(Component):
             {
                 "i": In(RegisterPort()),
                 **{window.name: Out(RegisterPort()) for window in self._windows},
+                **({"msix_enable": In(1), "claim": Out(1)} if config.has_legacy else {}),
                 "idle": Out(1),
             }
         )
@@ -61,6 +64,8 @@ class RegisterFaces(Component):
                 m.submodules[face.name] = view = face.view(self._config)
                 connect(m, initiator, view.i)
                 initiator, idle = view.o, idle & view.idle
+                if face is LEGACY_FACE:
+                    m.d.comb += [view.msix_enable.eq(self.msix_enable), self.claim.eq(view.claim)]
         connect(m, initiator, router.i)
         for window in self._windows:
             connect(m, getattr(router, window.name), flipped(getattr(self, window.name)))

@@ -12,7 +12,7 @@ from ..interfaces import RegisterPort
 from ..spec.fields import FIELD_QUEUE_STRIDE, FIELDS_BASE, CommonField
 from ..spec.modern import FACE_BAR, CapabilityType
 from ..streams import RegisterRequest
-from .face import RegisterFace, Window, within
+from .face import RegisterFace, Window, pass_on, within
 from .field_list import FieldDword, field_list, queue_field
 
 __all__ = ["FIELD_FACE", "FieldFace"]
@@ -112,7 +112,7 @@ class FieldFace(Component):
                     with m.If(self.i.requests.valid):
                         m.next = "WAIT_PLACE"
                 with m.Else():
-                    self._pass_on(m, passing)
+                    pass_on(m, self.i, self.o, passing)
             with m.State("WAIT_PLACE"):
                 m.d.sync += [answer.eq(found.value), place.eq(found)]
                 with m.If(asked.write & ((asked.strobe & found.writable) == 0)):
@@ -175,20 +175,6 @@ class FieldFace(Component):
 
     def _inside(self, request: Any) -> Any:
         return (request.bar == FACE_BAR) & within(request.offset, FIELDS_BASE, self._list.size)[0]
-
-    def _pass_on(self, m: Any, passing: Any) -> None:
-        """What is not of the list; ``passing`` is up while a read of it waits for its response."""
-        request, response = self.i.requests, self.i.responses
-        m.d.comb += [
-            self.o.requests.valid.eq(request.valid & ~passing),
-            request.ready.eq(self.o.requests.ready & ~passing),
-            response.valid.eq(self.o.responses.valid & passing),
-            self.o.responses.ready.eq(response.ready & passing),
-        ]
-        with m.If(request.valid & request.ready & ~request.p.write):
-            m.d.sync += passing.eq(1)
-        with m.If(response.valid & response.ready):
-            m.d.sync += passing.eq(0)
 
     def _ask_select(self, m: Any, place: Any, write: Any, value: Any = 0) -> None:
         """The next access is one of the register that selects what the view at ``place`` shows."""

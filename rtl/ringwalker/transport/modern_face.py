@@ -32,5 +32,6 @@ def _windows(config: DeviceConfig) -> tuple[Window, ...]:
     return tuple(Window(name, FACE_BAR, base, size, kind) for name, base, size, kind in structures)
 
 
-MODERN_FACE = RegisterFace("modern", lambda config: True, _windows)
-"""The registers themselves. Every device has them: other faces are views of them."""
+MODERN_FACE = RegisterFace("modern", lambda config: config.has_modern, _windows)
+"""The registers themselves. Every device has them, since other faces are views of them; its windows are in a
+BAR unless the device is a legacy one."""
