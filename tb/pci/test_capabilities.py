@@ -193,4 +193,4 @@ def test_a_legacy_device_has_no_virtio_capability():
 def test_the_header_can_be_in_a_memory_bar(face):
     config = DeviceConfig(face=face, legacy_io=False)
     assert bars(config)[0] == Bar(LEGACY_BAR, 4096)
-    assert [bar for bar in bars(config)[1:]] == list(bars(DeviceConfig(face=face))[1:])
+    assert list(bars(config)[1:]) == list(bars(DeviceConfig(face=face))[1:])
