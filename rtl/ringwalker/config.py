@@ -15,6 +15,7 @@ A configuration is written in TOML; every key is optional::
     preset = "2007"         # or "oasis"; vendor, device, ... override it
     [pci]                   # options of the PCI function, all of them off by themselves
     vectors = 2             # of MSI-X; by itself one a queue and one for configuration changes
+    msi = 2                 # messages of MSI, beside MSI-X; not with the field list of 2007
     serial_number = "02-00-00-ff-fe-00-00-01"
     timeout_ranges = true   # software chooses the completion time-out
     [blk]                   # settings of a function have its name
@@ -143,6 +144,9 @@ class DeviceConfig:
         check_range("clock_mhz", self.clock_mhz, 1, 1000)
         if self.pci.vectors is not None:
             check_range("pci.vectors", self.pci.vectors, 1, self.queues + 1)
+        if self.pci.msi and self.has_fields:
+            # Both do not fit into 256 bytes of configuration space.
+            raise ConfigError(f"pci.msi is {self.pci.msi}; it needs fields = false, or the identity of OASIS")
         function_parts(self)
 
     def _check_queues(self, kind: FunctionKind) -> None:

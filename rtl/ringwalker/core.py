@@ -149,6 +149,8 @@ class VirtioCore(Component):
             walker.extended_tags.eq(state.extended_tags),
             edge.forget.eq(sequencer.forget),
             edge.interrupt.eq(isr.asserted),
+            edge.isr.eq(isr.bits),
+            edge.isr_raised.eq(isr.raised),
             edge.transactions_pending.eq(~walker.idle),
             edge.errors.unsupported.eq(walker.unsupported),
             edge.errors.aborted.eq(walker.aborted),

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from .checks import check, check_flag, check_range
+from .checks import check, check_flag, check_range, is_integer
 
 __all__ = ["PciOptions"]
 
@@ -20,6 +20,8 @@ class PciOptions:
 
     vectors: int | None = None
     """Entries of the MSI-X table, at most one a queue and one more; None: so many. Queues can share them."""
+    msi: int = 0
+    """Messages of MSI, beside MSI-X: 1 or 2, or 0 for none."""
     serial_number: str | None = None
     """Of the serial number capability: eight bytes in hex, joined by ``-``, the organization first."""
     timeout_ranges: bool = False
@@ -28,6 +30,7 @@ class PciOptions:
     def __post_init__(self):
         if self.vectors is not None:
             check_range("pci.vectors", self.vectors, 1, MOST_VECTORS)
+        check(is_integer(self.msi) and self.msi in (0, 1, 2), "pci.msi", self.msi, "0, 1 or 2")
         serial = self.serial_number
         if serial is not None:
             plain = isinstance(serial, str) and _SERIAL.fullmatch(serial) is not None

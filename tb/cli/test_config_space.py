@@ -72,13 +72,14 @@ def test_words() -> None:
 
 
 def test_words_of_options() -> None:
-    pci = PciOptions(vectors=2, serial_number="02-00-00-FF-FE-00-00-01", timeout_ranges=True)
-    content, sizes, bdf = functions(DeviceConfig(queues=3, pci=pci))
+    pci = PciOptions(vectors=2, serial_number="02-00-00-FF-FE-00-00-01", timeout_ranges=True, msi=2)
+    content, sizes, bdf = functions(DeviceConfig(queues=3, fields=False, pci=pci))
     text = format_function(decode(content, sizes, bdf))
     for line in (
         r"^\tCapabilities: \[\w\w\] MSI-X: Enable- Count=2 Masked-$",
         r"^\t\tDevCap2: Completion Timeout: Range ABCD, TimeoutDis\+$",
         r"^\t\tDevCtl2: Completion Timeout: default, TimeoutDis-$",
+        r"^\tCapabilities: \[\w\w\] MSI: Enable- Count=1/2 Maskable\+ 64bit\+$",
         r"^\tCapabilities: \[100\] Device Serial Number 02-00-00-ff-fe-00-00-01$",
     ):
         assert re.search(line, text, re.MULTILINE), line
@@ -107,13 +108,13 @@ def test_someone_elses_device_is_shown_too() -> None:
     content[HEADER.vendor_id.offset : 4] = bytes([0x34, 0x12, 0x78, 0x56])
     content[HEADER.status.offset] = 0x10
     content[HEADER.capabilities_pointer.offset] = 0x40
-    content[0x40:0x42] = bytes([0x05, 0])
+    content[0x40:0x42] = bytes([0x03, 0])
     content[HEADER.bar0.offset] = 0x01
     content[HEADER.bar0.offset + 1] = 0xC0
     text = format_function(decode(bytes(content), {0: 32}, 0x0008))
     assert text.startswith("00:01.0 Device of class [0000]: Device [1234:5678]")
     assert "Region 0: I/O ports at c000 [size=32]" in text
-    assert "Capabilities: [40] Capability id 0x05" in text
+    assert "Capabilities: [40] Capability id 0x03" in text
 
 
 def test_what_cannot_be_configuration_space_is_refused() -> None:

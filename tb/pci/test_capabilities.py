@@ -42,6 +42,7 @@ CONFIGS = [
     DeviceConfig(function="net"),
     DeviceConfig(queues=256),
     DeviceConfig(queues=1024),
+    DeviceConfig(fields=False, pci=PciOptions(msi=2)),
     DeviceConfig(queues=256, pci=PciOptions(vectors=3)),
     DeviceConfig(queues=7, max_payload=128),
 ]
@@ -77,7 +78,8 @@ def test_list_reaches_every_capability_and_none_overlap(config):
     assert len(taken) == len(set(taken))
     assert max(taken) < CONFIG_SPACE_BYTES
     assert read(raw, 0, HEADER.status) & Status.CAPABILITIES_LIST
-    ids = [raw[c.offset] for c in space.capabilities]
+    ids = [raw[c.offset] for c in space.capabilities if raw[c.offset] != CapabilityId.MSI]
+    assert (len(ids) < len(space.capabilities)) == bool(config.pci.msi)
     assert ids[:3] == [CapabilityId.POWER_MANAGEMENT, CapabilityId.MSIX, CapabilityId.PCI_EXPRESS]
     assert ids[3:] == [CapabilityId.VENDOR] * (6 if config.has_fields else 5)
 

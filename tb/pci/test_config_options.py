@@ -3,13 +3,15 @@
 from ringwalker.config import DeviceConfig, PciOptions
 from ringwalker.pci.capabilities import layout
 from ringwalker.pci.config_space import ConfigSpace
-from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES, MsiControl
 from ringwalker.spec.pci_extended import ExtendedCapabilityId, ExtendedHeader
 from ringwalker.spec.pcie import DeviceCapabilities2, DeviceControl, DeviceControl2
 from ringwalker_sim.testing.inprocess import Bench, simulated
 
 CONFIG = DeviceConfig(
-    data_width=64, pci=PciOptions(serial_number="02-13-24-ff-fe-35-46-57", timeout_ranges=True)
+    data_width=64,
+    fields=False,
+    pci=PciOptions(msi=2, serial_number="02-13-24-ff-fe-35-46-57", timeout_ranges=True),
 )
 SPACE = layout(CONFIG)
 
@@ -54,6 +56,28 @@ async def test_the_serial_number_is_that_of_the_configuration_and_cannot_be_writ
         assert await bench.get_register("serial_number", "serial_high") == 0x021324FF
         assert await bench.get_register("serial_number", "serial_low") == 0xFE354657
         await bench.set_register("serial_number", "serial_high", 0)
+
+
+@simulated(Space)
+async def test_registers_of_msi_become_its_state(bench):
+    control = MsiControl.MASKS | MsiControl.ADDRESS_64 | 1 << 1
+    assert await bench.get_register("msi", "control") == control
+    for register, value, kept in (
+        ("address_low", 0xFEE0_1003, 0xFEE0_1000),
+        ("address_high", 0x12, 0x12),
+        ("data", 0x4321, 0x4321),
+        ("mask", 0xFFFF_FFFF, 0b11),
+        ("pending", 0b11, 0),
+        ("control", 0xFFFF, control | MsiControl.ENABLE | MsiControl.MESSAGES_ENABLED),
+    ):
+        await bench.set_register("msi", register, value)
+        assert await bench.get_register("msi", register) == kept, register
+    state = {name: bench.value(f"msi.{name}") for name in ("enable", "two", "address", "data", "mask")}
+    assert state == {"enable": 1, "two": 1, "address": 0x12_FEE0_1000, "data": 0x4321, "mask": 0b11}
+    bench.drive("msi_pending", 0b10)
+    assert await bench.get_register("msi", "pending") == 0b10
+    await bench.set_register("msi", "control", MsiControl.ENABLE)
+    assert not bench.value("msi.two")
 
 
 @simulated(Space)

@@ -17,7 +17,7 @@ async def reading_clears_and_no_set_is_lost(dut):
     requests = StreamSource(dut, "registers_requests", random_stalls(0.3))
     responses = StreamSink(dut, "registers_responses", random_stalls(0.3))
     await start(dut)
-    bits, expected, collisions = 0, [], 0
+    bits, expected, collisions, raised = 0, [], 0, 0
     for _ in range(6000):
         if requests.pending < 3:
             offset = ISR.isr_status.offset if random.random() < 0.8 else 4 * random.randrange(1, 8)
@@ -36,6 +36,7 @@ async def reading_clears_and_no_set_is_lost(dut):
         dut.clear.value = int(clear)
         await RisingEdge(dut.clk)
         assert int(dut.asserted.value) == (bits != 0)
+        assert (int(dut.bits.value), int(dut.raised.value)) == (bits, raised)
         if int(dut.registers_requests_valid.value) and int(dut.registers_requests_ready.value):
             at_status = int(dut.registers_requests_offset.value) % 0x1000 == ISR.isr_status.offset
             if not int(dut.registers_requests_write.value):
@@ -43,10 +44,10 @@ async def reading_clears_and_no_set_is_lost(dut):
                 if at_status and int(dut.registers_requests_strobe.value) & 1:
                     bits = 0
                     collisions += set_queue or set_config
-        bits |= IsrBit.QUEUE if set_queue else 0
-        bits |= IsrBit.CONFIG if set_config else 0
+        arriving = (IsrBit.QUEUE if set_queue else 0) | (IsrBit.CONFIG if set_config else 0)
+        raised, bits = arriving & ~bits, bits | arriving
         if clear:
-            bits = 0
+            raised = bits = 0
     await requests.drained()
     for _ in range(20):
         await RisingEdge(dut.clk)

@@ -8,9 +8,9 @@ from amaranth.hdl import Const, Module
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
-from ..interfaces import FunctionState
 from ..spec.pci import MAX_IO_BYTES, BarType
 from ..spec.tlp import MAX_LENGTH_DWORDS
+from .ports import FunctionState
 
 __all__ = ["Bar", "BarDecode"]
 

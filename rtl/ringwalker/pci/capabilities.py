@@ -53,7 +53,7 @@ from ..spec.pcie import (
 from ..transport.face import Window
 from ..transport.faces import face_windows
 from .bar import Bar
-from .optional import serial_number
+from .optional import msi, serial_number
 from .structure import Dword, Layout, Structure, joined_dwords, placed
 
 __all__ = [
@@ -253,6 +253,8 @@ def layout(config: DeviceConfig) -> Layout:
         offset = structure.offset + structure.size
 
     add(_power_management(offset))
+    if config.pci.msi:
+        add(msi(offset, config.pci.msi))
     add(_msix(offset, config))
     add(_pcie(offset, config))
     windows = [*face_windows(config)]

@@ -9,11 +9,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..buffers import StreamFifo
 from ..component import Component
 from ..config import DeviceConfig
-from ..interfaces import ConfigPort, FunctionState, RegisterPort
+from ..interfaces import RegisterPort
 from ..spec.tlp import completion_beat, request_beat
 from ..streams import stream_of
 from .bar import Bar
 from .capabilities import bars
+from .ports import ConfigPort, FunctionState
 from .request_answers import NonPostedRequest, RequestAnswers
 from .request_intake import RequestIntake
 

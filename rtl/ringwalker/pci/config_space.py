@@ -7,11 +7,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..component import Component
 from ..config import DeviceConfig
-from ..interfaces import ConfigPort, ConfigRequest, FunctionState, RegisterPort
-from ..spec.pci import Command, MsixControl, PmControlStatus, PowerState, Status
+from ..interfaces import RegisterPort
+from ..spec.pci import Command, MsiControl, MsixControl, PmControlStatus, PowerState, Status
 from ..spec.pcie import DeviceControl, DeviceControl2, PcieDeviceStatus
 from .capabilities import encode_bytes, layout
 from .config_window import ConfigWindow
+from .ports import ConfigPort, ConfigRequest, FunctionState, MsiState
 
 __all__ = ["ConfigSpace"]
 
@@ -51,6 +52,10 @@ class ConfigSpace(Component):
     modern face has no such capability, and makes none."""
     state: Out(FunctionState())
     """What the registers say, from registers."""
+    msi: Out(MsiState())
+    """What the registers of MSI say, from registers; all 0 without MSI."""
+    msi_pending: In(2)
+    """Level: messages of MSI that wait."""
     timeout: Out(4)
     """The completion time-out that software chose, as device control 2 codes it."""
     timeout_disable: Out(1)
@@ -125,6 +130,9 @@ class ConfigSpace(Component):
         ):
             dword, shift, _width = self._layout[structure].locate(register)
             result[dword] = Mux(level, int(flag) << shift, 0)
+        if self._device.pci.msi:
+            dword, _shift, _width = self._layout["msi"].locate("pending")
+            result[dword] = self.msi_pending
         return result
 
     def _update(self, m: Any, request: Any, write: Any) -> None:
@@ -152,7 +160,7 @@ class ConfigSpace(Component):
         live = self._live_bits()
         with m.Switch(request.register):
             for number, dword in enumerate(self._layout.dwords):
-                if number in self._registers or dword.reset:
+                if number in self._registers or number in live or dword.reset:
                     with m.Case(number):
                         m.d.sync += value.eq(self._registers.get(number, dword.reset) | live.get(number, 0))
             with m.Default():
@@ -198,6 +206,8 @@ class ConfigSpace(Component):
             self.timeout.eq(_bits(device_control_2, DeviceControl2.TIMEOUT)),
             self.timeout_disable.eq(_bits(device_control_2, DeviceControl2.TIMEOUT_DISABLE)),
         ]
+        if self._device.pci.msi:
+            self._drive_msi(m)
         sizes = (
             (DeviceControl.MAX_PAYLOAD_SIZE, self._device.max_payload, state.max_payload),
             (DeviceControl.MAX_READ_REQUEST_SIZE, self._device.max_read_request, state.max_read_request),
@@ -224,6 +234,16 @@ class ConfigSpace(Component):
             m.d.sync += response.eq(window.results.p.data)
             with m.If(window.results.valid):
                 m.next = "ANSWER"
+
+    def _drive_msi(self, m: Any) -> None:
+        control = self._field("msi", "control")
+        m.d.comb += [
+            self.msi.enable.eq(_bits(control, MsiControl.ENABLE)),
+            self.msi.two.eq(_bits(control, MsiControl.MESSAGES_ENABLED).any() & (self._device.pci.msi == 2)),
+            self.msi.address.eq(Cat(self._field("msi", "address_low"), self._field("msi", "address_high"))),
+            self.msi.data.eq(self._field("msi", "data")),
+            self.msi.mask.eq(self._field("msi", "mask")),
+        ]
 
     def elaborate(self, platform):
         m: Any = Module()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Const, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..apart import ResetInserter
@@ -18,6 +18,7 @@ from ..transport.register_router import RegisterArbiter, RegisterRouter
 from .capabilities import bars
 from .completer import Completer
 from .config_space import ConfigSpace
+from .msi import MsiSender
 from .msix import MsixTable
 from .timeout_steps import TimeoutSteps
 
@@ -31,7 +32,7 @@ class PciEdge(Component):
 
     - ``completer_request`` In stream of request_beat(W): requests of the host
     - ``completer_completion`` Out stream of completion_beat(W): answers to them
-    - ``requester_request`` Out stream of request_beat(W): requests of the core, and MSI-X messages
+    - ``requester_request`` Out stream of request_beat(W): requests of the core, and messages of MSI-X and MSI
     - ``requester_completion`` In stream of completion_beat(W): the host's answers; ready is always 1
     - ``intx`` Out 1: level of INTA, as a message or a pin would carry it
     - ``core`` Out(CorePort(W)): the core
@@ -67,7 +68,13 @@ class PciEdge(Component):
         m.submodules.config_space = space = ConfigSpace(config)
         m.submodules.completer = completer = Completer(config)
         m.submodules.msix = msix = MsixTable(config)
-        m.submodules.requester = requester = TlpArbiter(config.data_width, 3)
+        messages, others_idle = [msix.messages], Const(1)
+        if config.pci.msi:
+            m.submodules.msi = msi = MsiSender(config.data_width)
+            self._msi(m, msi, space)
+            messages.append(msi.messages)
+            others_idle = msi.idle
+        m.submodules.requester = requester = TlpArbiter(config.data_width, 2 + len(messages))
         m.submodules.register_arbiter = arbiter = RegisterArbiter(3)
         m.submodules.register_router = router = RegisterRouter(
             [Window("msix", MSIX_BAR, 0, sizes[MSIX_BAR])], rest="core"
@@ -92,8 +99,8 @@ class PciEdge(Component):
         connect(m, core.vectors, vectors.i)
         connect(m, vectors.o, msix.vectors)
         connect(m, core.reads, requester.i0)
-        connect(m, msix.messages, requester.i1)
-        connect(m, core.posted, requester.i2)
+        for n, stream in enumerate((messages[0], core.posted, *messages[1:]), 1):
+            connect(m, stream, getattr(requester, f"i{n}"))
         connect(m, requester.o, flipped(self.requester_request))
         connect(m, flipped(self.requester_completion), core.completions)
 
@@ -112,13 +119,13 @@ class PciEdge(Component):
                 for name in core.state.signature.members
                 if name in state.signature.members
             ),
-            core.state.outbound_idle.eq(vectors.idle & msix.idle & requester.idle),
+            core.state.outbound_idle.eq(vectors.idle & msix.idle & requester.idle & others_idle),
             requester.requester_id.eq(state.requester_id),
             msix.enable.eq(state.msix_enable & state.bus_master_enable),
             msix.function_mask.eq(state.msix_function_mask),
             msix.clear.eq(state.reset),
             msix.forget.eq(core.forget),
-            space.intx_asserted.eq(core.interrupt & ~state.msix_enable),
+            space.intx_asserted.eq(core.interrupt & ~state.msix_enable & ~space.msi.enable),
             self.intx.eq(space.intx_asserted & ~state.intx_disable),
             space.transactions_pending.eq(core.transactions_pending),
             space.completion_unsupported.eq(errors.unsupported),
@@ -131,3 +138,14 @@ class PciEdge(Component):
             self.idle.eq(completer.idle & space.idle & arbiter.idle & router.idle & core.state.outbound_idle),
         ]
         return m
+
+    def _msi(self, m: Any, msi: Any, space: Any) -> None:
+        """The bits of the ISR become messages."""
+        m.d.comb += [
+            msi.bits.eq(self.core.isr),
+            msi.raised.eq(self.core.isr_raised),
+            *(getattr(msi.state, name).eq(getattr(space.msi, name)) for name in msi.state.signature.members),
+            msi.state.enable.eq(space.msi.enable & ~space.state.msix_enable),
+            msi.bus_master_enable.eq(space.state.bus_master_enable),
+            space.msi_pending.eq(msi.pending),
+        ]

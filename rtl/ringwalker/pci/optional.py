@@ -1,14 +1,32 @@
 """Capabilities that a device has only if they are chosen."""
 
+from ..spec.pci import MSI_CAPABILITY, CapabilityId, MsiControl
 from ..spec.pci_extended import SERIAL_NUMBER_CAPABILITY, ExtendedCapabilityId, ExtendedHeader
 from .structure import Structure, placed
 
-__all__ = ["serial_number"]
+__all__ = ["msi", "serial_number"]
 
 
 def _header(number: ExtendedCapabilityId, version: int) -> int:
     """The first dword of an extended capability, the last of its list."""
     return placed(ExtendedHeader.ID, number) | placed(ExtendedHeader.VERSION, version)
+
+
+def msi(offset: int, messages: int) -> Structure:
+    """The MSI capability at ``offset``, for a number of messages that is a power of two."""
+    able = placed(MsiControl.MESSAGES, messages.bit_length() - 1)
+    values: dict[str, int] = {
+        "id": CapabilityId.MSI,
+        "control": able | MsiControl.ADDRESS_64 | MsiControl.MASKS,
+    }
+    writable: dict[str, int] = {
+        "control": MsiControl.ENABLE | MsiControl.MESSAGES_ENABLED,
+        "address_low": 0xFFFFFFFC,
+        "address_high": 0xFFFFFFFF,
+        "data": 0xFFFF,
+        "mask": (1 << messages) - 1,
+    }
+    return Structure("msi", offset, MSI_CAPABILITY, values, writable)
 
 
 def serial_number(offset: int, number: str) -> Structure:

@@ -8,11 +8,12 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
-from ..interfaces import ConfigPort, FunctionState, RegisterPort
+from ..interfaces import RegisterPort
 from ..spec.tlp import MAX_LENGTH_DWORDS, CompletionStatus, RequestHeader, RequestKind, completion_beat
 from ..streams import stream_of
 from .bar import Bar, BarDecode
 from .byte_span import ByteSpan
+from .ports import ConfigPort, FunctionState
 
 __all__ = ["NonPostedRequest", "RequestAnswers"]
 

@@ -7,10 +7,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
-from ..interfaces import FunctionState, RegisterPort
+from ..interfaces import RegisterPort
 from ..spec.tlp import MAX_LENGTH_DWORDS, RequestHeader, RequestKind, request_beat
 from ..streams import stream_of
 from .bar import Bar, BarDecode
+from .ports import FunctionState
 from .request_answers import NonPostedRequest
 
 __all__ = ["RequestIntake"]

@@ -16,6 +16,7 @@ __all__ = [
     "MSIX_CAPABILITY",
     "MSIX_ENTRY_BYTES",
     "MSIX_TABLE_ENTRY",
+    "MSI_CAPABILITY",
     "PM_CAPABILITY",
     "VIRTIO_CAPABILITY",
     "VIRTIO_NOTIFY_CAPABILITY",
@@ -25,6 +26,7 @@ __all__ = [
     "CapabilityId",
     "Command",
     "InterruptPin",
+    "MsiControl",
     "MsixControl",
     "MsixTableOffset",
     "MsixVectorControl",
@@ -120,6 +122,7 @@ class CapabilityId(enum.IntEnum):
     """Capability ids."""
 
     POWER_MANAGEMENT = 0x01
+    MSI = 0x05
     VENDOR = 0x09
     PCI_EXPRESS = 0x10
     MSIX = 0x11
@@ -157,6 +160,33 @@ class PmControlStatus(enum.IntFlag):
 
     POWER_STATE = 0b11
     NO_SOFT_RESET = 1 << 3
+
+
+MSI_CAPABILITY = RegisterTable(
+    "msi_capability",
+    "MSI capability, if it was chosen: 64-bit address, a mask bit a message.",
+    (
+        Register("id", 0x00, 8, _RO, "5."),
+        Register("next", 0x01, 8, _RO, "Next capability."),
+        Register("control", 0x02, 16, _RW, "Enable, messages that there are and that are enabled."),
+        Register("address_low", 0x04, 32, _RW, "Message address, low half; bits 1:0 are 0."),
+        Register("address_high", 0x08, 32, _RW, "Message address, high half."),
+        Register("data", 0x0C, 16, _RW, "Message data; the lowest bits become the number of the message."),
+        Register("reserved", 0x0E, 16, _RO, "0."),
+        Register("mask", 0x10, 32, _RW, "A bit masks a message."),
+        Register("pending", 0x14, 32, _RO, "A bit for each message that waits."),
+    ),
+)
+
+
+class MsiControl(enum.IntFlag):
+    """MSI message control bits and fields; numbers of messages are powers of two."""
+
+    ENABLE = 1 << 0
+    MESSAGES = 0b111 << 1
+    MESSAGES_ENABLED = 0b111 << 4
+    ADDRESS_64 = 1 << 7
+    MASKS = 1 << 8
 
 
 MSIX_CAPABILITY = RegisterTable(

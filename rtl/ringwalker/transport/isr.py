@@ -11,7 +11,7 @@ from ..spec.modern import ISR, PAGE, IsrBit
 
 __all__ = ["Isr"]
 
-_WIDTH = ISR.isr_status.width
+_WIDTH = IsrBit.CONFIG.bit_length()
 _QUEUE = IsrBit.QUEUE.bit_length() - 1
 _CONFIG = IsrBit.CONFIG.bit_length() - 1
 
@@ -38,13 +38,17 @@ class Isr(Component):
     """Device reset: clears both bits, and wins over a set in the same cycle."""
     asserted: Out(1)
     """A bit is set; from registers."""
+    bits: Out(_WIDTH)
+    """The byte; from registers."""
+    raised: Out(_WIDTH)
+    """Pulses, from registers: a bit was set that was 0, or that was read in that cycle."""
 
     def elaborate(self, platform):
         m: Any = Module()
         requests, responses = self.registers.requests, self.registers.responses
         dword, lane = divmod(ISR.isr_status.offset, 4)
         place = requests.payload.offset[2 : PAGE.bit_length() - 1]
-        bits: Any = Signal(_WIDTH)
+        bits: Any = self.bits
         arriving: Any = Signal(_WIDTH)
         kept, hit = Signal(_WIDTH), Signal()
         m.d.comb += [
@@ -57,9 +61,9 @@ class Isr(Component):
         ]
         with m.If(hit & requests.payload.strobe[lane]):
             m.d.comb += kept.eq(0)
-        m.d.sync += bits.eq(kept | arriving)
+        m.d.sync += [bits.eq(kept | arriving), self.raised.eq(arriving & ~kept)]
         with m.If(self.clear):
-            m.d.sync += bits.eq(0)
+            m.d.sync += [bits.eq(0), self.raised.eq(0)]
         with m.If(responses.ready):
             m.d.sync += responses.valid.eq(0)
         with m.If(requests.valid & requests.ready):

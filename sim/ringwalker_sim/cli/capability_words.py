@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ringwalker.spec.modern import CapabilityType
-from ringwalker.spec.pci import MsixControl, MsixTableOffset, PmCapabilities, PmControlStatus
+from ringwalker.spec.pci import MsiControl, MsixControl, MsixTableOffset, PmCapabilities, PmControlStatus
 from ringwalker.spec.pcie import (
     COMPLETION_TIMEOUTS_US,
     DeviceCapabilities,
@@ -54,6 +54,26 @@ def _pm_lines(cap: Fields) -> list[str]:
     return [
         f"Power Management version {field_of(cap['capabilities'], PmCapabilities.VERSION)}",
         f"Status: D{state if state < 3 else '3hot'} {reset}",
+    ]
+
+
+def _msi_lines(cap: Fields) -> list[str]:
+    control = cap["control"]
+    counts = "/".join(
+        str(1 << field_of(control, field)) for field in (MsiControl.MESSAGES_ENABLED, MsiControl.MESSAGES)
+    )
+    enable = signs(control, {"Enable": MsiControl.ENABLE})
+    able = signs(control, {"Maskable": MsiControl.MASKS, "64bit": MsiControl.ADDRESS_64})
+    first = f"MSI: {enable} Count={counts} {able}"
+    whole = MsiControl.MASKS | MsiControl.ADDRESS_64
+    if control & whole != whole:
+        # Of a device that is not ours; what follows stands at other places.
+        return [first]
+    address = cap["address_high"] << 32 | cap["address_low"]
+    return [
+        first,
+        f"Address: {address:016x}  Data: {cap['data']:04x}",
+        f"Masking: {cap['mask']:08x}  Pending: {cap['pending']:08x}",
     ]
 
 
@@ -164,6 +184,7 @@ def _serial_lines(cap: Fields) -> list[str]:
 
 CAPABILITY_WORDS: dict[str, Callable[[Fields], list[str]]] = {
     "pm": _pm_lines,
+    "msi": _msi_lines,
     "msix": _msix_lines,
     "pcie": _pcie_lines,
     "virtio": _virtio_lines,

@@ -8,6 +8,7 @@ from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,
+    MSI_CAPABILITY,
     MSIX_CAPABILITY,
     PM_CAPABILITY,
     VIRTIO_CAPABILITY,
@@ -109,6 +110,7 @@ def _capability_table(content: bytes, offset: int) -> tuple[str, RegisterTable |
         return "virtio", VIRTIO_PCI_CAPABILITY if kind == CapabilityType.PCI else VIRTIO_CAPABILITY
     others: dict[int, tuple[str, RegisterTable]] = {
         CapabilityId.POWER_MANAGEMENT: ("pm", PM_CAPABILITY),
+        CapabilityId.MSI: ("msi", MSI_CAPABILITY),
         CapabilityId.MSIX: ("msix", MSIX_CAPABILITY),
         CapabilityId.PCI_EXPRESS: ("pcie", PCIE_CAPABILITY),
     }

@@ -1,0 +1,137 @@
+"""The edge with the options of ``[pci]``, from configuration requests to what it sends."""
+
+from typing import Any
+
+from ringwalker.config import DeviceConfig, PciOptions
+from ringwalker.pci.capabilities import layout
+from ringwalker.pci.edge import PciEdge
+from ringwalker.spec.modern import FACE_BAR, MSIX_BAR, IsrBit
+from ringwalker.spec.pci import Command, MsiControl, MsixControl, Status
+from ringwalker.spec.tlp import RequestKind
+from ringwalker_sim.testing.inprocess import Bench, simulated
+
+CONFIG = DeviceConfig(data_width=64, fields=False, pci=PciOptions(msi=2))
+SPACE = layout(CONFIG)
+BASES = {MSIX_BAR: 0xE000_0000, FACE_BAR: 0x9000_0000}
+MESSAGE, DATA = 0x1_FEE0_1000, 0x40
+TARGET = 0x0100
+
+
+class Edge(Bench):
+    """The edge, and a host that sends requests to it. BARs have their addresses, memory is enabled."""
+
+    @classmethod
+    def component(cls):
+        return PciEdge(CONFIG)
+
+    def __init__(self):
+        super().__init__()
+        self.tag = 0
+        self.accesses: list[dict[str, int]] = []
+        self.on("core.registers.requests", self.access)
+
+    def access(self, request: dict[str, int]) -> None:
+        self.accesses.append(request)
+        if not request["write"]:
+            self.put("core.registers.responses", {"data": 0x1234_5678})
+
+    def send(self, kind: RequestKind, address: int, value: int | None = None, **more: int) -> None:
+        """Send a request of one dword."""
+        self.tag = (self.tag + 1) % 256
+        header: dict[str, Any] = {"kind": kind.value, "address": address, "length": 1, "first_be": 0xF}
+        header |= {"tag": self.tag, "requester_id": 0x0008, **more}
+        data = {} if value is None else {"data": value, "dwords": 1}
+        beat = {f"header_{key}": item for key, item in header.items()} | data
+        self.put("completer_request", beat | {"first": 1, "last": 1})
+
+    async def config(self, structure: str, register: str, value: int | None = None) -> int:
+        """Read a register of configuration space, or write it."""
+        row = SPACE[structure].table[register]
+        offset = SPACE[structure].offset + row.offset
+        lane, more = offset % 4, {"target_id": TARGET}
+        if value is None:
+            self.send(RequestKind.CONFIG_READ_0, offset - lane, **more)
+            answer = (await self.get("completer_completion"))["data"]
+            return answer >> 8 * lane & ((1 << row.width) - 1)
+        more["first_be"] = ((1 << row.size) - 1) << lane
+        self.send(RequestKind.CONFIG_WRITE_0, offset - lane, value << 8 * lane, **more)
+        await self.get("completer_completion")
+        return value
+
+    async def begin(self) -> None:
+        for index, base in BASES.items():
+            await self.config("header", f"bar{index}", base)
+        await self.config("header", "command", Command.MEMORY_ENABLE | Command.BUS_MASTER_ENABLE)
+
+    async def isr(self, bits: int, raised: int = 0) -> None:
+        """The ISR is ``bits``."""
+        self.drive("core.isr", bits)
+        self.drive("core.interrupt", int(bits != 0))
+        self.drive("core.isr_raised", raised)
+        await self.cycles()
+        self.drive("core.isr_raised", 0)
+
+    async def enable_msi(self) -> None:
+        await self.config("msi", "address_low", MESSAGE & 0xFFFF_FFFF)
+        await self.config("msi", "address_high", MESSAGE >> 32)
+        await self.config("msi", "data", DATA)
+        await self.config("msi", "control", MsiControl.ENABLE | 1 << 4)
+
+    async def sent(self) -> list[tuple[int, int]]:
+        """Addresses and data of what was sent since the last look."""
+        await self.cycles(20)
+        return [(beat["header_address"], beat["data"]) for beat in self.got("requester_request")]
+
+
+@simulated(Edge)
+async def test_msi_takes_the_place_of_intx(bench):
+    await bench.begin()
+    await bench.isr(IsrBit.QUEUE, IsrBit.QUEUE)
+    assert bench.value("intx")
+    assert await bench.config("header", "status") & Status.INTERRUPT_STATUS
+    assert await bench.sent() == []
+    await bench.enable_msi()
+    assert not bench.value("intx")
+    assert not await bench.config("header", "status") & Status.INTERRUPT_STATUS
+    assert await bench.sent() == [(MESSAGE, DATA)]
+    await bench.isr(IsrBit.QUEUE | IsrBit.CONFIG, IsrBit.CONFIG)
+    (beat,) = (await bench.sent(),)
+    assert beat == [(MESSAGE, DATA + 1)]
+
+
+@simulated(Edge)
+async def test_a_message_has_the_requester_id_and_holds_up_the_end_of_a_reset(bench):
+    await bench.begin()
+    await bench.enable_msi()
+    bench.stall("requester_request")
+    await bench.isr(IsrBit.QUEUE, IsrBit.QUEUE)
+    for _ in range(10):
+        assert not bench.value("core.state.outbound_idle")
+        await bench.cycles()
+    bench.stall("requester_request", probability=0)
+    assert (await bench.get("requester_request"))["header_requester_id"] == TARGET
+    await bench.cycles(3)
+    assert bench.value("core.state.outbound_idle")
+
+
+@simulated(Edge)
+async def test_masked_messages_are_pending(bench):
+    await bench.begin()
+    await bench.enable_msi()
+    await bench.config("msi", "mask", 0b10)
+    await bench.isr(IsrBit.CONFIG, IsrBit.CONFIG)
+    assert await bench.config("msi", "pending") == 0b10
+    assert await bench.sent() == []
+    await bench.config("msi", "mask", 0)
+    assert await bench.sent() == [(MESSAGE, DATA + 1)]
+    assert await bench.config("msi", "pending") == 0
+
+
+@simulated(Edge)
+async def test_msi_is_quiet_while_msix_is_enabled(bench):
+    await bench.begin()
+    await bench.enable_msi()
+    await bench.config("msix", "control", MsixControl.ENABLE)
+    await bench.isr(IsrBit.CONFIG, IsrBit.CONFIG)
+    assert await bench.sent() == []
+    assert not bench.value("intx")
