@@ -8,6 +8,7 @@ from amaranth.lib import data
 from .registers import Access, Register, RegisterTable
 
 __all__ = [
+    "LEGACY_NET_HEADER_BYTES",
     "MAC_BYTES",
     "NET_CONFIG",
     "NET_CONTROL_QUEUE",
@@ -74,6 +75,10 @@ class NetHeader(data.Struct):
     csum_start: unsigned(16)
     csum_offset: unsigned(16)
     num_buffers: unsigned(16)
+
+
+LEGACY_NET_HEADER_BYTES = 10
+"""Bytes of the header with a legacy driver, which has no ``num_buffers`` in it without MRG_RXBUF."""
 
 
 class NetControlHeader(data.Struct):

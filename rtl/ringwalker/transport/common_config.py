@@ -217,8 +217,9 @@ class CommonConfig(Component):
         """What of the bits that the driver wrote is negotiated."""
         return features
 
-    def _may_reset_queues(self, status: DeviceStatusMachine) -> Any:
-        return self.driver_features[Feature.RING_RESET] & status.features_ok
+    def _may_reset(self, asked: Any, status: DeviceStatusMachine) -> Any:
+        """Whether a queue reset that was ``asked`` for is negotiated."""
+        return asked & self.driver_features[Feature.RING_RESET] & status.features_ok
 
     def _connect_status(
         self, m: Any, status: DeviceStatusMachine, features: DriverFeatures, written: _Written
@@ -279,9 +280,9 @@ class CommonConfig(Component):
         m.submodules.waiting = ResetInserter(self.reset_done)(waiting)
         m.d.comb += [
             joins.eq(
-                written.any("queue_reset")
-                & (written.merged("queue_reset", row.reserved) == 1)
-                & self._may_reset_queues(status)
+                self._may_reset(
+                    written.any("queue_reset") & (written.merged("queue_reset", row.reserved) == 1), status
+                )
                 & row.enable[0]
                 & ~row.reserved[0]
             ),

@@ -42,8 +42,8 @@ class LegacyCommonConfig(CommonConfig):
         offered = (self.device_features & ~self.withheld) | LEGACY_FEATURES
         return features & Mux(self.legacy, offered[:32], ~Const(0, 64))
 
-    def _may_reset_queues(self, status: DeviceStatusMachine) -> Any:
-        return super()._may_reset_queues(status) | self.legacy
+    def _may_reset(self, asked: Any, status: DeviceStatusMachine) -> Any:
+        return super()._may_reset(asked, status) | (asked & self.legacy)
 
     def _connect_status(self, m: Any, status: Any, features: Any, written: Any) -> None:
         super()._connect_status(m, status, features, written)

@@ -45,6 +45,7 @@ class NetFunction(Component):
     - ``config_change`` Out 1: a pulse when the link went up or down
     - ``missed`` Out 1: a pulse for each received frame that was dropped for want of room in the buffer
     - ``undersized`` Out 1: a pulse for each received frame that was dropped for want of room in its chain
+    - ``legacy`` In 1, if ``config`` has a legacy face: headers are those of a legacy driver
 
     :class:`~.frame_buffer.NetFrameBuffer` says what is received and what is dropped,
     :class:`~.receive.NetReceive` and :class:`~.outgoing.NetOutgoing` how chains are answered, and
@@ -68,6 +69,7 @@ class NetFunction(Component):
                 "config_change": Out(1),
                 "missed": Out(1),
                 "undersized": Out(1),
+                **({"legacy": In(1)} if config.has_legacy else {}),
             }
         )
 
@@ -76,7 +78,7 @@ class NetFunction(Component):
         config = self._config
         m.submodules.face = face = net_config_face(config)
         m.submodules.buffer = buffer = NetFrameBuffer(config.data_width, config.settings)
-        m.submodules.receive = receive = NetReceive(config.data_width)
+        m.submodules.receive = receive = NetReceive(config.data_width, config.has_legacy)
         m.submodules.outgoing = outgoing = NetOutgoing(config)
         for source, sink in (
             (flipped(self.registers), face.registers),
@@ -88,6 +90,8 @@ class NetFunction(Component):
             connect(m, source, sink)
         connect(m, flipped(self.incoming), receive.chain)
         connect(m, flipped(self.outgoing), outgoing.chain)
+        if config.has_legacy:
+            m.d.comb += [receive.legacy.eq(self.legacy), outgoing.legacy.eq(self.legacy)]
         moves = (item.valid & item.ready for item in (self.mac.tx, self.mac.rx))
         m.d.comb += [
             face.clear.eq(self.clear),

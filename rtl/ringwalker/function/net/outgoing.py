@@ -16,7 +16,7 @@ from ...streams import byte_beat, stream_of
 from .control import NetControl
 from .device_config import RX_MODE_BITS
 from .transmit import NetTransmit
-from .types import HEADER_BYTES, SHORTEST_FRAME
+from .types import SHORTEST_FRAME, header_bytes
 
 __all__ = ["NetOutgoing"]
 
@@ -41,6 +41,7 @@ class NetOutgoing(Component):
     - ``chain`` In(ChainPort(W)): of both queues
     - ``tx`` Out stream of byte_beat(W): frames to the MAC
     - ``image``, ``set_mac``, ``new_mac``, ``set_mode``, ``new_mode``: as in :class:`~.control.NetControl`
+    - ``legacy`` In 1, if ``config`` has a legacy face: as in :class:`~.transmit.NetTransmit`
 
     A transmit chain is a header and a frame. It is finished with ``written`` 0 once the MAC has the frame but
     for its last beat. Frames shorter than ``SHORTEST_FRAME`` or longer than ``config.settings.frame_bytes``
@@ -62,13 +63,14 @@ class NetOutgoing(Component):
                 "new_mac": Out(8 * MAC_BYTES),
                 "set_mode": Out(RX_MODE_BITS),
                 "new_mode": Out(1),
+                **({"legacy": In(1)} if config.has_legacy else {}),
             }
         )
 
     def elaborate(self, platform):
         m: Any = Module()
         width = self._config.data_width
-        m.submodules.transmit = transmit = NetTransmit(width)
+        m.submodules.transmit = transmit = NetTransmit(width, self._config.has_legacy)
         flushed = ResetInserter(self.chain.forget)
         m.submodules.control = flushed(control := NetControl(width))
         m.submodules.order = flushed(order := StreamFifo(data.StructLayout({"answer": _Answer}), _CHAINS))
@@ -82,6 +84,8 @@ class NetOutgoing(Component):
                 for name in ("set_mac", "new_mac", "set_mode", "new_mode")
             ),
         ]
+        if self._config.has_legacy:
+            m.d.comb += transmit.legacy.eq(self.legacy)
         self._divide(m, transmit, control, order)
         self._answer(m, transmit, control, order)
         self._count_chains(m)
@@ -91,12 +95,13 @@ class NetOutgoing(Component):
         """A chain stays at the head until its packet has passed, and says where that goes."""
         chains, readable = self.chain.chains, self.chain.readable
         info, free = chains.p, order.i.ready
-        longest = HEADER_BYTES + self._config.settings.frame_bytes
+        header = header_bytes(self.legacy if self._config.has_legacy else None)
+        longest = header + self._config.settings.frame_bytes
         to_control, has_packet, discard = Signal(), Signal(), Signal()
         m.d.comb += [
             to_control.eq(info.queue == NET_CONTROL_QUEUE),
             has_packet.eq(info.readable != 0),
-            discard.eq((info.readable < HEADER_BYTES + SHORTEST_FRAME) | (info.readable > longest)),
+            discard.eq((info.readable < header + SHORTEST_FRAME) | (info.readable > longest)),
             transmit.i.p.beat.eq(readable.p),
             transmit.i.p.discard.eq(discard),
             control.chains.p.eq(info),

@@ -10,9 +10,9 @@ from ...buffers import StreamFifo
 from ...component import Component
 from ...dma.byte_packer import BytePacker
 from ...interfaces import ChainPort
-from ...spec.net import NetHeader
+from ...spec.net import LEGACY_NET_HEADER_BYTES, NetHeader
 from ...streams import stream_of
-from .types import HEADER_BYTES, LENGTH_BITS, NetJob, NetReplyHeader
+from .types import HEADER_BYTES, LENGTH_BITS, NetJob, NetReplyHeader, header_bytes
 
 __all__ = ["NetReceive"]
 
@@ -29,6 +29,9 @@ class NetReceive(Component):
     - ``lengths`` In stream, ``data`` In stream of W bits, ``flushing`` In 1: as ``lengths``, ``o`` and
       ``flushing`` of :class:`~.frame_buffer.NetFrameBuffer`
     - ``undersized`` Out 1: a pulse for each frame that was dropped because its chain had no room
+    - ``legacy`` In 1, with ``has_legacy``: the header has no ``num_buffers``
+
+    Parameters: ``data_width``; ``has_legacy``: there may be a legacy driver.
 
     A chain is taken when there is a frame for it, and answered with one packet: header and frame. One without
     room is finished with ``written`` 0, and its frame dropped. A chain that has device-readable bytes is
@@ -42,7 +45,7 @@ class NetReceive(Component):
     Ref: virtio 1.4, 5.1.6.3 and 5.1.6.4.
     """
 
-    def __init__(self, data_width: int):
+    def __init__(self, data_width: int, has_legacy: bool = False):
         self._width = data_width
         super().__init__(
             {
@@ -51,8 +54,10 @@ class NetReceive(Component):
                 "data": In(stream_of(data_width)),
                 "flushing": In(1),
                 "undersized": Out(1),
+                **({"legacy": In(1)} if has_legacy else {}),
             }
         )
+        self._legacy = self.legacy if has_legacy else None
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -72,7 +77,7 @@ class NetReceive(Component):
         job, free = jobs.i.p, jobs.i.ready
         fits, spoiled = Signal(), Signal()
         m.d.comb += [
-            fits.eq(chains.p.writable >= lengths.p + HEADER_BYTES),
+            fits.eq(chains.p.writable >= lengths.p + header_bytes(self._legacy)),
             spoiled.eq(chains.valid & (chains.p.readable != 0)),
             job.length.eq(lengths.p),
             job.answer.eq(chains.ready),
@@ -113,12 +118,13 @@ class NetReceive(Component):
         beat_bytes = self._width // 8
         header = NetHeader.const({"num_buffers": 1}).as_value()
         whole, rest = divmod(HEADER_BYTES, beat_bytes)
+        shorter = HEADER_BYTES - LEGACY_NET_HEADER_BYTES
         # The short part first: while it fills no beat of the answer, the rest of the frame before can leave.
         parts = [rest] * (rest > 0) + [beat_bytes] * whole
         left, part = Signal(LENGTH_BITS), Signal(range(max(len(parts), 2)))
         last = left <= beat_bytes
         job = jobs.p
-        m.d.comb += answers.p.length.eq(Mux(job.deliver, job.length + HEADER_BYTES, 0))
+        m.d.comb += answers.p.length.eq(Mux(job.deliver, job.length + header_bytes(self._legacy), 0))
         with m.FSM():
             with m.State("WAIT_JOB"):
                 m.d.sync += left.eq(job.length)
@@ -132,6 +138,11 @@ class NetReceive(Component):
                                     pieces.p.data.eq(header[start : start + 8 * count]),
                                     pieces.p.count.eq(count),
                                 ]
+                                if self._legacy is not None:
+                                    with m.If(self._legacy):
+                                        m.d.comb += pieces.p.data.eq(0)
+                                        if number == 0:
+                                            m.d.comb += pieces.p.count.eq(count - shorter)
                     final = part == len(parts) - 1
                     m.d.comb += [
                         pieces.valid.eq(~final | answers.ready),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from ...apart import ResetInserter
 from ...component import Component
 from ...dma.byte_packer import BytePacker
+from ...spec.net import LEGACY_NET_HEADER_BYTES
 from ...streams import byte_beat, stream_of
 from .types import HEADER_BYTES, transmit_beat
 
@@ -15,7 +16,9 @@ __all__ = ["NetTransmit"]
 
 
 class NetTransmit(Component):
-    """Packets in, frames out: what follows the first ``HEADER_BYTES`` bytes of each packet.
+    """Packets in, frames out: what follows the header, the first bytes of each packet.
+
+    Parameters: ``data_width``; ``has_legacy``: there may be a legacy driver.
 
     Members (W is ``data_width``):
 
@@ -25,6 +28,7 @@ class NetTransmit(Component):
     - ``forget`` In 1: a pulse: a frame that was begun ends with an error, and nothing else is held
     - ``finished`` Out 1: a pulse for each packet not discarded, when its last beat is the next that the MAC
       gets, or was dropped
+    - ``legacy`` In 1, with ``has_legacy``: the header has no ``num_buffers``
 
     A frame of which a beat came with an error ends with one. While ``halt`` is up, a frame that meets a
     ``tx`` that is not ready is dropped; if its first beat was shown already, it ends with a beat that has
@@ -35,7 +39,7 @@ class NetTransmit(Component):
     Ref: virtio 1.4, 5.1.6.2.
     """
 
-    def __init__(self, data_width: int):
+    def __init__(self, data_width: int, has_legacy: bool = False):
         self._width = data_width
         super().__init__(
             {
@@ -44,8 +48,10 @@ class NetTransmit(Component):
                 "halt": In(1),
                 "forget": In(1),
                 "finished": Out(1),
+                **({"legacy": In(1)} if has_legacy else {}),
             }
         )
+        self._legacy = self.legacy if has_legacy else None
 
     def elaborate(self, platform):
         m: Any = Module()
@@ -104,3 +110,7 @@ class NetTransmit(Component):
             o.p.error.eq(beat.error),
             self.i.ready.eq(o.ready | unwanted),
         ]
+        if self._legacy is not None:
+            shift = LEGACY_NET_HEADER_BYTES - skipped * beat_bytes
+            with m.If(self._legacy & cut):
+                m.d.comb += [o.p.data.eq(beat.data >> 8 * shift), o.p.count.eq(beat.count - shift)]

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Mux, unsigned
 from amaranth.lib import data
 
-from ...spec.net import NetHeader
+from ...spec.net import LEGACY_NET_HEADER_BYTES, NetHeader
 from ...streams import byte_beat
 
 __all__ = [
@@ -14,11 +14,18 @@ __all__ = [
     "SHORTEST_FRAME",
     "NetJob",
     "NetReplyHeader",
+    "header_bytes",
     "transmit_beat",
 ]
 
 _HEADER: Any = data.Layout.cast(NetHeader)
 HEADER_BYTES = _HEADER.size // 8
+
+
+def header_bytes(legacy: Any) -> Any:
+    """Bytes of the header; ``legacy`` says whether the driver is a legacy one, None if none can be."""
+    return HEADER_BYTES if legacy is None else Mux(legacy, LEGACY_NET_HEADER_BYTES, HEADER_BYTES)
+
 
 SHORTEST_FRAME = 14
 """Bytes of a frame that has nothing but its two addresses and its type."""

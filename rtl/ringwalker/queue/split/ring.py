@@ -73,7 +73,9 @@ class SplitRing(Component):
         m.submodules.entries = entries = AvailRingFetch(width, queues, visits)
         m.submodules.speculation = speculation = Speculation(width, queues)
         m.submodules.used = used = UsedWriter(width, queues)
-        m.submodules.notification = notification = UsedNotification(width, queues, visits)
+        m.submodules.notification = notification = UsedNotification(
+            width, queues, visits, self._config.has_legacy
+        )
         m.submodules.event = event = AvailEvent(width, visits)
         m.submodules.index_reads = index_reads = SharedReads(width, 2 * visits)
         m.submodules.ordered_reads = ordered_reads = SharedReads(width, 2 * visits)
@@ -119,6 +121,8 @@ class SplitRing(Component):
             self.fail.eq(reduce(or_, (block.fail for block in (entries, notification, event)))),
             self.idle.eq(reduce(and_, (block.idle for block in blocks))),
         ]
+        if self._config.has_legacy:
+            m.d.comb += notification.notify_on_empty.eq(self.features[Feature.NOTIFY_ON_EMPTY])
         # Used elements are gathered while payload waits for the same link, and while it is still being looked
         # up whether the driver is to be notified of the batch before.
         m.d.sync += used.hold.eq(self.hold | ~notification.idle)

@@ -15,7 +15,13 @@ from ...buffers import StreamFifo
 from ...component import Component
 from ...interfaces import DmaReadPort, QueueClear, QueueRead, QueueRestore
 from ...spec.modern import NO_VECTOR
-from ...spec.ring import AVAIL_F_NO_INTERRUPT, AVAIL_FLAGS_OFFSET, AVAIL_IDX_OFFSET, used_event_offset
+from ...spec.ring import (
+    AVAIL_F_NO_INTERRUPT,
+    AVAIL_FLAGS_OFFSET,
+    AVAIL_IDX_OFFSET,
+    AVAIL_RING_OFFSET,
+    used_event_offset,
+)
 from ...streams import QUEUE_BITS, DmaReadRequest, stream_of
 from ..ring.used_queues import UsedQueues
 from .used_writer import UsedIndex
@@ -32,7 +38,7 @@ class UsedNotification(Component):
     that the driver waits for: it is notified if that is among those written since the last look.
 
     Parameters: ``data_width`` in bits; ``queues``, how many there are; ``depth``, how many reads are in
-    flight at most.
+    flight at most; ``on_empty``, whether VIRTIO_F_NOTIFY_ON_EMPTY can be negotiated.
 
     Members (W is ``data_width``):
 
@@ -44,6 +50,9 @@ class UsedNotification(Component):
     - ``interrupts`` Out stream of 16-bit vectors: that of the queue. In MSI-X mode a queue with NO_VECTOR is
       skipped, unread.
     - ``event_idx`` In 1: VIRTIO_F_EVENT_IDX was negotiated.
+    - ``notify_on_empty`` In 1, with ``on_empty``: the driver is notified when all that it made available is
+      used, whatever it suppresses. Then 4 bytes are read, flags and ``avail.idx``. With ``event_idx``, or an
+      available ring that is not at a multiple of 4, it is always notified instead.
     - ``clear`` In(QueueClear()): forget the last look at a queue, and its used index.
     - ``restore`` In(QueueRestore()): look at a queue as if it had been used since half of all indices ago:
       the driver is notified, unless it waits for what is not used yet. ``published`` Out 16 is its used index
@@ -54,9 +63,10 @@ class UsedNotification(Component):
     The read is requested three cycles after ``used``, the vector is out one cycle after its answer.
     """
 
-    def __init__(self, data_width: int, queues: int, depth: int = 4):
+    def __init__(self, data_width: int, queues: int, depth: int = 4, on_empty: bool = False):
         self._queues = queues
         self._depth = depth
+        self._on_empty = on_empty
         super().__init__(
             {
                 "used": In(stream_of(UsedIndex)),
@@ -64,6 +74,7 @@ class UsedNotification(Component):
                 "read": Out(DmaReadPort(data_width)),
                 "msix_enable": In(1),
                 "event_idx": In(1),
+                **({"notify_on_empty": In(1)} if on_empty else {}),
                 "clear": In(QueueClear()),
                 "restore": In(QueueRestore()),
                 "published": Out(16),
@@ -75,7 +86,8 @@ class UsedNotification(Component):
 
     def elaborate(self, platform):
         m: Any = Module()
-        context = data.StructLayout({"vector": 16, "odd": 1, "old": 16, "new": 16})
+        looks = {"index": 1, "always": 1} if self._on_empty else {}
+        context = data.StructLayout({"vector": 16, "odd": 1, "old": 16, "new": 16, **looks})
         m.submodules.waiting = waiting = UsedQueues(self._queues)
         m.submodules.in_flight = in_flight = StreamFifo(context, self._depth)
         restored, again = Signal(), Signal(QUEUE_BITS)
@@ -133,6 +145,8 @@ class UsedNotification(Component):
                 )
             ),
         ]
+        if self._on_empty:
+            wants = self._or_empty(m, step, request, in_flight, wants)
         room = ~self.interrupts.valid | self.interrupts.ready
         m.d.comb += [answer.ready.eq(room), in_flight.o.ready.eq(answer.valid & room)]
         m.d.sync += self.fail.eq(answer.valid & room & answer.payload.error)
@@ -143,6 +157,20 @@ class UsedNotification(Component):
             ]
         m.d.comb += self.idle.eq(waiting.idle & ~looked & ~asking & in_flight.idle & ~self.interrupts.valid)
         return m
+
+    def _or_empty(self, m: Any, step: Any, request: Any, in_flight: Any, wants: Any) -> Any:
+        """``wants``, or all is used that the driver made available; and the read that this takes."""
+        driver, index, always = self.table.row.driver, Signal(), Signal()
+        # Aligned like this the read does not cross a page.
+        reads = ~self.event_idx & ~driver[1]
+        with m.If(step):
+            m.d.sync += [index.eq(self.notify_on_empty & reads), always.eq(self.notify_on_empty & ~reads)]
+            with m.If(self.notify_on_empty & reads):
+                m.d.sync += request.length.eq(AVAIL_RING_OFFSET - AVAIL_FLAGS_OFFSET)
+        m.d.comb += [in_flight.i.payload.index.eq(index), in_flight.i.payload.always.eq(always)]
+        asked, place = in_flight.o.payload, 8 * (AVAIL_IDX_OFFSET - AVAIL_FLAGS_OFFSET)
+        available = self.read.data.payload.data[place : place + 16]
+        return wants | asked.always | (asked.index & (available == asked.new))
 
     def _indices(self, m: Any, queue: Any, asks: Any, old: Signal, new: Signal, restored: Signal) -> None:
         """The used index of the queue that is looked up: what it was at the last look, and now.
