@@ -11,6 +11,7 @@ from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native import translate
 from ringwalker_sim.engine.native.build import TOP, build_library
 from ringwalker_sim.engine.native.compiling import compiler
+from ringwalker_sim.engine.native.device_objects import DeviceObjects
 from ringwalker_sim.engine.native.ports_header import peripherals_header, ports_header, registered_inputs
 from ringwalker_sim.testing.offender import Offender
 from ringwalker_sim.testing.traffic import DiskCopier
@@ -246,3 +247,14 @@ def test_verilators_code_is_understood(tmp_path):
     assert "#define RW_EDGE 1" in (tmp_path / "ports.h").read_text()
     sources = [path.read_text() for path in (tmp_path / "model").glob("*.cpp")]
     assert sum("__VicoFirstIteration = rw::inputs_changed;" in text for text in sources) == 1
+
+
+def test_what_depends_on_ports_alone_is_compiled_before_there_is_a_model(tmp_path):
+    verilog, ports = to_verilog(DiskCopier(64), TOP)
+    objects = DeviceObjects(ports, waves=False, changes=False, sanitize=False)
+    translate.translate(tmp_path, verilog, ports, waves=False)
+    kept = objects.kept()
+    assert objects.of(tmp_path) == {"device": str(kept / "device.o")}
+    ports_file = tmp_path / "ports.h"
+    ports_file.write_text(ports_file.read_text().replace("RW_EDGE 1", "RW_EDGE 0"))
+    assert objects.of(tmp_path) == {"device": str(tmp_path / "device.o")}, "of this model alone"

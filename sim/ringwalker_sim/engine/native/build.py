@@ -1,31 +1,29 @@
 """Builds the model and the C++ host into one shared library, once for each content."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from ringwalker.verilog import PortInfo
 
 from ...toolchain import build_once, content_hash
 from ...verilog_cache import TOP
-from ..peripherals import peripherals_of
 from .compiling import (
-    DEVICE_UNITS,
-    HOST_FLAGS,
     MODEL_FLAGS,
     SANITIZERS,
     Progress,
     Unit,
+    built_meanwhile,
     compile_units,
     link,
-    sanitizer_flags,
     shared_parts,
     told,
     variant_flags,
 )
+from .device_objects import DeviceObjects
 from .ports_header import peripherals_header, ports_header
 from .translate import VERILATOR_FLAGS, translate
 
-__all__ = ["SANITIZERS", "TOP", "build_library", "device_sources", "groups_by_size"]
+__all__ = ["SANITIZERS", "TOP", "build_library", "groups_by_size"]
 
 _GROUP_BYTES = 400_000
 """How much generated code is compiled at once, where it has to be fast."""
@@ -59,12 +57,6 @@ def _model_units(model: Path, optimization: str) -> list[Unit]:
     return [*units, Unit("slow", tuple(f"model/{path.name}" for path in slow), (*MODEL_FLAGS, "-O0"))]
 
 
-def device_sources(ports: Sequence[PortInfo]) -> tuple[str, ...]:
-    """The host's sources that depend on the model, with those of what is behind its ports."""
-    kinds = [kind.name for kind in peripherals_of({port.name for port in ports})]
-    return tuple(f"{name}.cpp" for name in [*DEVICE_UNITS, *kinds])
-
-
 def build_library(
     verilog: str,
     ports: list[PortInfo],
@@ -89,14 +81,12 @@ def build_library(
         library = folder / name
         if missing:
             progress("translating the Verilog")
-            translate(folder, verilog, ports, waves)
-            flags = (*HOST_FLAGS, *sanitizer_flags(sanitize), "-I", str(host))
-            units = [
-                Unit("device", device_sources(ports), flags),
-                *_model_units(folder / "model", optimization),
-            ]
-            objects = compile_units(folder, units, variant_flags(waves), progress)
-            link([*objects, *shared], library, waves, sanitize)
+            device = DeviceObjects(ports, waves, False, sanitize)
+            with built_meanwhile(device.kept):
+                translate(folder, verilog, ports, waves)
+                units = _model_units(folder / "model", optimization)
+                objects = compile_units(folder, units, variant_flags(waves), progress)
+            link([*objects, *device.of(folder).values(), *shared], library, waves, sanitize)
             for path in objects:
                 Path(path).unlink()
     return library

@@ -10,9 +10,9 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,6 +40,7 @@ __all__ = [
     "SANITIZERS",
     "Progress",
     "Unit",
+    "built_meanwhile",
     "compile_units",
     "compiler",
     "link",
@@ -89,10 +90,15 @@ def compiler() -> tuple[str, str]:
     return path, shown.stdout.splitlines()[0] if shown.stdout else "unknown"
 
 
-def run_tool(command: Sequence[str], folder: Path, what: str) -> None:
-    """Run a program in ``folder``. Errors: :class:`ToolError`, with the line that says why."""
+def run_tool(
+    command: Sequence[str], folder: Path, what: str, environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a program in ``folder``, with more in its ``environment`` if that is given.
+
+    Errors: :class:`ToolError`, with the line that says why.
+    """
     try:
-        done = run_program(command, folder, verilator_environment())
+        done = run_program(command, folder, {**verilator_environment(), **(environment or {})})
     except OSError as error:
         raise ToolError(f"{what}: {command[0]}: {error.strerror}; on Debian: {_APT}") from None
     if done.returncode:
@@ -135,7 +141,7 @@ def sanitizer_flags(sanitize: bool) -> tuple[str, ...]:
 
 
 DEVICE_UNITS = ("host", "host_uplink", "capi", "waves")
-"""Sources that depend on the model; those of the peripherals and :data:`CHANGES_UNITS` do, too."""
+"""Sources that depend on a model's ports; those of the peripherals and :data:`CHANGES_UNITS` do, too."""
 
 CHANGES_UNITS = ("inspector", "plain_steps")
 """Further ones, for change-driven models alone."""
@@ -215,20 +221,20 @@ def shared_parts(waves: bool, sanitize: bool, progress: Progress) -> tuple[Path,
 
 
 @contextmanager
-def parts_built_meanwhile(waves: bool, sanitize: bool) -> Iterator[None]:
-    """:func:`shared_parts` is there at the end of the block, compiled while the block runs.
+def built_meanwhile(build: Callable[[], object]) -> Iterator[None]:
+    """``build`` is called while the block runs, and has come to its end behind it.
 
-    Errors of compiling are left to whoever needs the parts.
+    Its errors are left to whoever needs what it builds.
     """
 
-    def build() -> None:
+    def quietly() -> None:
         with suppress(RingwalkerError):
-            shared_parts(waves, sanitize, lambda _text: None)
+            build()
 
-    thread = Thread(target=build)
+    thread = Thread(target=quietly)
     try:
         thread.start()
-    except RuntimeError:  # there is no memory for a thread: whoever needs the parts builds them
+    except RuntimeError:  # there is no memory for a thread: whoever needs it builds it
         yield
         return
     try:
@@ -239,6 +245,11 @@ def parts_built_meanwhile(waves: bool, sanitize: bool) -> Iterator[None]:
             stop_programs()
             thread.join(_STOP_SECONDS)
         raise
+
+
+def parts_built_meanwhile(waves: bool, sanitize: bool) -> AbstractContextManager[None]:
+    """:func:`shared_parts` is there behind the block, compiled while that runs."""
+    return built_meanwhile(lambda: shared_parts(waves, sanitize, lambda _text: None))
 
 
 def link(objects: Sequence[str], library: Path, waves: bool, sanitize: bool) -> None:

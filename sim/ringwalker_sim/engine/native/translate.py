@@ -24,6 +24,9 @@ VERILATOR_FLAGS = (
     *("--output-split", "20000", "--output-split-cfuncs", "2000", "-Wno-fatal"),
 )
 
+_MALLOC = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=65535:glibc.malloc.hugetlb=1"}
+"""Verilator makes and drops millions of small objects: with these it takes two thirds of the time."""
+
 
 _TOP_MODULE = re.compile(rf"^(module {TOP}\(.*?\);)(.*?)(?=^endmodule)", re.MULTILINE | re.DOTALL)
 _INPUT = re.compile(r"^  input (\[\d+:\d+\] )?(\w+);\n  wire (\[\d+:\d+\] )?\2;\n", re.MULTILINE)
@@ -106,7 +109,7 @@ def translate(
     (folder / f"{TOP}.v").write_text(_register_inputs(verilog, registered_inputs(ports)))
     trace = ["--trace-fst"] if waves else []
     command = [str(verilator_bin() / "verilator_bin"), *VERILATOR_FLAGS, *flags, *trace, f"{TOP}.v"]
-    run_tool(command, folder, "Verilator")
+    run_tool(command, folder, "Verilator", _MALLOC)
     _skip_settled_inputs(folder / "model")
     edge = _offer_edge(folder / "model") and not waves  # waves show the clock
     (folder / "ports.h").write_text(ports_header(ports, edge))

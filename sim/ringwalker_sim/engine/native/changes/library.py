@@ -1,5 +1,6 @@
 """Builds a change-driven model: first the plain one, to be watched, then the chunks, to be compared."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +10,18 @@ from ringwalker.verilog import PortInfo
 
 from ....toolchain import build_once, built, content_hash
 from ....verilog_cache import TOP
-from ..build import device_sources, groups_by_size
 from ..compiling import (
-    HOST_FLAGS,
     MODEL_FLAGS,
     Progress,
     Unit,
+    built_meanwhile,
     compile_units,
     link,
-    sanitizer_flags,
     shared_parts,
     told,
     variant_flags,
 )
+from ..device_objects import PLAIN_STEPS, DeviceObjects
 from ..ports_header import peripherals_header, ports_header
 from ..translate import PREFIX, VERILATOR_FLAGS, translate
 from .emit import Chunks, write_chunks
@@ -35,7 +35,7 @@ from .source import FLAGS, Model, NotUnderstood, read_model
 __all__ = ["ChangeDriven", "Exercise", "change_driven_library", "watched_library"]
 
 _CHUNK_FLAGS = (*MODEL_FLAGS, "-O3")
-_LEAST_GROUP_BYTES, _MOST_GROUP_BYTES = 500_000, 2_500_000
+_LEAST_GROUP_BYTES, _MOST_GROUP_BYTES = 500_000, 5_000_000
 _KIND = "native"
 _REFUSAL = "refused.txt"
 _PRODUCTS = (f"lib{TOP}.so", "*.o", _REFUSAL)
@@ -88,11 +88,14 @@ def _chunks(model: Model, rates: Rates) -> Chunks:
     return Chunks.of(model, Layout(registers, model.types), cut(before, rates), cut(behind, rates))
 
 
-def _watched(
-    verilog: str, ports: list[PortInfo], sanitize: bool, progress: Progress
-) -> tuple[Path, Path, list[str]]:
-    """The folders with the plain model of :func:`watched_library` and the host's sources, and the objects of
-    both but for the plain model's steps. Errors: :class:`NotUnderstood`.
+def _device(ports: list[PortInfo], sanitize: bool) -> DeviceObjects:
+    return DeviceObjects(ports, waves=False, changes=True, sanitize=sanitize)
+
+
+def _watched(verilog: str, ports: list[PortInfo], sanitize: bool, progress: Progress) -> tuple[Path, Path]:
+    """The folders with the plain model of :func:`watched_library`, and with the host's sources.
+
+    Errors: :class:`NotUnderstood`.
     """
     host, shared = shared_parts(False, sanitize, progress)
     headers = [ports_header(ports, edge=True), peripherals_header(ports)]
@@ -101,46 +104,50 @@ def _watched(
         refusal = folder / _REFUSAL
         if missing:
             progress("translating the Verilog")
-            edge = translate(folder, verilog, ports, False, FLAGS)
+            device = _device(ports, sanitize)
             try:
-                if not edge:
-                    raise NotUnderstood("the code of the clock")
-                model = _model(folder)
-                _lay_out(folder, model)
-                (folder / "signals.cpp").write_text(signals_source(model, PREFIX))
-                _compile_plain(folder, ports, host, shared, sanitize, progress)
+                with built_meanwhile(device.kept):
+                    objects = _plain_objects(folder, verilog, ports, host, progress)
+                objects += device.of(folder).values()
+                link([*objects, *shared], folder / f"lib{TOP}.so", False, sanitize)
             except NotUnderstood as error:
                 refusal.write_text(str(error))
         if refusal.exists():
             raise NotUnderstood(refusal.read_text())
-    objects = [str(path) for path in sorted(folder.glob("*.o"))]
-    steps = str(folder / "plain_steps.o")
-    return folder, host, [*(path for path in objects if path != steps), *shared]
+    return folder, host
 
 
-def _group_bytes(paths: Sequence[Path]) -> int:
-    """How much is compiled at once where it need not be fast: headers take as long as 2 MB of code."""
-    share = sum(path.stat().st_size for path in paths) // (2 * (os.cpu_count() or 1))
-    return min(_MOST_GROUP_BYTES, max(_LEAST_GROUP_BYTES, share))
+def _groups(paths: Sequence[Path]) -> list[tuple[str, ...]]:
+    """Files of a model, to be compiled without optimisation: as few as keep all cores busy for as long.
+
+    The headers take a second, as much as 3 MB of code.
+    """
+    total = sum(path.stat().st_size for path in paths)
+    cores = os.cpu_count() or 1
+    count = min(cores * math.ceil(total / cores / _MOST_GROUP_BYTES), math.ceil(total / _LEAST_GROUP_BYTES))
+    groups: list[list[Path]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for path in sorted(paths, key=lambda path: (-path.stat().st_size, path)):
+        smallest = sizes.index(min(sizes))
+        groups[smallest].append(path)
+        sizes[smallest] += path.stat().st_size
+    return [tuple(f"{path.parent.name}/{path.name}" for path in sorted(group)) for group in groups]
 
 
-def _compile_plain(
-    folder: Path, ports: list[PortInfo], host: Path, shared: Sequence[str], sanitize: bool, progress: Progress
-) -> None:
-    """Compile the plain model. It runs in exercises only: compiled fast, rather than fast to run."""
-    flags = (*HOST_FLAGS, *sanitizer_flags(sanitize), "-I", str(host))
-    paths = list((folder / "model").glob("*.cpp"))
-    units = [
-        Unit("device", (*device_sources(ports), "inspector.cpp"), flags),
-        *(
-            Unit(f"plain{number}", names, (*MODEL_FLAGS, "-O0"))
-            for number, names in enumerate(groups_by_size(paths, _group_bytes(paths)))
-        ),
-        Unit("signals", ("signals.cpp",), (*MODEL_FLAGS, "-O0", "-I", str(host))),
-        Unit("plain_steps", ("plain_steps.cpp",), flags),
-    ]
-    objects = compile_units(folder, units, variant_flags(waves=False, changes=True), progress)
-    link([*objects, *shared], folder / f"lib{TOP}.so", False, sanitize)
+def _plain_objects(
+    folder: Path, verilog: str, ports: list[PortInfo], host: Path, progress: Progress
+) -> list[str]:
+    """The objects of the plain model. Runs begin on it, and exercises: compiled fast, not fast to run."""
+    if not translate(folder, verilog, ports, False, FLAGS):
+        raise NotUnderstood("the code of the clock")
+    model = _model(folder)
+    _lay_out(folder, model)
+    (folder / "signals.cpp").write_text(signals_source(model, PREFIX))
+    groups = _groups(list((folder / "model").glob("*.cpp")))
+    groups[-1] += ("signals.cpp",)
+    flags = (*MODEL_FLAGS, "-O0", "-I", str(host))
+    units = [Unit(f"model{number}", names, flags) for number, names in enumerate(groups)]
+    return compile_units(folder, units, variant_flags(waves=False, changes=True), progress)
 
 
 def watched_library(verilog: str, ports: list[PortInfo], *, progress: Progress) -> Path:
@@ -170,7 +177,8 @@ class ChangeDriven:
         self._exercise = exercise
         self._sanitize = sanitize
         self._progress = progress
-        self._plain, self._host, self._objects = _watched(verilog, ports, sanitize, progress)
+        self._ports = ports
+        self._plain, self._host = _watched(verilog, ports, sanitize, progress)
         self._key = content_hash([self._plain.name, exercise.key, *_sources(*_CUTTING)])
 
     @property
@@ -190,6 +198,13 @@ class ChangeDriven:
                 self._make(folder)
             return self._checked(folder)
 
+    def _objects(self) -> list[str]:
+        """Those of the plain model and the host but for the plain model's steps."""
+        device = _device(self._ports, self._sanitize).of(self._plain)
+        host = [path for name, path in device.items() if name != PLAIN_STEPS]
+        shared = shared_parts(False, self._sanitize, self._progress)[1]
+        return [*(str(path) for path in sorted(self._plain.glob("model*.o"))), *host, *shared]
+
     @staticmethod
     def _checked(folder: Path) -> Path:
         refusal = folder / _REFUSAL
@@ -208,7 +223,7 @@ class ChangeDriven:
         flags = (*_CHUNK_FLAGS, "-I", str(self._host))
         units = [Unit(Path(name).stem, (name,), flags) for name in names]
         made = compile_units(folder, units, variant_flags(waves=False, changes=True), progress)
-        link([*made, *self._objects], library, False, self._sanitize)
+        link([*made, *self._objects()], library, False, self._sanitize)
         for path in made:
             Path(path).unlink()
         progress("comparing with the plain model")

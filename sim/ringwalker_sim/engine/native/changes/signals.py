@@ -8,7 +8,7 @@ __all__ = ["signals_source"]
 def signals_source(model: Model, prefix: str) -> str:
     """A table of the variables that the clocked code uses, and what copies inputs from model to model.
 
-    They are ``signals``, ``signal_count`` and ``copy_inputs`` of the host's ``model_steps.h``.
+    They are what the host's ``model_steps.h`` declares as generated.
     """
     used: set[str] = set()
     for statement in model.statements:
@@ -20,6 +20,6 @@ def signals_source(model: Model, prefix: str) -> str:
         f'// Generated; do not edit.\n#include "{prefix}.h"\n#include "{model.root}.h"\n'
         '#include "model_steps.h"\n\n'
         f"namespace rw {{\n\nconst Signal signals[] = {{\n{rows}}};\n"
-        f"const std::size_t signal_count = {len(names)};\n\n"
+        f"const std::size_t signal_count = {len(names)};\nconst std::size_t root_bytes = sizeof(Root);\n\n"
         f"void copy_inputs(const Root& from, Root& to) {{\n{copies}}}\n\n}}  // namespace rw\n"
     )

@@ -120,8 +120,9 @@ def _piece(text: str, number: int, arrays: frozenset[str]) -> tuple[list[Stateme
             own[local["name"]] = local["type"]
         elif stripped and not (initial and initial["name"] in own):
             raise NotUnderstood(f"'{stripped}' among the variables of a function")
-    for name in own:
-        body = re.sub(rf"(?<![\w.]){name}\b", f"own{number}_{name}", body)
+    if own:
+        names = "|".join(own)
+        body = re.sub(rf"(?<![\w.])(?:{names})\b", lambda match: f"own{number}_{match[0]}", body)
     renamed = {f"own{number}_{name}": kind for name, kind in own.items()}
     return parse_statements(body, frozenset(renamed), arrays), renamed
 
@@ -145,10 +146,11 @@ def read_model(folder: Path, prefix: str) -> Model:
         found, variables = _piece(piece, number, arrays)
         statements += found
         own |= variables
+    known, driven = types.keys() | own.keys(), frozenset(inputs)
     for statement in statements:
-        if unknown := (statement.reads | statement.writes) - types.keys() - own.keys():
+        if unknown := (statement.reads | statement.writes) - known:
             raise NotUnderstood(f"the type of {min(unknown)}")
-        if statement.writes & set(inputs):
-            raise NotUnderstood(f"a statement writes the input {min(statement.writes & set(inputs))}")
+        if statement.writes & driven:
+            raise NotUnderstood(f"a statement writes the input {min(statement.writes & driven)}")
     externs = sorted(set(_EXTERN.findall(text)))
     return Model(root, statements, types | own, set(own), inputs, externs)

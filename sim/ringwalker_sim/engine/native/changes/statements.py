@@ -65,13 +65,15 @@ class _Parser:
         self._arrays = arrays
         self._tokens: list[tuple[str, int, int]] = []
         position = 0
-        while position < len(text):
-            match = _TOKEN.match(text, position)
-            if match is None:
-                raise NotUnderstood(f"the text {text[position : position + 40]!r}")
-            position = match.end()
+        for match in _TOKEN.finditer(text):
+            begin, end = match.span()
+            if begin != position:
+                break
+            position = end
             if match.lastgroup is not None:
-                self._tokens.append((match[match.lastgroup], match.start(), position))
+                self._tokens.append((match[0], begin, end))
+        if position != len(text):
+            raise NotUnderstood(f"the text {text[position : position + 40]!r}")
         self._at = 0
         self._now = Statement("")
 

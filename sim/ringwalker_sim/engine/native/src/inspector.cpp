@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "Vringwalker___024root.h"
 #include "host.h"
 
 namespace rw {
@@ -37,7 +36,7 @@ void Inspector::record(std::uint64_t cycles, std::uint64_t period) {
   cycles_ = cycles;
   period_ = period;
   position_ = recorded_ = 0;
-  before_.assign(sizeof(Root), 0);
+  before_.assign(root_bytes, 0);
   changes_.assign(signal_count, {});
 }
 
@@ -82,7 +81,7 @@ void Inspector::note() {
     }
     ++recorded_;
   }
-  std::memcpy(before_.data(), model(), sizeof(Root));
+  std::memcpy(before_.data(), model(), root_bytes);
 }
 
 }  // namespace rw

@@ -37,6 +37,7 @@ struct Signal {
 };
 extern const Signal signals[];
 extern const std::size_t signal_count;
+extern const std::size_t root_bytes;
 
 void copy_inputs(const Root& from, Root& to);
 
