@@ -17,6 +17,7 @@ A configuration is written in TOML; every key is optional::
     vectors = 2             # of MSI-X; by itself one a queue and one for configuration changes
     msi = 2                 # messages of MSI, beside MSI-X; not with the field list of 2007
     serial_number = "02-00-00-ff-fe-00-00-01"
+    rom = "option.rom"      # file of the expansion ROM, beside this one
     timeout_ranges = true   # software chooses the completion time-out
     [blk]                   # settings of a function have its name
     capacity = 32768        # 512-byte sectors
@@ -277,7 +278,7 @@ class DeviceConfig:
         try:
             values = tomllib.loads(Path(path).read_bytes().decode())
             add_import_folder(Path(path).parent)
-            return cls.from_dict(values, function)
+            return cls.from_dict(_rom_beside(values, Path(path).parent), function)
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from None
         except ConfigError as error:
@@ -292,7 +293,7 @@ class DeviceConfig:
         """The configuration as nested mappings that :meth:`from_dict` reads back to an equal value."""
         values = {key: getattr(self, key) for key in _KEYS_IN_ORDER if key not in (*_TABLES, "settings")}
         tables = {name: getattr(self, name) for name in _TABLES} | {self.kind.name: self.settings}
-        values |= {name: dataclasses.asdict(table) for name, table in tables.items() if table is not None}
+        values |= {name: _chosen(table) for name, table in tables.items() if table is not None}
         return _without_none(values)
 
     def to_toml(self) -> str:
@@ -305,12 +306,26 @@ _KEYS = frozenset(_KEYS_IN_ORDER)
 _TABLES: dict[str, Any] = {"identity": Identity, "pci": PciOptions}
 
 
+def _rom_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """``values`` with the file of the expansion ROM in ``folder``."""
+    table = values.get("pci")
+    if isinstance(table, dict) and isinstance(table.get("rom"), str) and table["rom"]:
+        return {**values, "pci": {**table, "rom": str(folder.absolute() / table["rom"])}}
+    return values
+
+
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _without_none(value) if isinstance(value, Mapping) else value
         for key, value in values.items()
         if value is not None
     }
+
+
+def _chosen(table: Any) -> dict[str, Any]:
+    """What can be chosen in a dataclass, as it was."""
+    made = {item.name for item in dataclasses.fields(table) if not item.init}
+    return {key: value for key, value in dataclasses.asdict(table).items() if key not in made}
 
 
 def _settings(kind: FunctionKind, values: Any) -> Any:
@@ -323,7 +338,7 @@ def _settings(kind: FunctionKind, values: Any) -> Any:
 def _from_table(cls: Any, values: Any, name: str) -> Any:
     """An instance of the dataclass ``cls`` from the TOML table ``name``. Lists become tuples."""
     check(isinstance(values, Mapping), name, values, "a table")
-    known = {item.name for item in dataclasses.fields(cls)}
+    known = {item.name for item in dataclasses.fields(cls) if item.init}
     for key in values:
         if key not in known:
             place = f"{name}.{shown_key(key)}"

@@ -1,17 +1,38 @@
 """What can be chosen about the PCI function: the table ``[pci]`` of a configuration."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from .checks import check, check_flag, check_range, is_integer
+from .checks import ConfigError, check, check_flag, check_range, is_integer, shown
 
-__all__ = ["PciOptions"]
+__all__ = ["LARGEST_ROM", "SMALLEST_ROM", "PciOptions"]
 
 MOST_VECTORS = 2048
 """As many entries can a table of MSI-X have."""
 
 
+SMALLEST_ROM, LARGEST_ROM = 2048, 65536
+"""Bytes of an expansion ROM."""
+
+_SIGNATURE = b"\x55\xaa"
+
 _SERIAL = re.compile("[0-9A-Fa-f]{2}(-[0-9A-Fa-f]{2}){7}")
+
+
+def _read_rom(name: object) -> bytes:
+    """The content of a file for the expansion ROM. Errors: :class:`ConfigError`."""
+    check(isinstance(name, str), "pci.rom", name, "the name of a file")
+    try:
+        with Path(str(name)).open("rb") as file:
+            content = file.read(LARGEST_ROM + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"pci.rom is {shown(name)}: {getattr(error, 'strerror', error)}") from None
+    if content[:2] != _SIGNATURE:
+        raise ConfigError(f"pci.rom is {shown(name)}; an expansion ROM begins with the bytes 55 AA")
+    if len(content) > LARGEST_ROM:
+        raise ConfigError(f"pci.rom is {shown(name)}; it has more than {LARGEST_ROM} bytes")
+    return content
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,11 @@ class PciOptions:
     timeout_ranges: bool = False
     """Software can choose the completion time-out, and switch it off."""
 
+    rom: str | None = None
+    """A file that is the expansion ROM, at most ``LARGEST_ROM`` bytes. It is read when the value is made."""
+    rom_content: bytes = field(default=b"", init=False, repr=False)
+    """The bytes of ``rom``."""
+
     def __post_init__(self):
         if self.vectors is not None:
             check_range("pci.vectors", self.vectors, 1, MOST_VECTORS)
@@ -35,4 +61,6 @@ class PciOptions:
         if serial is not None:
             plain = isinstance(serial, str) and _SERIAL.fullmatch(serial) is not None
             check(plain, "pci.serial_number", serial, "eight bytes such as 02-00-00-ff-fe-00-00-01")
+        if self.rom is not None:
+            object.__setattr__(self, "rom_content", _read_rom(self.rom))
         check_flag("pci.timeout_ranges", self.timeout_ranges)

@@ -128,7 +128,7 @@ def _parts(value: Any, inside: tuple[int, ...]) -> Iterator[str]:
     elif isinstance(value, Value | ValueCastable):
         raise _Opaque(kind)
     elif isinstance(value, DeviceConfig):
-        yield from (value.to_toml(), *_function_sources(value))
+        yield from (*_config_words(value), *_function_sources(value))
     elif dataclasses.is_dataclass(value):
         fields = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
         yield from (kind, *_parts(fields, inside))
@@ -179,6 +179,12 @@ def _sources(module: str) -> list[str]:
     return [text for path in source_closure(module) for text in (path.name, path.read_text())]
 
 
+def _config_words(config: DeviceConfig) -> list[str]:
+    """Words that describe a configuration, with the content of the file in place of its name."""
+    nameless = dataclasses.replace(config, pci=dataclasses.replace(config.pci, rom=None))
+    return [nameless.to_toml(), config.pci.rom_content.hex()]
+
+
 def _function_sources(config: DeviceConfig) -> list[str]:
     """The sources of the function, which the device finds by name and does not import."""
     beside = set(sources(config.function))
@@ -217,5 +223,5 @@ def device_verilog(
         return block_verilog(VirtioPciDevice(config), TOP)
 
     way = [] if whole else [(Path(__file__).parent / "verilog_blocks.py").read_text()]
-    parts = [TOP, config.to_toml(), *way, *_sources("ringwalker.device"), *_function_sources(config)]
+    parts = [TOP, *_config_words(config), *way, *_sources("ringwalker.device"), *_function_sources(config)]
     return _kept(parts, make)

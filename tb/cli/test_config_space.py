@@ -16,20 +16,22 @@ from ringwalker_sim.cli.config_space import decode, format_function, hex_dump
 from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.memory import GuestMemory
+from ringwalker_sim.testing.option_rom import write_option_rom
 from ringwalker_sim.workload.job import DescribeTask, Job
 
 
-def functions(config: DeviceConfig) -> tuple[bytes, dict[int, int], int]:
-    """Configuration space, BAR sizes and number of the function, as a driver finds them."""
+def functions(config: DeviceConfig) -> tuple[bytes, dict[int, int], int, int]:
+    """Configuration space, BAR sizes, number and ROM size of the function, as a driver finds them."""
     port = ModelPort(config, GuestMemory(1 << 20), DiskImage.blank(1))
     (item,) = port.run(Job(DescribeTask()).run(port, config))["functions"]
-    return bytes.fromhex(item["config"]), {int(key): size for key, size in item["bars"].items()}, item["bdf"]
+    sizes = {int(key): size for key, size in item["bars"].items()}
+    return bytes.fromhex(item["config"]), sizes, item["bdf"], item["rom"]
 
 
 def test_every_field_is_what_the_tables_say() -> None:
     config = DeviceConfig(queues=3)
-    content, sizes, bdf = functions(config)
-    decoded = decode(content, sizes, bdf)
+    content, sizes, *place = functions(config)
+    decoded = decode(content, sizes, *place)
     described = layout(config)
     assert decoded["slot"] == "01:00.0"
     assert {bar["index"]: bar["size"] for bar in decoded["bars"]} == {
@@ -49,8 +51,8 @@ def test_every_field_is_what_the_tables_say() -> None:
 
 
 def test_words() -> None:
-    content, sizes, bdf = functions(DeviceConfig(queues=3, max_payload=256))
-    text = format_function(decode(content, sizes, bdf))
+    content, sizes, *place = functions(DeviceConfig(queues=3, max_payload=256))
+    text = format_function(decode(content, sizes, *place))
     for line in (
         r"^01:00\.0 SCSI storage controller \[0100\]: Virtio block device \[5000:0002\] \(rev 01\)$",
         r"^\tControl: I/O- Mem\+ BusMaster\+ ParErr- SERR- DisINTx-$",
@@ -71,23 +73,27 @@ def test_words() -> None:
         assert re.search(line, text, re.MULTILINE), line
 
 
-def test_words_of_options() -> None:
-    pci = PciOptions(vectors=2, serial_number="02-00-00-FF-FE-00-00-01", timeout_ranges=True, msi=2)
-    content, sizes, bdf = functions(DeviceConfig(queues=3, fields=False, pci=pci))
-    text = format_function(decode(content, sizes, bdf))
+def test_words_of_options(tmp_path: Path) -> None:
+    rom = write_option_rom(tmp_path, 2560)
+    pci = PciOptions(
+        vectors=2, serial_number="02-00-00-FF-FE-00-00-01", timeout_ranges=True, msi=2, rom=str(rom)
+    )
+    content, sizes, *place = functions(DeviceConfig(queues=3, fields=False, pci=pci))
+    text = format_function(decode(content, sizes, *place))
     for line in (
         r"^\tCapabilities: \[\w\w\] MSI-X: Enable- Count=2 Masked-$",
         r"^\t\tDevCap2: Completion Timeout: Range ABCD, TimeoutDis\+$",
         r"^\t\tDevCtl2: Completion Timeout: default, TimeoutDis-$",
         r"^\tCapabilities: \[\w\w\] MSI: Enable- Count=1/2 Maskable\+ 64bit\+$",
+        r"^\tExpansion ROM at 00000000 \[disabled\] \[size=4K\]$",
         r"^\tCapabilities: \[100\] Device Serial Number 02-00-00-ff-fe-00-00-01$",
     ):
         assert re.search(line, text, re.MULTILINE), line
 
 
 def test_oasis_identity() -> None:
-    content, sizes, bdf = functions(DeviceConfig(identity=Identity(preset="oasis")))
-    assert "Virtio block device [1af4:1042]" in format_function(decode(content, sizes, bdf))
+    content, sizes, *place = functions(DeviceConfig(identity=Identity(preset="oasis")))
+    assert "Virtio block device [1af4:1042]" in format_function(decode(content, sizes, *place))
 
 
 def test_a_function_of_ones_own_is_shown_by_its_name() -> None:
@@ -127,8 +133,8 @@ def test_what_cannot_be_configuration_space_is_refused() -> None:
 
 
 def test_hex_dump_holds_every_byte() -> None:
-    content, _, bdf = functions(DeviceConfig())
-    title, *rows = hex_dump(content, bdf).splitlines()
+    content, _, *place = functions(DeviceConfig())
+    title, *rows = hex_dump(content, place[0]).splitlines()
     assert title.startswith("01:00.0 ")
     assert len(rows) == 16
     assert b"".join(bytes.fromhex(row.partition(": ")[2]) for row in rows) == content
@@ -138,14 +144,14 @@ def test_hex_dump_holds_every_byte() -> None:
 @pytest.mark.skipif(shutil.which("lspci") is None, reason="pciutils is not installed")
 def test_pciutils_says_the_same(tmp_path: Path) -> None:
     # It knows the structures of virtio by the vendor of today.
-    content, sizes, bdf = functions(DeviceConfig(identity=Identity(preset="oasis")))
+    content, sizes, *place = functions(DeviceConfig(identity=Identity(preset="oasis")))
     dump = tmp_path / "dump.txt"
-    dump.write_text(hex_dump(content, bdf))
+    dump.write_text(hex_dump(content, place[0]))
     command = ["lspci", "-F", str(dump), "-vvv", "-nn"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     theirs = re.sub(r"\s+", " ", done.stdout)
     compared = 0
-    for line in format_function(decode(content, sizes, bdf)).splitlines():
+    for line in format_function(decode(content, sizes, *place)).splitlines():
         words = line.strip().removesuffix(" Endpoint")
         if "Capabilities: [" in line or "offset=" in line:
             compared += 1

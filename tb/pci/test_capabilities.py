@@ -159,7 +159,9 @@ def test_identity_reaches_the_header():
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [
-        ({"index": 6, "size": 4096}, "index"),
+        ({"index": 7, "size": 4096}, "index"),
+        ({"index": 6, "size": 4096, "is_64": True}, "index"),
+        ({"index": 6, "size": 1024}, "size"),
         ({"index": 5, "size": 4096, "is_64": True}, "index"),
         ({"index": 0, "size": 3000}, "size"),
         ({"index": 0, "size": 16}, "size"),

@@ -1,16 +1,21 @@
 """The edge with the options of ``[pci]``, from configuration requests to what it sends."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig, PciOptions
-from ringwalker.pci.capabilities import layout
+from ringwalker.pci.capabilities import expansion_rom, layout
 from ringwalker.pci.edge import PciEdge
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR, IsrBit
 from ringwalker.spec.pci import Command, MsiControl, MsixControl, Status
-from ringwalker.spec.tlp import RequestKind
+from ringwalker.spec.tlp import CompletionStatus, RequestKind
 from ringwalker_sim.testing.inprocess import Bench, simulated
+from ringwalker_sim.testing.option_rom import write_option_rom
 
-CONFIG = DeviceConfig(data_width=64, fields=False, pci=PciOptions(msi=2))
+_FOLDER = tempfile.TemporaryDirectory()
+ROM = write_option_rom(Path(_FOLDER.name))
+CONFIG = DeviceConfig(data_width=64, fields=False, pci=PciOptions(msi=2, rom=str(ROM)))
 SPACE = layout(CONFIG)
 BASES = {MSIX_BAR: 0xE000_0000, FACE_BAR: 0x9000_0000}
 MESSAGE, DATA = 0x1_FEE0_1000, 0x40
@@ -135,3 +140,32 @@ async def test_msi_is_quiet_while_msix_is_enabled(bench):
     await bench.isr(IsrBit.CONFIG, IsrBit.CONFIG)
     assert await bench.sent() == []
     assert not bench.value("intx")
+
+
+@simulated(Edge)
+async def test_the_expansion_rom_is_read_while_it_and_memory_are_enabled(bench):
+    await bench.begin()
+    base, size = 0xA000_0000, expansion_rom(CONFIG)[0].size
+    content = ROM.read_bytes()
+
+    async def first() -> int | None:
+        bench.send(RequestKind.MEMORY_READ, base)
+        answer = await bench.get("completer_completion")
+        return answer["data"] if answer["header_status"] == CompletionStatus.SUCCESS.value else None
+
+    await bench.config("header", "expansion_rom", 0xFFFF_FFFE)
+    assert await bench.config("header", "expansion_rom") == -size & 0xFFFF_FFFF
+    await bench.config("header", "expansion_rom", base)
+    assert await first() is None
+    await bench.config("header", "expansion_rom", base | 1)
+    assert await first() == int.from_bytes(content[:4], "little")
+    bench.send(RequestKind.MEMORY_WRITE, base, 0)
+    bench.send(RequestKind.MEMORY_READ, base, first_be=0xF, last_be=0xF, length=len(content) // 4)
+    read = b""
+    while len(read) < len(content):
+        beat = await bench.get("completer_completion")
+        read += beat["data"].to_bytes(8, "little")[: 4 * beat["dwords"].bit_count()]
+    assert read == content
+    assert bench.accesses == [], "the core sees nothing of it"
+    await bench.config("header", "command", Command.BUS_MASTER_ENABLE)
+    assert await first() is None

@@ -8,7 +8,7 @@ from amaranth.hdl import Const, Module
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
-from ..spec.pci import MAX_IO_BYTES, BarType
+from ..spec.pci import EXPANSION_ROM, MAX_IO_BYTES, BarType
 from ..spec.tlp import MAX_LENGTH_DWORDS
 from .ports import FunctionState
 
@@ -16,6 +16,7 @@ __all__ = ["Bar", "BarDecode"]
 
 _MINIMUM_MEMORY = 128
 _MINIMUM_IO = 4
+_MINIMUM_ROM = 2048
 _OFFSET_BITS = 24
 
 
@@ -23,7 +24,8 @@ _OFFSET_BITS = 24
 class Bar:
     """A base address register: ``size`` in bytes, a power of two; ``is_64`` takes the next BAR's dword too.
 
-    Memory BARs are not prefetchable. Errors: ``ValueError`` from the constructor, naming the field.
+    With index EXPANSION_ROM it is that of the expansion ROM, of memory and 32 bits. Memory BARs are not
+    prefetchable. Errors: ``ValueError`` from the constructor, naming the field.
     """
 
     index: int
@@ -32,13 +34,19 @@ class Bar:
     is_64: bool = False
 
     def __post_init__(self):
-        if self.index not in range(5 if self.is_64 else 6):
+        if self.index not in range(5 if self.is_64 else 6) and not self.is_rom:
             raise ValueError(f"index is {self.index}; a BAR is 0 to 5, and a 64-bit one needs its neighbour")
         if self.io and self.is_64:
             raise ValueError("is_64 is set for an I/O BAR; I/O BARs have 32 bits")
         low, high = (_MINIMUM_IO, MAX_IO_BYTES) if self.io else (_MINIMUM_MEMORY, 1 << _OFFSET_BITS)
+        low = _MINIMUM_ROM if self.is_rom else low
         if not low <= self.size <= high or self.size & (self.size - 1):
             raise ValueError(f"size is {self.size}; it must be a power of two from {low} to {high}")
+
+    @property
+    def is_rom(self) -> bool:
+        """Whether it is the expansion ROM's."""
+        return self.index == EXPANSION_ROM and not self.io and not self.is_64
 
     @property
     def type_bits(self) -> int:
@@ -86,6 +94,8 @@ class BarDecode(Component):
         base = getattr(self.state, f"bar{bar.index}")
         upper = getattr(self.state, f"bar{bar.index + 1}") if bar.is_64 else Const(0, 32)
         enable = self.state.io_enable if bar.io else self.state.memory_enable
+        if bar.is_rom:
+            enable = enable & self.state.rom_enable
         same = (self.address[bits:32] == base[bits:]) & (self.address[32:] == upper)
         inside = (self.address[2:bits] if bits > 2 else Const(0, 1)) + self.length <= bar.size // 4
         return enable & (self.io == int(bar.io)) & same & inside

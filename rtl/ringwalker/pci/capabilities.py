@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..config import DeviceConfig
+from ..pci_options import SMALLEST_ROM
 from ..spec.fields import FIELDS_VERSION
 from ..spec.ids import VENDOR_2007
 from ..spec.modern import (
@@ -18,6 +19,7 @@ from ..spec.modern import (
 )
 from ..spec.pci import (
     CONFIG_SPACE_BYTES,
+    EXPANSION_ROM,
     HEADER,
     MSIX_CAPABILITY,
     MSIX_ENTRY_BYTES,
@@ -28,6 +30,7 @@ from ..spec.pci import (
     VIRTIO_VENDOR_CAPABILITY,
     CapabilityId,
     Command,
+    ExpansionRom,
     InterruptPin,
     MsixControl,
     MsixTableOffset,
@@ -64,6 +67,7 @@ __all__ = [
     "Structure",
     "bars",
     "encode_bytes",
+    "expansion_rom",
     "layout",
     "msix_pba_offset",
 ]
@@ -108,6 +112,12 @@ def bars(config: DeviceConfig) -> tuple[Bar, ...]:
     return tuple(sorted(result, key=lambda bar: bar.index))
 
 
+def expansion_rom(config: DeviceConfig) -> tuple[Bar, ...]:
+    """The base address register of the expansion ROM, if there is one."""
+    size = len(config.pci.rom_content)
+    return (Bar(EXPANSION_ROM, max(SMALLEST_ROM, _round_up_power(size))),) if size else ()
+
+
 def _header(config: DeviceConfig) -> Structure:
     identity = config.resolved_identity
     class_code: Any = identity.class_code
@@ -139,6 +149,8 @@ def _header(config: DeviceConfig) -> Structure:
         writable[f"bar{bar.index}"] = bar.writable
         if bar.is_64:
             writable[f"bar{bar.index + 1}"] = 0xFFFFFFFF
+    for bar in expansion_rom(config):
+        writable["expansion_rom"] = bar.writable | ExpansionRom.ENABLE
     errors = (
         Status.MASTER_DATA_PARITY_ERROR
         | Status.SIGNALED_TARGET_ABORT

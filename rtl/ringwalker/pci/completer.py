@@ -13,7 +13,7 @@ from ..interfaces import RegisterPort
 from ..spec.tlp import completion_beat, request_beat
 from ..streams import stream_of
 from .bar import Bar
-from .capabilities import bars
+from .capabilities import bars, expansion_rom
 from .ports import ConfigPort, FunctionState
 from .request_answers import NonPostedRequest, RequestAnswers
 from .request_intake import RequestIntake
@@ -63,7 +63,7 @@ class Completer(Component):
 
     def __init__(self, config: DeviceConfig, bar_list: Sequence[Bar] | None = None):
         self._width = config.data_width
-        self._bars = bars(config) if bar_list is None else tuple(bar_list)
+        self._bars = (*bars(config), *expansion_rom(config)) if bar_list is None else tuple(bar_list)
         super().__init__(
             {
                 "requests": In(stream_of(request_beat(self._width))),

@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
-from ..spec.pci import Command, MsiControl, MsixControl, PmControlStatus, PowerState, Status
+from ..spec.pci import Command, ExpansionRom, MsiControl, MsixControl, PmControlStatus, PowerState, Status
 from ..spec.pcie import DeviceControl, DeviceControl2, PcieDeviceStatus
-from .capabilities import encode_bytes, layout
+from .capabilities import encode_bytes, expansion_rom, layout
 from .config_window import ConfigWindow
 from .ports import ConfigPort, ConfigRequest, FunctionState, MsiState
 
@@ -185,6 +185,12 @@ class ConfigSpace(Component):
             if bar.is_64:
                 upper = f"bar{bar.index + 1}"
                 m.d.comb += getattr(state, upper).eq(self._field("header", upper))
+        for bar in expansion_rom(self._device):
+            register = self._field("header", "expansion_rom")
+            m.d.comb += [
+                getattr(state, f"bar{bar.index}").eq(register & bar.writable),
+                state.rom_enable.eq(_bits(register, ExpansionRom.ENABLE)),
+            ]
         command = self._field("header", "command")
         control = self._field("msix", "control")
         power = _bits(self._field("pm", "control_status"), PmControlStatus.POWER_STATE)

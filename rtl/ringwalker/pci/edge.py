@@ -15,11 +15,12 @@ from ..streams import completion_beat, request_beat, stream_of
 from ..tlp.arbiter import TlpArbiter
 from ..transport.face import Window
 from ..transport.register_router import RegisterArbiter, RegisterRouter
-from .capabilities import bars
+from .capabilities import bars, expansion_rom
 from .completer import Completer
 from .config_space import ConfigSpace
 from .msi import MsiSender
 from .msix import MsixTable
+from .rom import RomContent
 from .timeout_steps import TimeoutSteps
 
 __all__ = ["PciEdge"]
@@ -38,7 +39,7 @@ class PciEdge(Component):
     - ``core`` Out(CorePort(W)): the core
     - ``idle`` Out 1: nothing will happen in the edge before the next request, answer or item from the core
 
-    Accesses to MSIX_BAR go to the MSI-X table, those to any other BAR to the core.
+    Accesses to MSIX_BAR go to the MSI-X table, those of the expansion ROM to it, all others to the core.
 
     Latency: 1 cycle from ``core.reads`` and ``core.posted`` to ``requester_request``; 3 cycles from
     ``core.vectors`` to the message of a vector that is not masked, and 1 more through the requester.
@@ -76,9 +77,12 @@ class PciEdge(Component):
             others_idle = msi.idle
         m.submodules.requester = requester = TlpArbiter(config.data_width, 2 + len(messages))
         m.submodules.register_arbiter = arbiter = RegisterArbiter(3)
-        m.submodules.register_router = router = RegisterRouter(
-            [Window("msix", MSIX_BAR, 0, sizes[MSIX_BAR])], rest="core"
-        )
+        windows = [Window("msix", MSIX_BAR, 0, sizes[MSIX_BAR])]
+        windows += [Window("rom", bar.index, 0, bar.size) for bar in expansion_rom(config)]
+        m.submodules.register_router = router = RegisterRouter(windows, rest="core")
+        for bar in expansion_rom(config):
+            m.submodules.rom = rom = RomContent(config.pci.rom_content, bar.size)
+            connect(m, router.rom, rom.registers)
         # An access to the table, or a message that waits for the link, holds up the core a cycle later.
         state, errors, completion = space.state, core.errors, self.requester_completion
         m.submodules.vectors = ResetInserter(state.reset)(vectors := HalfBuffer(16))

@@ -4,6 +4,7 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
+from ..spec.pci import EXPANSION_ROM
 from ..streams import RegisterResponse, stream_of
 
 __all__ = ["ConfigPort", "ConfigRequest", "FunctionState", "MsiState"]
@@ -45,6 +46,7 @@ class FunctionState(Signature):
 
     - ``bar0`` to ``bar5`` Out 32: base address registers as software wrote them, type bits zero. The upper
       half of a 64-bit BAR is the next one.
+    - ``bar6`` Out 32, ``rom_enable`` Out 1: address and enable bit of the expansion ROM.
     - ``io_enable``, ``memory_enable``, ``bus_master_enable``, ``intx_disable`` Out 1: bits of the command
       register.
     - ``requester_id`` Out 16: the bus and device number that were captured.
@@ -59,6 +61,8 @@ class FunctionState(Signature):
         super().__init__(
             {
                 **{f"bar{n}": Out(32) for n in range(6)},
+                f"bar{EXPANSION_ROM}": Out(32),
+                "rom_enable": Out(1),
                 "io_enable": Out(1),
                 "memory_enable": Out(1),
                 "bus_master_enable": Out(1),

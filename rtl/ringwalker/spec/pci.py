@@ -10,6 +10,7 @@ from .registers import Access, Register, RegisterTable
 
 __all__ = [
     "CONFIG_SPACE_BYTES",
+    "EXPANSION_ROM",
     "EXTENDED_CONFIG_SPACE_BYTES",
     "HEADER",
     "MAX_IO_BYTES",
@@ -25,6 +26,7 @@ __all__ = [
     "BarType",
     "CapabilityId",
     "Command",
+    "ExpansionRom",
     "InterruptPin",
     "MsiControl",
     "MsixControl",
@@ -38,6 +40,9 @@ __all__ = [
 
 CONFIG_SPACE_BYTES = 256
 EXTENDED_CONFIG_SPACE_BYTES = 4096
+
+EXPANSION_ROM = 6
+"""Inside the device, the number of the expansion ROM where BARs have 0 to 5."""
 
 MAX_IO_BYTES = 256
 """Bytes that an I/O BAR may ask for."""
@@ -69,7 +74,7 @@ HEADER = RegisterTable(
         Register("cardbus_cis", 0x28, 32, _RO, "Not used."),
         Register("subsystem_vendor_id", 0x2C, 16, _RO, "Subsystem vendor."),
         Register("subsystem_id", 0x2E, 16, _RO, "Subsystem."),
-        Register("expansion_rom", 0x30, 32, _RO, "No expansion ROM."),
+        Register("expansion_rom", 0x30, 32, _RO, "Expansion ROM, if there is one: address, enable in bit 0."),
         Register("capabilities_pointer", 0x34, 8, _RO, "First capability."),
         Register("interrupt_line", 0x3C, 8, _RW, "Kept for software, without effect."),
         Register("interrupt_pin", 0x3D, 8, _RO, "1: INTA."),
@@ -116,6 +121,12 @@ class BarType(enum.IntFlag):
     IO = 1 << 0
     MEMORY_64 = 1 << 2
     PREFETCHABLE = 1 << 3
+
+
+class ExpansionRom(enum.IntFlag):
+    """Bits of the expansion ROM base address register."""
+
+    ENABLE = 1 << 0
 
 
 class CapabilityId(enum.IntEnum):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..spec.modern import CapabilityType
+from ..spec.pci import EXPANSION_ROM
 
 if TYPE_CHECKING:
     from ..config import DeviceConfig
@@ -54,8 +55,8 @@ def check_windows(windows: tuple[Window, ...], rest: str | None = None) -> None:
         if not name.isidentifier() or name in ("i", "idle", "signature") or names.count(name) > 1:
             raise ValueError(f"windows: the name {name!r} is taken or not an identifier")
     for window in windows:
-        if window.bar not in range(6):
-            raise ValueError(f"windows: {window.name} has BAR {window.bar}; there are 0 to 5")
+        if window.bar not in range(EXPANSION_ROM + 1):
+            raise ValueError(f"windows: {window.name} has BAR {window.bar}; there are 0 to 5, and the ROM")
         if window.base < 0 or window.base % 4 or window.size <= 0 or window.base + window.size > 1 << 24:
             raise ValueError(f"windows: {window.name} has base {window.base:#x} and size {window.size:#x}")
     for n, one in enumerate(windows):

@@ -18,6 +18,7 @@ from ringwalker.spec.pci import (
     BarType,
     CapabilityId,
     Command,
+    ExpansionRom,
     Status,
 )
 from ringwalker.spec.pci_extended import SERIAL_NUMBER_CAPABILITY, ExtendedCapabilityId, ExtendedHeader
@@ -140,10 +141,11 @@ def _decode_bars(header: Fields, sizes: Mapping[int, int]) -> list[Fields]:
     return bars
 
 
-def decode(content: bytes, bar_sizes: Mapping[int, int], bdf: int = 0) -> Fields:
+def decode(content: bytes, bar_sizes: Mapping[int, int], bdf: int = 0, rom_size: int = 0) -> Fields:
     """``content`` (at least 256 bytes of configuration space) as nested dicts of numbers.
 
-    ``bar_sizes`` are in bytes by index of the BAR. Keys: ``slot``, ``header`` (a number for each row of the
+    ``bar_sizes`` are in bytes by index of the BAR, ``rom_size`` is that of the expansion ROM. Keys: ``slot``,
+    ``header`` (a number for each row of the
     header's table), ``bars``, ``capabilities`` (each with ``kind``, ``offset`` in configuration space, and
     the fields of its table; a virtio structure's own offset is ``offset_in_bar``).
     More than 256 bytes have the extended capabilities too, after the others.
@@ -165,7 +167,13 @@ def decode(content: bytes, bar_sizes: Mapping[int, int], bdf: int = 0) -> Fields
         offset = content[offset + 1] & ~0b11
     bars = _decode_bars(header, bar_sizes)
     capabilities += _decode_extended(content)
-    return {"slot": bdf_name(bdf), "header": header, "bars": bars, "capabilities": capabilities}
+    return {
+        "slot": bdf_name(bdf),
+        "header": header,
+        "bars": bars,
+        "rom": rom_size,
+        "capabilities": capabilities,
+    }
 
 
 def _decode_extended(content: bytes) -> list[Fields]:
@@ -199,7 +207,7 @@ def _name(header: Fields, kind: FunctionKind | None) -> str:
     return f"{text} [{vendor:04x}:{device:04x}]"
 
 
-def _header_lines(header: Fields, bars: list[Fields]) -> list[str]:
+def _header_lines(header: Fields, bars: list[Fields], rom: int) -> list[str]:
     command, status = header["command"], header["status"]
     commands = {
         "I/O": Command.IO_ENABLE,
@@ -242,6 +250,12 @@ def _header_lines(header: Fields, bars: list[Fields]) -> list[str]:
         lines.append(
             f"Region {bar['index']}: Memory at {place} ({width}, {prefetch}) [size={_size(bar['size'])}]"
         )
+    if rom:
+        register = header["expansion_rom"]
+        disabled = "" if register & ExpansionRom.ENABLE else "[disabled] "
+        lines.append(
+            f"Expansion ROM at {register & ~int(ExpansionRom.ENABLE):08x} {disabled}[size={_size(rom)}]"
+        )
     return lines
 
 
@@ -256,7 +270,7 @@ def format_function(function: Fields, kind: FunctionKind | None = None) -> str:
     lines = [
         f"{function['slot']} {title} [{class_code:04x}]: {_name(header, kind)} "
         f"(rev {header['revision_id']:02x})",
-        *(f"\t{line}" for line in _header_lines(header, function["bars"])),
+        *(f"\t{line}" for line in _header_lines(header, function["bars"], function["rom"])),
     ]
     for cap in function["capabilities"]:
         describe = CAPABILITY_WORDS.get(cap["kind"], lambda item: [f"Capability id {item['id']:#04x}"])

@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
     text = []
     for item in result["functions"]:
         content = bytes.fromhex(item["config"])
-        function = decode(content, {int(key): size for key, size in item["bars"].items()}, item["bdf"])
+        sizes = {int(key): size for key, size in item["bars"].items()}
+        function = decode(content, sizes, item["bdf"], item["rom"])
         functions.append(function)
         text.append(
             hex_dump(content, item["bdf"]) if options.dump else format_function(function, config.kind)

@@ -4,8 +4,8 @@ import errno
 import logging
 from collections.abc import Iterable, Iterator
 
-from ringwalker.pci.capabilities import Bar, layout
-from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command
+from ringwalker.pci.capabilities import Bar, expansion_rom, layout
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command, ExpansionRom
 from ringwalker.spec.pcie import DeviceControl
 from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
 
@@ -53,6 +53,7 @@ class Regions:
         self._engine = engine
         self._layout = layout(engine.config)
         self._bars: dict[int, Bar] = {bar.index: bar for bar in self._layout.bars}
+        self._rom = next(iter(expansion_rom(engine.config)), None)
         self._command = 0
         self._addresses: dict[int, int] = {}
         self.windows = (CWindow * BARS)()
@@ -63,6 +64,8 @@ class Regions:
         """Bytes in a region, 0 if it is absent."""
         if region == Region.CONFIG:
             return CONFIG_SPACE_BYTES
+        if region == Region.ROM:
+            return self._rom.size if self._rom else 0
         return self._bars[region].size if region in self._bars else 0
 
     def forget(self) -> None:
@@ -88,6 +91,8 @@ class Regions:
             self.accesses["config_reads"] += 1
             return self._read(RequestKind.CONFIG_READ_0, access.offset, access.count, _DWORD)
         self.accesses["bar_reads"] += 1
+        if access.region == Region.ROM:
+            return self._read_rom(access)
         bar = self._bars.get(access.region)
         if bar is None:
             return b""
@@ -98,6 +103,25 @@ class Regions:
         if bar.io:
             return self._read(RequestKind.IO_READ, address, access.count, _DWORD)
         return self._read(RequestKind.MEMORY_READ, address, access.count, _READ_BYTES)
+
+    def _read_rom(self, access: RegionAccess) -> bytes:
+        """Read the expansion ROM, which nobody need have enabled; its registers are as before afterwards."""
+        if self._rom is None:
+            return b""
+        address = (1 << 32) - self._rom.size
+        place, command = HEADER.expansion_rom.offset, Command.MEMORY_ENABLE.to_bytes(2, "little")
+        enabled = (address | ExpansionRom.ENABLE).to_bytes(_DWORD, "little")
+        saved = [
+            (at, self._read(RequestKind.CONFIG_READ_0, at, size, _DWORD))
+            for at, size in ((_COMMAND, 2), (place, _DWORD))
+        ]
+        merged = bytes(old | new for old, new in zip(saved[0][1], command, strict=True))
+        for at, raw in ((place, enabled), (_COMMAND, merged)):
+            self._write(RequestKind.CONFIG_WRITE_0, at, raw, _DWORD)
+        data = self._read(RequestKind.MEMORY_READ, address + access.offset, access.count, _READ_BYTES)
+        for at, raw in saved:
+            self._write(RequestKind.CONFIG_WRITE_0, at, raw, _DWORD)
+        return data
 
     def _read(self, kind: RequestKind, address: int, count: int, limit: int) -> bytes:
         engine = self._engine

@@ -8,7 +8,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.features import Feature
-from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES, HEADER, ExpansionRom
 
 from ..disk_image import DiskImage
 from ..errors import ParameterError
@@ -192,6 +192,16 @@ async def open_for(machine: Machine, config: DeviceConfig, job: Job, **options: 
     )
 
 
+async def _rom_size(pci: PciDevice) -> int:
+    """Bytes of the expansion ROM, 0 if there is none; found by writing ones, as for BARs."""
+    register, enable = HEADER.expansion_rom, int(ExpansionRom.ENABLE)
+    before = await pci.read(register)
+    await pci.write(register, 0xFFFFFFFF & ~enable)
+    mask = await pci.read(register)
+    await pci.write(register, before)
+    return -(mask & ~enable) & 0xFFFFFFFF
+
+
 async def _describe(pci: PciDevice) -> dict[str, Any]:
     content = bytearray()
     extended = await pci.port.config_read(pci.bdf, CONFIG_SPACE_BYTES, 4)
@@ -202,12 +212,16 @@ async def _describe(pci: PciDevice) -> dict[str, Any]:
         "bdf": pci.bdf,
         "config": content.hex(),
         "bars": {str(bar.index): bar.size for bar in pci.bars.values()},
+        "rom": await _rom_size(pci),
     }
 
 
 @dataclass(frozen=True)
 class DescribeTask(Task):
-    """What ``lspci`` asks: ``functions``, each with ``bdf``, ``config`` (hexadecimal), sizes of ``bars``."""
+    """What ``lspci`` asks.
+
+    The result has ``functions``, each with ``bdf``, ``config`` (hexadecimal), sizes of ``bars`` and ``rom``.
+    """
 
     async def run(
         self, port: Any, config: DeviceConfig, job: Job, progress: Progress | None
