@@ -4,27 +4,20 @@ import itertools
 import os
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ringwalker.spec.console import CONSOLE_RECEIVE_QUEUE
 from ringwalker.spec.features import Feature
 from ringwalker.spec.net import NET_RECEIVE_QUEUE
-from ringwalker_sim.disk_image import DiskImage
-from ringwalker_sim.engine.engines import open_engine
-from ringwalker_sim.engine.noise import NoiseSource
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.opening import open_device
 from ringwalker_sim.guest.ring_queue import RingVirtqueue
-from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import BOTH
 from ringwalker_sim.testing.ring_loads import LOADS, RNG_BUFFER_BYTES, cut_buffers, pause_interrupts
+from ringwalker_sim.testing.surroundings import surroundings
 
-SECTORS = 64
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 
 RINGS: Mapping[str, tuple[str, ...]] = {"split": (), "packed": ("RING_PACKED",)}
@@ -41,22 +34,6 @@ EVENTS: Mapping[str, tuple[tuple[str, ...], int, bool]] = {
 RECEIVE = (("net", NET_RECEIVE_QUEUE), ("console", CONSOLE_RECEIVE_QUEUE))
 
 CELLS = list(itertools.product(RINGS, ORDERS, TABLES, EVENTS, ("msix", "intx")))
-
-
-@contextmanager
-def surroundings(function: str, real: bool) -> Iterator[tuple[Any, Any]]:
-    """A machine's port to the device of ``function``, the hardware or a model, and what is behind it."""
-    memory, disk = GuestMemory(4 << 20), DiskImage.blank(SECTORS)
-    disk.array[:] = np.random.default_rng(8).integers(0, 256, len(disk.array), np.uint8)
-    if not real:
-        port = ModelPort(BOTH[function], memory, disk)
-        port.model.loopback = True
-        yield port, NoiseSource(0) if function == "rng" else disk.array
-        return
-    with open_engine("native", BOTH[function], memory, disk if function == "blk" else None) as port:
-        if function in ("net", "console"):
-            (port.engine.ports.mac if function == "net" else port.engine.ports.uart).loopback(True)
-        yield port, NoiseSource(1) if function == "rng" else disk.array
 
 
 def run_cell(
@@ -92,7 +69,7 @@ def run_cell(
 @pytest.fixture(scope="module")
 def device(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any, str]]:
     """The hardware of a function, the same for all cells; see :func:`surroundings`."""
-    with surroundings(request.param, real=True) as (port, outside):
+    with surroundings(BOTH[request.param], real=True) as (port, outside):
         yield port, outside, request.param
 
 
@@ -114,7 +91,7 @@ def quarter(odd: int) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("cell", quarter(0), ids=" ".join)
 @pytest.mark.parametrize("function", BOTH)
 def test_every_kind_of_ring_with_a_model(function: str, cell: tuple[str, ...]) -> None:
-    with surroundings(function, real=False) as (port, outside):
+    with surroundings(BOTH[function], real=False) as (port, outside):
         run_cell(port, outside, function, cell, 30)
 
 

@@ -49,6 +49,8 @@ _TEXTS = {
     "notification_data": "notifications carry the available index",
     "ring": "split or packed",
     "in_order": "the device uses requests in order",
+    "face": "registers that the device has: modern, legacy or transitional",
+    "driver_face": "registers that the driver uses",
     "link": "the link",
     "data_width": "bits a beat",
     "clock_mhz": "the device's clock",

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     unwritten: list[str] = []
     if options.json:
         with noted(unwritten):
-            write_json(options.json, {"functions": functions})
+            write_json(options.json, {"face": config.face, "functions": functions})
     if options.json != "-":
         print("\n".join(text), end="")
     return report_unwritten(unwritten)

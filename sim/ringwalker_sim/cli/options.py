@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ringwalker.config import RINGS, DeviceConfig
+from ringwalker.config import FACES, RINGS, DeviceConfig
 from ringwalker.function.kind import FUNCTIONS
 
 from ..errors import RingwalkerError
@@ -101,6 +101,8 @@ def add_device_options(parser: Any, function: bool = True) -> None:
     group.add_argument("--queues", metavar="N", type=int, help="how many queues the device has")
     text = "the rings that the device offers; drivers here use packed ones where they are"
     group.add_argument("--ring", choices=RINGS, help=text)
+    text = "the registers that drivers find: of virtio 1.x, of 0.9.5, or both (default modern)"
+    group.add_argument("--face", choices=FACES, help=text)
     text = "who the device says it is: vendor 0x5000 (2007) or 0x1af4 (oasis)"
     group.add_argument("--preset", choices=("2007", "oasis"), help=text)
 
@@ -132,8 +134,9 @@ def add_image_options(group: Any, whose: str) -> None:
 
 
 def add_interface_options(parser: Any) -> None:
-    """``--interface`` and ``--transport``."""
+    """``--interface``, ``--transport`` and ``--driver-face``."""
     from ..guest.opening import INTERFACES, TRANSPORTS
+    from ..guest.transport.faces import DRIVER_FACES
 
     group = parser.add_argument_group("interface")
     text = "stage of the virtio interface that the driver works by (default modern); see docs/history.md"
@@ -143,6 +146,8 @@ def add_interface_options(parser: Any) -> None:
         "pipe: a stream of bytes"
     )
     group.add_argument("--transport", choices=TRANSPORTS, default="pci", help=text)
+    text = "which registers the driver uses of a device that has both (default modern, where there are those)"
+    group.add_argument("--driver-face", choices=tuple(DRIVER_FACES), help=text)
 
 
 def _read(path: str | None, function: str | None) -> DeviceConfig:
@@ -171,6 +176,8 @@ def device_config(options: argparse.Namespace, function: str | None = None) -> D
         changes["queues"] = options.queues
     if getattr(options, "ring", None) is not None:
         changes["ring"] = options.ring
+    if getattr(options, "face", None) is not None:
+        changes["face"] = options.face
     if options.preset is not None:
         changes["identity"] = dataclasses.replace(config.identity, preset=options.preset)
     return dataclasses.replace(config, **changes)

@@ -11,6 +11,7 @@ from ringwalker.config import DeviceConfig
 from ..engine.engines import run_on_engine
 from ..errors import noted
 from ..function.simulation import FunctionError, RunCommand, built_in_functions, simulation_of
+from ..guest.transport.faces import driver_face
 from ..waves.fst_join import require_whole
 from .options import (
     UsageError,
@@ -125,6 +126,18 @@ def _engine(options: argparse.Namespace, command: RunCommand) -> str:
     return "model"
 
 
+def _driver_face(options: argparse.Namespace, config: DeviceConfig) -> str | None:
+    """The register face that the driver uses; None on a transport without any."""
+    if options.transport == "pci":
+        face = driver_face(config.face, options.driver_face)
+        if face == "legacy" and options.in_order:
+            raise UsageError("--in-order: a legacy driver cannot ask for that")
+        return face
+    if options.driver_face is not None:
+        raise UsageError(f"--driver-face: a device on transport {options.transport} has no registers")
+    return None
+
+
 def _check_waves(options: argparse.Namespace, engine: str) -> None:
     if not options.waves:
         return
@@ -147,11 +160,13 @@ def run(function: str, options: argparse.Namespace) -> int:
         check_output(f"--{name}", getattr(options, name))
     engine = _engine(options, command)
     _check_waves(options, engine)
+    used_face = _driver_face(options, config)
     packed = config.ring != "split"
     machine: dict[str, Any] = {
         "interface": options.interface,
         "transport": options.transport,
         "interrupt": options.interrupt,
+        "driver_face": used_face,
         "rings": (*(("RING_PACKED",) if packed else ()), *(("IN_ORDER",) if options.in_order else ())),
         "seed": options.seed,
         "host": link_host(options, engine, config),
@@ -166,6 +181,8 @@ def run(function: str, options: argparse.Namespace) -> int:
         **result,
         "interface": options.interface,
         "transport": options.transport,
+        "face": config.face if options.transport == "pci" else None,
+        "driver_face": used_face,
         "data_width": config.data_width if engine != "model" or options.transport == "pci" else None,
         "seed": options.seed,
     }

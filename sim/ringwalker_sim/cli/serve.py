@@ -156,6 +156,7 @@ def _figures(handles: Sequence[Any]) -> dict[str, Any]:
                 "socket": str(handle.socket),
                 "image": None if device.image is None else str(device.image),
                 "data_width": device.config.data_width,
+                "face": device.config.face,
                 "error": None if handle.error is None else str(handle.error),
                 **handle.stats(),
             }

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
-from ringwalker.config import USUAL, DeviceConfig
+from ringwalker.config import FACES, USUAL, DeviceConfig
 from ringwalker.spec.features import Feature
 
 from ..errors import ParameterError
+from ..guest.transport.faces import driver_face
 from ..host.link import LINKS, Link
 from .ceiling import RINGS, Cost, blk_cost, net_cost
 
@@ -51,9 +52,10 @@ class Case:
     calls ``read_tags``, ``ring_tags`` and ``chains``. ``latency_ns`` is what the host takes to answer a
     read. With ``indirect`` a block request is an indirect table, with ``notification_data`` a notification
     carries the available index. ``ring`` is ``"split"`` or ``"packed"``; with ``in_order`` the device uses
-    requests in order, and says so of many at once. With more than 16 queues each keeps its share of ``depth``
-    in flight, with doorbells of its own. Errors: :class:`~ringwalker_sim.errors.ParameterError` that names
-    the value.
+    requests in order, and says so of many at once. ``face`` is what the device has of registers, and
+    ``driver_face`` what the driver uses of that, by itself the modern ones where there are those. With more
+    than 16 queues each keeps its share of ``depth`` in flight, with doorbells of its own. Errors:
+    :class:`~ringwalker_sim.errors.ParameterError` that names the value.
     """
 
     function: str = "blk"
@@ -65,6 +67,8 @@ class Case:
     notification_data: bool = False
     ring: str = "split"
     in_order: bool = False
+    face: str = "modern"
+    driver_face: str = ""
     link: str = "gen3x8"
     data_width: int = 256
     clock_mhz: int = 250
@@ -82,6 +86,7 @@ class Case:
             ("direction", DIRECTIONS.get(self.function, ())),
             ("link", tuple(LINKS)),
             ("ring", RINGS),
+            ("face", FACES),
         ):
             value = getattr(self, name)
             if value not in known:
@@ -89,6 +94,10 @@ class Case:
         for name, value in _BY_FUNCTION[self.function].items():
             if getattr(self, name) == USUAL:
                 object.__setattr__(self, name, value)
+        object.__setattr__(self, "driver_face", driver_face(self.face, self.driver_face or None))
+        for name in ("notification_data", "in_order"):
+            if self.driver_face == "legacy" and getattr(self, name):
+                raise ParameterError(f"{name} is True; a legacy driver cannot ask for that")
         most = self.device_queues if self.function == "blk" else 1
         if self.queues > most:
             raise ParameterError(f"queues is {self.queues}; there are {most} that can be used")
@@ -112,6 +121,7 @@ class Case:
             ring_tags=self.ring_tags,
             chains=self.chains,
             ring=self.ring,
+            face=self.face,
         )
 
     @property
@@ -127,9 +137,10 @@ class Case:
     @property
     def cost(self) -> Cost:
         """Bytes on the wire that a request has to cost."""
+        legacy = self.driver_face == "legacy"
         use = {"ring": self.ring, "batch": self.batch, "in_order": self.in_order, "suppression": True}
         if self.function == "net":
-            return net_cost(self.pcie, self.direction, self.size, **use)
+            return net_cost(self.pcie, self.direction, self.size, legacy=legacy, **use)
         return blk_cost(self.pcie, self.direction, self.size, indirect=self.indirect, **use)
 
     @property
@@ -159,6 +170,8 @@ class Case:
         return words
 
     def _usual(self, item: "Field[Any]") -> Any:
+        if item.name == "driver_face":
+            return driver_face(self.face)
         return _BY_FUNCTION[self.function].get(item.name, item.default)
 
     @property

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringwalker.spec.blk import BlkRequestHeader
-from ringwalker.spec.net import NetHeader
+from ringwalker.spec.features import Feature
 from ringwalker.spec.packed import EVENT_BYTES
 from ringwalker.spec.ring import AVAIL_ENTRY_BYTES, DESC_BYTES, USED_ENTRY_BYTES
 
+from ..guest.net_header import net_header_bytes
 from ..host.link import COMPLETION_BYTES, REQUEST_64_BYTES, Link
 from ..host.parameters import Split
 from ..memory import dtype_of
@@ -31,7 +32,6 @@ _INDEX_BYTES = 2
 _STATUS_BYTES = 1
 _BLK_DESCRIPTORS = 3
 _BLK_HEADER_BYTES = dtype_of(BlkRequestHeader).itemsize
-_NET_HEADER_BYTES = dtype_of(NetHeader).itemsize
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,9 @@ def _ring_cost(link: Link, use: RingUse, descriptors: Cost, span: int = 1) -> Co
     return shared * (1 / use.batch)
 
 
-def net_cost(link: Link, direction: str, size: int, **use: Any) -> Cost:
-    """A frame of ``size`` bytes with its header in one descriptor, ``direction`` ``"tx"`` or ``"rx"``.
+def net_cost(link: Link, direction: str, size: int, *, legacy: bool = False, **use: Any) -> Cost:
+    """A frame of ``size`` bytes with its header in one descriptor, ``direction`` ``"tx"`` or ``"rx"``;
+    ``legacy``: the header is that of the legacy interface.
 
     ``size`` counts the frame check sequence for the smallest frame alone, as is usual: 64 are 60 in memory.
     ``use`` are fields of :class:`RingUse`. Errors: ``ValueError``.
@@ -123,7 +124,7 @@ def net_cost(link: Link, direction: str, size: int, **use: Any) -> Cost:
     _check("size", size)
     if direction not in ("tx", "rx"):
         raise ValueError(f"direction is {direction!r}; it must be tx or rx")
-    data = _NET_HEADER_BYTES + (60 if size == 64 else size)
+    data = net_header_bytes(0 if legacy else 1 << Feature.VERSION_1) + (60 if size == 64 else size)
     moved = read_cost(link, data) if direction == "tx" else write_cost(link, data)
     return moved + _ring_cost(link, queue, read_cost(link, queue.batch * DESC_BYTES))
 

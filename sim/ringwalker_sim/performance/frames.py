@@ -6,21 +6,20 @@ import numpy as np
 
 from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import DeviceType
-from ringwalker.spec.net import NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE, NetHeader
+from ringwalker.spec.net import NET_RECEIVE_QUEUE, NET_TRANSMIT_QUEUE
 
 from ..guest.bus import VirtioDevice, VirtioDriver
 from ..guest.device_driver import device_driver
 from ..guest.errors import DeviceError
+from ..guest.net_header import net_header_bytes
 from ..guest.port import Port
 from ..guest.ring_queue import BufferSet, RingVirtqueue
-from ..memory import dtype_of
 
 __all__ = ["USUAL_FEATURES", "FrameLoad", "frame_bytes", "load_driver"]
 
 USUAL_FEATURES = 1 << Feature.INDIRECT_DESC | 1 << Feature.EVENT_IDX
 """What the driver makes use of in every case."""
 
-HEADER_BYTES = dtype_of(NetHeader).itemsize
 TIMEOUT_CYCLES = 1_000_000
 """How long nothing may come back."""
 
@@ -64,6 +63,7 @@ class FrameLoad:
         self.depth = depth
         self.batch = batch
         self._features = features
+        self.header_bytes = 0
         self.cycles = self.done = 0
         self.latencies: list[np.ndarray] = []
         self._woken = port.event()
@@ -75,7 +75,7 @@ class FrameLoad:
     async def open(self) -> None:
         """Negotiate, set up both queues and the buffers, and let the device start."""
         config = self.device.config
-        await config.negotiate(self._features)
+        self.header_bytes = net_header_bytes(await config.negotiate(self._features))
         queues = {}
         for direction, index in (("rx", NET_RECEIVE_QUEUE), ("tx", NET_TRANSMIT_QUEUE)):
             queues[direction] = await config.find_vq(
@@ -96,7 +96,7 @@ class FrameLoad:
 
     def _make_buffers(self) -> None:
         random = np.random.default_rng(self.length)
-        size = HEADER_BYTES + self.length
+        size = self.header_bytes + self.length
         self._stride = stride = 1 << (size - 1).bit_length()
         self._memory = self.port.memory.allocate(self.depth * stride, stride)
         self._rows = self._memory.array.reshape(self.depth, stride)[:, :size]
@@ -104,9 +104,9 @@ class FrameLoad:
         receives = self.direction == "rx"
         self._frames = random.integers(0, 256, (self.depth + receives, self.length), np.uint8)
         self._frames[:, :6] = 0xFF
-        self._rows[:, :HEADER_BYTES] = 0
+        self._rows[:, : self.header_bytes] = 0
         if not receives:
-            self._rows[:, HEADER_BYTES:] = self._frames
+            self._rows[:, self.header_bytes :] = self._frames
         addresses = self._memory.address + stride * np.arange(self.depth)
         self._buffers = BufferSet(addresses, np.full(self.depth, size), receives)
         self._started = np.zeros(self.depth, np.int64)
@@ -167,7 +167,7 @@ class FrameLoad:
             if receives:
                 self.port.engine.ports.mac.supply(self._frames, 1)
             await self.port.sleep(rest)
-            size = HEADER_BYTES + self.length
+            size = self.header_bytes + self.length
             watch = self.port.memory.watch(self._memory.address, size, reads=not receives, writes=receives)
             begin = self.port.now()
             await self._add([0])
@@ -193,7 +193,7 @@ class FrameLoad:
             if not await self._woken.wait(TIMEOUT_CYCLES):
                 raise self._lost()
         self.latencies.append(self.port.now() - self._started[numbers])
-        message = self._wrong(lengths, self._rows[numbers, HEADER_BYTES:])
+        message = self._wrong(lengths, self._rows[numbers, self.header_bytes :])
         if message is not None:
             raise DeviceError(message)
         self.done += len(numbers)
@@ -205,7 +205,7 @@ class FrameLoad:
     def _wrong(self, lengths: np.ndarray, rows: np.ndarray) -> str | None:
         """What is wrong with the next buffers that have come back, with so many bytes written, and what they
         hold behind the header."""
-        wanted = HEADER_BYTES + self.length if self.direction == "rx" else 0
+        wanted = self.header_bytes + self.length if self.direction == "rx" else 0
         if (lengths != wanted).any():
             return f"used lengths are {set(lengths.tolist())} after {self.done}, not {wanted}"
         if self.direction == "tx":

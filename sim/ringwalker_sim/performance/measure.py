@@ -18,7 +18,7 @@ from ..guest.blk import BlkDevice, blk_driver
 from ..guest.bus import VirtioBus, VirtioDriver
 from ..guest.errors import BindError
 from ..guest.pci import enumerate_pci
-from ..guest.transport.virtio_pci import VirtioPciTransport
+from ..guest.transport.faces import bind_face
 from ..memory import GuestMemory
 from ..workload.block_pump import Pump
 from ..workload.figures import percentiles
@@ -43,12 +43,12 @@ _PROBES = 4
 _dependent_reads: dict[tuple[Any, ...], int] = {}
 
 
-async def _open(port: Any, driver: VirtioDriver) -> Any:
+async def _open(port: Any, driver: VirtioDriver, case: Case) -> Any:
     """What ``driver`` makes of the device on ``port``, at rest."""
     found = await enumerate_pci(port)
     if not found:
         raise BindError("no PCI function answers")
-    transport = await VirtioPciTransport.bind(found[0])
+    transport = await bind_face(found[0], face=case.driver_face)
     bus = VirtioBus()
     await bus.register_virtio_driver(driver)
     await bus.register_virtio_device(transport.device)
@@ -57,7 +57,7 @@ async def _open(port: Any, driver: VirtioDriver) -> Any:
 
 
 async def _open_disk(port: Any, case: Case, queues: int) -> BlkDevice:
-    return await _open(port, blk_driver(port, queues=queues, ring_features=case.ring_features))
+    return await _open(port, blk_driver(port, queues=queues, ring_features=case.ring_features), case)
 
 
 async def _move_blocks(
@@ -94,7 +94,7 @@ async def _open_load(port: Any, case: Case, kind: type[FrameLoad], depth: int, b
     driver = load_driver(
         port, kind, direction=case.direction, length=length, depth=depth, batch=batch, features=features
     )
-    return await _open(port, driver)
+    return await _open(port, driver, case)
 
 
 async def _move_frames(
@@ -189,7 +189,7 @@ def speed(
 
 def _reads_before_payload(case: Case, status: Status | None) -> int:
     """Host reads, one after another, from a notification to the payload; it is the same for like devices."""
-    like = (case.function, case.direction, case.ring_features, case.config)
+    like = (case.function, case.direction, case.ring_features, case.config, case.driver_face)
     if like not in _dependent_reads:
         probes = [replace(case, latency_ns=latency, size=512) for latency in _PROBE_LATENCIES]
         first, second = (_on_engine(probe, _first_payload, status) for probe in probes)

@@ -13,7 +13,7 @@ from ..engine.native.pump import CFrameLoad, NativePump
 from ..guest.errors import DeviceError
 from ..guest.virtqueue import Chain
 from ..workload.lent_queue import LentQueue, signals_of, until_stopped
-from .frames import HEADER_BYTES, TIMEOUT_CYCLES, FrameLoad
+from .frames import TIMEOUT_CYCLES, FrameLoad
 
 __all__ = ["NativeFrameLoad"]
 
@@ -43,8 +43,8 @@ class NativeFrameLoad(FrameLoad):
         load = CFrameLoad(
             first_buffer=self._memory.address,
             stride=self._stride,
-            length=HEADER_BYTES + self.length,
-            header_bytes=HEADER_BYTES,
+            length=self.header_bytes + self.length,
+            header_bytes=self.header_bytes,
             writable=int(self.direction == "rx"),
             together=self.batch,
             left=to_add,

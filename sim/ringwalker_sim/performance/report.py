@@ -63,6 +63,9 @@ same order. [engines.md](engines.md) has the speed of the simulation itself.
 
 """
 
+_LATER = ("face", "driver_face")
+"""What rows from before there was a choice do not have."""
+
 _SYNTHESIS = """\
 ## On an FPGA
 
@@ -76,14 +79,21 @@ measures all of it again, and `ringwalker synth` any other device.
 
 def case_of(row: Mapping[str, Any]) -> Case:
     """The case that gave ``row``."""
-    return Case(**{item.name: row[item.name] for item in fields(Case)})
+    given = {item.name: row[item.name] for item in fields(Case) if item.name not in _LATER}
+    return Case(**given, **{name: row[name] for name in _LATER if name in row})
+
+
+def _face(row: Mapping[str, Any]) -> str:
+    """What the first cell says of the registers; nothing for the usual ones."""
+    face, used = row.get("face", "modern"), row.get("driver_face", "modern")
+    return "" if face == "modern" else f" {face}" if face == used else f" {face} as {used}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     latency = row["latency_cycles"]
     return [
         f"{row['function']} {row['direction']}{' ind' * row['indirect']}{' idx' * row['notification_data']}"
-        f"{' packed' * (row['ring'] == 'packed')}{' in order' * row['in_order']}",
+        f"{' packed' * (row['ring'] == 'packed')}{' in order' * row['in_order']}{_face(row)}",
         *(str(row[name]) for name in ("size", "queues", "depth", "link", "data_width", "clock_mhz")),
         str(row["latency_ns"]),
         f"{row['rate_per_s'] / 1e3:,.1f}",

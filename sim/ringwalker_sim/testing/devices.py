@@ -18,6 +18,7 @@ __all__ = [
     "SMALL_CONSOLE",
     "SMALL_NET",
     "SMALL_RNG",
+    "TRANSITIONAL",
 ]
 
 SMALL_BLK = DeviceConfig(data_width=64, queues=4, queue_size=32)
@@ -45,6 +46,12 @@ SERVED_BLK = DeviceConfig(data_width=64, identity=Identity(preset="oasis"))
 
 BOTH = {"blk": BOTH_BLK, "net": BOTH_NET, "console": SMALL_CONSOLE, "rng": SMALL_RNG}
 """The device of each function that offers split and packed rings, by the function's name."""
+
+TRANSITIONAL = {
+    name: replace(config, face="transitional", identity=Identity(preset="oasis"))
+    for name, config in BOTH.items()
+}
+"""The same devices with both register faces, as drivers of any age expect them, by the function's name."""
 
 SMALL = {"blk": SMALL_BLK, "net": SMALL_NET, "console": SMALL_CONSOLE, "rng": SMALL_RNG}
 """The device of each function, by its name."""

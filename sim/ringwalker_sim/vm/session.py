@@ -181,4 +181,5 @@ def _boot(
         if broken:
             raise GuestError(f"a simulated device failed: {'; '.join(broken)}; {error}") from None
         raise
-    return Session(result, marks, [handle.stats() for handle in handles])
+    devices = [{"face": handle.device.config.face, **handle.stats()} for handle in handles]
+    return Session(result, marks, devices)

@@ -20,6 +20,7 @@ from ..guest.machine import Machine
 from ..guest.opening import TRANSPORTS, OpenDevice, open_device
 from ..guest.pci import PciDevice, enumerate_pci
 from ..guest.ring_queue import RING_FEATURES
+from ..guest.transport.faces import DRIVER_FACES
 from ..host.parameters import HostParameters
 from .json_values import decode, decode_named, encode, encode_named
 
@@ -73,16 +74,20 @@ class Job:
     """The image is taken as it is, whatever it looks like."""
     rings: tuple[str, ...] = ()
     """Features of rings that the transport accepts where the device offers them, of :data:`RING_NAMES`."""
+    driver_face: str | None = None
+    """The register face by which a driver uses a PCI function, of
+    :data:`~..guest.transport.faces.DRIVER_FACES`; None: the modern one where there is one."""
 
     def __post_init__(self):
         for name, known in (
             ("interface", INTERFACES),
             ("transport", tuple(TRANSPORTS)),
             ("interrupt", _INTERRUPTS),
+            ("driver_face", (None, *DRIVER_FACES)),
         ):
             value = getattr(self, name)
             if value not in known:
-                raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
+                raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(map(str, known))}")
         object.__setattr__(self, "rings", tuple(self.rings))
         strange = [name for name in self.rings if name not in RING_NAMES]
         if strange:
@@ -188,6 +193,7 @@ async def open_for(machine: Machine, config: DeviceConfig, job: Job, **options: 
         pipe={"seed": job.seed},
         rings=sum(1 << Feature[name] for name in job.rings),
         ids=[VirtioDeviceId(identity.vendor, identity.device)],
+        face=job.driver_face,
         **options,
     )
 

@@ -1,19 +1,35 @@
 """The register faces of PCI functions that a driver here can use, by name."""
 
+from ringwalker.config import FACES
 from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import VIRTIO_CAPABILITY, CapabilityId
 
+from ...errors import ParameterError
 from ..pci import PciDevice
 from .legacy_pci import LegacyPciTransport
 from .pci_transport import PciTransport
 from .virtio_pci import VirtioPciTransport
 
-__all__ = ["DRIVER_FACES", "bind_face"]
+__all__ = ["DRIVER_FACES", "bind_face", "driver_face"]
 
 DRIVER_FACES: dict[str, type[PciTransport]] = {
     transport.face: transport for transport in (VirtioPciTransport, LegacyPciTransport)
 }
 """The transport of each face. A transitional device has both faces, of which a driver uses one."""
+
+
+def driver_face(face: str, wanted: str | None = None) -> str:
+    """By which face a driver uses a device whose ``face`` is one of the configuration: the one that is
+    ``wanted``, or the modern one where there is one.
+
+    Errors: :class:`ParameterError` for a face that there is not, or that the device does not have.
+    """
+    modern, legacy = VirtioPciTransport.face, LegacyPciTransport.face
+    has = {"modern": (modern,), "legacy": (legacy,), "transitional": (modern, legacy)}
+    assert tuple(has) == FACES
+    if wanted is not None and wanted not in has[face]:
+        raise ParameterError(f"driver_face is {wanted!r}; a device whose face is {face!r} does not have it")
+    return wanted or has[face][0]
 
 
 async def bind_face(pci: PciDevice, interrupt: str = "msix", face: str | None = None) -> PciTransport:

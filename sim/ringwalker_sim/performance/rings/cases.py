@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..cases import Case
+from ..report import case_of
 
 __all__ = ["FORMS", "LOADS", "Form", "Load", "cases", "form_of", "load_of"]
 
@@ -80,6 +81,6 @@ def form_of(row: Mapping[str, Any]) -> Form:
 def load_of(row: Mapping[str, Any]) -> Load:
     """The load of a row of figures. Errors: ``LookupError`` for a row of none of them."""
     for load in LOADS:
-        if form_of(row).of(load.case).key.items() <= row.items():
+        if form_of(row).of(load.case) == case_of(row):
             return load
     raise LookupError(f"no load is like {row}")
