@@ -32,7 +32,7 @@ USES = (
 INTERRUPTS = ("msix", "intx")
 PRESETS = ("2007", "oasis")
 
-CELLS = [(*use, interrupt) for use, interrupt in itertools.product(USES, INTERRUPTS)]
+CELLS: list[tuple[str, ...]] = [(*use, interrupt) for use, interrupt in itertools.product(USES, INTERRUPTS)]
 
 PAIRS = [
     ("transitional", "modern", "split", "msix"),
@@ -53,7 +53,7 @@ def run_cell(port: Any, outside: Any, function: str, cell: tuple[str, ...], coun
     """Open the device as ``cell`` says, make ``count`` requests, and close it."""
     _face, driver_face, ring, interrupt = cell
     wanted = (1 << Feature.RING_PACKED) * (ring == "packed")
-    options = {"buffer_bytes": RNG_BUFFER_BYTES} if function == "rng" else {}
+    options: dict[str, Any] = {"buffer_bytes": RNG_BUFFER_BYTES} if function == "rng" else {}
 
     async def main() -> None:
         opened = await open_device(

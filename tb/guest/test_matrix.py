@@ -89,8 +89,9 @@ def cell_of(function: str, transport: str, ring: str = "split") -> Iterator[Cell
         with open_engine("native", SMALL[function], memory, disk) as port:
             yield Cell(port, function, None, None if disk is None else disk.array)
         return
-    if transport == "pci model":
-        machine = ModelPort(replace(SMALL[function], ring=ring), memory, DiskImage.of(content))
+    if transport in ("pci model", "legacy pci model"):
+        face = "legacy" if transport == "legacy pci model" else "modern"
+        machine = ModelPort(replace(SMALL[function], ring=ring, face=face), memory, DiskImage.of(content))
         yield Cell(machine, function, machine.model, content)
         return
     port = SoftwarePort(memory)
@@ -245,6 +246,13 @@ def test_the_same_on_a_pci_function_in_python(function: str, interface: str) -> 
     use(function, interface, "pci model")
 
 
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("function", FUNCTION_NAMES)
+def test_the_same_by_the_legacy_header(function: str, interface: str) -> None:
+    """The stages of September and of 2.6.24 find their fields in registers of the header."""
+    use(function, interface, "legacy pci model")
+
+
 @pytest.mark.parametrize("function", FUNCTION_NAMES)
 @pytest.mark.parametrize("transport", ["memory", "pipe"])
 def test_the_drivers_without_a_stage(function: str, transport: str) -> None:
@@ -268,7 +276,7 @@ def use(function: str, interface: str, transport: str, rings: tuple[str, ...] = 
     wanted = sum(1 << Feature[name] for name in rings)
     ring = "both" if "RING_PACKED" in rings else "split"
     with cell_of(function, transport, ring) as cell:
-        kind = transport.removesuffix(" model")
+        kind = "pci" if transport.endswith(" model") else transport
 
         async def main() -> None:
             opened = await open_device(

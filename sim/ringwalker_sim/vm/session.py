@@ -181,5 +181,5 @@ def _boot(
         if broken:
             raise GuestError(f"a simulated device failed: {'; '.join(broken)}; {error}") from None
         raise
-    devices = [{"face": handle.device.config.face, **handle.stats()} for handle in handles]
-    return Session(result, marks, devices)
+    figures = [{"face": handle.device.config.face, **handle.stats()} for handle in handles]
+    return Session(result, marks, figures)

@@ -52,8 +52,8 @@ class FunctionModel(ABC):
     """A device. ``table`` describes its device configuration, ``content`` has the values.
 
     ``features`` is the mask of offered features; VERSION_1 is added, and RING_RESET unless ``ring_reset`` is
-    False. ``legacy`` is set by a legacy face whose driver has set up a queue: it may use the device before
-    DRIVER_OK. ``latency`` is the time of a request in cycles.
+    False. ``legacy`` is set by a legacy face whose driver has begun: it may use the device before DRIVER_OK.
+    ``latency`` is the time of a request in cycles.
 
     ``change()`` is set by the transport; it sends a configuration change notification.
     """
@@ -152,7 +152,8 @@ class FunctionModel(ABC):
     @property
     def running(self) -> bool:
         """Whether the driver may use the device, and the device has not failed."""
-        return (bool(self.status & DeviceStatus.DRIVER_OK) or self.legacy) and not self.needs_reset
+        started = self.status if self.legacy else self.status & DeviceStatus.DRIVER_OK
+        return bool(started) and not self.needs_reset
 
     def read_status(self) -> int:
         """Read the device status byte."""

@@ -5,9 +5,9 @@ Ref: virtio 1.4, 4.1.4.10, and the legacy notes of 2.2 (feature bits), 2.7 (layo
 
 from collections.abc import Callable
 
-from ringwalker.spec.features import Feature
 from ringwalker.spec.legacy import (
     LEGACY,
+    LEGACY_FEATURES,
     LEGACY_MSIX,
     LEGACY_QUEUE_SHIFT,
     legacy_device_config_offset,
@@ -20,11 +20,11 @@ from .registers import SharedRegisters
 
 __all__ = ["LegacyFace"]
 
-_OFFERED = 1 << Feature.NOTIFY_ON_EMPTY | 1 << Feature.ANY_LAYOUT
-"""Features that only the legacy face offers."""
-
 _SHOWN = 0xFFFF_FFFF
 """The feature bits that it has."""
+
+_BEGINS = ("device_status", "driver_features", "queue_pfn")
+"""A driver that writes one of these first, and no status through another face, is a legacy one."""
 
 
 class LegacyFace:
@@ -64,7 +64,8 @@ class LegacyFace:
         for table in self._tables():
             for row in table:
                 low, high = max(offset, row.offset), min(offset + size, row.offset + row.size)
-                if low < high and row.access in (Access.RW, Access.WO):
+                whole = high - low == row.size or row.name != "queue_pfn"
+                if low < high and whole and row.access in (Access.RW, Access.WO):
                     merged = bytearray(self._get(row.name).to_bytes(row.size, "little"))
                     merged[low - row.offset : high - row.offset] = data[low - offset : high - offset]
                     self._set(row.name, int.from_bytes(merged, "little"))
@@ -75,11 +76,11 @@ class LegacyFace:
     def _get(self, name: str) -> int:
         registers, model = self.registers, self.model
         if name == "device_features":
-            return (model.features | _OFFERED) & _SHOWN
+            return (model.features | LEGACY_FEATURES) & _SHOWN
         if name == "driver_features":
             return model.driver_features & _SHOWN
         if name == "queue_pfn":
-            return registers.read_queue("desc") >> LEGACY_QUEUE_SHIFT if registers.read_queue("enable") else 0
+            return registers.read_queue("desc") >> LEGACY_QUEUE_SHIFT & _SHOWN
         if name == "queue_size":
             return registers.read_queue("size")
         if name == "queue_msix_vector":
@@ -91,9 +92,11 @@ class LegacyFace:
         return 0 if name == "queue_notify" else getattr(registers, name)
 
     def _set(self, name: str, value: int) -> None:
-        registers = self.registers
+        registers, model = self.registers, self.model
+        if name in _BEGINS and (value or name == "driver_features") and not model.status:
+            model.legacy = True
         if name == "driver_features":
-            self.model.driver_features = value
+            model.driver_features = value & self._get("device_features")
         elif name == "queue_pfn":
             self._set_page(value)
         elif name == "queue_notify":
@@ -108,18 +111,18 @@ class LegacyFace:
             setattr(registers, name, value)
 
     def _set_page(self, page: int) -> None:
-        """Enable the selected queue with its rings at ``page``, or free it."""
+        """Enable the selected queue with its rings at ``page``, unless it is enabled; 0 frees it."""
         registers, selected = self.registers, self.registers.queue_select
         if selected >= len(self.rings.queues):
             return
-        vector, size = registers.read_queue("vector"), registers.read_queue("size")
-        self.rings.reset_queue(selected)
-        registers.set_queue_vector(selected, vector)
-        if page:
-            start = page << LEGACY_QUEUE_SHIFT
+        if not page:
+            vector = registers.read_queue("vector")
+            self.rings.reset_queue(selected)
+            registers.set_queue_vector(selected, vector)
+        elif not registers.read_queue("enable"):
+            start, size = page << LEGACY_QUEUE_SHIFT, self.model.queue_size
+            registers.write_queue("size", size)
             registers.write_queue("desc", start)
             registers.write_queue("driver", start + legacy_driver_offset(size))
             registers.write_queue("device", start + legacy_device_offset(size))
             registers.write_queue("enable", 1)
-            # Drivers of that time use a device before they say that they are ready.
-            self.model.legacy = True

@@ -178,7 +178,7 @@ class SplitDeviceRing(DeviceRing):
     def wants_interrupt(self) -> bool:
         """See :meth:`DeviceRing.wants_interrupt`."""
         queue = self.queue
-        if self.notify_on_empty and self._waiting() == 0:
+        if self.notify_on_empty and self.used == self.last_avail and self._waiting() == 0:
             return True
         if self.event_idx:
             wanted = int(self._event(queue.driver + used_event_offset(queue.size))[0])

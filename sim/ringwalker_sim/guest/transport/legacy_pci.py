@@ -57,6 +57,10 @@ class LegacyPciTransport(PciTransport):
 
     async def find_face(self) -> None:
         """Find BAR 0. Errors: :class:`BindError` when the function has none, or a shorter one."""
+        if LEGACY_BAR not in self.pci.bars:
+            raise BindError(
+                f"{self.name}: the function has no legacy header, since it has no BAR {LEGACY_BAR}"
+            )
         self.pci.bar(LEGACY_BAR, 0, LEGACY.size)
 
     # --- status, features, interrupts ----------------------------------------------------------------------
