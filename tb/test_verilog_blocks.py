@@ -11,7 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from ringwalker.apart import ResetInserter
 from ringwalker.component import Component
-from ringwalker_sim import verilog_blocks, verilog_cache
+from ringwalker_sim import source_closure as closure
+from ringwalker_sim import verilog_blocks
 from ringwalker_sim.verilog_blocks import block_verilog
 
 
@@ -155,7 +156,7 @@ def written(folder, **sources: str) -> dict[str, str]:
     for name in ("walked", *(f"walked.{name}" for name in SOURCES)):
         sys.modules.pop(name, None)
     importlib.invalidate_caches()
-    verilog_cache._imports.cache_clear()
+    closure._imports.cache_clear()
     verilog_blocks._module_sources.cache_clear()
     made = modules(importlib.import_module("walked.outer").Outer())
     return {name.rpartition("_")[0]: name for name in made}

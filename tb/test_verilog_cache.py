@@ -14,7 +14,8 @@ from ringwalker.streams import Chain, Head
 from ringwalker.tlp.tags import TagRange
 from ringwalker.verilog import to_verilog
 from ringwalker_sim import verilog_cache
-from ringwalker_sim.verilog_cache import component_verilog, describe, source_closure
+from ringwalker_sim.source_closure import source_closure
+from ringwalker_sim.verilog_cache import component_verilog, describe
 
 
 class Adder(Component):

@@ -24,8 +24,9 @@ from amaranth.lib.wiring import In
 from ringwalker.apart import Placement
 from ringwalker.verilog import FlatTop, PortInfo, readable, without_collector
 
+from .source_closure import source_closure
 from .toolchain import cache_dir, content_hash
-from .verilog_cache import describe, source_closure, tool_versions
+from .verilog_cache import describe, tool_versions
 
 __all__ = ["block_verilog"]
 

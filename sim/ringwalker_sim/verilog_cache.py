@@ -5,16 +5,13 @@ of every module that its own module imports. A component with a parameter that c
 elaborated every time.
 """
 
-import ast
 import dataclasses
 import enum
 import importlib.metadata
-import importlib.util
 import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -26,9 +23,10 @@ from ringwalker.config import DeviceConfig
 from ringwalker.function.kind import module_name, sources
 from ringwalker.verilog import PortInfo, to_verilog
 
+from .source_closure import source_closure
 from .toolchain import build_once, content_hash
 
-__all__ = ["TOP", "component_verilog", "describe", "device_verilog", "source_closure", "tool_versions"]
+__all__ = ["TOP", "component_verilog", "describe", "device_verilog", "tool_versions"]
 
 TOP = "ringwalker"
 """Name of the top module of a whole device."""
@@ -43,49 +41,6 @@ warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 class _Opaque(Exception):
     """A value has no description that distinguishes it from every other."""
-
-
-@cache
-def _imports(name: str) -> tuple[Path | None, frozenset[str]]:
-    """The source file of a module, and the modules that it names in imports, also inside functions."""
-    module = sys.modules.get(name)
-    try:
-        spec = module.__spec__ if module else importlib.util.find_spec(name)
-    except (ImportError, ValueError, AttributeError):
-        return None, frozenset()
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        return None, frozenset()
-    path = Path(spec.origin)
-    package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parent = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            base = ".".join(part for part in (parent, node.module) if part)
-            found.add(base)
-            found.update(f"{base}.{alias.name}" for alias in node.names)
-    return path, frozenset(found)
-
-
-def source_closure(module: str) -> list[Path]:
-    """The source files of ``module`` and of all that it imports from its own and this project's packages."""
-    roots = {"ringwalker", "ringwalker_sim", module.partition(".")[0]}
-    pending, seen, paths = [module, "ringwalker.verilog"], set(), set()
-    while pending:
-        name = pending.pop()
-        if name in seen or name.partition(".")[0] not in roots:
-            continue
-        seen.add(name)
-        path, found = _imports(name)
-        if path is not None:
-            paths.add(path)
-        pending.extend(found)
-        # A package's own file runs before any of its modules.
-        if "." in name:
-            pending.append(name.rpartition(".")[0])
-    return sorted(paths)
 
 
 def _parts(value: Any, inside: tuple[int, ...]) -> Iterator[str]:
