@@ -13,6 +13,7 @@ from ringwalker.spec.legacy import (
 )
 from ringwalker.spec.modern import DEVICE_BASE, FACE_BAR, NO_VECTOR, DeviceStatus, IsrBit
 from ringwalker.spec.net import NET_CONFIG, NetFeature
+from ringwalker.transport.legacy_face import HOLD_CYCLES
 from ringwalker_sim.testing.inprocess import simulated
 from ringwalker_sim.testing.legacy_bench import FEATURES, LegacyBench
 
@@ -196,6 +197,21 @@ async def test_a_reset_is_over_when_the_next_access_is_answered(bench):
     assert await bench.get_old("driver_features") == 0
     assert bench.value("driver_features") == 0
     assert (await bench.row(2))["enable"] == 0
+
+
+@simulated(Old)
+async def test_no_access_waits_for_a_reset_forever(bench):
+    await bench.set_old("queue_pfn", 5)
+    await bench.set_old("device_status", STARTED)
+    bench.drive("busy", 1)
+    await bench.set_old("device_status", 0)
+    begin = bench.cycle
+    bench.put("registers.requests", {"bar": LEGACY_BAR, "offset": 0x10, "strobe": 0b0100})
+    assert (await bench.get("registers.responses", 2 * HOLD_CYCLES))["data"] >> 16 & 0xFF != 0
+    assert HOLD_CYCLES < bench.cycle - begin < HOLD_CYCLES + 100
+    bench.drive("busy", 0)
+    await bench.settled()
+    assert await bench.get_old("device_status") == 0
 
 
 @simulated(Old)

@@ -30,6 +30,7 @@ class BlkRequestType(enum.IntEnum):
     IN = 0
     OUT = 1
     FLUSH = 4
+    FLUSH_OUT = 5
     GET_ID = 8
     GET_LIFETIME = 10
     DISCARD = 11

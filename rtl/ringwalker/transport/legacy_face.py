@@ -19,7 +19,11 @@ from ..streams import RegisterRequest
 from .face import RegisterFace, Window, pass_on, within
 from .legacy_steps import HEADER_DWORDS, MOST_STEPS, LegacyStep, claims, device_config_steps, header_steps
 
-__all__ = ["LEGACY_FACE", "LegacyFace"]
+__all__ = ["HOLD_CYCLES", "LEGACY_FACE", "LegacyFace"]
+
+HOLD_CYCLES = 8192
+"""How long the access after one that resets may have to wait: more than a reset takes, unless the link holds
+it up, for which no request of the host may wait."""
 
 
 class _Choice(data.Struct):
@@ -47,7 +51,7 @@ class LegacyFace(Component):
       resets the queue; the next access waits until that is done. A write of less than four bytes has no
       effect.
     - ``device_status`` 0 resets the device; the next access waits until that is done, since legacy drivers do
-      not look. :class:`~.reset_sequencer.ResetSequencer` bounds both times.
+      not look. Neither waits longer than ``HOLD_CYCLES``.
     - ``isr_status`` is read, and so cleared, only if its byte is asked for.
     - ``queue_notify`` of a queue that does not exist has no effect. It reads 0.
     - Bytes that are not writable ignore writes. Any bytes of a dword may be accessed together.
@@ -83,6 +87,7 @@ class LegacyFace(Component):
         moved, passing, answer, saved = Signal(), Signal(), Signal(32), Signal(32)
         step, kept = Signal(range(MOST_STEPS)), Signal(32)
         choice: Any = Signal(_Choice)
+        patience = Signal(range(HOLD_CYCLES + 1))
         response = self.o.responses
         self._choose(m, asked, moved, saved, step, choice, kept)
 
@@ -94,6 +99,8 @@ class LegacyFace(Component):
                 with m.If(asked.write):
                     m.next = "WAIT_REQUEST"
 
+        with m.If(patience != 0):
+            m.d.sync += patience.eq(patience - 1)
         with m.FSM() as fsm:
             m.d.comb += [
                 self.o.requests.p.eq(Mux(fsm.ongoing("WAIT_REQUEST"), self.i.requests.p, own)),
@@ -104,7 +111,7 @@ class LegacyFace(Component):
             ]
             with m.State("WAIT_REQUEST"):
                 m.d.comb += self.idle.eq(~passing)
-                m.d.sync += [step.eq(0), answer.eq(0)]
+                m.d.sync += [step.eq(0), answer.eq(0), patience.eq(HOLD_CYCLES)]
                 with m.If(~passing & self._inside(self.i.requests.p)):
                     m.d.comb += self.i.requests.ready.eq(1)
                     m.d.sync += [asked.eq(self.i.requests.p), moved.eq(self.msix_enable)]
@@ -130,7 +137,7 @@ class LegacyFace(Component):
                         answer.eq(answer | kept),
                         saved.eq(Mux(choice.saves, response.p.data, saved)),
                     ]
-                    with m.If((response.p.data & choice.again).any()):
+                    with m.If((response.p.data & choice.again).any() & (patience != 0)):
                         m.next = "WAIT_REGISTER"
                     with m.Else():
                         advance()
@@ -145,7 +152,7 @@ class LegacyFace(Component):
 
     def _choose(self, m: Any, asked: Any, moved: Any, saved: Any, step: Any, choice: Any, kept: Any) -> None:
         """The step number ``step`` of the access ``asked``; ``kept`` is what its answer adds."""
-        queues, queue_size = self._config.queues, self._config.queue_size
+        queue_size = self._config.queue_size
         place, header = asked.offset[2:], Signal(range(HEADER_DWORDS + 1))
         m.d.comb += header.eq(Mux(moved, HEADER_DWORDS, HEADER_DWORDS - 1))
         for write, asks in ((True, asked.write), (False, ~asked.write)):
@@ -154,7 +161,7 @@ class LegacyFace(Component):
             with m.If(asks & (place < header)), m.Switch(place):
                 for number in range(HEADER_DWORDS):
                     with m.Case(number):
-                        steps = header_steps(number, write, asked, saved, queues, queue_size)
+                        steps = header_steps(number, write, asked, saved, queue_size)
                         self._offer(m, steps, step, choice, kept)
 
     def _offer(self, m: Any, steps: Sequence[LegacyStep], step: Any, choice: Any, kept: Any) -> None:

@@ -39,7 +39,8 @@ class LegacyStep:
     """One access of the dword at ``register`` of the register BAR, unless ``strobe`` is 0.
 
     ``keep``: what of the dword that is read goes into the answer; None: it is a write of ``data``. ``again``:
-    the mask of what has to be 0; until then the dword is read again. ``saves``: a later step writes it back.
+    the mask of what is to be 0; until then the dword is read again, though not forever. ``saves``: a later
+    step writes it back.
     """
 
     register: Any
@@ -107,10 +108,10 @@ def _queue_place() -> list[LegacyStep]:
     ]
 
 
-def _notify_and_status(asked: Any, queues: int) -> list[LegacyStep]:
-    """The doorbell goes first. A status of 0 is followed by looks at the status, until it is."""
+def _notify_and_status(asked: Any) -> list[LegacyStep]:
+    """The doorbell goes first; one of no queue finds nobody. After a status of 0 it is read until it is 0."""
     data = asked.data & Cat(bit.replicate(8) for bit in asked.strobe)
-    queue, rings = data[:16], asked.strobe[:2].any() & (data[:16] < queues)
+    queue, rings = data[:16], asked.strobe[:2].any()
     status = data.word_select(_STATUS_LANE, 8)
     writes, strobe = asked.strobe[_STATUS_LANE], 1 << COMMON.device_status.offset % 4
     resets = writes & (status == 0)
@@ -147,9 +148,7 @@ def _bytes(strobe: int) -> int:
     return sum(0xFF << 8 * n for n in range(4) if strobe >> n & 1)
 
 
-def header_steps(
-    place: int, write: bool, asked: Any, saved: Any, queues: int, queue_size: int
-) -> list[LegacyStep]:
+def header_steps(place: int, write: bool, asked: Any, saved: Any, queue_size: int) -> list[LegacyStep]:
     """The steps of the access ``asked``, a RegisterRequest, of dword ``place`` of the header.
 
     ``saved``: the dword that was read by the latest step with ``saves``.
@@ -173,7 +172,7 @@ def header_steps(
         steps = _halves("queue_size", "queue_select", asked, None if write else size)
         return steps[1:] if write else steps
     if place == _NOTIFY:
-        return _notify_and_status(asked, queues) if write else _status_and_isr(asked)
+        return _notify_and_status(asked) if write else _status_and_isr(asked)
     assert place == _VECTORS
     return _halves("config_msix_vector", "queue_msix_vector", asked, reads)
 

@@ -96,7 +96,7 @@ class BlkFunction(Component):
         width, chunk = self._config.data_width, self._config.settings.chunk_sectors
         m.submodules.face = face = blk_config_face(self._config)
         flushed = ResetInserter(self.chain.forget)
-        m.submodules.parser = flushed(parser := BlkParser(width))
+        m.submodules.parser = flushed(parser := BlkParser(width, self._config.has_legacy))
         m.submodules.requests = flushed(requests := StreamFifo(BlkRequest, _REQUESTS))
         m.submodules.buffer = buffer = BlkWriteBuffer(width, chunk)
         m.submodules.commander = commander = BlkCommander(chunk)

@@ -1,5 +1,7 @@
 """Takes chains apart: the header is checked here, and nothing that fails a check goes further."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
@@ -22,7 +24,8 @@ _SECTOR_SHIFT = SECTOR_BYTES.bit_length() - 1
 class _Request:
     """Registers with what is known of the current chain."""
 
-    def __init__(self):
+    def __init__(self, flushes: tuple[BlkRequestType, ...]):
+        self._flushes = flushes
         self.header: Any = Signal(BlkRequestHeader)
         self.readable = Signal(32)
         self.writable = Signal(32)
@@ -61,7 +64,7 @@ class _Request:
         """Second cycle: the numbers together. ``_room`` has not wrapped if ``_inside``."""
         m.d.sync += [
             self.in_range.eq(self._aligned & self._inside & (self.sectors <= self._room)),
-            self.kind.flush.eq(self.header.type == BlkRequestType.FLUSH),
+            self.kind.flush.eq(reduce(or_, (self.header.type == kind for kind in self._flushes))),
             self.kind.id.eq(self.header.type == BlkRequestType.GET_ID),
             self.kind.read.eq(self.header.type == BlkRequestType.IN),
             self.kind.write.eq(self.header.type == BlkRequestType.OUT),
@@ -103,6 +106,8 @@ class _Request:
 class BlkParser(Component):
     """Reads each chain's header and passes the request on, and the data of writes behind it.
 
+    Parameters: ``data_width``; ``has_legacy``: there may be a legacy driver, whose FLUSH_OUT is a FLUSH.
+
     Members (W is ``data_width``):
 
     - ``chains`` In stream of ChainInfo, and ``readable`` In stream of byte_beat(W): as in ChainPort
@@ -120,8 +125,9 @@ class BlkParser(Component):
     Ref: virtio 1.4, 5.2.6.
     """
 
-    def __init__(self, data_width: int):
+    def __init__(self, data_width: int, has_legacy: bool = False):
         self._width = data_width
+        self._flushes = (BlkRequestType.FLUSH, BlkRequestType.FLUSH_OUT)[: 1 + has_legacy]
         super().__init__(
             {
                 "chains": In(stream_of(ChainInfo)),
@@ -137,7 +143,7 @@ class BlkParser(Component):
     def elaborate(self, platform):
         m: Any = Module()
         chain, beat = self.chains.p, self.readable.p
-        current = _Request()
+        current = _Request(self._flushes)
         current.verdict(m, self.requests.p, self.read_only)
         taken = Signal()
         m.d.comb += taken.eq(self.readable.valid & self.readable.ready)
