@@ -1,6 +1,7 @@
 """The cocotb engine by itself, with small devices in place of the whole one."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,10 +75,24 @@ def test_a_request_over_the_limit_is_noticed() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("stalls", [0, 0.3])
 def test_storage_model_serves_a_disk(stalls: float) -> None:
-    text, _ports = to_verilog(DiskCopier(64), "disk_copier")
+    text, _ports = to_verilog(DiskCopier(64, depth=6), "disk_copier")
     config = DeviceConfig(data_width=64, settings=BlkSettings(capacity=16))
     job = Job(CallTask(f"{JOBS}:copy_disk"), host=HostParameters(stalls=stalls))
     run_simulation(text, "disk_copier", config, job, timeout_s=300)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
+def test_what_is_due_at_a_clock_edge_comes_in_the_same_cycle_in_every_simulator() -> None:
+    text, ports = to_verilog(DiskCopier(64, depth=6), "disk_copier")
+    config = DeviceConfig(data_width=64, settings=BlkSettings(capacity=16))
+    job = Job(CallTask(f"{JOBS}:copy_disk"), host=HostParameters(storage_latency=7, latency=3))
+    initial = {port.name: port.init for port in ports if port.direction == "input" and port.name != "clk"}
+    verilator, icarus = (
+        run_simulation(text, "disk_copier", config, job, initial=initial, simulator=name, timeout_s=60)
+        for name in ("verilator", "icarus")
+    )
+    assert icarus["cycles_total"] == verilator["cycles_total"]
 
 
 @pytest.mark.slow

@@ -96,6 +96,7 @@ def run_on_engine(
     config: DeviceConfig,
     job: "Job",
     *,
+    simulator: str = "verilator",
     waves: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     status: Status | None = None,
@@ -104,6 +105,7 @@ def run_on_engine(
     """Do ``job`` on engine ``name``: the result of its task, with ``engine``, figures of the engine, and
     ``disk_failures``, what the store under the disk has refused.
 
+    ``simulator`` is that of cocotb, as in :func:`~.cocotb.run.run_cocotb`;
     ``waves``, ``status`` and ``at_once`` are as in :func:`open_engine`, ``progress`` as in
     :meth:`~.workload.job.Job.run`.
     On a transport without hardware the device is a model, whatever the engine. Errors: those of the engine
@@ -113,7 +115,9 @@ def run_on_engine(
     if name == "cocotb":
         from .cocotb.run import run_cocotb
 
-        result = run_cocotb(config, job, waves=waves, progress=status, on_progress=progress)
+        result = run_cocotb(
+            config, job, simulator=simulator, waves=waves, progress=status, on_progress=progress
+        )
     else:
         result = _run_here(name, config, job, waves, progress, status, at_once)
     return {"engine": name, **result, "elapsed_s": time.perf_counter() - begin}

@@ -259,11 +259,13 @@ class MemoryCopier(Component):
 class DiskCopier(Component):
     """Copies the first half of a disk onto the second, a sector at a time, flushes, then raises ``intx``.
 
-    It starts when ``control`` is written. Register ``errors`` counts results that were errors.
+    It starts when ``control`` is written. Register ``errors`` counts results that were errors. So many blocks
+    of logic as ``depth`` says, one behind the other, lie between data that is valid and what sees it.
     """
 
-    def __init__(self, data_width: int):
+    def __init__(self, data_width: int, depth: int = 0):
         self.data_width = data_width
+        self.depth = depth
         members = {**tlp_ports(data_width), "storage": Out(StoragePort(data_width)), "capacity": In(64)}
         super().__init__(members)
 
@@ -295,7 +297,7 @@ class DiskCopier(Component):
                     m.next = "TAKE_DATA"
             with m.State("TAKE_DATA"):
                 m.d.comb += storage.read_data.ready.eq(1)
-                with m.If(storage.read_data.valid):
+                with m.If(self._seen(m, storage.read_data.valid)):
                     m.d.sync += [words[beat].eq(storage.read_data.p.data), beat.eq(Mux(last, 0, beat + 1))]
                     with m.If(storage.read_data.p.last):
                         m.next = "ASK_WRITE"
@@ -322,3 +324,10 @@ class DiskCopier(Component):
                 m.d.sync += self.intx.eq(1)
                 m.next = "WAIT_FOR_START"
         return m
+
+    def _seen(self, m: Any, valid: Any) -> Any:
+        for number in range(self.depth):
+            before, valid = valid, Signal(name=f"seen_{number}")
+            with m.If(before):
+                m.d.comb += valid.eq(1)
+        return valid

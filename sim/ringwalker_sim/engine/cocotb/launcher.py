@@ -1,6 +1,7 @@
 """A process of its own for one simulation, so that it can be ended as a whole.
 
-``python -m ringwalker_sim.engine.cocotb.launcher TOP BUILD_DIR FOLDER WAVES SEED``; WAVES is a file or empty.
+``python -m ringwalker_sim.engine.cocotb.launcher SIMULATOR TOP BUILD_DIR FOLDER WAVES SEED``; WAVES is a file
+or empty.
 """
 
 import logging
@@ -16,8 +17,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the simulator in ``FOLDER`` until the job is done."""
-    top, build_dir, folder, waves, seed = sys.argv[1:]
-    runner = get_runner("verilator")
+    simulator, top, build_dir, folder, waves, seed = sys.argv[1:]
+    runner = get_runner(simulator)
     runner.log.setLevel(logging.CRITICAL)
     runner.test(
         hdl_toplevel=top,

@@ -50,6 +50,7 @@ def run_cocotb(
     config: DeviceConfig,
     job: "Job",
     *,
+    simulator: str = "verilator",
     waves: str | Path | None = None,
     timeout_s: float | None = None,
     progress: Callable[[str], None] | None = None,
@@ -61,8 +62,9 @@ def run_cocotb(
     comes back, with counts of the engine added. Of the host it has the latencies, the limits of payload and
     read requests, and the stalls.
 
-    ``waves``: an FST file to write, whole even after Ctrl-C. ``progress`` is called with a line of text while
-    the simulator is built, ``on_progress`` as the task does, a few times a second.
+    ``simulator`` is one of :data:`.build.SIMULATORS`. ``waves``: an FST file to write, whole even after
+    Ctrl-C, of Verilator only. ``progress`` is called with a line of text while the simulator is built,
+    ``on_progress`` as the task does, a few times a second.
 
     Errors: :class:`CocotbError`, also when it takes more than ``timeout_s``; ``KeyboardInterrupt``, once the
     simulation has ended.
@@ -75,7 +77,12 @@ def run_cocotb(
         TOP,
         config,
         job,
-        initial={port.name: port.init for port in ports if port.init},
+        initial={
+            port.name: port.init
+            for port in ports
+            if port.direction == "input" and port.name not in ("clk", "rst")
+        },
+        simulator=simulator,
         waves=waves,
         timeout_s=timeout_s,
         progress=progress,
@@ -90,6 +97,7 @@ def run_simulation(
     job: "Job",
     *,
     initial: Mapping[str, int] | None = None,
+    simulator: str = "verilator",
     waves: str | Path | None = None,
     timeout_s: float | None = None,
     progress: Callable[[str], None] | None = None,
@@ -97,9 +105,10 @@ def run_simulation(
 ) -> dict[str, Any]:
     """Like :func:`run_cocotb`, for any Verilog whose module ``top`` has the ports of the device.
 
-    ``initial`` are values of inputs that nothing here drives; without one it is 0.
+    ``initial`` are values of inputs that nothing here drives. Without one Verilator has 0 there, and Icarus
+    Verilog nothing that is known.
     """
-    build_dir = build_simulator(verilog, top, waves=waves is not None, progress=progress)
+    build_dir = build_simulator(verilog, top, simulator=simulator, waves=waves is not None, progress=progress)
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name:
         folder = Path(name)
         order = {
@@ -112,7 +121,7 @@ def run_simulation(
         (folder / "job.json").write_text(json.dumps(order))
         waves_file = str(Path(waves).absolute()) if waves else ""
         command = [sys.executable, "-m", "ringwalker_sim.engine.cocotb.launcher"]
-        arguments = [top, str(build_dir), name, waves_file, str(job.seed)]
+        arguments = [simulator, top, str(build_dir), name, waves_file, str(job.seed)]
         process = _start([*command, *arguments])
         try:
             _wait(process, folder, timeout_s, on_progress)

@@ -40,12 +40,16 @@ class BeatSource:
     """Drives packets into stream ``name``, in order and without gaps unless ``stalls`` says so.
 
     ``stalls`` decides before each beat, and again each cycle, whether to hold it back.
+
+    It drives right behind a rising edge that it has waited for, or else at a falling one. What wakes it may
+    happen at the very time of a rising edge, and simulators differ in which of them they do first.
     """
 
     def __init__(self, dut: Any, name: str, stalls: Iterator[bool] | None = None):
         self.name = name
         self.stalls = stalls
         self._edge = dut.clk.rising_edge
+        self._between_edges = dut.clk.falling_edge
         self._valid = getattr(dut, f"{name}_valid")
         self._ready = getattr(dut, f"{name}_ready")
         self._fields = stream_fields(dut, name)
@@ -86,6 +90,7 @@ class BeatSource:
                     up = False
                 self._wake.clear()
                 await self._wake.wait()
+                await self._between_edges
             packet = self._queue[0]
             now = int(get_sim_time("step"))
             if packet.due > now:
@@ -93,6 +98,7 @@ class BeatSource:
                     self._valid.value = 0
                     up = False
                 await Timer(packet.due - now, "step")
+                await self._between_edges
             for beat in packet.beats:
                 while self.stalls and next(self.stalls):
                     if up:
