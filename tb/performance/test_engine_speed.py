@@ -8,7 +8,7 @@ import pytest
 
 from ringwalker_sim.cli import bench_engines
 from ringwalker_sim.cli import main as cli
-from ringwalker_sim.performance import Case, engine_page, engine_speed
+from ringwalker_sim.performance import Case, engine_page, engine_speed, league
 from ringwalker_sim.performance.measure import speed
 from ringwalker_sim.performance.two_devices import two_devices
 from ringwalker_sim.testing.devices import SMALL_NET
@@ -49,10 +49,20 @@ def test_goals_take_the_slower_way():
     assert len(alone) == len(goals) - 1
 
 
-def test_documents_are_written(tmp_path, monkeypatch):
-    def run_on_engine(engine, config, job, **_options):
-        seconds = {"native": 0.1, "cocotb": 8.0}[engine]
-        row = {"requests": 2, "bytes": 8192, "cycles": 800, "wall_s": 99.0, "cpu_s": seconds}
+@pytest.mark.parametrize(
+    ("install", "icarus"),
+    [
+        (None, "| cocotb with Icarus Verilog | 32 | 800 | 40.00 | 20 |"),
+        ("buy it", "| cocotb with Icarus Verilog | not installed (buy it) |"),
+    ],
+)
+def test_documents_are_written(tmp_path, monkeypatch, install, icarus):
+    def run_on_engine(engine, config, job, simulator="verilator", **_options):
+        seconds = {"native": 0.1, "verilator": 8.0, "icarus": 40.0}[
+            simulator if engine == "cocotb" else engine
+        ]
+        requests = job.task.workload.requests
+        row = {"requests": requests, "bytes": 8192, "cycles": 800, "wall_s": 99.0, "cpu_s": seconds}
         return {"engine": engine, "errors": 0, **row}
 
     def fast(case, status, reference=False):
@@ -64,7 +74,8 @@ def test_documents_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["ringwalker_sim.performance.measure"], "speed", fast)
     monkeypatch.setattr(engine_speed, "league_figures", lambda status: LEAGUE)
     monkeypatch.setattr(engine_speed, "two_at_once", lambda status: TWO)
-    assert cli.main(["bench-engines", "--docs", str(tmp_path), "--requests", "2"]) == 0
+    monkeypatch.setattr(league, "no_icarus", lambda: install)
+    assert cli.main(["bench-engines", "--docs", str(tmp_path), "--requests", "50"]) == 0
     figures = json.loads((tmp_path / "engines.json").read_text())
     assert figures["ratio"] == pytest.approx(80)
     assert [row["plain_cpu_s"] for row in figures["native"]] == [4.0] * len(engine_speed.CASES)
@@ -76,6 +87,7 @@ def test_documents_are_written(tmp_path, monkeypatch):
         "50,000 cycles",
         "| one ",
         "not installed (apt-get",
+        icarus,
     ):
         assert part in text
     figures["league"] = figures["two_devices"] = None

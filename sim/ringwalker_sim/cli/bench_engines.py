@@ -1,7 +1,8 @@
 """The command ``bench-engines``: how fast the engines simulate, beside each other."""
 
 import argparse
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ringwalker.config import DeviceConfig
 
@@ -9,6 +10,9 @@ from ..engine.engines import run_on_engine
 from ..function.simulation import simulation_of
 from .options import UsageError, add_command, add_device_options, check_folder, check_output, device_config
 from .report import print_bench, progress_bar, report_unwritten, status_line, verdict, write_figures
+
+if TYPE_CHECKING:
+    from ..workload.job import Job
 
 __all__ = ["add_parser", "run"]
 
@@ -24,6 +28,9 @@ examples:
 
 _ENGINES = {"native": "native", "cocotb": "cocotb with Verilator"}
 """The engines, and how the table calls them."""
+
+_ICARUS_REQUESTS = 32
+"""Requests that cocotb with Icarus Verilog does at most: enough to see how slow it is."""
 
 
 def add_parser(commands: Any) -> None:
@@ -57,12 +64,7 @@ def run(options: argparse.Namespace) -> int:
     open_disk = simulation_of(config.function).open_disk
     assert open_disk is not None
     open_disk(config, job.image, job.read_only, job.raw).close()
-    rows = []
-    for engine, name in _ENGINES.items():
-        with progress_bar() as (progress, status):
-            status(name)
-            row = run_on_engine(engine, config, job, progress=progress, status=status, at_once=False)
-            rows.append(row | {"name": name})
+    rows = [_run(name, engine, config, job) for engine, name in _ENGINES.items()]
     rates = {row["engine"]: row["cycles"] / row["cpu_s"] for row in rows}
     ratio = rates["native"] / rates["cocotb"]
     assert isinstance(job.task, BlockTask)
@@ -76,7 +78,32 @@ def run(options: argparse.Namespace) -> int:
             figures["two_devices"] = two_at_once(status)
             figures["native"] = native_rows(status)
             figures["league"] = league_figures(status)
+        figures["runs"].append(_with_icarus(config, job))
     unwritten = write_figures(figures, options.json, options.docs, (FIGURES, PAGE), page)
+    rows = [row for row in rows if "missing" not in row]
     print_bench(rows, ratio, options.json)
     found = max(verdict(row) for row in rows)
     return report_unwritten(unwritten) if found == 0 else found
+
+
+def _run(name: str, engine: str, config: DeviceConfig, job: "Job", **options: Any) -> dict[str, Any]:
+    """The row of ``name``: the job on an engine."""
+    with progress_bar() as (progress, status):
+        status(name)
+        row = run_on_engine(engine, config, job, progress=progress, status=status, at_once=False, **options)
+    return row | {"name": name}
+
+
+def _with_icarus(config: DeviceConfig, job: "Job") -> dict[str, Any]:
+    """The row of cocotb with Icarus Verilog, which does the first requests of the job, or what is missing."""
+    from ..performance.league import no_icarus
+    from ..workload.block_task import BlockTask
+
+    name = "cocotb with Icarus Verilog"
+    if install := no_icarus():
+        return {"name": name, "missing": f"not installed ({install})"}
+    assert isinstance(job.task, BlockTask)
+    assert job.task.workload is not None
+    load = replace(job.task.workload, requests=min(job.task.workload.requests, _ICARUS_REQUESTS))
+    part = replace(job, task=replace(job.task, workload=load))
+    return _run(name, "cocotb", config, part, simulator="icarus")
