@@ -1,6 +1,7 @@
 """The command ``bench-engines``: how fast the engines simulate, beside each other."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     return report_unwritten(unwritten) if found == 0 else found
 
 
-def _run(name: str, engine: str, config: DeviceConfig, job: "Job", **options: Any) -> dict[str, Any]:
+def _run(name: str, engine: str, config: DeviceConfig, job: "Job", **options: Any) -> Mapping[str, Any]:
     """The row of ``name``: the job on an engine."""
     with progress_bar() as (progress, status):
         status(name)
@@ -94,7 +95,7 @@ def _run(name: str, engine: str, config: DeviceConfig, job: "Job", **options: An
     return row | {"name": name}
 
 
-def _with_icarus(config: DeviceConfig, job: "Job") -> dict[str, Any]:
+def _with_icarus(config: DeviceConfig, job: "Job") -> Mapping[str, Any]:
     """The row of cocotb with Icarus Verilog, which does the first requests of the job, or what is missing."""
     from ..performance.league import no_icarus
     from ..workload.block_task import BlockTask
