@@ -23,6 +23,10 @@ _READ_BYTES = 4 * MAX_LENGTH_DWORDS
 _WRITE_BYTES = 128
 """Bytes of payload that every device accepts."""
 
+_PLACE_BYTES = 1 << 28
+_PLACES = range(_PLACE_BYTES, 16 * _PLACE_BYTES, _PLACE_BYTES)
+"""Where a BAR can be that the guest has not put anywhere: more places than there are BARs."""
+
 _COMMAND = HEADER["command"].offset
 _BARS = range(HEADER["bar0"].offset, HEADER["bar5"].offset + _DWORD, _DWORD)
 
@@ -34,6 +38,10 @@ def _pieces(start: int, count: int, limit: int) -> Iterator[tuple[int, int]]:
         stop = min(end, start - start % limit + limit)
         yield start, stop - start
         start = stop
+
+
+def _dword(value: int) -> bytes:
+    return value.to_bytes(_DWORD, "little")
 
 
 class Regions:
@@ -185,28 +193,19 @@ class Regions:
         return self._addresses[bar.index]
 
     def write_registers(self, bar: int, writes: Iterable[tuple[int, int]]) -> None:
-        """Write dwords (offset, value) of a BAR, also while the BAR is not decoded.
+        """Write dwords (offset, value) of a 32-bit BAR of memory space, whatever the guest does with it.
 
-        The writes use the window in configuration space, and restore its registers.
-
-        Ref: virtio 1.4, 4.1.4.9
+        For that time the BAR is at a place of its own. The writes have arrived when this returns.
         """
-        window = self._layout["virtio_pci"]
-        place = {
-            name: window.offset + window.table[name].offset for name in ("bar", "offset", "size", "window")
-        }
-        saved = {
-            name: self._read(RequestKind.CONFIG_READ_0, place[name], size, _DWORD)
-            for name, size in (("bar", 1), ("offset", _DWORD), ("size", _DWORD))
-        }
-        steps = [(place["bar"], bytes([bar])), (place["size"], _DWORD.to_bytes(4, "little"))]
+        address = self._address(self._bars[bar])
+        others = [at for index, at in self._addresses.items() if index != bar]
+        place = next(at for at in _PLACES if not any(at <= other < at + _PLACE_BYTES for other in others))
+        register = HEADER[f"bar{bar}"].offset
+        command = self._command | Command.MEMORY_ENABLE
+        self._write(RequestKind.CONFIG_WRITE_0, register, _dword(place), _DWORD)
+        self._write(RequestKind.CONFIG_WRITE_0, _COMMAND, command.to_bytes(2, "little"), _DWORD)
         for offset, value in writes:
-            steps += [
-                (place["offset"], offset.to_bytes(4, "little")),
-                (place["window"], value.to_bytes(4, "little")),
-            ]
-        steps += [(place[name], raw) for name, raw in saved.items()]
-        engine = self._engine
-        tickets = [engine.submit(RequestKind.CONFIG_WRITE_0, at, len(raw), raw) for at, raw in steps]
-        for ticket in tickets:
-            engine.wait(ticket)
+            self._write(RequestKind.MEMORY_WRITE, place + offset, _dword(value), _DWORD)
+        # They do not overtake the writes of memory, and are answered.
+        self._write(RequestKind.CONFIG_WRITE_0, _COMMAND, self._command.to_bytes(2, "little"), _DWORD)
+        self._write(RequestKind.CONFIG_WRITE_0, register, _dword(address), _DWORD)
