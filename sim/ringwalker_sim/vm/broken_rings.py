@@ -17,8 +17,8 @@ from ..guest.pci import PciDevice
 from ..guest.port import Port
 from ..guest.ring_queue import RingVirtqueue
 from ..guest.split_queue import SplitVirtqueue
-from ..guest.transport.virtio_pci import VirtioPciTransport
 from ..memory import Buffer, GuestMemory, dtype_of
+from .cases import Case
 
 __all__ = ["SETTLE_CYCLES", "Chain", "make_chain", "observe_broken_rings"]
 
@@ -171,30 +171,28 @@ _INDIRECT: dict[str, Callable[[_Exposed], None]] = {
 _INDIRECT_SPLIT = {"next beyond the indirect table": _next_beyond_its_table}
 
 
-async def observe_broken_rings(port: Port, pci: PciDevice, interrupt: str, features: int) -> dict[str, Any]:
-    """Observations of the device on invalid rings, each after a new set-up in which the driver accepts
-    ``features``.
-    """
-    packed = features >> Feature.RING_PACKED & 1
+async def observe_broken_rings(port: Port, pci: PciDevice, case: Case) -> dict[str, Any]:
+    """Observations of the device on invalid rings, each after a new set-up."""
+    packed = case.ring == "packed"
     seen: dict[str, Any] = {}
     for damages, more in (
         (_ALWAYS | (_PACKED if packed else _SPLIT), 0),
         (_INDIRECT | ({} if packed else _INDIRECT_SPLIT), 1 << Feature.INDIRECT_DESC),
     ):
         for name, damage in damages.items():
-            seen |= await _observe_broken(port, pci, interrupt, features | more, name, damage)
+            seen |= await _observe_broken(port, pci, case, case.features | more, name, damage)
     return seen
 
 
 async def _observe_broken(
     port: Port,
     pci: PciDevice,
-    interrupt: str,
+    case: Case,
     features: int,
     name: str,
     damage: Callable[[_Exposed], None],
 ) -> dict[str, Any]:
-    transport = await VirtioPciTransport.bind(pci, interrupt)
+    transport = await case.bind(pci)
     disk = BlkDevice(port, transport.device, ring_features=features)
     await disk.open()
     vq = transport.vqs[0]

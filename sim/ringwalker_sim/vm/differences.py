@@ -3,7 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["DIFFERENCES", "Difference"]
+__all__ = ["DIFFERENCES", "WORDS", "Difference"]
+
+WORDS = {
+    "msix": "with MSI-X",
+    "intx": "with INTx",
+    "split": "with split rings",
+    "packed": "with packed rings",
+    "one queue": "with one queue",
+    "more queues": "with four queues",
+    "modern device": "on a modern device",
+    "legacy device": "on a legacy device",
+    "transitional device": "on a transitional device",
+    "modern registers": "on a modern or transitional device",
+    "legacy registers": "on a legacy or transitional device",
+    "modern face": "through the modern face",
+    "legacy face": "through the legacy face",
+}
+"""What a case can be, and what the page calls it."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +35,16 @@ class Difference:
     only: tuple[str, ...] = ()
 
 
+_PARTS = ((1, 1), (1, 2), (1, 3), (1, 5), (1, 6), (1, 7), (2, 1), (2, 2), (2, 5), (2, 6))
+"""Bytes of a part of a register, and its offset in the legacy header."""
+
 DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "Subsystem",
         "The specification leaves the choice of subsystem vendor and device id to the device. QEMU has one "
         "id for all its devices; this device repeats the virtio device type.",
         {"header subsystem_id": ("4352", "2")},
+        ("modern device",),
     ),
     Difference(
         "Capabilities of PCI Express",
@@ -35,6 +56,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "Prefetchable BAR",
         "A read of the ISR status clears it, so its BAR is not marked as prefetchable here.",
         {"bar 4": ("64-bit prefetchable 0x4000", "64-bit 0x4000")},
+        ("modern registers",),
     ),
     Difference(
         "Length of the structures",
@@ -45,18 +67,19 @@ DIFFERENCES: tuple[Difference, ...] = (
             "structure ISR": ("bar 0x4 offset 0x1000 size 0x1000", "bar 0x4 offset 0x1000 size 0x1"),
             "structure DEVICE": ("bar 0x4 offset 0x2000 size 0x1000", "bar 0x4 offset 0x2000 size 0x24"),
         },
+        ("modern registers",),
     ),
     Difference(
         "Length of the notification structure, one queue",
         "As the other structures: here it is four bytes for each queue.",
         {"structure NOTIFY": ("bar 0x4 offset 0x3000 size 0x1000", "bar 0x4 offset 0x3000 size 0x4")},
-        ("split",),
+        ("modern registers", "one queue"),
     ),
     Difference(
         "Length of the notification structure, four queues",
         "As the other structures: here it is four bytes for each queue.",
         {"structure NOTIFY": ("bar 0x4 offset 0x3000 size 0x1000", "bar 0x4 offset 0x3000 size 0x10")},
-        ("packed",),
+        ("modern registers", "more queues"),
     ),
     Difference(
         "Features",
@@ -79,6 +102,7 @@ DIFFERENCES: tuple[Difference, ...] = (
             "feature NOTIFICATION_DATA": ("0", "1"),
             "feature NOTIF_CONFIG_DATA": ("0", "1"),
         },
+        ("modern face",),
     ),
     Difference(
         "Addresses and order of a platform",
@@ -90,6 +114,7 @@ DIFFERENCES: tuple[Difference, ...] = (
             "accepted feature ACCESS_PLATFORM": ("0", "1"),
             "accepted feature ORDER_PLATFORM": ("0", "1"),
         },
+        ("modern face",),
     ),
     Difference(
         "Fields that belong to those features",
@@ -106,7 +131,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "The number of queues of a device that has one",
         "It belongs to VIRTIO_BLK_F_MQ, which neither device offers with one queue.",
         {"config num_queues": ("1", "0")},
-        ("split",),
+        ("one queue",),
     ),
     Difference(
         "A queue that does not exist",
@@ -115,6 +140,13 @@ DIFFERENCES: tuple[Difference, ...] = (
             "*, no such queue: queue_msix_vector": ("65535", "0"),
             "*, no such queue: queue_notify_off": ("31", "0"),
         },
+        ("modern registers",),
+    ),
+    Difference(
+        "A queue that does not exist, of a legacy device",
+        "The same.",
+        {"*, no such queue: queue_msix_vector": ("65535", "0")},
+        ("legacy device", "msix"),
     ),
     Difference(
         "ISR status with MSI-X",
@@ -132,6 +164,7 @@ DIFFERENCES: tuple[Difference, ...] = (
             "reset again: driver_feature_select": ("1", "0"),
             "reset again: device_feature": ("high half", "low half"),
         },
+        ("modern face",),
     ),
     Difference(
         "Used length of a refused request",
@@ -158,13 +191,20 @@ DIFFERENCES: tuple[Difference, ...] = (
         "QEMU stops the device. Here the ring itself is valid, so the device returns the chain with a used "
         "length of 0, leaves the status byte as it was, and goes on.",
         {
-            "no readable descriptor: needs reset": ("1", "0"),
             "no readable descriptor: used": ("0", "1"),
+            "header of 15 bytes: used": ("0", "1"),
+        },
+    ),
+    Difference(
+        "The driver hears of a chain without room for a header",
+        "This follows from it.",
+        {
+            "no readable descriptor: needs reset": ("1", "0"),
             "no readable descriptor: config interrupts": ("1", "0"),
             "header of 15 bytes: needs reset": ("1", "0"),
-            "header of 15 bytes: used": ("0", "1"),
             "header of 15 bytes: config interrupts": ("1", "0"),
         },
+        ("modern face",),
     ),
     Difference(
         "An available index ahead by more than the ring",
@@ -184,6 +224,68 @@ DIFFERENCES: tuple[Difference, ...] = (
             "indirect in indirect: config interrupts": ("0", "1"),
         },
         ("split",),
+    ),
+    Difference(
+        "Size of the legacy BAR",
+        "Header, vectors and device configuration are 60 bytes. QEMU has fields behind them.",
+        {"bar 0": ("io 0x80", "io 0x40")},
+        ("legacy registers",),
+    ),
+    Difference(
+        "The legacy doorbell is read",
+        "The specification does not say what it reads as.",
+        {"*: queue_notify": ("65535", "0")},
+        ("legacy registers",),
+    ),
+    Difference(
+        "Parts of registers of the legacy header",
+        "QEMU knows whole registers only: a byte or a word in one reads as ones. Here the header is read and "
+        "written in bytes, words and dwords.",
+        {f"header, {size} bytes at {at}: as in the dword": ("0", "1") for size, at in _PARTS},
+        ("legacy face",),
+    ),
+    Difference(
+        "A word at an odd address",
+        "QEMU does not take it in its device configuration.",
+        {"configuration, 2 bytes at 1: as in the dword": ("0", "1")},
+        ("legacy face",),
+    ),
+    Difference(
+        "Bit 30 of the legacy features",
+        "QEMU offers a bit that no driver may accept, to find drivers that accept everything.",
+        {"feature bit 30": ("1", "0")},
+        ("legacy face",),
+    ),
+    Difference(
+        "Features of a legacy device",
+        "Without its modern face QEMU offers the SCSI commands of old, bit 7, and only takes requests with "
+        "the header in a descriptor of its own.",
+        {
+            "feature bit 7": ("1", "0"),
+            "feature ANY_LAYOUT": ("0", "1"),
+            "accepted feature ANY_LAYOUT": ("0", "1"),
+        },
+        ("legacy device",),
+    ),
+    Difference(
+        "A device that has failed, through the legacy face",
+        "Both devices stop. The legacy interface knows no DEVICE_NEEDS_RESET, and QEMU does not show it "
+        "there. Here it shows in both faces, and a configuration change is notified.",
+        {"*: needs reset": ("0", "1"), "*: config interrupts": ("0", "1")},
+        ("legacy face",),
+    ),
+    Difference(
+        "What a legacy driver has written, through the modern face",
+        "QEMU has registers of the modern face beside the state of its queues, which only drivers of that "
+        "face write. Here both faces are views of the same registers.",
+        {
+            "*, other face: driver_feature": ("0", "low half"),
+            "*, other face: queue_enable": ("0", "1"),
+            "*, other face: queue_desc": ("0", "set"),
+            "*, other face: queue_driver": ("0", "set"),
+            "*, other face: queue_device": ("0", "set"),
+        },
+        ("transitional device", "legacy face"),
     ),
 )
 """All known differences, in the order of the page."""

@@ -33,7 +33,8 @@ class VfioUserDevice:
 class OwnDisk:
     """QEMU's own virtio-blk-pci on a raw ``image``, for comparison.
 
-    It has ``queues`` of ``queue_size`` entries. ``options`` are names of its properties that are switched on.
+    It has ``queues`` of ``queue_size`` entries. ``face`` names its register faces: ``"modern"``, ``"legacy"``
+    or ``"transitional"``. ``options`` are names of its properties that are switched on.
     """
 
     image: Path
@@ -41,6 +42,7 @@ class OwnDisk:
     serial: str = "ringwalker"
     queues: int = 1
     queue_size: int = 256
+    face: str = "modern"
     options: Sequence[str] = ()
 
 
@@ -72,7 +74,8 @@ def device_options(devices: Sequence[VfioUserDevice | OwnDisk]) -> list[str]:
             values = {
                 "driver": "virtio-blk-pci",
                 "drive": node,
-                "disable-legacy": "on",
+                "disable-legacy": "on" if device.face == "modern" else "off",
+                "disable-modern": device.face == "legacy",
                 "num-queues": device.queues,
                 "queue-size": device.queue_size,
                 **dict.fromkeys(device.options, True),

@@ -5,38 +5,34 @@ The steps are the same on every port, so that two devices can be compared value 
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ringwalker.spec.blk import BLK_CONFIG, SECTOR_BYTES, BlkFeature, BlkRequestType
 from ringwalker.spec.features import Feature
-from ringwalker.spec.ids import OASIS_DEVICE_BASE, VENDOR_OASIS, DeviceType
-from ringwalker.spec.modern import COMMON, ISR, CapabilityType
+from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import HEADER, VIRTIO_CAPABILITY, CapabilityId
 from ringwalker.spec.ring import DESC_F_WRITE
 
 from ..guest.blk import BlkDevice
-from ..guest.errors import DeviceError
 from ..guest.packed_queue import PackedVirtqueue
-from ..guest.pci import PciDevice, enumerate_pci
+from ..guest.pci import PciDevice
 from ..guest.port import Port
 from ..guest.ring_queue import RingVirtqueue
 from ..guest.split_queue import SplitVirtqueue
-from ..guest.transport.virtio_pci import VirtioPciTransport
+from ..guest.transport.pci_transport import PciTransport
 from .broken_rings import SETTLE_CYCLES, Chain, make_chain, observe_broken_rings
+from .cases import Case
+from .register_observation import FEATURE_REGISTERS, legacy_accesses, registers
 
-__all__ = ["DISK_SECTORS", "Case", "disk_content", "observe"]
+__all__ = ["DISK_SECTORS", "disk_content", "observe"]
 
 DISK_SECTORS = 4096
 """The size of the disk that :func:`observe` expects, in 512-byte sectors."""
 
-_ADDRESSES = ("queue_desc", "queue_driver", "queue_device")
 _WINDOW = ("bar", "offset", "size")
 """Fields of a virtio capability that give the place of its structure."""
-_QUEUES = (0, 31)
-"""The index of the queue, and the index of a queue that does not exist."""
 _FEATURE_NAMES = {item.value: item.name for item in (*BlkFeature, *Feature)}
 _BATCH = 8
 """Reads at once."""
@@ -45,26 +41,6 @@ _FEATURES = {
     "in order": 1 << Feature.IN_ORDER,
 }
 """Further features with which the requests are done again."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """How the driver drives a device: ``interrupt`` ``"msix"`` or ``"intx"``, ``ring`` ``"split"`` or
-    ``"packed"``.
-    """
-
-    interrupt: str = "msix"
-    ring: str = "split"
-
-    @property
-    def words(self) -> frozenset[str]:
-        """All of it, as a set."""
-        return frozenset({self.interrupt, self.ring})
-
-    @property
-    def features(self) -> int:
-        """The mask of features that choose the ring."""
-        return 1 << Feature.RING_PACKED if self.ring == "packed" else 0
 
 
 def disk_content() -> np.ndarray:
@@ -99,11 +75,12 @@ def _device_event(vq: RingVirtqueue) -> dict[str, int]:
 class _Observer:
     """Collects observations in ``seen``: a text or a number by the name of the observation."""
 
-    def __init__(self, port: Port, transport: VirtioPciTransport):
+    def __init__(self, port: Port, transport: PciTransport, other_face: PciTransport | None = None):
         self.port = port
         self.memory = port.memory
         self.pci: PciDevice = transport.pci
         self.transport = transport
+        self.other_face = other_face
         self.seen: dict[str, Any] = {}
 
     # --- configuration space --------------------------------------------------------------------------------
@@ -130,23 +107,10 @@ class _Observer:
     # --- registers ------------------------------------------------------------------------------------------
 
     async def registers(self, step: str) -> None:
-        """Observe the common configuration, for queue 0 and for a queue that does not exist."""
-        self.seen[f"{step}: isr_status"] = await self.transport.structures.read(
-            CapabilityType.ISR, ISR.isr_status
-        )
-        structure = self.transport.structures.places[CapabilityType.COMMON]
-        for queue in _QUEUES:
-            await self.transport.write_common("queue_select", queue)
-            place = step if queue == 0 else f"{step}, no such queue"
-            for register in COMMON:
-                mine = register.name.startswith("queue_")
-                if register.offset + register.size > structure.size or (queue and not mine):
-                    continue
-                value: Any = await self.transport.read_common(register.name)
-                if register.name in _ADDRESSES and queue == 0:
-                    value = "set" if value else 0
-                self.seen[f"{place}: {register.name}"] = value
-        await self.transport.write_common("queue_select", 0)
+        """Observe the registers of the driver's face, and of the other one if there is one."""
+        self.seen |= await registers(self.transport, step)
+        if self.other_face is not None:
+            self.seen |= await registers(self.other_face, f"{step}, other face")
 
     def features(self, offered: int, accepted: int) -> None:
         """Observe the feature bits, and which of them the registers have shown."""
@@ -154,10 +118,10 @@ class _Observer:
             name = _FEATURE_NAMES.get(bit, f"bit {bit}")
             self.seen[f"feature {name}"] = offered >> bit & 1
             self.seen[f"accepted feature {name}"] = accepted >> bit & 1
-        for register, mask in (("device_feature", offered), ("driver_feature", accepted)):
-            halves = {0: 0, mask & 0xFFFF_FFFF: "low half", mask >> 32: "high half"}
+        for names, mask in zip(FEATURE_REGISTERS, (offered, accepted), strict=True):
+            halves = {mask >> 32: "high half", mask & 0xFFFF_FFFF: "low half", 0: 0}
             for name in self.seen:
-                if name.endswith(f": {register}"):
+                if name.partition(": ")[2] in names:
                     self.seen[name] = halves.get(self.seen[name], "other")
 
     async def device_configuration(self) -> None:
@@ -243,7 +207,7 @@ class _Observer:
             self.seen[f"{name}: device event {field}"] = value
 
 
-async def _open(port: Port, transport: VirtioPciTransport, features: int) -> tuple[BlkDevice, RingVirtqueue]:
+async def _open(port: Port, transport: PciTransport, features: int) -> tuple[BlkDevice, RingVirtqueue]:
     """A driver that accepts ``features``, and its first queue, which is ours."""
     disk = BlkDevice(port, transport.device, ring_features=features)
     await disk.open()
@@ -253,14 +217,16 @@ async def _open(port: Port, transport: VirtioPciTransport, features: int) -> tup
 
 
 async def _by_the_book(port: Port, pci: PciDevice, case: Case) -> dict[str, Any]:
-    observer = _Observer(port, await VirtioPciTransport.bind(pci, case.interrupt))
-    transport = observer.transport
+    transport = await case.bind(pci)
+    observer = _Observer(port, transport, await case.other_face(pci))
     await observer.configuration_space()
     await observer.registers("after reset")
     offered = await transport.device_features()
     disk, vq = await _open(port, transport, case.features)
     await observer.device_configuration()
     await observer.registers("running")
+    if case.face == "legacy":
+        observer.seen |= await legacy_accesses(pci, case.interrupt == "msix")
     await observer.requests(vq)
     await observer.batch(vq)
     await observer.registers("after requests")
@@ -273,7 +239,7 @@ async def _by_the_book(port: Port, pci: PciDevice, case: Case) -> dict[str, Any]
 
 async def _with_features(port: Port, pci: PciDevice, case: Case, how: str, features: int) -> dict[str, Any]:
     """The same requests with more ``features``."""
-    observer = _Observer(port, await VirtioPciTransport.bind(pci, case.interrupt))
+    observer = _Observer(port, await case.bind(pci))
     _disk, vq = await _open(port, observer.transport, case.features | features)
     await observer.requests(vq, f"{how}: ")
     await observer.batch(vq, f"{how}: ")
@@ -282,16 +248,14 @@ async def _with_features(port: Port, pci: PciDevice, case: Case, how: str, featu
 
 
 async def observe(port: Port, case: Case) -> dict[str, Any]:
-    """Drive the modern virtio block device of ``port`` as ``case`` says, and collect observations.
+    """Drive the virtio block device of ``port`` as ``case`` says, and collect observations.
 
     Its disk must have :data:`DISK_SECTORS` sectors with :func:`disk_content`. Keys are names of observations,
     values numbers or texts. Errors: :class:`DeviceError` unless there is exactly one such device.
     """
-    wanted = (VENDOR_OASIS, OASIS_DEVICE_BASE + DeviceType.BLK)
-    found = [item for item in await enumerate_pci(port) if (item.id.vendor, item.id.device) == wanted]
-    if len(found) != 1:
-        raise DeviceError(f"there are {len(found)} virtio block devices on the bus; it must be one")
-    seen = await _by_the_book(port, found[0], case)
+    pci = await case.find(port)
+    seen = await _by_the_book(port, pci, case)
     for how, features in _FEATURES.items():
-        seen |= await _with_features(port, found[0], case, how, features)
-    return seen | await observe_broken_rings(port, found[0], case.interrupt, case.features)
+        if case.face == "modern" or not features >> 32:
+            seen |= await _with_features(port, pci, case, how, features)
+    return seen | await observe_broken_rings(port, pci, case)
