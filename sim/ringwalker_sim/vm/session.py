@@ -9,6 +9,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.ids import OASIS_DEVICE_BASE
+from ringwalker.spec.legacy import transitional_device_id
 
 from ..disk_image import DiskError, DiskImage
 from ..function.simulation import simulation_of
@@ -26,15 +27,21 @@ LINUX_CONFIG = DeviceConfig(identity=Identity(preset="oasis"))
 _LINUX_DEVICE_IDS = range(0x1000, 0x1080)
 """The device ids that Linux's virtio-pci accepts, for every vendor."""
 
+_LINUX_LEGACY_IDS = range(0x1000, 0x1040)
+"""Those of devices that have no modern face."""
+
 
 def linux_config(config: DeviceConfig) -> DeviceConfig:
     """``config`` with a device id that Linux's virtio-pci accepts: another one is replaced by 0x1040 plus the
-    virtio type. The vendor stays.
+    virtio type, or for a legacy device by the transitional id of that type, if it has one. The vendor stays.
     """
-    if config.resolved_identity.device in _LINUX_DEVICE_IDS:
+    known = _LINUX_DEVICE_IDS if config.has_modern else _LINUX_LEGACY_IDS
+    if config.resolved_identity.device in known:
         return config
-    identity = replace(config.identity, device=OASIS_DEVICE_BASE + config.device_type)
-    return replace(config, identity=identity)
+    device = OASIS_DEVICE_BASE + config.device_type
+    if not config.has_modern:
+        device = transitional_device_id(config.device_type)
+    return replace(config, identity=replace(config.identity, device=device))
 
 
 @dataclass(frozen=True)
