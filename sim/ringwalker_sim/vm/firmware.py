@@ -1,21 +1,27 @@
-"""A small program for a PC's firmware, a boot sector, made byte by byte.
+"""Small programs for a PC's firmware, a boot sector and an expansion ROM, made byte by byte.
 
-It is 16-bit real-mode code of the 8086, and prints to the first serial port, which is 0x3F8.
+They are 16-bit real-mode code of the 80186, and print to the first serial port, which is 0x3F8.
 
-Ref: Intel SDM 2 (instructions); INCITS 484, EDD-4 (INT 13h).
+Ref: Intel SDM 2 (instructions); INCITS 484, EDD-4 (INT 13h); PCI Firmware Specification 3.3, 5 (ROMs).
 """
 
 from dataclasses import dataclass, field
 
 from ..errors import ParameterError
 
-__all__ = ["SECTOR_BYTES", "boot_disk", "boot_sector"]
+__all__ = ["SECTOR_BYTES", "boot_disk", "boot_sector", "expansion_rom"]
 
 SECTOR_BYTES = 512
 _ORIGIN = 0x7C00
 """Where the firmware loads the boot sector, and the top of its stack."""
 _BUFFER = 0x7E00
 """Where the boot sector reads to: the first byte behind it."""
+
+
+_ROM_UNIT = 512
+_ROM_POINTER = 0x18
+"""The place in a ROM of the pointer to its PCI data structure."""
+_CODE_X86, _LAST_IMAGE = 0, 0x80
 
 
 @dataclass
@@ -139,3 +145,38 @@ def boot_disk(line: str, text: str, sectors: int = 2048) -> bytes:
     if len(second) > SECTOR_BYTES:
         raise ParameterError(f"the text is {len(second)} bytes; it must fit in a sector")
     return (boot_sector(line) + second).ljust(sectors * SECTOR_BYTES, b"\0")
+
+
+def expansion_rom(line: str, vendor: int, device: int, class_code: int) -> bytes:
+    """An expansion ROM that prints ``line`` to the first serial port when the firmware initializes it.
+
+    The firmware takes it from a function with this ``vendor`` and ``device``. Its size is a power of two, at
+    least 512 bytes; its bytes add up to 0. Errors: :class:`ParameterError` for a line that is not ASCII.
+    """
+    code = _Code(0)
+    code.code("55 AA 00")  #             signature; size, which is written last
+    code.jump("EB", "entry")  #          jmp entry: the firmware calls it here, at offset 3
+    code.data = code.data.ljust(_ROM_POINTER, b"\0")
+    code.address("", "data")
+    code.code("0000")  #                 no Plug and Play header
+    code.label("data")
+    ids = vendor.to_bytes(2, "little") + device.to_bytes(2, "little")
+    code.data += b"PCIR" + ids + bytes(2) + (28).to_bytes(2, "little") + bytes([3])
+    code.data += class_code.to_bytes(3, "little")
+    length = len(code.data)
+    code.data += bytes(4) + bytes([_CODE_X86, _LAST_IMAGE]) + bytes(6)
+    code.label("entry")
+    code.code("60 1E 0E 1F FC")  #       pusha; push ds; push cs; pop ds; cld
+    code.address("BE", "line")  #        mov si, line
+    code.call("print")
+    code.code("1F 61 CB")  #             pop ds; popa; retf
+    _printer(code)
+    code.label("line")
+    code.data += _line(line)
+    made = bytearray(code.finish())
+    size = max(_ROM_UNIT, 1 << len(made).bit_length())
+    made = made.ljust(size, b"\0")
+    made[2] = size // _ROM_UNIT
+    made[length : length + 2] = (size // _ROM_UNIT).to_bytes(2, "little")
+    made[-1] = -sum(made) & 0xFF
+    return bytes(made)
