@@ -351,6 +351,33 @@ def test_who_begins_first_has_the_device() -> None:
     assert not bench.port.model.legacy
 
 
+def test_what_a_queue_holds_comes_back_with_a_reset_of_the_device_alone() -> None:
+    bench = Bench(replace(DISK, function="rng", queues=1, settings=None))
+    bench.port.model.latency = 100_000
+
+    async def main() -> None:
+        transport = await bind_face((await enumerate_pci(bench.port))[0], face="legacy")
+        await transport.negotiate(0)
+        vq = await transport.find_vq(0)
+        await transport.driver_ok()
+        buffer = bench.port.memory.allocate(16)
+        assert vq.add_buf(buffer.sg, 0, 1, "mine") == 0
+        await vq.kick()
+        with pytest.raises(BindError, match="detach needs a device with VIRTIO_F_RING_RESET"):
+            await vq.detach("mine")
+        bench.writes.clear()
+        assert await vq.shutdown() == ["mine"]
+        assert bench.written("device_status")[0] == 0
+        assert vq.broken
+        await transport.del_vq(vq)
+        watch = bench.port.memory.watch(buffer.address, 16)
+        buffer.free()
+        await bench.port.sleep(200_000)
+        assert watch.hits == []
+
+    bench.port.run(main())
+
+
 def test_a_queue_that_runs_out_is_said_so_in_spite_of_suppression() -> None:
     for wanted, interrupts in ((0, 0), (1 << Feature.NOTIFY_ON_EMPTY, 1)):
         bench = Bench(replace(DISK, function="rng", queues=1, settings=None))

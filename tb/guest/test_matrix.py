@@ -36,7 +36,7 @@ from ringwalker_sim.guest.ring_queue import RING_FEATURES
 from ringwalker_sim.guest.rng import RngDevice
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import GuestMemory
-from ringwalker_sim.testing.devices import SMALL
+from ringwalker_sim.testing.devices import SMALL, TRANSITIONAL
 
 STAGES = INTERFACES[1:]
 FUNCTION_NAMES = ("blk", "net", "console", "rng")
@@ -82,11 +82,12 @@ class Cell:
 def cell_of(function: str, transport: str, ring: str = "split") -> Iterator[Cell]:
     memory = GuestMemory(4 << 20)
     content = np.random.default_rng(8).integers(0, 256, SECTORS * 512, np.uint8)
-    if transport == "pci":
+    if transport in ("pci", "legacy pci"):
+        config = (SMALL if transport == "pci" else TRANSITIONAL)[function]
         disk = DiskImage.blank(SECTORS) if function == "blk" else None
         if disk is not None:
             disk.array[:] = content
-        with open_engine("native", SMALL[function], memory, disk) as port:
+        with open_engine("native", config, memory, disk) as port:
             yield Cell(port, function, None, None if disk is None else disk.array)
         return
     if transport in ("pci model", "legacy pci model"):
@@ -253,6 +254,13 @@ def test_the_same_by_the_legacy_header(function: str, interface: str) -> None:
     use(function, interface, "legacy pci model")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("function", FUNCTION_NAMES)
+def test_the_same_by_the_legacy_header_of_the_device(function: str, interface: str) -> None:
+    use(function, interface, "legacy pci")
+
+
 @pytest.mark.parametrize("function", FUNCTION_NAMES)
 @pytest.mark.parametrize("transport", ["memory", "pipe"])
 def test_the_drivers_without_a_stage(function: str, transport: str) -> None:
@@ -276,11 +284,12 @@ def use(function: str, interface: str, transport: str, rings: tuple[str, ...] = 
     wanted = sum(1 << Feature[name] for name in rings)
     ring = "both" if "RING_PACKED" in rings else "split"
     with cell_of(function, transport, ring) as cell:
-        kind = "pci" if transport.endswith(" model") else transport
+        kind = "pci" if "pci" in transport else transport
+        face = "legacy" if transport.startswith("legacy") else None
 
         async def main() -> None:
             opened = await open_device(
-                cell.machine, function, interface, kind, model=cell.model, rings=wanted
+                cell.machine, function, interface, kind, model=cell.model, rings=wanted, face=face
             )
             assert opened.device.driver is opened.driver
             assert transport == "pipe" or opened.device.config.features & RING_FEATURES == wanted

@@ -22,3 +22,4 @@ class Feature(enum.IntEnum):
     NOTIF_CONFIG_DATA = 39
     RING_RESET = 40
     ADMIN_VQ = 41
+    SUSPEND = 43

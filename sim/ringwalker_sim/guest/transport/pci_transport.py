@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Self
 
+from ringwalker.spec.features import Feature
 from ringwalker.spec.fields import CommonField
 from ringwalker.spec.modern import NO_VECTOR, DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
@@ -137,6 +138,34 @@ class PciTransport(RingTransport):
         self._registers.clear()
         for vq in self.vqs.values():
             vq.broken = True
+
+    # --- suspension ----------------------------------------------------------------------------------------
+
+    async def suspend_device(self) -> None:
+        """Let the device finish the buffers that it has taken, and rest: until :meth:`resume_device` it
+        accesses no queue and sends no notification, and the driver must not kick a queue.
+
+        Errors: :class:`BindError` without VIRTIO_F_SUSPEND, :class:`DeviceError` when the device fails,
+        :class:`RequestTimeout`. Ref: virtio 1.4, 3.4.
+        """
+        if not self.features >> Feature.SUSPEND & 1:
+            raise BindError(
+                f"{self.name}: the device cannot be suspended: VIRTIO_F_SUSPEND is not negotiated"
+            )
+        await self.add_status(DeviceStatus.SUSPEND)
+        await self._poll(lambda: self._differs(DeviceStatus.SUSPEND), "the suspension of the device")
+
+    async def resume_device(self) -> None:
+        """Let a device that is suspended go on. Errors: as :meth:`suspend_device`."""
+        await self.add_status(DeviceStatus.DRIVER_OK)
+        await self._poll(lambda: self._differs(DeviceStatus.DRIVER_OK), "the resumption of the device")
+
+    async def _differs(self, wanted: DeviceStatus) -> int:
+        """What of SUSPEND and DRIVER_OK is not as ``wanted``."""
+        status = await self.status()
+        if status & DeviceStatus.DEVICE_NEEDS_RESET:
+            raise DeviceError(f"{self.name}: the device sets DEVICE_NEEDS_RESET instead of {wanted.name}")
+        return (status ^ wanted) & (DeviceStatus.SUSPEND | DeviceStatus.DRIVER_OK)
 
     async def _poll(self, read: Callable[[], Awaitable[int]], what: str) -> None:
         for _ in range(POLLS):

@@ -14,6 +14,7 @@ TRANSPORT_FEATURES = (
     | 1 << Feature.ACCESS_PLATFORM
     | 1 << Feature.ORDER_PLATFORM
     | 1 << Feature.RING_RESET
+    | 1 << Feature.SUSPEND
 )
 """Features of the transport, accepted whenever the device offers them.
 
