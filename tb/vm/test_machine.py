@@ -36,6 +36,19 @@ def test_devices_come_in_order_each_at_its_own_address() -> None:
     assert first["addr"] != second["addr"]
 
 
+@pytest.mark.parametrize(
+    ("face", "disabled"),
+    [("modern", ("on", False)), ("transitional", ("off", False)), ("legacy", ("off", True))],
+)
+def test_qemus_own_disk_has_the_faces_and_properties_that_are_asked_for(
+    face: str, disabled: tuple[str, bool]
+) -> None:
+    own = OwnDisk(Path("a.img"), queues=4, queue_size=32, face=face, options=["packed"])
+    (_, values) = pairs(device_options([own]))[1]
+    assert (values["disable-legacy"], values["disable-modern"]) == disabled
+    assert (values["num-queues"], values["queue-size"], values["packed"]) == (4, 32, True)
+
+
 def test_ram_can_be_mapped_by_others(tmp_path: Path) -> None:
     ((_, anonymous),) = pairs(machine_options(64))
     assert (anonymous["qom-type"], anonymous["share"], anonymous["size"]) == (
