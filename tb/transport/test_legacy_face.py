@@ -339,6 +339,21 @@ async def test_who_begins_has_the_device_until_it_is_reset(bench):
 
 
 @simulated(Both)
+async def test_a_status_is_that_of_the_face_through_which_it_was_written(bench):
+    """Whenever it comes in a reset through the other one that nobody waits for."""
+    kept = 0
+    for delay in range(8, 28):
+        await bench.set_new("device_status", 0)
+        await bench.cycles(delay)
+        await bench.set_old("device_status", STARTED)
+        await bench.settled()
+        status = await bench.get_old("device_status")
+        assert bool(status) == bench.value("legacy"), f"{delay} cycles after the reset"
+        kept += bool(status)
+    assert 0 < kept < 20
+
+
+@simulated(Both)
 async def test_a_legacy_driver_may_begin_with_a_queue_or_features(bench):
     for name in ("driver_features", "queue_pfn"):
         await bench.set_old(name, 1)

@@ -28,7 +28,7 @@ class LegacyCommonConfig(CommonConfig):
     """
 
     claim: In(1)
-    """Pulse: a legacy driver begins, before what it writes has an effect."""
+    """A legacy driver begins: up before what it writes has an effect, until it is taken."""
     legacy: Out(1)
     """The driver is a legacy one."""
 
@@ -51,8 +51,10 @@ class LegacyCommonConfig(CommonConfig):
         if not self.config.has_modern:
             m.d.comb += self.legacy.eq(1)
             return
-        claimed = Signal()
-        with m.If(self.claim & (self.status == 0)):
+        claimed, held = Signal(), Signal()
+        # A write that is taken in the cycle in which a reset ends counts, and has its effect after it.
+        m.d.sync += held.eq(self.claim)
+        with m.If((self.claim | held) & (self.status == 0)):
             m.d.sync += claimed.eq(1)
         with m.If(self.reset_done):
             m.d.sync += claimed.eq(0)

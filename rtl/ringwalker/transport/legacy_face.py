@@ -71,7 +71,7 @@ class LegacyFace(Component):
     msix_enable: In(1)
     """The vectors follow the header, and the device configuration begins behind them."""
     claim: Out(1)
-    """Pulse: a write by which a legacy driver begins; before it has any effect."""
+    """A write by which a legacy driver begins is made: up before it has any effect, until it is taken."""
     idle: Out(1)
     """No access is in flight."""
 
@@ -105,9 +105,7 @@ class LegacyFace(Component):
             m.d.comb += [
                 self.o.requests.p.eq(Mux(fsm.ongoing("WAIT_REQUEST"), self.i.requests.p, own)),
                 self.i.responses.p.data.eq(Mux(fsm.ongoing("WAIT_TAKEN"), answer, response.p.data)),
-                self.claim.eq(
-                    fsm.ongoing("CHOOSE") & (step == 0) & asked.write & claims(asked.offset[2:], asked)
-                ),
+                self.claim.eq(~fsm.ongoing("WAIT_REQUEST") & asked.write & claims(asked.offset[2:], asked)),
             ]
             with m.State("WAIT_REQUEST"):
                 m.d.comb += self.idle.eq(~passing)
