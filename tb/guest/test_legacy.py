@@ -142,7 +142,8 @@ def test_a_value_that_changes_while_it_is_read_is_read_again() -> None:
     assert calls == 6
 
 
-def test_a_value_that_never_stays_is_an_error() -> None:
+def test_a_value_that_never_stays_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringwalker_sim.guest.transport.legacy_pci.POLLS", 20)
     bench = Bench()
     transport = bench.bind()
     model, read = bench.port.model, bench.port.legacy.read

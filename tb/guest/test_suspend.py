@@ -14,6 +14,8 @@ from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.opening import open_device
 from ringwalker_sim.memory import GuestMemory
 
+POLLS = "ringwalker_sim.guest.transport.pci_transport.POLLS"
+
 _TAKES_CYCLES = 900
 
 
@@ -84,13 +86,15 @@ def test_a_device_that_cannot_rest() -> None:
         port.run(opened.device.config.suspend_device())
 
 
-def test_a_device_that_never_rests() -> None:
+def test_a_device_that_never_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(POLLS, 20)
     port, opened, _status = _open(obeys=False)
     with pytest.raises(RequestTimeout, match="the suspension of the device does not end"):
         port.run(opened.device.config.suspend_device())
 
 
-def test_a_device_that_does_not_go_on() -> None:
+def test_a_device_that_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(POLLS, 20)
     port, opened, status = _open()
     port.run(opened.device.config.suspend_device())
     status.obeys = False
