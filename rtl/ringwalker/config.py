@@ -10,6 +10,7 @@ A configuration is written in TOML; every key is optional::
     ring = "split"          # or "packed", "both"
     face = "modern"         # or "legacy", "transitional": the registers that drivers find
     legacy_io = true        # the legacy header is in an I/O BAR; false: in a memory BAR
+    suspend = false         # or true: it offers VIRTIO_F_SUSPEND
     read_tags = 64          # payload reads in flight
     [identity]
     preset = "2007"         # or "oasis"; vendor, device, ... override it
@@ -97,6 +98,8 @@ class DeviceConfig:
     ``"transitional"``."""
     legacy_io: bool = True
     """The legacy header is in an I/O BAR; otherwise in a memory BAR, for hosts without I/O space."""
+    suspend: bool = False
+    """The device offers VIRTIO_F_SUSPEND."""
     ring_tags: int = 16
     """Reads of descriptors in flight."""
     chains: int = 64
@@ -134,6 +137,7 @@ class DeviceConfig:
         width = is_integer(self.data_width) and self.data_width in (64, 128, 256, 512)
         check(width, "data_width", self.data_width, "64, 128, 256 or 512")
         check_text("ring", self.ring, RINGS)
+        check_flag("suspend", self.suspend)
         self._check_face()
         check_power("queue_size", self.queue_size, 2, MAX_QUEUE_SIZE)
         check_power("read_tags", self.read_tags, 2, 128)

@@ -83,6 +83,7 @@ class VirtioCore(Component):
         m.submodules.function = GuardedFunction(config, function)
         ring = FORMATS[config.ring]
         features = TRANSPORT_FEATURES | ring.features | parts.features
+        features |= 1 << Feature.SUSPEND if config.suspend else 0
         common_config = LegacyCommonConfig if config.has_legacy else CommonConfig
         m.submodules.common = common = common_config(config, features, ring.required)
         m.submodules.notify = notify = Notify(config)
@@ -99,7 +100,7 @@ class VirtioCore(Component):
         connect(m, faces.notify, notify.registers)
         connect(m, faces.isr, isr.registers)
         if config.kind.device_config is not None:
-            connect(m, faces.device, function.registers)
+            self._device_config(m, faces.device, function.registers, common.suspended)
         if config.has_legacy:
             self._legacy(m, faces, common, function)
         self._queue_table(m, common, sequencer, walker)
@@ -129,7 +130,8 @@ class VirtioCore(Component):
             # What is on its way to the host counts too: nothing may leave once the status reads 0.
             outbound_idle.eq(walker.passed & interrupts.idle & state.outbound_idle),
             sequencer.settled.eq(outbound_idle),
-            interrupts.hold.eq(sequencer.hold),
+            common.settled.eq(outbound_idle),
+            interrupts.hold.eq(sequencer.hold | common.suspend_hold),
             interrupts.clear.eq(sequencer.clearing | state.reset),
             notify.enable.eq(common.driver_ok),
             notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
@@ -163,9 +165,25 @@ class VirtioCore(Component):
                 & ~walker.waiting
                 & sequencer.ready
                 & ~sequencer.halt
+                & (common.suspended | ~common.suspend_halt)
             ),
         ]
         return m
+
+    def _device_config(self, m: Any, source: Any, sink: Any, suspended: Any) -> None:
+        """Accesses to the device configuration. A device that is suspended ignores writes."""
+        if not self.config.suspend:
+            connect(m, source, sink)
+            return
+        ignored = suspended & source.requests.p.write
+        m.d.comb += [
+            sink.requests.p.eq(source.requests.p),
+            sink.requests.valid.eq(source.requests.valid & ~ignored),
+            source.requests.ready.eq(sink.requests.ready | ignored),
+            source.responses.p.eq(sink.responses.p),
+            source.responses.valid.eq(sink.responses.valid),
+            sink.responses.ready.eq(source.responses.ready),
+        ]
 
     def _legacy(self, m: Any, faces: Any, common: Any, function: Any) -> None:
         """What there is beside if there is a legacy face."""
@@ -222,7 +240,9 @@ class VirtioCore(Component):
         m.d.comb += [
             common.reset.eq(self.edge.state.reset),
             sequencer.device_request.eq(common.reset_request),
-            sequencer.queue_request.eq(common.queue_reset_request),
+            sequencer.queue_request.eq(common.queue_reset_request & ~common.suspend_halt),
+            common.halted.eq(walker.halted),
+            common.busy.eq(sequencer.halt),
             sequencer.queue_index.eq(common.queue_reset_index),
             common.reset_done.eq(sequencer.device_done),
             common.queue_reset_done.eq(sequencer.queue_done),
@@ -237,8 +257,8 @@ class VirtioCore(Component):
             sequencer.halted.eq(walker.halted),
             sequencer.departed.eq(walker.departed),
             sequencer.answered.eq(walker.answered),
-            walker.halt.eq(sequencer.halt | needs_reset),
-            walker.halt_all.eq(sequencer.whole | needs_reset),
+            walker.halt.eq(sequencer.halt | needs_reset | common.suspend_halt),
+            walker.halt_all.eq(sequencer.whole | needs_reset | common.suspend_halt),
             walker.halt_queue.eq(common.queue_reset_index),
             walker.stop.eq(sequencer.stop),
             walker.flush.eq(sequencer.flush),

@@ -7,11 +7,23 @@ from cocotbext.pcie.core.caps import PciCapId
 from cocotbext.pcie.core.utils import PcieId
 
 from ringwalker.config import DeviceConfig
-from ringwalker.pci.capabilities import bars, layout
+from ringwalker.pci.capabilities import bars, expansion_rom, layout
 from ringwalker.spec.blk import ID_BYTES, BlkRequestHeader, BlkRequestType, BlkStatus
 from ringwalker.spec.features import Feature
-from ringwalker.spec.modern import COMMON, COMMON_BASE, FACE_BAR, NOTIFY_BASE, NOTIFY_MULTIPLIER, DeviceStatus
-from ringwalker.spec.pci import CapabilityId
+from ringwalker.spec.legacy import LEGACY, LEGACY_BAR
+from ringwalker.spec.modern import (
+    COMMON,
+    COMMON_BASE,
+    FACE_BAR,
+    ISR_BASE,
+    NO_VECTOR,
+    NOTIFY_BASE,
+    NOTIFY_MULTIPLIER,
+    DeviceStatus,
+    IsrBit,
+)
+from ringwalker.spec.pci import HEADER, CapabilityId, ExpansionRom
+from ringwalker.spec.pci_extended import ExtendedHeader
 from ringwalker.spec.ring import (
     DESC_F_NEXT,
     DESC_F_WRITE,
@@ -49,81 +61,185 @@ def _check_function(function: Any, config: DeviceConfig) -> None:
     assert function.class_code == identity.class_code
     assert function.header_type == 0
     assert not function.multifunction
-    expected = {bar.index: bar.size for bar in bars(config)}
-    assert {index: size for index, size in enumerate(function.bar_size) if size} == expected
-    taken = sorted((function.bar_addr[index], expected[index]) for index in expected)
+    sizes = {bar.index: bar.size for bar in bars(config)}
+    assert {index: size for index, size in enumerate(function.bar_size) if size} == sizes
+    taken = sorted((function.bar_addr[index], sizes[index]) for index in sizes)
     assert all(address % size == 0 for address, size in taken)
     assert all(first[0] + first[1] <= second[0] for first, second in pairwise(taken))
     capabilities = layout(config).capabilities
     assert function.capabilities == [(item.values["id"], item.offset) for item in capabilities]
-    assert {number for number, _ in function.capabilities} == set(CapabilityId)
+    expected = set(CapabilityId) - (set() if config.pci.msi else {CapabilityId.MSI})
+    assert {number for number, _ in function.capabilities} == expected
+    extended = [(item.values["header"] & ExtendedHeader.ID, item.offset) for item in layout(config).extended]
+    assert function.ext_capabilities == extended
 
 
 def _offset(config: DeviceConfig, number: CapabilityId) -> int:
     return next(item.offset for item in layout(config).capabilities if item.values["id"] == number)
 
 
-async def _negotiate(registers: _Registers) -> None:
+async def _negotiate(registers: _Registers, features: int = 1 << Feature.VERSION_1) -> None:
     await registers.write("device_status", 0)
     while await registers.read("device_status"):
         pass
     status = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER
     await registers.write("device_status", status)
     await registers.write("driver_feature_select", 1)
-    await registers.write("driver_feature", 1 << Feature.VERSION_1 - 32)
+    await registers.write("driver_feature", features >> 32)
     status |= DeviceStatus.FEATURES_OK
     await registers.write("device_status", status)
     assert await registers.read("device_status") == status
 
 
+class _Disk:
+    """A queue of a block device, used by hand; the driver's side of one GET_ID after the other."""
+
+    def __init__(self, port: Any, registers: _Registers, queue: int):
+        self.memory, self.registers, self.queue = port.memory, registers, queue
+        rings = self.memory.allocate(4096, 4096)
+        self.desc, self.driver, self.used = rings.address, rings.address + 1024, rings.address + 2048
+        self.header = self.memory.allocate(16, 16)
+        self.reply = self.memory.allocate(ID_BYTES + 1, 1)
+        self.made = 0
+
+    async def start(self, vector: int | None, features: int = 1 << Feature.VERSION_1) -> None:
+        """Reset the device, negotiate, and set up the queue; ``vector`` None: without MSI-X."""
+        registers, self.made = self.registers, 0
+        await _negotiate(registers, features)
+        self.memory.struct_view(self.driver, RingHeader)[0]["idx"] = 0
+        self.memory.struct_view(self.used, RingHeader)[0]["idx"] = 0
+        for name, value in {
+            "queue_select": self.queue,
+            "queue_size": 4,
+            "queue_msix_vector": NO_VECTOR if vector is None else vector,
+            "queue_desc": self.desc,
+            "queue_driver": self.driver,
+            "queue_device": self.used,
+            "queue_enable": 1,
+        }.items():
+            await registers.write(name, value)
+        if vector is not None:
+            assert await registers.read("queue_msix_vector") == vector
+        status = await registers.read("device_status") | DeviceStatus.DRIVER_OK
+        await registers.write("device_status", status)
+
+    async def ask(self) -> None:
+        """Make a request available, and ring the doorbell."""
+        header, reply = self.header, self.reply
+        self.memory.struct_view(header.address, BlkRequestHeader)[0]["type"] = BlkRequestType.GET_ID
+        reply.array[:] = 0xEE
+        table = self.memory.struct_view(self.desc, Descriptor, 3)
+        table[0] = (header.address, 16, DESC_F_NEXT, 2)
+        table[2] = (reply.address, ID_BYTES, DESC_F_NEXT | DESC_F_WRITE, 1)
+        table[1] = (reply.address + ID_BYTES, 1, DESC_F_WRITE, 0)
+        self.made += 1
+        self.memory.struct_view(self.driver, RingHeader)[0]["idx"] = self.made
+        await self.ring()
+
+    async def ring(self) -> None:
+        """Ring the doorbell."""
+        await self.registers.write("queue_select", self.queue)
+        doorbell = NOTIFY_BASE + NOTIFY_MULTIPLIER * await self.registers.read("queue_notify_off")
+        await self.registers.window.write(doorbell, self.queue.to_bytes(2, "little"))
+
+    def used_index(self) -> int:
+        """How many requests have been used."""
+        return int(self.memory.struct_view(self.used, RingHeader)[0]["idx"])
+
+    def answer(self) -> str:
+        """The serial number that the newest request brought."""
+        assert self.used_index() == self.made
+        used = self.memory.struct_view(self.used + USED_RING_OFFSET, UsedElement, self.made)[self.made - 1]
+        assert (used["id"], used["len"]) == (0, ID_BYTES + 1)
+        assert self.reply.array[ID_BYTES] == BlkStatus.OK
+        return bytes(self.reply.array[:ID_BYTES]).rstrip(b"\0").decode()
+
+
+async def _interrupted(vectors: Any, number: int) -> None:
+    """Wait for the message ``number``; no other has come."""
+    await vectors[number].event.wait()
+    vectors[number].event.clear()
+    assert not any(item.event.is_set() for item in vectors)
+
+
+async def _read_rom(function: Any, config: DeviceConfig) -> None:
+    """The expansion ROM is where cocotbext-pcie has put it, once it is enabled."""
+    (rom,) = expansion_rom(config)
+    assert function.expansion_rom_size == rom.size
+    place = HEADER.expansion_rom.offset
+    await function.config_write_dword(place, function.expansion_rom_addr | ExpansionRom.ENABLE)
+    content = config.pci.rom_content
+    assert await function.expansion_rom_window.read(0, len(content)) == content
+    await function.config_write_dword(place, function.expansion_rom_addr)
+
+
+async def _use_msi(function: Any, config: DeviceConfig, disk: _Disk) -> None:
+    """Requests whose interrupts are messages of MSI: one after each read of the ISR."""
+    assert await function.enable_msi_range(1, 32) == config.pci.msi
+    await disk.start(None)
+    for _ in range(2):
+        await disk.ask()
+        await _interrupted(function.msi_vectors, 0)
+        assert disk.answer() == config.settings.serial
+        isr = await disk.registers.window.read(ISR_BASE, 1)
+        assert isr == IsrBit.QUEUE.to_bytes(1, "little")
+    await disk.registers.write("device_status", 0)
+    await function.disable_msi()
+
+
+async def _suspend(function: Any, config: DeviceConfig, disk: _Disk) -> None:
+    """Suspend the device; a request that is made available then is served once it has been resumed."""
+    registers, vector = disk.registers, config.vectors - 1
+    await disk.start(vector, 1 << Feature.VERSION_1 | 1 << Feature.SUSPEND)
+    await disk.ask()
+    running = await registers.read("device_status")
+    await registers.write("device_status", running | DeviceStatus.SUSPEND)
+    resting = running & ~DeviceStatus.DRIVER_OK | DeviceStatus.SUSPEND
+    while await registers.read("device_status") != resting:
+        pass
+    await _interrupted(function.msi_vectors, vector)
+    assert disk.answer() == config.settings.serial, "what was available before is used before"
+    await disk.ask()
+    for _ in range(20):
+        assert await registers.read("device_status") == resting
+    assert not any(item.event.is_set() for item in function.msi_vectors)
+    assert disk.used_index() == disk.made - 1
+    await registers.write("device_status", running)
+    while await registers.read("device_status") != running:
+        pass
+    await disk.ring()
+    await _interrupted(function.msi_vectors, vector)
+    assert disk.answer() == config.settings.serial
+
+
 async def enumerate_and_interrupt(port: Any, device: dict[str, Any]) -> dict[str, Any]:
-    """cocotbext-pcie alone: its enumeration, its BAR windows, its MSI-X; one GET_ID by hand."""
+    """cocotbext-pcie alone: its enumeration, its BAR windows, its messages; requests by hand."""
     config = DeviceConfig.from_dict(device)
     function = port.rc.find_device(PcieId(1, 0, 0))
     assert function is not None
     _check_function(function, config)
     await function.enable_device()
     await function.set_master()
+    if config.pci.rom_content:
+        await _read_rom(function, config)
+    registers = _Registers(function.bar_window[FACE_BAR])
+    disk = _Disk(port, registers, config.queues - 1)
+    if config.pci.msi:
+        await _use_msi(function, config, disk)
     vectors = await function.alloc_irq_vectors(1, config.vectors)
     assert vectors == config.vectors
     assert await function.msix_vec_count() == config.vectors
     assert function.get_capability_offset(PciCapId.MSIX) == _offset(config, CapabilityId.MSIX)
-    registers = _Registers(function.bar_window[FACE_BAR])
-    await _negotiate(registers)
-    memory, size = port.memory, 4
-    rings = memory.allocate(4096, 4096)
-    desc, driver, used_ring = rings.address, rings.address + 1024, rings.address + 2048
-    queue, vector = config.queues - 1, config.vectors - 1
-    for name, value in {
-        "queue_select": queue,
-        "queue_size": size,
-        "queue_msix_vector": vector,
-        "queue_desc": desc,
-        "queue_driver": driver,
-        "queue_device": used_ring,
-        "queue_enable": 1,
-    }.items():
-        await registers.write(name, value)
-    assert await registers.read("queue_msix_vector") == vector
-    status = await registers.read("device_status") | DeviceStatus.DRIVER_OK
-    await registers.write("device_status", status)
-    header, reply = memory.allocate(16, 16), memory.allocate(ID_BYTES + 1, 1)
-    memory.struct_view(header.address, BlkRequestHeader)[0]["type"] = BlkRequestType.GET_ID
-    table = memory.struct_view(desc, Descriptor, 3)
-    table[0] = (header.address, 16, DESC_F_NEXT, 2)
-    table[2] = (reply.address, ID_BYTES, DESC_F_NEXT | DESC_F_WRITE, 1)
-    table[1] = (reply.address + ID_BYTES, 1, DESC_F_WRITE, 0)
-    memory.struct_view(driver, RingHeader)[0]["idx"] = 1
-    arrived = function.msi_vectors[vector].event
-    others = [item.event for item in function.msi_vectors if item.event is not arrived]
-    await registers.write("queue_select", queue)
-    doorbell = NOTIFY_BASE + NOTIFY_MULTIPLIER * await registers.read("queue_notify_off")
-    await function.bar_window[FACE_BAR].write(doorbell, queue.to_bytes(2, "little"))
-    await arrived.wait()
-    assert not any(event.is_set() for event in others)
-    assert memory.struct_view(used_ring, RingHeader)[0]["idx"] == 1
-    used = memory.struct_view(used_ring + USED_RING_OFFSET, UsedElement)[0]
-    assert (used["id"], used["len"]) == (0, ID_BYTES + 1)
-    assert reply.array[ID_BYTES] == BlkStatus.OK
+    await disk.start(config.vectors - 1)
+    await disk.ask()
+    await _interrupted(function.msi_vectors, config.vectors - 1)
+    serial = disk.answer()
+    if config.suspend:
+        await _suspend(function, config, disk)
+    if config.has_legacy:
+        # The same status, in the header of the I/O BAR.
+        row = LEGACY.device_status
+        raw = await function.bar_window[LEGACY_BAR].read(row.offset, row.size)
+        assert int.from_bytes(raw, "little") == await registers.read("device_status")
     assert port.faults == []
-    return {"serial": bytes(reply.array[:ID_BYTES]).rstrip(b"\0").decode()}
+    return {"serial": serial}

@@ -15,7 +15,8 @@ from ringwalker_sim.engine.engines import open_engine, run_on_engine
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.host.parameters import STREAMS
 from ringwalker_sim.memory import GuestMemory
-from ringwalker_sim.testing.devices import SMALL_BLK
+from ringwalker_sim.testing.devices import SMALL_BLK, every_option
+from ringwalker_sim.testing.option_rom import write_option_rom
 from ringwalker_sim.workload.block_task import BlockTask, Workload
 from ringwalker_sim.workload.job import CallTask, Job
 
@@ -34,8 +35,12 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
 
 
-@pytest.mark.parametrize("config", [WIDE_TOO, THREE_TOO, USUAL])
-def test_cocotbext_pcie_enumerates_it_and_drives_msix(config: DeviceConfig) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [pytest.param(WIDE, id="256 bits"), pytest.param(None, id="every option")])
+def test_cocotbext_pcie_enumerates_it_and_drives_its_interrupts(
+    config: DeviceConfig | None, tmp_path: Path
+) -> None:
+    config = config or every_option(write_option_rom(tmp_path))
     name = "tb.system.enumeration_job:enumerate_and_interrupt"
     task = CallTask(name, {"device": config.to_dict()})
     assert run_cocotb(config, Job(task), timeout_s=300)["serial"] == config.settings.serial

@@ -14,52 +14,18 @@ from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import QueueRead, QueueRow, QueueWrite, RegisterPort
 from ..spec.features import Feature
-from ..spec.modern import COMMON, NO_VECTOR, NOTIFY_CONFIG_DATA, PAGE
+from ..spec.modern import COMMON, NO_VECTOR, NOTIFY_CONFIG_DATA
 from ..spec.ring import DESC_ALIGN, DEVICE_ALIGN, DRIVER_ALIGN
 from ..streams import QUEUE_BITS, RegisterRequest
 from .device_status import DeviceStatusMachine
 from .driver_features import DriverFeatures
 from .queue_ranges import QueueRanges
+from .suspend import Suspend
+from .written import COMMON_DWORDS, WrittenRegisters, dword_of
 
 __all__ = ["CommonConfig"]
 
-_DWORDS = -(-COMMON.size // 4)
 _ROW: Any = data.Layout.cast(QueueRow)
-
-
-class _Written:
-    """What a register write does to each register: its byte enables, bytes, and value after the write."""
-
-    def __init__(self, m: Any, request: Any, active: Value):
-        self._enables: Any = Signal(4 * _DWORDS)
-        self._data = request.data
-        for dword in range(_DWORDS):
-            with m.If(active & (_dword(request) == dword)):
-                m.d.comb += self._enables[4 * dword : 4 * dword + 4].eq(request.strobe)
-
-    def enables(self, name: str) -> Any:
-        register = COMMON[name]
-        return self._enables[register.offset : register.offset + register.size]
-
-    def any(self, name: str) -> Any:
-        return self.enables(name).any()
-
-    def data(self, name: str) -> Any:
-        register = COMMON[name]
-        lanes = [(register.offset + n) % 4 for n in range(register.size)]
-        return Cat(self._data.word_select(lane, 8) for lane in lanes)
-
-    def merged(self, name: str, old: Any) -> Any:
-        register, new, enables = COMMON[name], self.data(name), self.enables(name)
-        before = Value.cast(old)
-        return Cat(
-            Mux(enables[n], new[8 * n : 8 * n + 8], before[8 * n : 8 * n + 8]) for n in range(register.size)
-        )
-
-
-def _dword(request: Any) -> Value:
-    """The dword in the page that ``request`` addresses."""
-    return request.offset[2 : PAGE.bit_length() - 1]
 
 
 def _aligned(value: Value, alignment: int) -> Value:
@@ -135,6 +101,14 @@ class CommonConfig(Component):
     """Pulse, to be joined with the function's own."""
     reset_request: Out(1)
     reset_done: In(1)
+    halted: In(1)
+    """The walkers are halted. This and the next four are for VIRTIO_F_SUSPEND; see
+    :class:`~ringwalker.transport.suspend.Suspend`."""
+    settled: In(1)
+    busy: In(1)
+    suspend_halt: Out(1)
+    suspend_hold: Out(1)
+    suspended: Out(1)
     queue_reset_request: Out(1)
     """Level until ``queue_reset_done``; another may follow in the next cycle."""
     queue_reset_index: Out(QUEUE_BITS)
@@ -192,15 +166,17 @@ class CommonConfig(Component):
         ]
         with m.If(queue_exists):
             m.d.comb += row.eq(self.table_read.row)
-        written = _Written(m, request, deciding & request.write & ~self.reset_request)
+        written = WrittenRegisters(m, request, deciding & request.write & ~self.reset_request)
         self._connect_status(m, status, features, written)
+        if self.device_features >> Feature.SUSPEND & 1:
+            self._suspend(m, status)
         self._write_device_registers(m, written)
         resets = self._queue_resets(m, status, written, row)
         self._write_row(m, written, row, queue_exists, resets)
         words = self._words(m, features, row, queue_exists)
         with m.If(deciding):
             m.d.sync += responses.payload.data.eq(0)
-            with m.Switch(_dword(request)):
+            with m.Switch(dword_of(request)):
                 for dword, word in enumerate(words):
                     with m.Case(dword):
                         m.d.sync += responses.payload.data.eq(word)
@@ -222,7 +198,7 @@ class CommonConfig(Component):
         return asked & self.driver_features[Feature.RING_RESET] & status.features_ok
 
     def _connect_status(
-        self, m: Any, status: DeviceStatusMachine, features: DriverFeatures, written: _Written
+        self, m: Any, status: DeviceStatusMachine, features: DriverFeatures, written: WrittenRegisters
     ) -> None:
         m.d.comb += [
             status.write.eq(written.any("device_status")),
@@ -246,7 +222,21 @@ class CommonConfig(Component):
             self.driver_features.eq(self._accepted(features.features)),
         ]
 
-    def _write_device_registers(self, m: Any, written: _Written) -> None:
+    def _suspend(self, m: Any, status: DeviceStatusMachine) -> None:
+        m.submodules.suspend = suspend = Suspend()
+        m.d.comb += [
+            suspend.write.eq(status.write),
+            suspend.value.eq(status.value),
+            suspend.running.eq(self._modern(status.driver_ok & self.driver_features[Feature.SUSPEND])),
+            suspend.abandon.eq(status.reset_request | self.needs_reset | self.fail),
+            *(getattr(suspend, name).eq(getattr(self, name)) for name in ("halted", "settled", "busy")),
+            status.suspended.eq(suspend.suspended),
+            self.suspended.eq(suspend.suspended),
+            self.suspend_halt.eq(suspend.halt),
+            self.suspend_hold.eq(suspend.hold),
+        ]
+
+    def _write_device_registers(self, m: Any, written: WrittenRegisters) -> None:
         """Registers that stand here and not in the queue table, and the reset of all of them."""
         for name, register in (
             ("device_feature_select", self._device_feature_select),
@@ -270,7 +260,9 @@ class CommonConfig(Component):
     def _vector(self, value: Value) -> Value:
         return Mux(value < self.config.vectors, value, NO_VECTOR)
 
-    def _queue_resets(self, m: Any, status: DeviceStatusMachine, written: _Written, row: Any) -> Value:
+    def _queue_resets(
+        self, m: Any, status: DeviceStatusMachine, written: WrittenRegisters, row: Any
+    ) -> Value:
         """Queues waiting for their reset stand in a FIFO; the result says that the selected one joins it."""
         joins = Signal()
         if not self.device_features >> Feature.RING_RESET & 1:
@@ -294,7 +286,7 @@ class CommonConfig(Component):
         ]
         return joins
 
-    def _write_row(self, m: Any, written: _Written, row: Any, exists: Value, resets: Value) -> None:
+    def _write_row(self, m: Any, written: WrittenRegisters, row: Any, exists: Value, resets: Value) -> None:
         """The table is written in the cycle after the decision, from registers."""
         size = written.merged("queue_size", row.size)
         sizes = [1 << n for n in range(self.config.queue_size.bit_length())]
@@ -373,4 +365,4 @@ class CommonConfig(Component):
             value = Signal(register.width, name=f"read_{register.name}")
             m.d.comb += value.eq(values.get(register.name, 0))
             image += [value[8 * n : 8 * n + 8] for n in range(register.size)]
-        return [Cat(image[4 * n : 4 * n + 4]) for n in range(_DWORDS)]
+        return [Cat(image[4 * n : 4 * n + 4]) for n in range(COMMON_DWORDS)]

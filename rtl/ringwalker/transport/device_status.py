@@ -20,7 +20,7 @@ class DeviceStatusMachine(Component):
     - DRIVER_OK sticks only with FEATURES_OK, set before or by the same write.
     - DEVICE_NEEDS_RESET is set by ``needs_reset`` once DRIVER, FEATURES_OK or DRIVER_OK is, never by a write.
       With DRIVER_OK the driver is notified.
-    - Other bits stay 0.
+    - SUSPEND and DRIVER_OK show whether the device is ``suspended``. Other bits stay 0.
     - During a reset writes are ignored and the old value is read. Should that be 0, DEVICE_NEEDS_RESET is
       read instead: 0 would say that the reset is over.
 
@@ -37,6 +37,8 @@ class DeviceStatusMachine(Component):
     """The driver may set FEATURES_OK."""
     needs_reset: In(1)
     """Level or pulse: an error that only a reset cures."""
+    suspended: In(1)
+    """SUSPEND reads 1 in the place of DRIVER_OK."""
     reset: In(1)
     """Pulse: a reset begins that the driver has not asked for."""
     reset_done: In(1)
@@ -45,7 +47,7 @@ class DeviceStatusMachine(Component):
     """What the driver reads."""
     features_ok: Out(1)
     driver_ok: Out(1)
-    """DRIVER_OK is set, and no reset is in progress or needed."""
+    """DRIVER_OK is set, and no reset is in progress or needed, and the device is not suspended."""
     reset_request: Out(1)
     """From a write of 0, or ``reset``, until ``reset_done``."""
     config_change: Out(1)
@@ -91,14 +93,21 @@ class DeviceStatusMachine(Component):
             | Mux(self.write & ~self.reset_request & (self.value != 0), gained, 0)
             | Mux(fails, int(DeviceStatus.DEVICE_NEEDS_RESET), 0)
         )
-        m.d.sync += self.config_change.eq(fails & self.driver_ok)
+        m.d.sync += self.config_change.eq(fails & (self.driver_ok | self.suspended))
         with m.If(self.reset_done):
             m.d.sync += [self.reset_request.eq(self.reset), bits.eq(0), self.config_change.eq(0)]
 
+        resetting = self.reset_request & (bits == 0)
+        shown = Mux(self.suspended, bits & ~int(DeviceStatus.DRIVER_OK) | int(DeviceStatus.SUSPEND), bits)
         m.d.comb += [
-            self.status.eq(Mux(self.reset_request & (bits == 0), int(DeviceStatus.DEVICE_NEEDS_RESET), bits)),
+            self.status.eq(Mux(resetting, int(DeviceStatus.DEVICE_NEEDS_RESET), shown)),
             self.features_ok.eq(has(DeviceStatus.FEATURES_OK)),
-            self.driver_ok.eq(self._runs(bits) & ~has(DeviceStatus.DEVICE_NEEDS_RESET) & ~self.reset_request),
+            self.driver_ok.eq(
+                self._runs(bits)
+                & ~has(DeviceStatus.DEVICE_NEEDS_RESET)
+                & ~self.reset_request
+                & ~self.suspended
+            ),
         ]
         return m
 

@@ -5,8 +5,9 @@ rule. ``docs/testing.md`` says what a model costs.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
-from ringwalker.config import DeviceConfig, Identity
+from ringwalker.config import DeviceConfig, Identity, PciOptions
 
 __all__ = [
     "BOTH",
@@ -19,6 +20,7 @@ __all__ = [
     "SMALL_NET",
     "SMALL_RNG",
     "TRANSITIONAL",
+    "every_option",
 ]
 
 SMALL_BLK = DeviceConfig(data_width=64, queues=4, queue_size=32)
@@ -43,6 +45,27 @@ BOTH_NET = replace(SMALL_NET, ring="both")
 
 SERVED_BLK = DeviceConfig(data_width=64, identity=Identity(preset="oasis"))
 """What ``ringwalker serve --data-width 64`` and ``guest --data-width 64`` offer."""
+
+
+def every_option(rom: Path) -> DeviceConfig:
+    """A block device with both faces, VIRTIO_F_SUSPEND and every option of ``[pci]``; ``rom`` is a file: for slow tests."""
+    options = PciOptions(
+        vectors=3,
+        msi=2,
+        serial_number="02-00-00-ff-fe-00-00-01",
+        timeout_ranges=True,
+        rom=str(rom),
+    )
+    return DeviceConfig(
+        data_width=64,
+        queues=4,
+        queue_size=32,
+        face="transitional",
+        suspend=True,
+        identity=Identity(preset="oasis"),
+        pci=options,
+    )
+
 
 BOTH = {"blk": BOTH_BLK, "net": BOTH_NET, "console": SMALL_CONSOLE, "rng": SMALL_RNG}
 """The device of each function that offers split and packed rings, by the function's name."""
