@@ -48,7 +48,10 @@ SERVED_BLK = DeviceConfig(data_width=64, identity=Identity(preset="oasis"))
 
 
 def every_option(rom: Path) -> DeviceConfig:
-    """A block device with both faces, VIRTIO_F_SUSPEND and every option of ``[pci]``; ``rom`` is a file: for slow tests."""
+    """A block device with both faces, VIRTIO_F_SUSPEND and every option of ``[pci]``: for slow tests.
+
+    ``rom`` is a file for the expansion ROM.
+    """
     options = PciOptions(
         vectors=3,
         msi=2,
