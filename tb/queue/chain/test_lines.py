@@ -111,6 +111,23 @@ async def test_an_indirect_table_may_be_at_any_address(bench):
 
 
 @simulated(Lines)
+async def test_a_chain_whose_length_is_expected_is_read_from_its_first_descriptor_on(bench):
+    for index, length in ((3, 3), (6, 4), (0, MOST)):
+        bench.want(index, length=length)
+        shown, descriptors = await bench.range()
+        assert (shown["first"], shown["count"]) == (index, length)
+        assert descriptors == bench.stored(TABLE, index, length)
+    assert bench.reads.requests[0] == (TABLE + 3 * DESC_BYTES, 3 * DESC_BYTES)
+
+
+@simulated(Lines)
+async def test_a_chain_is_not_expected_beyond_its_table(bench):
+    bench.want(6, size=8, length=5)
+    shown, _descriptors = await bench.range()
+    assert (shown["first"], shown["count"]) == (6, 2)
+
+
+@simulated(Lines)
 async def test_no_read_crosses_a_page(bench):
     address = 0x3000 - 5 * DESC_BYTES
     assert await bench.first_and_count(0, address=address, nested=1, size=12) == (0, 12)

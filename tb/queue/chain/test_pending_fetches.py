@@ -39,7 +39,7 @@ class Pending(Bench):
 
 
 def fetch(slot):
-    return {"slot": slot, "lap": slot & 1, "index": 100 + slot, "group": slot >> 1 & 1}
+    return {"slot": slot, "lap": slot & 1, "index": 100 + slot, "group": slot >> 1 & 1, "length": slot}
 
 
 @simulated(Pending)
@@ -211,6 +211,23 @@ async def test_a_head_in_the_line_of_the_last_joins_it(bench):
     await bench.lead(line=50)
     assert bench.joins(50)
     assert not bench.joins(51)
+
+
+@simulated(Sharing)
+async def test_a_head_that_is_read_alone_does_not_join(bench):
+    await bench.lead(line=50)
+    bench.drive("alone", 1)
+    assert not bench.joins(50)
+
+
+@simulated(Sharing)
+async def test_what_is_read_alone_is_not_joined(bench):
+    await bench.lead(line=50)
+    bench.drive("alone", 1)
+    await bench.lead(slot=2, line=60)
+    bench.drive("alone", 0)
+    assert not bench.joins(60)
+    assert not bench.joins(50)
 
 
 @simulated(Sharing)

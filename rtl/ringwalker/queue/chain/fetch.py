@@ -16,6 +16,7 @@ from ...streams import SEGMENT_BITS, Chain, Head, SegmentList, stream_of
 from ..ring.brought import BroughtPort
 from .check import ChainProgress, DescriptorCheck
 from .descriptor import DescriptorTable
+from .expected_length import ExpectedLength
 from .lines import SLOT_BITS, DescriptorLines, line_of
 from .pending_fetches import LineSharing, PendingFetches
 from .retire import ChainRetire, WalkedChain
@@ -57,7 +58,8 @@ class DescriptorFetch(Component):
     A line of descriptors that was read serves the chains for which it was asked for, and is then forgotten.
     Those are the chain whose descriptor it is, as far as it goes on in the line, and, for the line of a
     head, those that follow it directly, have their head in the same line, and were made available with it.
-    The ring format knew that before any of these heads came, so no descriptor is older than what it saw.
+    The ring format knew that before any of these heads came, so no descriptor is older than what it saw. A
+    chain that is expected to be longer (:class:`~.expected_length.ExpectedLength`) is read by itself.
 
     A descriptor takes a segment when it is looked at. All chains but the oldest may take one only while more
     than ``queue_size`` are free; otherwise the chain is put back, and its descriptor is read again later.
@@ -123,6 +125,7 @@ class DescriptorFetch(Component):
         # A guess is alone when it comes, so it is the oldest until it is decided and, if withdrawn, dropped.
         self._undecided, self._withdrawn = Signal(), Signal()
         self._decoder: Any = decoder
+        self._expected = ExpectedLength()
         # What is being checked.
         self._step_slot, self._step_index = Signal.like(self._oldest), Signal(16)
         self._descends, self._given_up = Signal(), Signal()
@@ -149,11 +152,8 @@ class DescriptorFetch(Component):
         connect(m, source.read, flipped(self.read))
         roomy, oldest = self.available > self._queue_size, self._step_slot == self._oldest
         m.submodules.pending = wanted = PendingFetches(self._slots)
-        m.d.sync += [
-            self._step_oldest.eq(oldest),
-            self._may_take.eq(oldest | roomy),
-            wanted.roomy.eq(roomy),
-        ]
+        m.submodules.expected = self._expected
+        m.d.sync += [self._step_oldest.eq(oldest), self._may_take.eq(oldest | roomy), wanted.roomy.eq(roomy)]
         m.d.comb += source.max_read_request.eq(self.max_read_request), step.indirect.eq(self.indirect)
         release = Signal()
         self._take(m, source, step, owners, tables, progress, wanted)
@@ -208,6 +208,8 @@ class DescriptorFetch(Component):
             wanted.added.lap.eq(self._lap),
             wanted.added.index.eq(head.at),
             wanted.added.group.eq(1),
+            wanted.added.length.eq(self._expected.length),
+            sharing.alone.eq(self._expected.length != 0),
         ]
         with m.If(self.heads.ready):
             m.d.sync += [looked.eq(self.heads.valid), head.eq(self.heads.payload)]
@@ -233,7 +235,7 @@ class DescriptorFetch(Component):
             wanted.oldest.eq(self._oldest),
             table.addr.eq(front.slot),
             source.requests.valid.eq(wanted.o.valid),
-            *(request[name].eq(front[name]) for name in ("slot", "lap", "group", "index")),
+            *(request[name].eq(front[name]) for name in ("slot", "lap", "group", "length", "index")),
             request.nested.eq(self._nested.bit_select(front.slot[: len(self._newest)], 1)),
             request.table.eq(table.data),
             wanted.o.ready.eq(source.requests.ready),
@@ -281,6 +283,10 @@ class DescriptorFetch(Component):
             leaves.eq((look & (~decoder.descriptor.follows | shown.error)) | left),
             more.eq(shown.group & (after != self._newest) & self._joined.bit_select(after, 1)),
             source.ranges.ready.eq(leaves & ~more),
+            self._expected.ends.eq(look & ~decoder.descriptor.follows & ~shown.error),
+            self._expected.nested.eq(decoder.nested),
+            self._expected.first.eq(mine.data.at),
+            self._expected.last.eq(index),
         ]
         with m.If(~active & source.ranges.valid):
             m.d.sync += [
@@ -339,18 +345,14 @@ class DescriptorFetch(Component):
         slot, descriptor = self._step_slot, step.found.descriptor
         store = progress.write_port()
         put_back, stored, checked, stocked, free = (Signal() for _ in range(5))
-        m.d.sync += [
-            checked.eq(busy & ~finish),
-            stocked.eq(self.allocate.valid & ~self.allocate.ready),
-        ]
+        m.d.sync += [checked.eq(busy & ~finish), stocked.eq(self.allocate.valid & ~self.allocate.ready)]
         m.d.comb += [
             free.eq(~busy | (checked & stocked)),
             put_back.eq(step.stores & ~self._may_take),
             step.segment.eq(self.allocate.payload),
             finish.eq(checked & (put_back | ~step.stores | stocked)),
             stored.eq(checked & stocked & step.stores & ~put_back),
-            self.allocate.ready.eq(stored),
-            self.write.en.eq(stored),
+            *(signal.eq(stored) for signal in (self.allocate.ready, self.write.en)),
             self.write.index.eq(step.segment),
             self.write.address.eq(descriptor.address),
             self.write.length.eq(descriptor.length),

@@ -16,16 +16,26 @@ from ...streams import stream_of
 from ..ring.limits import LINE_BYTES
 from .descriptor import TABLE_BITS, DescriptorTable
 
-__all__ = ["RANGE_BYTES", "SLOT_BITS", "DescriptorLines", "DescriptorRange", "DescriptorRequest", "line_of"]
+__all__ = [
+    "MOST_READ",
+    "RANGE_BYTES",
+    "SLOT_BITS",
+    "DescriptorLines",
+    "DescriptorRange",
+    "DescriptorRequest",
+    "line_of",
+]
 
 SLOT_BITS = 7
 """Width of the number of a chain that is being walked: up to 128."""
 
 _LINE = LINE_BYTES // DESC_BYTES
-_MOST = 4 * _LINE
 _BANKS = 2
 
-RANGE_BYTES = _MOST * DESC_BYTES
+MOST_READ = 4 * _LINE
+"""The most descriptors that are read at once."""
+
+RANGE_BYTES = MOST_READ * DESC_BYTES
 """The most bytes that are read at once."""
 
 
@@ -37,13 +47,15 @@ def line_of(table_address: Any, index: Any) -> Any:
 class DescriptorRequest(data.Struct):
     """Asks for descriptor ``index`` of ``table``, which must be in it, and for some around it.
 
-    ``nested``: it is an indirect table. ``slot``, ``lap`` and ``group`` come back with the answer.
+    ``nested``: it is an indirect table. ``length``, if it is not 0: a chain of so many descriptors probably
+    begins there. ``slot``, ``lap`` and ``group`` come back with the answer.
     """
 
     slot: unsigned(SLOT_BITS)
     lap: unsigned(1)
     group: unsigned(1)
     nested: unsigned(1)
+    length: range(MOST_READ + 1)
     index: unsigned(16)
     table: DescriptorTable
 
@@ -59,7 +71,7 @@ class DescriptorRange(data.Struct):
     group: unsigned(1)
     index: unsigned(16)
     first: unsigned(16)
-    count: unsigned((_MOST).bit_length())
+    count: unsigned((MOST_READ).bit_length())
     error: unsigned(1)
 
 
@@ -74,7 +86,7 @@ class _Choice(data.Struct):
     address: unsigned(64)
     before: range(_LINE)
     left: unsigned(TABLE_BITS)
-    room: range(_MOST + 1)
+    room: range(MOST_READ + 1)
 
 
 _TAGS = ("slot", "lap", "group", "index")
@@ -85,8 +97,8 @@ class DescriptorLines(Component):
     """Fetches descriptors, several at a time. Ref: virtio 1.4, 2.7.5.
 
     Of the descriptor area of a queue it reads the 64-byte line that the descriptor is in, as far as that
-    belongs to the area; of an indirect table, which may be anywhere, up to 16 descriptors from the wanted one
-    on.
+    belongs to the area, or as many as the chain has that probably begins there; of an indirect table, which
+    may be anywhere, up to 16 descriptors from the wanted one on.
 
     Parameters: ``data_width`` in bits; ``reads``, how many requests are in flight at most.
 
@@ -111,7 +123,7 @@ class DescriptorLines(Component):
             {
                 "requests": In(stream_of(DescriptorRequest)),
                 "ranges": Out(stream_of(DescriptorRange)),
-                "position": In(range(_MOST)),
+                "position": In(range(MOST_READ)),
                 "raw": Out(8 * DESC_BYTES),
                 "read": Out(DmaReadPort(data_width)),
                 "max_read_request": In(13),
@@ -162,12 +174,14 @@ class DescriptorLines(Component):
         """How many descriptors to read in front of the wanted one, and how many from it on."""
         request, bits = self.requests.payload, (_LINE - 1).bit_length()
         in_line = (request.table.address[4 : 4 + bits] + request.index)[:bits]
+        begins = request.nested | (request.length != 0)
+        in_area = Mux(request.length != 0, request.length, _LINE - in_line)
         m.d.sync += [
             *(chosen[key].eq(request[key]) for key in _TAGS),
             chosen.address.eq(request.table.address),
-            chosen.before.eq(Mux(request.nested, 0, Mux(request.index < in_line, request.index, in_line))),
+            chosen.before.eq(Mux(begins, 0, Mux(request.index < in_line, request.index, in_line))),
             chosen.left.eq(request.table.size - request.index),
-            chosen.room.eq(Mux(request.nested, _MOST, _LINE - in_line)),
+            chosen.room.eq(Mux(request.nested, MOST_READ, in_area)),
         ]
 
     def _hold(self, m: Any, reader: RunReader, in_flight: StreamFifo) -> Any:
@@ -175,7 +189,7 @@ class DescriptorLines(Component):
         bits = 8 * DESC_BYTES
         width = max(bits, self._width)
         parts, lanes = width // self._width, width // bits
-        rows = _MOST // lanes
+        rows = MOST_READ // lanes
         memory: Any = Memory(shape=unsigned(width), depth=_BANKS * rows, init=[])
         m.submodules.held = memory
         write, look = memory.write_port(granularity=self._width), memory.read_port(domain="comb")

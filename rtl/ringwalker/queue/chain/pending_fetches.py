@@ -9,19 +9,20 @@ from amaranth.lib.wiring import In, Out
 from ...buffers import StreamFifo
 from ...component import Component
 from ...streams import stream_of
-from .lines import SLOT_BITS
+from .lines import MOST_READ, SLOT_BITS
 
 __all__ = ["LineSharing", "PendingFetch", "PendingFetches"]
 
 
 class PendingFetch(data.Struct):
     """Descriptor ``index`` of where the chain in ``slot`` is. ``group``: its line serves all that joined;
-    ``lap``: changes when slots are given out from the first again."""
+    ``length``: as in DescriptorRequest; ``lap``: changes when slots are given out from the first again."""
 
     slot: unsigned(SLOT_BITS)
     lap: unsigned(1)
     index: unsigned(16)
     group: unsigned(1)
+    length: range(MOST_READ + 1)
 
 
 class PendingFetches(Component):
@@ -86,6 +87,8 @@ class LineSharing(Component):
     """The line that the descriptor of the head is in."""
     first: In(1)
     """The head is the first of those that were made available together."""
+    alone: In(1)
+    """Its chain is read by itself: it shares no line with others."""
     joins: Out(1)
     """It shares the line."""
     accept: In(1)
@@ -106,12 +109,12 @@ class LineSharing(Component):
         # On another lap it is the chain that was in this slot before, which may have left already.
         mine = (self.leader == slot) & (self.leader_lap == lap)
         m.d.comb += [
-            self.joins.eq(opened & ~arrives & ~self.first & (self.line == line)),
+            self.joins.eq(opened & ~arrives & ~self.first & ~self.alone & (self.line == line)),
             leads.eq(self.accept & ~self.joins),
         ]
         m.d.sync += arrives.eq(self.shown & mine & ~leads)
         with m.If(arrives | self.withdrawn):
             m.d.sync += opened.eq(0)
         with m.If(leads):
-            m.d.sync += [opened.eq(1), slot.eq(self.slot), lap.eq(self.lap), line.eq(self.line)]
+            m.d.sync += [opened.eq(~self.alone), slot.eq(self.slot), lap.eq(self.lap), line.eq(self.line)]
         return m
