@@ -3,6 +3,7 @@
 import pytest
 
 from ringwalker_sim.host import LINKS, Link, Split
+from ringwalker_sim.performance import Case
 from ringwalker_sim.performance.ceiling import Cost, blk_cost, net_cost, read_cost, write_cost
 
 GEN3X8 = LINKS["gen3x8"]
@@ -106,6 +107,27 @@ def test_bytes_of_block_requests():
     assert write == Cost(24 + 24 + 8 * 24 + 28 + shared_up, 68 + 36 + 16 * 20 + 4096 + shared_down)
     indirect = blk_cost(GEN3X8, "read", 4096, batch=32, indirect=True)
     assert (indirect.up - read.up, indirect.down - read.down) == (24 / 32, (2 * 20 + 512) / 32)
+
+
+def test_several_queues_have_batches_of_what_each_has_in_flight():
+    # 64 in flight over 16 queues are 4 each: they share doorbell 28, index 24, and entries 20 + 8, down;
+    # up go the reads of those 2 * 24, used elements 24 + 32, index 28 and message 28.
+    case = Case(direction="write", size=512, queues=16)
+    own_up, own_down = 24 + 24 + 24 + 28, 68 + 36 + 2 * 20 + 512
+    assert case.cost == Cost(own_up + (2 * 24 + 56 + 28 + 28) / 4, own_down + (28 + 24 + 28) / 4)
+    packed = Case(direction="write", size=512, queues=16, ring="packed")
+    # 12 descriptors are one read, and its event structure is read behind four used descriptors.
+    event = 24
+    assert packed.cost == Cost(
+        24 + 24 + 28 + 40 + (24 + event + 28) / 4, 36 + 2 * 20 + 512 + (28 + 20 + 192 + event) / 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "queues", "batch"), [(64, 1, 32), (64, 2, 32), (64, 3, 21), (64, 16, 4), (8, 16, 1), (8, 1, 8)]
+)
+def test_a_batch_is_no_more_than_a_queue_has_in_flight(depth, queues, batch):
+    assert Case(depth=depth, queues=queues).batch == batch
 
 
 def test_sizes_change_the_count_of_packets():

@@ -131,8 +131,8 @@ class Case:
 
     @property
     def batch(self) -> int:
-        """How many requests share a notification in the ceiling."""
-        return min(self.depth, LARGEST_BATCH)
+        """How many requests share a notification in the ceiling: no more than each queue has in flight."""
+        return min(max(1, self.depth // self.queues), LARGEST_BATCH)
 
     @property
     def cost(self) -> Cost:

@@ -50,8 +50,9 @@ takes the same number of cycles on every machine.
   indirect descriptors, *idx* notifications that carry the index; *depth*: requests in flight; *bits*,
   *MHz*: width of a beat, and the clock.
 - *ns*: how long the host takes to answer a read.
-- *thousand/s*: requests a second; *ceiling*: what the link allows when {batch} requests (or all in flight,
-  if fewer) share a notification; *reached*: one as a part of the other.
+- *thousand/s*: requests a second; *ceiling*: what the link allows when {batch} requests share a
+  notification, or as many as each queue has in flight, if fewer: 64 over 16 queues are 4; *reached*: one as
+  a part of the other.
 - *up*, *down*: bytes on the wire for a request, from the device and to it, all headers counted.
 - *p50*, *p99*: cycles from the notification to the completion that the driver sees.
 - *reads*: dependent host reads until the first byte of payload moves.

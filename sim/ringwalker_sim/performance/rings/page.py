@@ -33,8 +33,10 @@ _TEXT = """\
 
 The same loads from the same driver on each kind of ring: what goes over the link, how long requests take,
 how many of them there are, and what the hardware costs. Gen3 x8, 256 bits at 250 MHz, a host that answers a
-read after 550 ns; under load the driver shows {batch} requests at a time. Every figure but those of area is
-exact: it is the same on every machine. [performance.md](performance.md) says what is counted.
+read after 550 ns; under load the driver shows {batch} requests at a time. Over 16 queues each has 4 of the 64
+in flight, so there a ceiling counts batches of 4; the load has a doorbell for nearly every request. Every
+figure but those of area is exact: it is the same on every machine. [performance.md](performance.md) says
+what is counted.
 
 ## When to take which
 
