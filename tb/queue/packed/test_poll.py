@@ -157,8 +157,50 @@ async def test_what_has_to_be_read_again_is_to_the_end_of_the_next_line(bench):
     await bench.result(AGAIN, place=3)
     assert bench.asked == [(0x10000, 16), (0x10030, 5)]
     await bench.result(END, place=6)
+    # What was found, in both reads, was little: now no more than a line is read.
     await bench.visit()
-    assert bench.asked[-1] == (0x10060, 10)
+    assert bench.asked[-1] == (0x10060, 2)
+
+
+@simulated(Poll)
+async def test_a_visit_reads_as_far_as_the_first_read_of_the_one_before_was_of_use(bench):
+    # So many descriptors were found by a read of so many, which begins where the last one ended.
+    for found, count in ((4, 16), (5, 5), (3, 7), (9, 4), (0, 11), (1, 11), (0, 2), (1, 2)):
+        await bench.visit()
+        assert bench.asked[-1] == (0x10000 + 16 * bench.place, count)
+        bench.place += found
+        await bench.result(END, place=bench.place)
+
+
+@simulated(Poll)
+async def test_a_short_read_that_is_full_is_followed_by_longer_ones_one_at_a_time(bench):
+    await bench.visit()
+    await bench.result(END, place=3)
+    await bench.visit()
+    for _ in range(4):
+        await bench.result(FULL)
+    # Only those that are as long as they can be let more be in flight.
+    assert [count for _at, count in bench.asked[1:]] == [1, 4, 8, *[READ_DESCRIPTORS] * 3]
+
+
+@simulated(Poll)
+async def test_where_a_later_read_ends_teaches_nothing(bench):
+    await bench.visit()
+    await bench.result(FULL)
+    await bench.result(END, place=17)
+    bench.drive("reads.ready", 1)
+    await bench.cycles(2)
+    bench.drive("reads.ready", 0)
+    await bench.visit()
+    assert bench.asked[-1] == (0x10110, 15)
+
+
+@simulated(Poll)
+async def test_a_read_says_whether_it_could_have_gone_further(bench):
+    for ends, count, cut in ((3, 16, 0), (5, 1, 1), (13, 3, 1), (14, 3, 0)):
+        await bench.visit()
+        assert (bench.asked[-1][1], bench.value("reads.payload")["cut"]) == (count, cut)
+        await bench.result(END, place=ends)
 
 
 @simulated(Poll)

@@ -303,6 +303,45 @@ async def test_a_chain_that_goes_on_in_another_line_is_read_again_unless_that_is
 
 
 @simulated(Ring)
+async def test_where_little_is_expected_a_chain_is_read_by_lines(bench):
+    bench.reads[0].latency = (2, 40)
+    start = bench.vqs[3].desc_address // DESC_BYTES
+    for offset in range(0, 60, 3):
+        pieces = bench.add(3, 1, 2, 3)
+        bench.kick(3)
+        await bench.settled()
+        assert bench.pieces(3)[-1] == pieces
+        at = start + offset
+        in_line, block_end = at % 4, -at % 16 or 16
+        if offset == 0:
+            reads = [(at, block_end)]
+        elif in_line < 2:
+            # The chain and one more, unless the next line is in another read.
+            reads = [(at, 4)] if block_end > 3 else [(at, 3), (at + 3, 4)]
+        else:
+            # The chain again, since what is behind its first line must not be older; or what is behind.
+            rest = 4 - in_line
+            reads = [(at, rest), (at, 4) if block_end > rest else (at + rest, 4)]
+        asked = [(address // DESC_BYTES, length // DESC_BYTES) for address, length in bench.reads[0].requests]
+        assert asked == reads, offset
+        bench.reads[0].requests.clear()
+        assert bench.vqs[3].get_buf()
+    assert bench.bare == 0
+
+
+@simulated(Ring)
+async def test_where_little_is_expected_and_much_is_there_all_is_found(bench):
+    bench.reads[0].latency = (2, 40)
+    for chains in (1, 7, 1, 2, 1, 12, 12):
+        pieces = [bench.add(3, 1, 2, 3) for _ in range(chains)]
+        bench.kick(3)
+        await bench.settled()
+        assert bench.pieces(3)[-chains:] == pieces
+        while bench.vqs[3].get_buf():
+            pass
+
+
+@simulated(Ring)
 async def test_a_chain_longer_than_a_read_is_found_and_does_not_come_along(bench):
     pieces = bench.add(3, *range(1, 41), out=20)
     last = bench.add(3, 9)

@@ -77,6 +77,30 @@ async def test_without_event_idx_a_descriptor_that_is_named_means_nothing(bench)
 
 
 @simulated(Notification)
+async def test_what_is_used_while_the_last_look_is_in_flight_is_one_look_more(bench):
+    bench.want(EventFlags.ENABLE)
+    bench.reads.latency = (30, 30)
+    for total in range(1, 6):
+        bench.put("used", {"queue": 1, "place_offset": total, "total": total})
+        await bench.cycles(4)
+    assert len(bench.reads.requests) == 1
+    await bench.until(lambda: bench.value("idle"))
+    await bench.cycles(2)
+    assert len(bench.reads.requests) == 2
+    assert bench.got("interrupts") == [7, 7]
+
+
+@simulated(Notification)
+async def test_looks_at_different_queues_do_not_wait_for_each_other(bench):
+    bench.table.rows[2] = bench.table.rows[2] | {"vector": 8}
+    bench.reads.latency = (30, 30)
+    for queue in (1, 2):
+        bench.put("used", {"queue": queue, "place_offset": 1, "total": 1})
+    await bench.cycles(10)
+    assert [address for address, _length in bench.reads.requests] == [EVENT, EVENT + 16]
+
+
+@simulated(Notification)
 async def test_batches_that_others_follow_are_looked_at_with_the_last(bench):
     bench.want(EventFlags.DESC, 1, 1)
     assert await bench.used(2, more=1) == []

@@ -15,16 +15,16 @@ from ...interfaces import QueueClear, QueueRead
 from ...spec.packed import RingPlace
 from ...spec.ring import DESC_BYTES
 from ...streams import QUEUE_BITS, DmaReadRequest, Doorbell, Visit, stream_of
+from ..ring.limits import LINE_BYTES
 from .place import Place, advanced
-from .reads import READ_DESCRIPTORS, ReadsInFlight, RingRead
+from .reads import MOST_EXPECTED, READ_DESCRIPTORS, ReadsInFlight, RingRead
 
 __all__ = ["AHEAD", "DescriptorPoll", "Outcome", "ReadResult", "RingEnd"]
 
 AHEAD = 4
 """Reads of one queue that are in flight at most."""
 
-_AGAIN_DESCRIPTORS = 8
-"""A chain that has to be read again goes on in a second line, and there it ends, as a rule."""
+_LINE = LINE_BYTES // DESC_BYTES
 
 _SHIFT = DESC_BYTES.bit_length() - 1
 
@@ -53,14 +53,22 @@ class RingEnd(data.Struct):
     place: Place
 
 
+class _Next(data.Struct):
+    """Where a queue is read next, and how many descriptors a visit probably finds, as in RingRead."""
+
+    place: Place
+    expected: range(MOST_EXPECTED + 1)
+
+
 class DescriptorPoll(Component):
     """Reads the descriptors of queues that are visited, and goes on as long as they are available.
 
     A visit reads from the queue's place on, up to 16 descriptors: to the end of the ring, or of 256 bytes. A
     read that is available to its end is followed by the next, and lets one more be in flight, up to ``AHEAD``
-    and up to as many as the ring holds. Where one ends before, the others in flight are dead. What has to be
-    read again is, with the line behind it. A visit while reads of its queue are in flight is absorbed; if the
-    last of them was asked for before it, the queue is visited again. If the notification says where the
+    and up to as many as the ring holds. Where one ends before, the others in flight are dead. If that was the
+    first of its visit, and found 8 or less, the next visit begins with a line or two. What has to be read
+    again is, with the line behind it. A visit while reads of its queue are in flight is absorbed; if the last
+    of them was asked for before it, the queue is visited again. If the notification says where the
     driver goes on, up to there is read, and no more.
 
     Parameters: ``queues``, how many there are; ``depth``, how many reads are in flight at most.
@@ -105,13 +113,17 @@ class DescriptorPoll(Component):
         # again; one more read may follow.
         self._queue: Any = Signal(QUEUE_BITS)
         self._visited, self._again, self._more = Signal(), Signal(), Signal()
+        # What is read is the first of a visit.
+        self._first = Signal()
+        # A read that was not the first was available to its end.
+        self._grows = Signal()
         # The request register can take a read; a queue is looked up.
         self._free, self._looks = Signal(), Signal()
 
     def elaborate(self, platform):
         m: Any = Module()
         m.submodules.flight = flight = ReadsInFlight(self._queues, self._depth)
-        m.submodules.places = places = Memory(shape=Place, depth=self._queues, init=[])
+        m.submodules.places = places = Memory(shape=_Next, depth=self._queues, init=[])
         write: Any = places.write_port()
         look: Any = places.read_port(transparent_for=(write,))
         connect(m, flight.o, flipped(self.reads))
@@ -139,6 +151,7 @@ class DescriptorPoll(Component):
                         self._looks.eq(self.visits.valid & self.visits.ready),
                     ]
                     m.d.sync += [self._visited.eq(1), self._again.eq(0), self._more.eq(0)]
+                    m.d.sync += [self._first.eq(1), self._grows.eq(0)]
                 with m.If(self._looks):
                     m.next = "READ"
             with m.State("READ"):
@@ -154,7 +167,7 @@ class DescriptorPoll(Component):
             m.d.comb += self.idle.eq(fsm.ongoing("EVENT") & flight.idle & ~held)
         with m.If(self.clear.en):
             m.d.comb += [write.addr.eq(self.clear.index), write.en.eq(1)]
-            m.d.comb += write.data.eq(self.clear.position)
+            m.d.comb += [write.data.place.eq(self.clear.position), write.data.expected.eq(0)]
         return m
 
     def _said(self, m: Any, place: Any, row: Any) -> tuple[Any, Any]:
@@ -185,7 +198,8 @@ class DescriptorPoll(Component):
             self.table.index.eq(result.queue),
             self._looks.eq(taken & ~over & ~self.halt),
             write.addr.eq(result.queue),
-            write.data.eq(result.place),
+            write.data.place.eq(result.place),
+            write.data.expected.eq(self._learned(m, flight.o.payload)),
             write.en.eq(taken & (result.outcome != Outcome.FULL)),
             flight.queue.eq(result.queue),
             flight.ends.eq(taken & (result.outcome != Outcome.FULL)),
@@ -202,13 +216,29 @@ class DescriptorPoll(Component):
             self._visited.eq(0),
             self._again.eq(result.outcome == Outcome.AGAIN),
             self._more.eq(result.outcome == Outcome.FULL),
+            self._first.eq(flight.o.payload.first & (result.outcome == Outcome.AGAIN)),
+            self._grows.eq(~flight.o.payload.first & (result.outcome == Outcome.FULL)),
         ]
 
-    def _read(self, m: Any, flight: ReadsInFlight, place: Any, write: Any) -> None:
+    def _learned(self, m: Any, read: Any) -> Any:
+        """How many descriptors the next visit probably finds of the queue of ``read``, the oldest."""
+        place, found, expected = self.results.payload.place, Signal(5), Signal.like(read.expected)
+        m.d.comb += [
+            found.eq(Mux(place.lap == read.place.lap, place.offset - read.place.offset, read.count)),
+            expected.eq(read.expected),
+        ]
+        with m.If(read.first & (self.results.payload.outcome == Outcome.END) & (found != 0)):
+            m.d.comb += expected.eq(Mux(found <= MOST_EXPECTED, found, 0))
+        return expected
+
+    def _read(self, m: Any, flight: ReadsInFlight, following: Any, write: Any) -> None:
         """Read what is next of the queue that was looked up, unless enough of it is in flight."""
+        place, wide = following.place, following.expected == 0
         row, request, read = self.table.row, self.requests.payload, flight.i.payload
         block: Any = Signal(4)
         room, left, lines, few = Signal(5), Signal(16), Signal(4), Signal(5)
+        expected, wanted = Signal.like(following.expected), Signal(4)
+        limited, few_expected, little, beyond = Signal(), Signal(), Signal(), Signal()
         known, said = self._said(m, place, row)
         reads, ahead, further, most_left = Signal(), Signal(), Signal(), Signal(16)
         first: Any = (row.desc[_SHIFT : _SHIFT + 4] + place.offset)[:4]
@@ -220,8 +250,18 @@ class DescriptorPoll(Component):
             block.eq(first),
             room.eq(Mux(short, READ_DESCRIPTORS // 2 - block[:3], READ_DESCRIPTORS - block)),
             left.eq(row.size - place.offset),
-            lines.eq(_AGAIN_DESCRIPTORS - block[:2]),
-            few.eq(Mux(self._again & (lines < room), lines, room)),
+            # If more is found than was expected the third read goes further, the fourth as far as it can.
+            few_expected.eq((following.expected <= _LINE) & ~wide),
+            expected.eq(Mux(self._grows, Mux(few_expected, MOST_EXPECTED, 0), following.expected)),
+            little.eq(few_expected & ~self._grows),
+            # A few and one more, which is not available, unless they are in two lines: then what is in the
+            # first shows whether the other is worth reading.
+            beyond.eq(~self._again & (block[:2] + expected > _LINE)),
+            # A chain that has to be read again goes on in a second line.
+            lines.eq(2 * _LINE - block[:2]),
+            wanted.eq(Mux(little, Mux(beyond, _LINE - block[:2], expected + 1), lines)),
+            limited.eq((self._again | (expected != 0)) & ~known & (wanted < room)),
+            few.eq(Mux(limited, wanted, room)),
             most_left.eq(Mux(known & (said < left), said, left)),
             flight.queue.eq(self._queue),
             ahead.eq(flight.alive < most),
@@ -233,11 +273,15 @@ class DescriptorPoll(Component):
             read.place.eq(place),
             read.count.eq(Mux(most_left < few, most_left, few)),
             read.in_line.eq(block[:2]),
+            read.expected.eq(Mux(known, 0, expected)),
+            read.first.eq(self._first),
+            read.cut.eq((read.count < room) & (read.count < most_left)),
             read.known.eq(known),
             read.closes.eq(known & (read.count == said)),
             flight.i.valid.eq(reads),
             write.addr.eq(self._queue),
-            write.data.eq(advanced(place, read.count, row.size)),
+            write.data.place.eq(advanced(place, read.count, row.size)),
+            write.data.expected.eq(expected),
             write.en.eq(reads),
         ]
         m.next = "EVENT"
@@ -247,5 +291,5 @@ class DescriptorPoll(Component):
                 request.address.eq(Cat(Const(0, _SHIFT), row.desc[_SHIFT:] + place.offset)),
                 request.length.eq(read.count << _SHIFT),
             ]
-            with m.If(self._more & further):
+            with m.If(self._more & further & wide):
                 m.next = "AHEAD"

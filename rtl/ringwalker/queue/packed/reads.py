@@ -11,16 +11,21 @@ from ...component import Component
 from ...streams import QUEUE_BITS, stream_of
 from .place import Place
 
-__all__ = ["READ_DESCRIPTORS", "ReadsInFlight", "RingRead"]
+__all__ = ["MOST_EXPECTED", "READ_DESCRIPTORS", "ReadsInFlight", "RingRead"]
 
 READ_DESCRIPTORS = 16
 """Descriptors that one read has at most."""
 
+MOST_EXPECTED = 8
+"""If a visit is expected to find more descriptors than that, it reads as many as it can."""
+
 
 class RingRead(data.Struct):
     """``count`` descriptors of ``queue``, of ``size``, from ``place`` on; the first of them is number
-    ``in_line`` of its cache line. ``known``: the driver has said that all of them are available; ``closes``:
-    and no more than these.
+    ``in_line`` of its cache line. ``expected``, if it is not 0: so many its visit probably finds; no other
+    read of its queue is in flight then. ``first``: of its visit, or what of that has to be read again.
+    ``cut``: a read from ``place`` on could have gone further. ``known``: the driver has said that all of them
+    are available; ``closes``: and no more than these.
     """
 
     queue: unsigned(QUEUE_BITS)
@@ -28,6 +33,9 @@ class RingRead(data.Struct):
     place: Place
     count: range(READ_DESCRIPTORS + 1)
     in_line: unsigned(2)
+    expected: range(MOST_EXPECTED + 1)
+    first: unsigned(1)
+    cut: unsigned(1)
     known: unsigned(1)
     closes: unsigned(1)
 

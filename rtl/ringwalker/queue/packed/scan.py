@@ -188,7 +188,7 @@ class ChainScan(Component):
         """Look at the next descriptor."""
         chain, read, descriptor = self._chain, self.reads.payload, unpacked.payload
         flags = descriptor.raw.flags
-        first, follows, available, line_ends = Signal(), Signal(), Signal(), Signal()
+        first, follows, available, line_ends, halves = (Signal() for _ in range(5))
         span, bare, crossed, overflows, room = Signal(16), Signal(), Signal(), Signal(), Signal()
         proved, takes, unusable = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -202,6 +202,8 @@ class ChainScan(Component):
             overflows.eq(~bare & (span > MOST_BROUGHT)),
             room.eq(bare | overflows | held.room),
             proved.eq(chain.known | ~crossed),
+            # Nothing else of the queue is in flight, so what is read next is newer than the first descriptor.
+            halves.eq(descriptor.last & follows & ~crossed & ~chain.known & (read.expected != 0)),
             unusable.eq(~first & (~available | (follows & (span >= read.size)))),
         ]
         with m.If(descriptor.error | (first & ~available)):
@@ -232,6 +234,10 @@ class ChainScan(Component):
                 ended = read.closes & ~follows & proved
                 m.d.sync += self._outcome.eq(Mux(ended, Outcome.END, Outcome.FULL))
                 m.next = "RESULT"
+            with m.If(halves & ~read.cut):
+                m.d.sync += chain.known.eq(1)
+            with m.Elif(halves):
+                self._await_anew(m, Mux(first, self._place.as_value(), chain.start.as_value()))
             with m.If(~follows):
                 with m.If(proved):
                     start: Any = Mux(first, self._place.as_value(), chain.start.as_value())
@@ -273,10 +279,14 @@ class ChainScan(Component):
 
     def _read_anew(self, m: Any) -> None:
         """The chain is available, and has to be read again."""
+        self._await_anew(m, self._chain.start)
+        m.next = "DROP"
+
+    def _await_anew(self, m: Any, start: Any) -> None:
+        """What begins at ``start`` is read again; all of that is newer than its first descriptor then."""
         m.d.sync += [
             self._chain.eq(0),
             self._chain.known.eq(1),
             self._outcome.eq(Outcome.AGAIN),
-            self._place.eq(self._chain.start),
+            self._place.eq(start),
         ]
-        m.next = "DROP"

@@ -45,7 +45,8 @@ class PackedNotification(Component):
     Members (W is ``data_width``):
 
     - ``used`` In stream of UsedPlace: queues of which descriptors were used; always ready. What comes while
-      the same queue waits for its read is served by that one read; what has ``more``, by the next that comes.
+      the same queue waits for its read is served by that one read, and it waits while the read before is of
+      the same queue and in flight; what has ``more``, by the next that comes.
     - ``table`` Out(QueueRead()).
     - ``read`` Out(DmaReadPort(W)): reads of 4 bytes. They must not pass the writes of used descriptors.
     - ``msix_enable`` In 1: without it a queue has no vector of its own, and is always asked about.
@@ -90,6 +91,8 @@ class PackedNotification(Component):
         looked, asking, step = Signal(), Signal(), Signal()
         row = self.table.row
         restored, again = Signal(), Signal(QUEUE_BITS)
+        # Under load one notification serves for what is used while the driver's wish is being read.
+        latest, same = Signal(QUEUE_BITS), Signal()
         m.d.sync += [restored.eq(self.restore.en), again.eq(self.restore.index)]
         # Two steps: the row is looked up, then a read is asked for.
         m.d.comb += [
@@ -97,18 +100,21 @@ class PackedNotification(Component):
             waiting.i.payload.eq(Mux(restored, again, self.used.payload.queue)),
             self.used.ready.eq(waiting.i.ready),
             step.eq(~asking | (self.read.requests.valid & self.read.requests.ready)),
-            waiting.o.ready.eq(step),
-            self.table.en.eq(waiting.o.valid & step),
+            same.eq((waiting.o.payload == latest) & (looked | asking | ~in_flight.idle)),
+            waiting.o.ready.eq(step & ~same),
+            self.table.en.eq(waiting.o.valid & waiting.o.ready),
             self.table.index.eq(waiting.o.payload),
             self.read.requests.valid.eq(asking & in_flight.i.ready),
             self.read.requests.payload.eq(request),
             in_flight.i.valid.eq(asking & self.read.requests.ready),
             in_flight.i.payload.eq(look),
         ]
+        with m.If(self.table.en):
+            m.d.sync += latest.eq(waiting.o.payload)
         place, since = self._since(m, waiting.o.payload, looked & step, restored)
         with m.If(step):
             m.d.sync += [
-                looked.eq(waiting.o.valid),
+                looked.eq(self.table.en),
                 asking.eq(looked & ~(self.msix_enable & (row.vector == NO_VECTOR))),
                 request.address.eq(Cat(Const(0, 2), row.driver[2:])),
                 request.length.eq(EVENT_BYTES),
