@@ -45,6 +45,10 @@ def _fitting(
     return [wanted | {PAYLOAD: most if lane in reading else few} for lane in range(lanes)]
 
 
+PACED_QUEUES = 4
+"""A walker of so many queues has several that are busy at once, and not one beside another for control."""
+
+
 class Lanes(Component):
     """One :class:`RingWalker` for each set of queues in ``lanes``, which together have every queue once.
 
@@ -127,7 +131,8 @@ class Lanes(Component):
         ranges = iter(allocate_tags([count for tags in self.tags for count in tags.values()]))
         walkers = []
         for n, (tags, tables) in enumerate(zip(self.tags, self._tables, strict=True)):
-            walker = RingWalker(self._config, {name: next(ranges) for name in tags}, self._format)
+            given = {name: next(ranges) for name in tags}
+            walker = RingWalker(self._config, given, self._format, paced=len(self._lanes[n]) >= PACED_QUEUES)
             m.submodules[f"lane{n}"] = walker
             walkers.append(walker)
             for name, port in tables.items():

@@ -13,7 +13,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..apart import ResetInserter
@@ -22,6 +22,7 @@ from ..component import Component
 from ..config import DeviceConfig
 from ..dma.gather import Gather
 from ..dma.posted import PacketBuffer, PostedGate, PostedMux
+from ..dma.read_window import ReadWindow
 from ..dma.reader import DmaReader
 from ..dma.scatter import Scatter
 from ..interfaces import ChainPort, QueueClear, QueueRead, QueueRestore
@@ -36,6 +37,7 @@ from .chain.fetch import DescriptorFetch
 from .chain.lines import RANGE_BYTES
 from .chain.store import SegmentStore
 from .formats import FORMATS
+from .pace import VisitPace
 from .ring.ring_format import ReaderKind, RingFormat
 from .scheduler import Scheduler
 
@@ -43,6 +45,9 @@ __all__ = ["PAYLOAD", "RingWalker", "walker_readers", "walker_tables"]
 
 _MOST_BESIDE = 2048
 """Segments of chains beside the oldest one are no more than this; what a chain alone can have comes to it."""
+
+_LARGE_BYTES = 2048
+"""With so much to be read for a chain, what is read of the rings for it is little."""
 
 PAYLOAD = "payload"
 """The reader whose tags are those of ``config.read_tags``."""
@@ -67,7 +72,7 @@ class RingWalker(Component):
     """Walks the rings of all queues that it gets doorbells of, for one function.
 
     Parameters: ``tags``, those of each reader of :func:`walker_readers`, by default all there are; ``ring``,
-    the format of the rings.
+    the format of the rings; ``paced``: it has many queues, so under load visits wait for batches.
 
     Members (W is ``config.data_width``):
 
@@ -107,8 +112,10 @@ class RingWalker(Component):
         config: DeviceConfig,
         tags: Mapping[str, TagRange] | None = None,
         ring: RingFormat = FORMATS["split"],
+        paced: bool = False,
     ):
         self._config = config
+        self._paced = paced
         self._format = ring
         self._kinds = walker_readers(config, ring)
         self._tables = walker_tables(ring)
@@ -205,6 +212,9 @@ class RingWalker(Component):
         connect(m, flipped(self.restore), ring.restore)
         clients = {kind.name: getattr(ring, f"{kind.name}_read") for kind in self._format.readers(config)}
         clients |= {"descriptor": descriptors.read, PAYLOAD: gather.read}
+        held = Signal()
+        if self._paced:
+            held = self._pace(m, flushed, clients, scheduler, dispatch, scatter)
         readers, ordered, arbiter = self._readers(m, clients)
         writes = (getattr(ring, f"{name}_writes") for name in self._format.writes)
         posted = self._posted(m, (scatter.writes, *writes, *ordered), ring.bound)
@@ -213,7 +223,7 @@ class RingWalker(Component):
         stages = (scheduler, ring, *behind, arbiter, *readers, *posted)
         failures = (ring.fail, descriptors.fail, *(reader.failed for reader in readers))
         m.d.comb += [
-            scheduler.halt.eq(self.halt),
+            scheduler.halt.eq(self.halt | held),
             function.halt.eq(self.halt),
             function.forget.eq(self.flush),
             ring.halt.eq(self.halt),
@@ -241,6 +251,29 @@ class RingWalker(Component):
         ]
         self._rest(m, readers, arbiter, posted)
         return m
+
+    def _pace(self, m: Any, flushed: Any, clients: dict[str, Any], *stages: Any) -> Any:
+        """Of many queues: payload leaves room for reads of rings, and visits wait for batches, which the
+        result says."""
+        scheduler, dispatch, scatter = stages
+        config, read = self._config, clients[PAYLOAD]
+        window = ReadWindow(config.data_width, config.max_read_request, config.read_tags)
+        m.submodules.window = flushed(window)
+        m.submodules.pace = flushed(pace := VisitPace())
+        large = Signal()
+        with m.If(pace.begun):
+            m.d.sync += large.eq(dispatch.chains.payload.readable >= _LARGE_BYTES)
+        connect(m, read, window.port)
+        clients[PAYLOAD] = window.read
+        m.d.comb += [
+            window.open.eq(large & ~pace.several),
+            pace.begun.eq(dispatch.chains.valid & dispatch.chains.ready),
+            pace.completed.eq(scatter.completed.valid & scatter.completed.ready),
+            pace.visited.eq(scheduler.visits.valid & scheduler.visits.ready),
+            pace.queue.eq(scheduler.visits.payload.queue),
+            pace.payload.eq(read.data.valid | scatter.writes.valid),
+        ]
+        return pace.hold
 
     def _segments(self, m: Any, segments: Any, descriptors: Any, gather: Any, scatter: Any) -> None:
         """Who takes segments from the store, reads them, and gives them back."""
