@@ -13,9 +13,9 @@ from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.features import Feature
 from ringwalker_sim.guest.machine import Machine
 from ringwalker_sim.guest.opening import open_device
+from ringwalker_sim.testing.device_surroundings import surroundings
 from ringwalker_sim.testing.devices import BOTH, TRANSITIONAL
 from ringwalker_sim.testing.ring_loads import LOADS, RNG_BUFFER_BYTES
-from ringwalker_sim.testing.surroundings import surroundings
 
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 

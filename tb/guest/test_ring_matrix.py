@@ -14,9 +14,9 @@ from ringwalker.spec.net import NET_RECEIVE_QUEUE
 from ringwalker_sim.guest.machine import Machine
 from ringwalker_sim.guest.opening import open_device
 from ringwalker_sim.guest.ring_queue import RingVirtqueue
+from ringwalker_sim.testing.device_surroundings import surroundings
 from ringwalker_sim.testing.devices import BOTH
 from ringwalker_sim.testing.ring_loads import LOADS, RNG_BUFFER_BYTES, cut_buffers, pause_interrupts
-from ringwalker_sim.testing.surroundings import surroundings
 
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 
