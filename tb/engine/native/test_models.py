@@ -20,7 +20,7 @@ PLAIN, CHUNKED = Path("plain"), Path("chunked")
 @pytest.fixture
 def built(monkeypatch):
     """What was asked to be built, and whether a change-driven model can be."""
-    state = SimpleNamespace(asked=[], reason=None)
+    state = SimpleNamespace(asked=[], quick=[], reason=None)
 
     def change_driven(*_arguments, **_options) -> Path:
         state.asked.append(CHUNKED)
@@ -28,8 +28,9 @@ def built(monkeypatch):
             raise NotUnderstood(state.reason)
         return CHUNKED
 
-    def plain(*_arguments, **_options) -> Path:
+    def plain(*_arguments, quick: bool, **_options) -> Path:
         state.asked.append(PLAIN)
+        state.quick.append(quick)
         return PLAIN
 
     monkeypatch.setattr(library, "change_driven_library", change_driven)
@@ -64,6 +65,14 @@ def test_the_environment_and_the_option_ask_for_plain_models(monkeypatch):
     with pytest.raises(SystemExit):
         main(["bench", "--plain-model", "--help"])
     assert models.plain_by_default()
+
+
+def test_plain_models_are_compiled_fast_where_the_environment_says_so(built, monkeypatch):
+    for value in ("quick", "plain", "changes"):
+        monkeypatch.setenv(models.MODEL_VARIABLE, value)
+        assert models.plain_by_default() == (value != "changes")
+        assert chosen(plain=True) == PLAIN
+    assert built.quick == [True, False, False]
 
 
 @pytest.mark.parametrize("function", ["blk", "net", "console", "rng"])

@@ -1,6 +1,5 @@
 """Builds the model and the C++ host into one shared library, once for each content."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from ringwalker.verilog import PortInfo
@@ -14,6 +13,7 @@ from .compiling import (
     Unit,
     built_meanwhile,
     compile_units,
+    grouped,
     link,
     shared_parts,
     told,
@@ -23,36 +23,19 @@ from .device_objects import DeviceObjects
 from .ports_header import peripherals_header, ports_header
 from .translate import VERILATOR_FLAGS, translate
 
-__all__ = ["SANITIZERS", "TOP", "build_library", "groups_by_size"]
-
-_GROUP_BYTES = 400_000
-"""How much generated code is compiled at once, where it has to be fast."""
+__all__ = ["SANITIZERS", "TOP", "build_library"]
 
 
-def groups_by_size(paths: Iterable[Path], group_bytes: int = _GROUP_BYTES) -> list[tuple[str, ...]]:
-    """Files of a model, grouped for compiling about ``group_bytes`` at once; names as ``model/file.cpp``."""
-    groups: list[tuple[str, ...]] = []
-    room = 0
-    for path in sorted(paths):
-        size = path.stat().st_size
-        if size > room or not groups:
-            groups.append(())
-            room = group_bytes
-        groups[-1] += (f"{path.parent.name}/{path.name}",)
-        room -= size
-    return groups
-
-
-def _optimization(waves: bool) -> str:
-    """How the model is compiled. With waves most of the time goes into them, so it is compiled fast."""
-    return "-O1" if waves else "-O2"
+def _optimization(quick: bool) -> str:
+    """How the model is compiled: ``quick`` takes half the time, and the model is hardly slower."""
+    return "-O1" if quick else "-O2"
 
 
 def _model_units(model: Path, optimization: str) -> list[Unit]:
     """What Verilator wrote. Code that runs once is not optimised at all."""
     paths = sorted(model.glob("*.cpp"))
     slow = [path for path in paths if any(part in path.name for part in ("__Slow", "__Syms", "__Trace"))]
-    fast = groups_by_size(path for path in paths if path not in slow)
+    fast = grouped([path for path in paths if path not in slow])
     units = [Unit(f"fast{n}", names, (*MODEL_FLAGS, optimization)) for n, names in enumerate(fast)]
     return [*units, Unit("slow", tuple(f"model/{path.name}" for path in slow), (*MODEL_FLAGS, "-O0"))]
 
@@ -63,18 +46,20 @@ def build_library(
     *,
     waves: bool = False,
     sanitize: bool = False,
+    quick: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """The shared library for the Verilog of a top named :data:`TOP` with ``ports``, built if need be.
 
     ``waves`` chooses the variant that can write FST files (slower); ``sanitize`` builds the
-    host with :data:`SANITIZERS`. ``progress`` is called with a line of text now and then. Errors:
-    :class:`~ringwalker_sim.toolchain.ToolError`.
+    host with :data:`SANITIZERS`; ``quick`` has the model compiled fast. ``progress`` is called with a line of
+    text now and then. Errors: :class:`~ringwalker_sim.toolchain.ToolError`.
     """
     progress = progress or (lambda _text: None)
     host, shared = shared_parts(waves, sanitize, progress)
     headers = [ports_header(ports, edge=False), peripherals_header(ports)]
-    optimization = _optimization(waves)
+    # With waves most of the time goes into them.
+    optimization = _optimization(quick or waves)
     parts = [verilog, *headers, host.name, *VERILATOR_FLAGS, optimization]
     name = f"lib{TOP}.so"
     with build_once("native", content_hash(parts), (name,), told(progress)) as (folder, missing):

@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["MODEL_VARIABLE", "first_library", "library_for", "model_library", "plain_by_default"]
 
 MODEL_VARIABLE = "RINGWALKER_MODEL"
-"""Variable of the environment: ``plain`` or ``changes``, the model where nothing else is said. A plain model
-is built in less time, so it is better for much building and little simulating, as tests do."""
+"""Variable of the environment: ``plain``, ``quick`` or ``changes``, the model where nothing else is said. A
+plain model is built in less time, and a quick one, a plain one that is compiled fast, in the least: for much
+building and little simulating, as tests do."""
 
-_USUAL = "changes"
+_USUAL, _QUICK = "changes", "quick"
 
 
 def plain_by_default() -> bool:
     """Whether models are plain where nothing else is said."""
-    return os.environ.get(MODEL_VARIABLE, _USUAL) == "plain"
+    return os.environ.get(MODEL_VARIABLE, _USUAL) in ("plain", _QUICK)
 
 
 def _say_plain(error: Exception) -> None:
@@ -126,4 +127,5 @@ def model_library(
             )
         except NotUnderstood as error:
             _say_plain(error)
-    return build_library(verilog, ports, waves=waves, sanitize=sanitize, progress=progress)
+    quick = os.environ.get(MODEL_VARIABLE) == _QUICK
+    return build_library(verilog, ports, waves=waves, sanitize=sanitize, quick=quick, progress=progress)

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from ringwalker.verilog import PortInfo
 
-from ...engine.native.build import build_library, groups_by_size
+from ...engine.native.build import build_library
 from ...engine.native.changes.library import change_driven_library
 from ...engine.native.compiling import (
     MODEL_FLAGS,
     Unit,
     compile_units,
     compiler,
+    grouped,
     run_tool,
     shared_parts,
     variant_flags,
@@ -113,7 +114,7 @@ def verilator_loop(threads: int, recording: Recording, status: Status) -> Replay
             run_tool([str(verilator_bin() / "verilator_bin"), *flags, f"{TOP}.v"], folder, "Verilator")
             (folder / "row.h").write_text(header)
             (folder / "engine.h").write_text('#include "loop.h"\n')
-            groups = groups_by_size((folder / "model").glob("*.cpp"))
+            groups = grouped(list((folder / "model").glob("*.cpp")))
             units = [Unit(f"m{n}", names, (*MODEL_FLAGS, "-O2")) for n, names in enumerate(groups)]
             units.append(_replay_unit(f"-DLEAGUE_THREADS={threads}"))
             objects = compile_units(folder, units, variant_flags(waves=False), status)

@@ -1,8 +1,5 @@
 """Builds a change-driven model: first the plain one, to be watched, then the chunks, to be compared."""
 
-import math
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +13,7 @@ from ..compiling import (
     Unit,
     built_meanwhile,
     compile_units,
+    grouped,
     link,
     shared_parts,
     told,
@@ -35,7 +33,6 @@ from .source import FLAGS, Model, NotUnderstood, read_model
 __all__ = ["ChangeDriven", "Exercise", "change_driven_library", "watched_library"]
 
 _CHUNK_FLAGS = (*MODEL_FLAGS, "-O3")
-_LEAST_GROUP_BYTES, _MOST_GROUP_BYTES = 500_000, 5_000_000
 _KIND = "native"
 _REFUSAL = "refused.txt"
 _PRODUCTS = (f"lib{TOP}.so", "*.o", _REFUSAL)
@@ -117,23 +114,6 @@ def _watched(verilog: str, ports: list[PortInfo], sanitize: bool, progress: Prog
     return folder, host
 
 
-def _groups(paths: Sequence[Path]) -> list[tuple[str, ...]]:
-    """Files of a model, to be compiled without optimisation: as few as keep all cores busy for as long.
-
-    The headers take a second, as much as 3 MB of code.
-    """
-    total = sum(path.stat().st_size for path in paths)
-    cores = os.cpu_count() or 1
-    count = min(cores * math.ceil(total / cores / _MOST_GROUP_BYTES), math.ceil(total / _LEAST_GROUP_BYTES))
-    groups: list[list[Path]] = [[] for _ in range(count)]
-    sizes = [0] * count
-    for path in sorted(paths, key=lambda path: (-path.stat().st_size, path)):
-        smallest = sizes.index(min(sizes))
-        groups[smallest].append(path)
-        sizes[smallest] += path.stat().st_size
-    return [tuple(f"{path.parent.name}/{path.name}" for path in sorted(group)) for group in groups]
-
-
 def _plain_objects(
     folder: Path, verilog: str, ports: list[PortInfo], host: Path, progress: Progress
 ) -> list[str]:
@@ -143,7 +123,7 @@ def _plain_objects(
     model = _model(folder)
     _lay_out(folder, model)
     (folder / "signals.cpp").write_text(signals_source(model, PREFIX))
-    groups = _groups(list((folder / "model").glob("*.cpp")))
+    groups = grouped(list((folder / "model").glob("*.cpp")))
     groups[-1] += ("signals.cpp",)
     flags = (*MODEL_FLAGS, "-O0", "-I", str(host))
     units = [Unit(f"model{number}", names, flags) for number, names in enumerate(groups)]
