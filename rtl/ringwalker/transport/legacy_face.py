@@ -105,7 +105,7 @@ class LegacyFace(Component):
             m.d.comb += [
                 self.o.requests.p.eq(Mux(fsm.ongoing("WAIT_REQUEST"), self.i.requests.p, own)),
                 self.i.responses.p.data.eq(Mux(fsm.ongoing("WAIT_TAKEN"), answer, response.p.data)),
-                self.claim.eq(~fsm.ongoing("WAIT_REQUEST") & asked.write & claims(asked.offset[2:], asked)),
+                self.claim.eq(~fsm.ongoing("WAIT_REQUEST") & asked.write & claims(self._place(asked), asked)),
             ]
             with m.State("WAIT_REQUEST"):
                 m.d.comb += self.idle.eq(~passing)
@@ -145,13 +145,17 @@ class LegacyFace(Component):
                     m.next = "WAIT_REQUEST"
         return m
 
+    def _place(self, request: Any) -> Any:
+        """The dword in the window that ``request`` is for."""
+        return request.offset[2 : (self._size - 1).bit_length()]
+
     def _inside(self, request: Any) -> Any:
         return (request.bar == LEGACY_BAR) & within(request.offset, 0, self._size)[0]
 
     def _choose(self, m: Any, asked: Any, moved: Any, saved: Any, step: Any, choice: Any, kept: Any) -> None:
         """The step number ``step`` of the access ``asked``; ``kept`` is what its answer adds."""
         queue_size = self._config.queue_size
-        place, header = asked.offset[2:], Signal(range(HEADER_DWORDS + 1))
+        place, header = self._place(asked), Signal(range(HEADER_DWORDS + 1))
         m.d.comb += header.eq(Mux(moved, HEADER_DWORDS, HEADER_DWORDS - 1))
         for write, asks in ((True, asked.write), (False, ~asked.write)):
             with m.If(asks & (place >= header)):

@@ -17,7 +17,7 @@ from ..spec.legacy import (
     legacy_device_offset,
     legacy_driver_offset,
 )
-from ..spec.modern import COMMON, COMMON_BASE, DEVICE_BASE, ISR_BASE, NOTIFY_BASE, NOTIFY_MULTIPLIER
+from ..spec.modern import COMMON, COMMON_BASE, DEVICE_BASE, ISR_BASE, NOTIFY_BASE, NOTIFY_MULTIPLIER, PAGE
 
 __all__ = ["HEADER_DWORDS", "MOST_STEPS", "LegacyStep", "claims", "device_config_steps", "header_steps"]
 
@@ -31,6 +31,8 @@ _ALL, _LOW, _HIGH = 0b1111, 0b0011, 0b1100
 _FEATURES, _DRIVER_FEATURES, _PFN, _SIZE, _NOTIFY, _VECTORS = range(HEADER_DWORDS)
 _STATUS_LANE = LEGACY.device_status.offset % 4
 _ISR_LANE = LEGACY.isr_status.offset % 4
+_QUEUE_BITS = (PAGE // NOTIFY_MULTIPLIER - 1).bit_length()
+"""Of the number of a queue whose doorbell is in the page; as many as of a dword's in one."""
 _RESETS = 1 << 8 * (COMMON.queue_reset.offset % 4)
 
 
@@ -53,6 +55,11 @@ class LegacyStep:
 
 def _nothing(_dword: Any) -> Any:
     return 0
+
+
+def _in_page(base: int, dword: Any) -> Any:
+    """The place of a dword of the page at ``base``."""
+    return base | (dword << 2)[: PAGE.bit_length() - 1]
 
 
 def _whole(dword: Any) -> Any:
@@ -85,8 +92,9 @@ def _set_queue(asked: Any, queue_size: int) -> list[LegacyStep]:
         "queue_device": legacy_device_offset(queue_size),
     }
     for name, offset in offsets.items():
-        page: Any = Cat(Const(0, LEGACY_QUEUE_SHIFT), asked.data)
-        address = page + offset
+        pages, inside = divmod(offset, 1 << LEGACY_QUEUE_SHIFT)
+        page = asked.data + pages if pages else asked.data
+        address: Any = Cat(Const(inside, LEGACY_QUEUE_SHIFT), page)
         steps += [
             LegacyStep(_place(name), sets, address[:32]),
             LegacyStep(_place(name) + 4, sets, address[32:]),
@@ -111,13 +119,14 @@ def _queue_place() -> list[LegacyStep]:
 def _notify_and_status(asked: Any) -> list[LegacyStep]:
     """The doorbell goes first; one of no queue finds nobody. After a status of 0 it is read until it is 0."""
     data = asked.data & Cat(bit.replicate(8) for bit in asked.strobe)
-    queue, rings = data[:16], asked.strobe[:2].any()
+    # A number that is not inside the page names no queue, and must not become another.
+    queue, rings = data[:_QUEUE_BITS], asked.strobe[:2].any() & ~data[_QUEUE_BITS:16].any()
     status = data.word_select(_STATUS_LANE, 8)
     writes, strobe = asked.strobe[_STATUS_LANE], 1 << COMMON.device_status.offset % 4
     resets = writes & (status == 0)
     place, mask = _place("device_status"), 0xFF << 8 * (COMMON.device_status.offset % 4)
     return [
-        LegacyStep(NOTIFY_BASE + queue * NOTIFY_MULTIPLIER, rings.replicate(4) & _LOW, queue),
+        LegacyStep(_in_page(NOTIFY_BASE, queue), rings.replicate(4) & _LOW, queue),
         LegacyStep(place, Mux(writes, strobe, 0), status << 8 * (COMMON.device_status.offset % 4)),
         LegacyStep(place, Mux(resets, strobe, 0), keep=_nothing, again=mask),
     ]
@@ -179,7 +188,7 @@ def header_steps(place: int, write: bool, asked: Any, saved: Any, queue_size: in
 
 def device_config_steps(dword: Any, write: bool, asked: Any) -> list[LegacyStep]:
     """The step of an access of a dword of the device configuration."""
-    return [LegacyStep(DEVICE_BASE + (dword << 2), asked.strobe, asked.data, None if write else _whole)]
+    return [LegacyStep(_in_page(DEVICE_BASE, dword), asked.strobe, asked.data, None if write else _whole)]
 
 
 def claims(place: Any, asked: Any) -> Any:
