@@ -19,6 +19,7 @@ A configuration is written in TOML; every key is optional::
     msi = 2                 # messages of MSI, beside MSI-X; not with the field list of 2007
     serial_number = "02-00-00-ff-fe-00-00-01"
     rom = "option.rom"      # file of the expansion ROM, beside this one
+    aer = true              # advanced error reporting
     timeout_ranges = true   # software chooses the completion time-out
     [blk]                   # settings of a function have its name
     capacity = 32768        # 512-byte sectors

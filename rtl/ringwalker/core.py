@@ -157,6 +157,8 @@ class VirtioCore(Component):
             edge.errors.unsupported.eq(walker.unsupported),
             edge.errors.aborted.eq(walker.aborted),
             edge.errors.unexpected.eq(walker.unexpected),
+            edge.errors.unclaimed.eq(walker.unclaimed),
+            edge.errors.timed_out.eq(walker.timed_out),
             self.idle.eq(
                 faces.idle
                 & notify.idle

@@ -94,10 +94,14 @@ class CompletionErrors(Signature):
     - ``unsupported``: its status was Unsupported Request
     - ``aborted``: its status was Completer Abort
     - ``unexpected``: nothing was waiting for it
+    - ``unclaimed``: and ``unexpected`` says so since its tag is nobody's
+    - ``timed_out``: the last of them did not come in time
     """
 
     def __init__(self):
-        super().__init__({"unsupported": Out(1), "aborted": Out(1), "unexpected": Out(1)})
+        super().__init__(
+            {name: Out(1) for name in ("unsupported", "aborted", "unexpected", "unclaimed", "timed_out")}
+        )
 
 
 class CorePort(Signature):

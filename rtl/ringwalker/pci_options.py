@@ -45,6 +45,8 @@ class PciOptions:
     """Messages of MSI, beside MSI-X: 1 or 2, or 0 for none."""
     serial_number: str | None = None
     """Of the serial number capability: eight bytes in hex, joined by ``-``, the organization first."""
+    aer: bool = False
+    """Advanced error reporting, with a header log and messages to the root complex."""
     timeout_ranges: bool = False
     """Software can choose the completion time-out, and switch it off."""
 
@@ -63,4 +65,5 @@ class PciOptions:
             check(plain, "pci.serial_number", serial, "eight bytes such as 02-00-00-ff-fe-00-00-01")
         if self.rom is not None:
             object.__setattr__(self, "rom_content", _read_rom(self.rom))
+        check_flag("pci.aer", self.aer)
         check_flag("pci.timeout_ranges", self.timeout_ranges)

@@ -75,9 +75,8 @@ def test_words() -> None:
 
 def test_words_of_options(tmp_path: Path) -> None:
     rom = write_option_rom(tmp_path, 2560)
-    pci = PciOptions(
-        vectors=2, serial_number="02-00-00-FF-FE-00-00-01", timeout_ranges=True, msi=2, rom=str(rom)
-    )
+    serial = "02-00-00-FF-FE-00-00-01"
+    pci = PciOptions(vectors=2, serial_number=serial, timeout_ranges=True, msi=2, aer=True, rom=str(rom))
     content, sizes, *place = functions(DeviceConfig(queues=3, fields=False, pci=pci))
     text = format_function(decode(content, sizes, *place))
     for line in (
@@ -86,7 +85,10 @@ def test_words_of_options(tmp_path: Path) -> None:
         r"^\t\tDevCtl2: Completion Timeout: default, TimeoutDis-$",
         r"^\tCapabilities: \[\w\w\] MSI: Enable- Count=1/2 Maskable\+ 64bit\+$",
         r"^\tExpansion ROM at 00000000 \[disabled\] \[size=4K\]$",
-        r"^\tCapabilities: \[100\] Device Serial Number 02-00-00-ff-fe-00-00-01$",
+        r"^\tCapabilities: \[100\] Advanced Error Reporting$",
+        r"^\t\tUEMsk: CmpltTO- UnxCmplt- TLP- UnsupReq-$",
+        r"^\t\tCEMsk: AdvNonFatalErr\+$",
+        r"^\tCapabilities: \[12c\] Device Serial Number 02-00-00-ff-fe-00-00-01$",
     ):
         assert re.search(line, text, re.MULTILINE), line
 

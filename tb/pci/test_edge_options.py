@@ -6,20 +6,28 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig, PciOptions
 from ringwalker.pci.capabilities import expansion_rom, layout
-from ringwalker.pci.edge import PciEdge
+from ringwalker.pci.edge import UNCLAIMED_CYCLES, UNEXPECTED_CYCLES, PciEdge
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR, IsrBit
 from ringwalker.spec.pci import Command, MsiControl, MsixControl, Status
-from ringwalker.spec.tlp import CompletionStatus, RequestKind
+from ringwalker.spec.pci_extended import CorrectableError, UncorrectableError
+from ringwalker.spec.pcie import DeviceControl, PcieDeviceStatus
+from ringwalker.spec.tlp import CompletionStatus, ErrorMessage, RequestKind
 from ringwalker_sim.testing.inprocess import Bench, simulated
 from ringwalker_sim.testing.option_rom import write_option_rom
 
 _FOLDER = tempfile.TemporaryDirectory()
 ROM = write_option_rom(Path(_FOLDER.name))
-CONFIG = DeviceConfig(data_width=64, fields=False, pci=PciOptions(msi=2, rom=str(ROM)))
+CONFIG = DeviceConfig(data_width=64, fields=False, pci=PciOptions(msi=2, aer=True, rom=str(ROM)))
 SPACE = layout(CONFIG)
 BASES = {MSIX_BAR: 0xE000_0000, FACE_BAR: 0x9000_0000}
 MESSAGE, DATA = 0x1_FEE0_1000, 0x40
 TARGET = 0x0100
+REPORTS = (
+    DeviceControl.CORRECTABLE_ERROR_ENABLE
+    | DeviceControl.NON_FATAL_ERROR_ENABLE
+    | DeviceControl.FATAL_ERROR_ENABLE
+    | DeviceControl.UNSUPPORTED_REQUEST_ENABLE
+)
 
 
 class Edge(Bench):
@@ -169,3 +177,80 @@ async def test_the_expansion_rom_is_read_while_it_and_memory_are_enabled(bench):
     assert bench.accesses == [], "the core sees nothing of it"
     await bench.config("header", "command", Command.BUS_MASTER_ENABLE)
     assert await first() is None
+
+
+@simulated(Edge)
+async def test_a_request_that_is_refused_is_logged_with_its_header_and_reported(bench):
+    await bench.begin()
+    await bench.config("pcie", "device_control", int(REPORTS))
+    bench.send(RequestKind.MEMORY_READ, 0xBAD_0000)
+    await bench.get("completer_completion")
+    assert await bench.config("aer", "uncorrectable_status") == 0, "advisory errors are masked after power-up"
+    assert await bench.config("aer", "correctable_status") == CorrectableError.ADVISORY_NON_FATAL
+    assert bench.got("requester_request") == []
+    await bench.config("aer", "correctable_mask", 0)
+    bench.send(RequestKind.MEMORY_READ, 0xDEAD_0000)
+    await bench.get("completer_completion")
+    error = UncorrectableError.UNSUPPORTED_REQUEST
+    assert await bench.config("aer", "uncorrectable_status") == error
+    assert await bench.config("aer", "correctable_status") == CorrectableError.ADVISORY_NON_FATAL
+    assert await bench.config("aer", "control") == error.bit_length() - 1
+    log = [await bench.config("aer", f"header_log_{n}") for n in range(4)]
+    assert log[0] == 1
+    assert log[1] >> 16 == 0x0008
+    assert log[1] & 0xFF == 0x0F
+    assert log[2:] == [0xDEAD_0000, 0]
+    (beat,) = bench.got("requester_request")
+    assert beat["header_last_be"] << 4 | beat["header_first_be"] == ErrorMessage.CORRECTABLE.value
+    await bench.config("aer", "uncorrectable_status", error)
+    assert await bench.config("aer", "uncorrectable_status") == 0
+
+
+@simulated(Edge)
+async def test_a_write_that_is_refused_is_reported_to_the_root_complex(bench):
+    await bench.begin()
+    await bench.config("pcie", "device_control", int(REPORTS))
+    bench.send(RequestKind.MEMORY_WRITE, 0xDEAD_0000, 5)
+    beat = await bench.get("requester_request")
+    assert beat["header_kind"] == RequestKind.MESSAGE.value
+    assert beat["header_last_be"] << 4 | beat["header_first_be"] == ErrorMessage.NON_FATAL.value
+    assert (beat["header_requester_id"], beat["header_length"], beat["dwords"]) == (TARGET, 0, 0)
+    assert await bench.config("pcie", "device_status") & PcieDeviceStatus.NON_FATAL_ERROR
+    assert await bench.config("aer", "header_log_2") == 0xDEAD_0000
+    await bench.config("aer", "uncorrectable_severity", UncorrectableError.UNSUPPORTED_REQUEST)
+    bench.send(RequestKind.MEMORY_WRITE, 0xDEAD_0000, 5)
+    beat = await bench.get("requester_request")
+    assert beat["header_last_be"] << 4 | beat["header_first_be"] == ErrorMessage.FATAL.value
+    assert await bench.config("pcie", "device_status") & PcieDeviceStatus.FATAL_ERROR
+
+
+@simulated(Edge)
+async def test_unexpected_completions_are_logged_whether_their_tag_is_nobodys_or_not_waited_for(bench):
+    await bench.begin()
+    await bench.config("aer", "correctable_mask", 0)
+    for cycles, name in ((UNEXPECTED_CYCLES, None), (UNCLAIMED_CYCLES, "core.errors.unclaimed")):
+        for tag in (0x11, 0x22, 0x33):
+            bench.put("requester_completion", {"header_tag": tag, "first": 1, "last": 1})
+        await bench.until(lambda: bench.value("requester_completion.payload")["header_tag"] == 0x22)
+        await bench.cycles(cycles)
+        for port in filter(None, ("core.errors.unexpected", name)):
+            bench.drive(port, 1)
+        await bench.cycles()
+        for port in filter(None, ("core.errors.unexpected", name)):
+            bench.drive(port, 0)
+        await bench.cycles(3)
+        assert await bench.config("aer", "header_log_2") >> 8 & 0xFF == 0x22
+        await bench.config("aer", "uncorrectable_status", UncorrectableError.UNEXPECTED_COMPLETION)
+
+
+@simulated(Edge)
+async def test_a_function_level_reset_leaves_what_is_logged(bench):
+    await bench.begin()
+    bench.drive("core.errors.timed_out", 1)
+    await bench.cycles()
+    bench.drive("core.errors.timed_out", 0)
+    await bench.config("aer", "uncorrectable_mask", UncorrectableError.POISONED)
+    await bench.config("pcie", "device_control", DeviceControl.INITIATE_FUNCTION_LEVEL_RESET)
+    assert await bench.config("aer", "uncorrectable_status") == UncorrectableError.COMPLETION_TIMEOUT
+    assert await bench.config("aer", "uncorrectable_mask") == UncorrectableError.POISONED
+    assert await bench.config("aer", "control") == 14

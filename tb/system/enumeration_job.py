@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from cocotbext.pcie.core.caps import PciCapId
+from cocotbext.pcie.core.tlp import MsgType
 from cocotbext.pcie.core.utils import PcieId
 
 from ringwalker.config import DeviceConfig
@@ -23,7 +24,8 @@ from ringwalker.spec.modern import (
     IsrBit,
 )
 from ringwalker.spec.pci import HEADER, CapabilityId, ExpansionRom
-from ringwalker.spec.pci_extended import ExtendedHeader
+from ringwalker.spec.pci_extended import ADVANCED_ERROR_CAPABILITY, ExtendedHeader, UncorrectableError
+from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
 from ringwalker.spec.ring import (
     DESC_F_NEXT,
     DESC_F_WRITE,
@@ -212,6 +214,23 @@ async def _suspend(function: Any, config: DeviceConfig, disk: _Disk) -> None:
     assert disk.answer() == config.settings.serial
 
 
+async def _report_error(port: Any, function: Any, config: DeviceConfig) -> None:
+    """A write to the expansion ROM, which is not enabled, is refused: ERR_NONFATAL, and its header."""
+    enable = DeviceControl.NON_FATAL_ERROR_ENABLE | DeviceControl.UNSUPPORTED_REQUEST_ENABLE
+    at = layout(config)["pcie"].offset + PCIE_CAPABILITY.device_control.offset
+    await function.config_write_word(at, await function.config_read_word(at) | enable)
+    await function.expansion_rom_window.write(0, bytes(4))
+    aer = layout(config)["aer"].offset
+    log = [
+        await function.config_read_dword(aer + ADVANCED_ERROR_CAPABILITY[f"header_log_{n}"].offset)
+        for n in range(4)
+    ]
+    assert log[2:] == [function.expansion_rom_addr, 0]
+    status = await function.config_read_dword(aer + ADVANCED_ERROR_CAPABILITY.uncorrectable_status.offset)
+    assert status == UncorrectableError.UNSUPPORTED_REQUEST
+    assert port.root_port.error_messages == [MsgType.ERR_NONFATAL]
+
+
 async def enumerate_and_interrupt(port: Any, device: dict[str, Any]) -> dict[str, Any]:
     """cocotbext-pcie alone: its enumeration, its BAR windows, its messages; requests by hand."""
     config = DeviceConfig.from_dict(device)
@@ -222,6 +241,8 @@ async def enumerate_and_interrupt(port: Any, device: dict[str, Any]) -> dict[str
     await function.set_master()
     if config.pci.rom_content:
         await _read_rom(function, config)
+    if config.pci.aer:
+        await _report_error(port, function, config)
     registers = _Registers(function.bar_window[FACE_BAR])
     disk = _Disk(port, registers, config.queues - 1)
     if config.pci.msi:

@@ -59,6 +59,7 @@ class DmaReader(Component):
     - ``unsupported``, ``aborted`` Out 1, pulses with ``failed``: the completion status was Unsupported
       Request, or Completer Abort.
     - ``unexpected`` Out 1, pulse: a completion was dropped because its tag was not outstanding.
+    - ``timed_out`` Out 1, pulse: reads ended since no completion came, also reads that were forgotten.
 
     Latency: 1 cycle from a read to its request; 5 cycles from the last completion beat to the first beat of
     data. Throughput: a request every two cycles, a completion beat and a data beat a cycle.
@@ -107,6 +108,7 @@ class DmaReader(Component):
                 "unexpected": Out(1),
                 "unsupported": Out(1),
                 "aborted": Out(1),
+                "timed_out": Out(1),
             }
         )
 
@@ -281,6 +283,7 @@ class DmaReader(Component):
             self.unexpected.eq(completions.unexpected),
             self.unsupported.eq(completions.unsupported),
             self.aborted.eq(completions.aborted),
+            self.timed_out.eq(expired),
         ]
         self._forget(m, expired, completions)
 

@@ -56,7 +56,7 @@ from ..spec.pcie import (
 from ..transport.face import Window
 from ..transport.faces import face_windows
 from .bar import Bar
-from .optional import msi, serial_number
+from .optional import advanced_errors, msi, serial_number
 from .structure import Dword, Layout, Structure, joined_dwords, placed
 
 __all__ = [
@@ -291,6 +291,9 @@ def _extended(config: DeviceConfig) -> tuple[Structure, ...]:
     """The extended capabilities that were chosen, each linked to the next."""
     found: list[Structure] = []
     offset = CONFIG_SPACE_BYTES
+    if config.pci.aer:
+        found.append(advanced_errors(offset))
+        offset += found[-1].size
     if config.pci.serial_number is not None:
         found.append(serial_number(offset, config.pci.serial_number))
     for n, structure in enumerate(found[:-1]):

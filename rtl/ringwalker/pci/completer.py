@@ -10,7 +10,7 @@ from ..buffers import StreamFifo
 from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
-from ..spec.tlp import completion_beat, request_beat
+from ..spec.tlp import RequestHeader, completion_beat, request_beat
 from ..streams import stream_of
 from .bar import Bar
 from .capabilities import bars, expansion_rom
@@ -53,6 +53,7 @@ class Completer(Component):
     - ``state`` In(FunctionState()): as ConfigSpace gives it
     - ``unsupported``, ``poisoned`` Out 1, pulses: a request that is not posted was refused, or poisoned
     - ``unsupported_posted``, ``poisoned_posted`` Out 1, pulses: the same of posted requests
+    - ``header``, ``header_posted`` Out RequestHeader: with these pulses, what they are about
     - ``idle`` Out 1: no request is in flight
 
     Latency: after its beat was taken, the first dword of a memory write is offered 2 cycles later, that of a
@@ -76,6 +77,8 @@ class Completer(Component):
                 "unsupported_posted": Out(1),
                 "poisoned": Out(1),
                 "poisoned_posted": Out(1),
+                "header": Out(RequestHeader),
+                "header_posted": Out(RequestHeader),
                 "idle": Out(1),
             }
         )
@@ -101,6 +104,8 @@ class Completer(Component):
             self.unsupported_posted.eq(intake.unsupported),
             self.poisoned.eq(answers.poisoned),
             self.poisoned_posted.eq(intake.poisoned),
+            self.header.eq(nonposted.o.p.header),
+            self.header_posted.eq(intake.header),
             self.idle.eq(intake.idle & nonposted.idle & answers.idle),
         ]
         return m

@@ -9,10 +9,11 @@ from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..spec.pci import Command, ExpansionRom, MsiControl, MsixControl, PmControlStatus, PowerState, Status
+from ..spec.pci_extended import CorrectableError, UncorrectableError
 from ..spec.pcie import DeviceControl, DeviceControl2, PcieDeviceStatus
 from .capabilities import encode_bytes, expansion_rom, layout
 from .config_window import ConfigWindow
-from .ports import ConfigPort, ConfigRequest, FunctionState, MsiState
+from .ports import ConfigPort, ConfigRequest, ErrorRegisters, FunctionState, MsiState
 
 __all__ = ["ConfigSpace"]
 
@@ -35,8 +36,8 @@ class ConfigSpace(Component):
     - A write of Initiate Function Level Reset is answered, then all registers get their reset values, but for
       those of the link, which PCIe keeps, and the requester ID.
     - Errors are logged as role-based error reporting asks: an error that the requester learns of by a
-      completion, an unexpected completion and poisoned data are advisory, thus correctable errors. No error
-      messages are sent.
+      completion, an unexpected completion and poisoned data are advisory, thus correctable errors. Error
+      messages are sent only with advanced error reporting, which then decides what is logged.
 
     Latency: 2 cycles from a request to its response, and one request at a time; more for the window.
     ``state`` has changed when the response to the write is valid.
@@ -56,6 +57,8 @@ class ConfigSpace(Component):
     """What the registers of MSI say, from registers; all 0 without MSI."""
     msi_pending: In(2)
     """Level: messages of MSI that wait."""
+    errors: Out(ErrorRegisters())
+    """Advanced error reporting, if there is any."""
     timeout: Out(4)
     """The completion time-out that software chose, as device control 2 codes it."""
     timeout_disable: Out(1)
@@ -109,11 +112,21 @@ class ConfigSpace(Component):
             PcieDeviceStatus.CORRECTABLE_ERROR: unsupported | received | self.unexpected_completion,
             PcieDeviceStatus.NON_FATAL_ERROR: posted,
         }
+        rows = [("header", "status", status), ("pcie", "device_status", device_status)]
+        if self._device.pci.aer:
+            errors = self.errors
+            status[Status.SIGNALED_SYSTEM_ERROR] = errors.signaled
+            device_status |= {
+                PcieDeviceStatus.CORRECTABLE_ERROR: errors.correctable_error,
+                PcieDeviceStatus.NON_FATAL_ERROR: errors.non_fatal_error,
+                PcieDeviceStatus.FATAL_ERROR: errors.fatal_error,
+            }
+            uncorrectable = {flag: (errors.uncorrectable & int(flag)).any() for flag in UncorrectableError}
+            rows.append(("aer", "uncorrectable_status", uncorrectable))
+            advisory = {CorrectableError.ADVISORY_NON_FATAL: errors.advisory}
+            rows.append(("aer", "correctable_status", advisory))
         result: dict[int, Any] = {}
-        for structure, register, flags in (
-            ("header", "status", status),
-            ("pcie", "device_status", device_status),
-        ):
+        for structure, register, flags in rows:
             dword, shift, _width = self._layout[structure].locate(register)
             value: Any = Const(0, 32)
             for flag, condition in flags.items():
@@ -133,6 +146,12 @@ class ConfigSpace(Component):
         if self._device.pci.msi:
             dword, _shift, _width = self._layout["msi"].locate("pending")
             result[dword] = self.msi_pending
+        if self._device.pci.aer:
+            first, _shift, _width = self._layout["aer"].locate("control")
+            result[first] = self.errors.first
+            for n in range(4):
+                dword, _shift, _width = self._layout["aer"].locate(f"header_log_{n}")
+                result[dword] = self.errors.log[96 - 32 * n : 128 - 32 * n]
         return result
 
     def _update(self, m: Any, request: Any, write: Any) -> None:
@@ -214,6 +233,8 @@ class ConfigSpace(Component):
         ]
         if self._device.pci.msi:
             self._drive_msi(m)
+        if self._device.pci.aer:
+            self._drive_errors(m, command, device_control)
         sizes = (
             (DeviceControl.MAX_PAYLOAD_SIZE, self._device.max_payload, state.max_payload),
             (DeviceControl.MAX_READ_REQUEST_SIZE, self._device.max_read_request, state.max_read_request),
@@ -240,6 +261,19 @@ class ConfigSpace(Component):
             m.d.sync += response.eq(window.results.p.data)
             with m.If(window.results.valid):
                 m.next = "ANSWER"
+
+    def _drive_errors(self, m: Any, command: Any, device_control: Any) -> None:
+        errors = self.errors
+        advisory = CorrectableError.ADVISORY_NON_FATAL
+        m.d.comb += [
+            *(
+                getattr(errors, name).eq(self._field("aer", f"uncorrectable_{name}"))
+                for name in ("status", "mask", "severity")
+            ),
+            errors.advisory_mask.eq(_bits(self._field("aer", "correctable_mask"), advisory)),
+            errors.control.eq(device_control),
+            errors.serr.eq(_bits(command, Command.SERR_ENABLE)),
+        ]
 
     def _drive_msi(self, m: Any) -> None:
         control = self._field("msi", "control")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..apart import ResetInserter
@@ -11,19 +12,25 @@ from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import CorePort
 from ..spec.modern import MSIX_BAR
+from ..spec.tlp import CompletionHeader
 from ..streams import completion_beat, request_beat, stream_of
 from ..tlp.arbiter import TlpArbiter
+from ..tlp.raw_header import raw_completion_header, raw_request_header
 from ..transport.face import Window
 from ..transport.register_router import RegisterArbiter, RegisterRouter
 from .capabilities import bars, expansion_rom
 from .completer import Completer
 from .config_space import ConfigSpace
+from .error_reporting import ErrorReporting
 from .msi import MsiSender
 from .msix import MsixTable
 from .rom import RomContent
 from .timeout_steps import TimeoutSteps
 
 __all__ = ["PciEdge"]
+
+UNCLAIMED_CYCLES, UNEXPECTED_CYCLES = 1, 5
+"""Cycles from a completion to the pulse of the core that its tag is nobody's, or was not waited for."""
 
 
 class PciEdge(Component):
@@ -75,6 +82,11 @@ class PciEdge(Component):
             self._msi(m, msi, space)
             messages.append(msi.messages)
             others_idle = msi.idle
+        if config.pci.aer:
+            m.submodules.error_reporting = reporting = ErrorReporting(config.data_width)
+            self._report_errors(m, reporting, space, completer)
+            messages.append(reporting.messages)
+            others_idle = others_idle & reporting.idle
         m.submodules.requester = requester = TlpArbiter(config.data_width, 2 + len(messages))
         m.submodules.register_arbiter = arbiter = RegisterArbiter(3)
         windows = [Window("msix", MSIX_BAR, 0, sizes[MSIX_BAR])]
@@ -142,6 +154,34 @@ class PciEdge(Component):
             self.idle.eq(completer.idle & space.idle & arbiter.idle & router.idle & core.state.outbound_idle),
         ]
         return m
+
+    def _report_errors(self, m: Any, reporting: Any, space: Any, completer: Any) -> None:
+        """Errors, each with the header that it is about."""
+        connect(m, space.errors, reporting.registers)
+        errors, completion = self.core.errors, self.requester_completion
+        # What a completion was is known so many cycles later.
+        headers = [completion.p.header]
+        for n in range(UNEXPECTED_CYCLES):
+            following: Any = Signal(CompletionHeader, name=f"header_{n + 1}")
+            m.d.sync += following.eq(headers[-1])
+            headers.append(following)
+        early, late = (headers[cycles].as_value() for cycles in (UNCLAIMED_CYCLES, UNEXPECTED_CYCLES))
+        unexpected = data.View(CompletionHeader, Mux(errors.unclaimed, early, late))
+        poisoned = completion.valid & completion.p.first & completion.p.header.poisoned
+        request, posted = raw_request_header(completer.header), raw_request_header(completer.header_posted)
+        for name, happens, header in (
+            ("unsupported", completer.unsupported, request),
+            ("poisoned", completer.poisoned, request),
+            ("unsupported_posted", completer.unsupported_posted, posted),
+            ("poisoned_posted", completer.poisoned_posted, posted),
+            ("poisoned_completion", poisoned, raw_completion_header(completion.p.header)),
+            ("unexpected", errors.unexpected, raw_completion_header(unexpected)),
+            ("timed_out", errors.timed_out, Const(0, 128)),
+        ):
+            m.d.comb += [
+                getattr(reporting, name).eq(happens),
+                getattr(reporting, f"{name}_header").eq(header),
+            ]
 
     def _msi(self, m: Any, msi: Any, space: Any) -> None:
         """The bits of the ISR become messages."""

@@ -1,10 +1,17 @@
 """Capabilities that a device has only if they are chosen."""
 
 from ..spec.pci import MSI_CAPABILITY, CapabilityId, MsiControl
-from ..spec.pci_extended import SERIAL_NUMBER_CAPABILITY, ExtendedCapabilityId, ExtendedHeader
+from ..spec.pci_extended import (
+    ADVANCED_ERROR_CAPABILITY,
+    SERIAL_NUMBER_CAPABILITY,
+    CorrectableError,
+    ExtendedCapabilityId,
+    ExtendedHeader,
+    UncorrectableError,
+)
 from .structure import Structure, placed
 
-__all__ = ["msi", "serial_number"]
+__all__ = ["advanced_errors", "msi", "serial_number"]
 
 
 def _header(number: ExtendedCapabilityId, version: int) -> int:
@@ -27,6 +34,22 @@ def msi(offset: int, messages: int) -> Structure:
         "mask": (1 << messages) - 1,
     }
     return Structure("msi", offset, MSI_CAPABILITY, values, writable)
+
+
+def advanced_errors(offset: int) -> Structure:
+    """Advanced error reporting at ``offset``. All of it is sticky."""
+    errors = 0
+    for error in UncorrectableError:
+        errors |= int(error)
+    correctable = int(CorrectableError.ADVISORY_NON_FATAL)
+    values: dict[str, int] = {"header": _header(ExtendedCapabilityId.ADVANCED_ERROR_REPORTING, 2)}
+    writable = {
+        "uncorrectable_mask": errors,
+        "uncorrectable_severity": errors,
+        "correctable_mask": correctable,
+    }
+    w1c = {"uncorrectable_status": errors, "correctable_status": correctable}
+    return Structure("aer", offset, ADVANCED_ERROR_CAPABILITY, values, writable, w1c, {**writable, **w1c})
 
 
 def serial_number(offset: int, number: str) -> Structure:

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from ..spec.pci import EXPANSION_ROM
 from ..streams import RegisterResponse, stream_of
 
-__all__ = ["ConfigPort", "ConfigRequest", "FunctionState", "MsiState"]
+__all__ = ["ConfigPort", "ConfigRequest", "ErrorRegisters", "FunctionState", "MsiState"]
 
 
 class ConfigRequest(data.Struct):
@@ -90,4 +90,33 @@ class MsiState(Signature):
     def __init__(self):
         super().__init__(
             {"enable": Out(1), "two": Out(1), "address": Out(64), "data": Out(16), "mask": Out(2)}
+        )
+
+
+class ErrorRegisters(Signature):
+    """Advanced error reporting: its registers are the initiator.
+
+    - ``status``, ``mask``, ``severity`` Out 32: registers of uncorrectable errors; ``advisory_mask`` Out 1
+    - ``control`` Out 16: device control; ``serr`` Out 1: SERR# is enabled
+    - ``uncorrectable`` In 32: bits to be set in this cycle; ``advisory`` In 1: as well
+    - ``correctable_error``, ``non_fatal_error``, ``fatal_error`` In 1, pulses: what device status logs
+    - ``signaled`` In 1, pulse: an error was reported as SERR#
+    - ``first`` In 5, ``log`` In 128: the first error, and the header of its packet, first byte highest
+    """
+
+    def __init__(self):
+        pulses = ("advisory", "correctable_error", "non_fatal_error", "fatal_error", "signaled")
+        super().__init__(
+            {
+                "status": Out(32),
+                "mask": Out(32),
+                "severity": Out(32),
+                "advisory_mask": Out(1),
+                "control": Out(16),
+                "serr": Out(1),
+                "uncorrectable": In(32),
+                **{name: In(1) for name in pulses},
+                "first": In(5),
+                "log": In(128),
+            }
         )

@@ -37,6 +37,7 @@ class RequestIntake(Component):
     - ``state`` In(FunctionState()): as ConfigSpace gives it
     - ``unsupported`` Out 1, pulse: a write was refused
     - ``poisoned`` Out 1, pulse: a poisoned write came
+    - ``header`` Out RequestHeader: with one of these pulses, the request that it is about
     - ``idle`` Out 1: no posted request is in flight
 
     Latency: the first dword of a write is offered 2 cycles after the beat was taken, the next ones follow
@@ -55,6 +56,7 @@ class RequestIntake(Component):
                 "state": In(FunctionState()),
                 "unsupported": Out(1),
                 "poisoned": Out(1),
+                "header": Out(RequestHeader),
                 "idle": Out(1),
             }
         )
@@ -88,6 +90,7 @@ class RequestIntake(Component):
             access.p.data.eq(self._data[:32]),
             access.p.write.eq(1),
             self.registers.responses.ready.eq(1),
+            self.header.eq(self._header),
             self.nonposted.p.header.eq(requests.p.header),
             self.nonposted.p.data.eq(requests.p.data[:32]),
         ]

@@ -14,7 +14,7 @@ class Dword:
     """Four bytes of configuration space: value after reset, and which bits a write sets or clears.
 
     ``w1c`` bits are cleared by writing 1. ``writable`` and ``w1c`` have no bit in common. A function-level
-    reset leaves those bits of ``writable`` alone that are in ``kept``.
+    reset leaves those bits alone that are in ``kept``.
     """
 
     reset: int = 0

@@ -25,7 +25,7 @@ STILL_CYCLES = 64
 more than any stage of a walker works by itself."""
 
 _SHARED_INPUTS = ("abort", "features", "msix_enable", "extended_tags", "max_payload", "max_read_request")
-_PULSES = ("fail", "unsupported", "aborted")
+_PULSES = ("fail", "unsupported", "aborted", "timed_out")
 
 
 _FEW_READS = 4
@@ -71,7 +71,8 @@ class Lanes(Component):
     - ``still`` Out 1: every lane is idle, or holds chains that nothing has been done with for
       ``STILL_CYCLES`` cycles;
     - ``unexpected`` Out 1, a pulse: a completion came that no reader of any lane waits for;
-    - no ``reading``, ``moves`` and ``unclaimed``.
+    - ``unclaimed`` Out 1: with that pulse, the tag is nobody's;
+    - no ``reading`` and ``moves``.
 
     Chains of one lane are answered in order, those of different lanes independently.
 
@@ -122,7 +123,9 @@ class Lanes(Component):
                 **{f"function{n}": Out(ChainPort(width)) for n in range(len(lanes))},
                 "interrupts": Out(stream_of(16)),
                 **{name: In(sizes.get(name, 1)) for name in self._shared},
-                **{name: Out(1) for name in (*_PULSES, "unexpected", "idle", "still", "waiting")},
+                **{
+                    name: Out(1) for name in (*_PULSES, "unexpected", "unclaimed", "idle", "still", "waiting")
+                },
             }
         )
 
@@ -163,10 +166,8 @@ class Lanes(Component):
                 for name in (*_PULSES, "waiting")
             ),
             # All lanes get all completions: one that is in none of them is no lane's.
-            self.unexpected.eq(
-                reduce(or_, (walker.unexpected for walker in walkers))
-                | reduce(and_, (walker.unclaimed for walker in walkers))
-            ),
+            self.unexpected.eq(reduce(or_, (walker.unexpected for walker in walkers)) | self.unclaimed),
+            self.unclaimed.eq(reduce(and_, (walker.unclaimed for walker in walkers))),
             self.idle.eq(reduce(and_, (walker.idle for walker in walkers)) & self.passed),
             self.halted.eq(reduce(and_, states["idle"])),
             self.departed.eq(reduce(and_, states["departed"])),

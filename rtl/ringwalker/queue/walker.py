@@ -95,6 +95,7 @@ class RingWalker(Component):
     - ``timeout_step`` In 1, if ``config.pci.timeout_ranges``: see :class:`~..dma.reader.DmaReader`.
     - ``fail`` Out 1, a pulse: something in the rings, or the host, is broken.
     - ``unsupported``, ``aborted`` Out 1, pulses: a completion had such a status.
+    - ``timed_out`` Out 1, a pulse: completions did not come in time.
     - ``unexpected`` Out 1, a pulse: a completion had one of our tags, and none was waited for.
     - ``unclaimed`` Out 1, a pulse two cycles after a completion began whose tag is none of ours.
     - ``idle`` Out 1: nothing is in flight.
@@ -150,6 +151,7 @@ class RingWalker(Component):
                 "unclaimed": Out(1),
                 "unsupported": Out(1),
                 "aborted": Out(1),
+                "timed_out": Out(1),
                 "idle": Out(1),
                 "departed": Out(1),
                 "answered": Out(1),
@@ -341,7 +343,7 @@ class RingWalker(Component):
             self.unclaimed.eq(router.unexpected),
             *(
                 getattr(self, name).eq(reduce(or_, (getattr(reader, name) for reader in readers)))
-                for name in ("unexpected", "unsupported", "aborted")
+                for name in ("unexpected", "unsupported", "aborted", "timed_out")
             ),
         ]
         return readers, ordered, arbiter

@@ -10,6 +10,7 @@ __all__ = [
     "MAX_LENGTH_DWORDS",
     "CompletionHeader",
     "CompletionStatus",
+    "ErrorMessage",
     "RequestHeader",
     "RequestKind",
     "completion_beat",
@@ -32,9 +33,18 @@ class RequestKind(enum.Enum, shape=4):
     CONFIG_READ_1 = 6
     CONFIG_WRITE_1 = 7
     MESSAGE = 8
-    """Msg and MsgD, posted. The device ignores those that it receives."""
+    """Msg and MsgD, posted. The device ignores those that it receives. One that it sends has its code, an
+    :class:`ErrorMessage`, where the byte enables stand on the wire, and goes to the root complex."""
     OTHER_NON_POSTED = 9
     """Locked reads, atomics: anything else that must be answered as unsupported."""
+
+
+class ErrorMessage(enum.Enum, shape=8):
+    """Codes of the messages that report errors (Ref: PCIe 3.1, 2.2.8.3)."""
+
+    CORRECTABLE = 0x30
+    NON_FATAL = 0x31
+    FATAL = 0x33
 
 
 class CompletionStatus(enum.Enum, shape=3):

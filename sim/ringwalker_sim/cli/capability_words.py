@@ -6,6 +6,7 @@ from typing import Any
 
 from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import MsiControl, MsixControl, MsixTableOffset, PmCapabilities, PmControlStatus
+from ringwalker.spec.pci_extended import AdvancedErrorControl, CorrectableError, UncorrectableError
 from ringwalker.spec.pcie import (
     COMPLETION_TIMEOUTS_US,
     DeviceCapabilities,
@@ -177,6 +178,27 @@ def _virtio_lines(cap: Fields) -> list[str]:
     return [title, place + extra]
 
 
+def _error_lines(cap: Fields) -> list[str]:
+    errors = {
+        "CmpltTO": UncorrectableError.COMPLETION_TIMEOUT,
+        "UnxCmplt": UncorrectableError.UNEXPECTED_COMPLETION,
+        "TLP": UncorrectableError.POISONED,
+        "UnsupReq": UncorrectableError.UNSUPPORTED_REQUEST,
+    }
+    correctable = {"AdvNonFatalErr": CorrectableError.ADVISORY_NON_FATAL}
+    log = " ".join(f"{cap[f'header_log_{n}']:08x}" for n in range(4))
+    return [
+        "Advanced Error Reporting",
+        f"UESta: {signs(cap['uncorrectable_status'], errors)}",
+        f"UEMsk: {signs(cap['uncorrectable_mask'], errors)}",
+        f"UESvrt: {signs(cap['uncorrectable_severity'], errors)}",
+        f"CESta: {signs(cap['correctable_status'], correctable)}",
+        f"CEMsk: {signs(cap['correctable_mask'], correctable)}",
+        f"AERCap: First Error Pointer: {field_of(cap['control'], AdvancedErrorControl.FIRST_ERROR):02x}",
+        f"HeaderLog: {log}",
+    ]
+
+
 def _serial_lines(cap: Fields) -> list[str]:
     number = cap["serial_high"] << 32 | cap["serial_low"]
     return [f"Device Serial Number {number.to_bytes(8, 'big').hex('-')}"]
@@ -188,6 +210,7 @@ CAPABILITY_WORDS: dict[str, Callable[[Fields], list[str]]] = {
     "msix": _msix_lines,
     "pcie": _pcie_lines,
     "virtio": _virtio_lines,
+    "aer": _error_lines,
     "serial_number": _serial_lines,
 }
 """The lines of a capability, by its kind."""

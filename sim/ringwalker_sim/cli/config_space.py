@@ -21,7 +21,12 @@ from ringwalker.spec.pci import (
     ExpansionRom,
     Status,
 )
-from ringwalker.spec.pci_extended import SERIAL_NUMBER_CAPABILITY, ExtendedCapabilityId, ExtendedHeader
+from ringwalker.spec.pci_extended import (
+    ADVANCED_ERROR_CAPABILITY,
+    SERIAL_NUMBER_CAPABILITY,
+    ExtendedCapabilityId,
+    ExtendedHeader,
+)
 from ringwalker.spec.pcie import (
     PCIE_CAPABILITY,
 )
@@ -93,6 +98,7 @@ def _decode_table(table: RegisterTable, content: bytes, base: int = 0) -> Fields
 
 
 _EXTENDED: Mapping[int, tuple[str, RegisterTable]] = {
+    ExtendedCapabilityId.ADVANCED_ERROR_REPORTING: ("aer", ADVANCED_ERROR_CAPABILITY),
     ExtendedCapabilityId.SERIAL_NUMBER: ("serial_number", SERIAL_NUMBER_CAPABILITY),
 }
 

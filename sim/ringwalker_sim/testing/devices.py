@@ -57,6 +57,7 @@ def every_option(rom: Path) -> DeviceConfig:
         msi=2,
         serial_number="02-00-00-ff-fe-00-00-01",
         timeout_ranges=True,
+        aer=True,
         rom=str(rom),
     )
     return DeviceConfig(

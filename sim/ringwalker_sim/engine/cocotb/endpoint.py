@@ -154,6 +154,9 @@ class RtlEndpoint(Device):
             self._put(tlp)
 
     def _check_request(self, tlp: Tlp) -> None:
+        if tlp.fmt_type is TlpType.MSG_TO_RC:
+            assert tlp.length == 0, f"a message of {tlp.length} dwords"
+            return
         shown = f"{tlp_kind(tlp)} of {tlp.length} dwords at {tlp.address:#x}"
         assert 1 <= tlp.length <= 1024, f"{shown}: the length is out of range"
         if tlp.length == 1:
@@ -204,15 +207,24 @@ class RtlEndpoint(Device):
 
 
 class IntxRootPort(RootPort):
-    """A root port that understands Assert_INTA and Deassert_INTA, which cocotbext-pcie does not.
+    """A root port that understands messages of INTx and of errors, which cocotbext-pcie does not.
 
-    Each becomes a write of the level to ``intx_address``, so that it stays behind the writes before it.
+    Each of INTx becomes a write of the level to ``intx_address``, so that it stays behind the writes
+    before it. ``error_messages`` are the codes of those of errors.
     """
 
     intx_address = 0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.error_messages: list[MsgType] = []
+
     async def downstream_recv(self, tlp: Tlp) -> None:
         """A TLP from the device."""
+        if tlp.fmt_type is TlpType.MSG_TO_RC:
+            tlp.release_fc()
+            self.error_messages.append(message_code(tlp))
+            return
         if tlp.fmt_type is not TlpType.MSG_LOCAL:
             await super().downstream_recv(tlp)
             return

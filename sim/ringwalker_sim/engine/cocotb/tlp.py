@@ -129,6 +129,8 @@ def tlp_from_request(header: Mapping[str, int], payload: bytes) -> Tlp:
         tlp.fmt_type = TlpType.MEM_READ_64 if far else TlpType.MEM_READ
     elif kind is RequestKind.MEMORY_WRITE:
         tlp.fmt_type = TlpType.MEM_WRITE_64 if far else TlpType.MEM_WRITE
+    elif kind is RequestKind.MESSAGE:
+        tlp.fmt_type = TlpType.MSG_TO_RC
     else:
         raise AssertionError(f"the device sent a {kind.name} request")
     tlp.address = address
