@@ -1,18 +1,21 @@
 """Configuration space with the options of ``[pci]``, as software sees it."""
 
-from ringwalker.config import DeviceConfig, PciOptions
+import tempfile
+from pathlib import Path
+
+from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import layout
 from ringwalker.pci.config_space import ConfigSpace
-from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES, MsiControl
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES, BarType, MsiControl
 from ringwalker.spec.pci_extended import ExtendedCapabilityId, ExtendedHeader
 from ringwalker.spec.pcie import DeviceCapabilities2, DeviceControl, DeviceControl2
+from ringwalker_sim.testing.devices import every_option
 from ringwalker_sim.testing.inprocess import Bench, simulated
+from ringwalker_sim.testing.option_rom import write_option_rom
 
-CONFIG = DeviceConfig(
-    data_width=64,
-    fields=False,
-    pci=PciOptions(msi=2, serial_number="02-13-24-ff-fe-35-46-57", timeout_ranges=True),
-)
+_FOLDER = tempfile.TemporaryDirectory()
+CONFIG = every_option(write_option_rom(Path(_FOLDER.name)))
+SERIAL = 0x0200_00FF_FE00_0001
 SPACE = layout(CONFIG)
 
 
@@ -46,15 +49,43 @@ async def test_extended_capabilities_are_found_by_walking(bench):
         header = await bench.access(offset, 4)
         found.append((offset, header & ExtendedHeader.ID, (header & ExtendedHeader.VERSION) >> 16))
         offset = (header & ExtendedHeader.NEXT) >> 20
-    assert found == [(SPACE["serial_number"].offset, ExtendedCapabilityId.SERIAL_NUMBER, 1)]
+    assert found == [
+        (SPACE["aer"].offset, ExtendedCapabilityId.ADVANCED_ERROR_REPORTING, 2),
+        (SPACE["serial_number"].offset, ExtendedCapabilityId.SERIAL_NUMBER, 1),
+    ]
     assert await bench.access(EXTENDED_CONFIG_SPACE_BYTES - 4, 4) == 0
+
+
+@simulated(Space)
+async def test_all_base_address_registers_are_sized_by_writing_ones(bench):
+    """As firmware does it: an I/O BAR, memory BARs of 32 and 64 bits, and the expansion ROM."""
+    sizes: dict[int, int] = {}
+    kinds: dict[int, int] = {}
+    index = 0
+    while index < 6:
+        await bench.set_register("header", f"bar{index}", 0xFFFF_FFFF)
+        value = await bench.get_register("header", f"bar{index}")
+        low = 0b11 if value & BarType.IO else 0b1111
+        mask, kinds[index] = value & ~low, value & low
+        if value & BarType.MEMORY_64 and not value & BarType.IO:
+            await bench.set_register("header", f"bar{index + 1}", 0xFFFF_FFFF)
+            mask |= await bench.get_register("header", f"bar{index + 1}") << 32
+            sizes[index] = -mask & (1 << 64) - 1
+            index += 1
+        elif mask:
+            sizes[index] = -mask & 0xFFFF_FFFF
+        index += 1
+    assert sizes == {bar.index: bar.size for bar in SPACE.bars}
+    assert [kinds[index] for index in sizes] == [BarType.IO, 0, BarType.MEMORY_64]
+    await bench.set_register("header", "expansion_rom", 0xFFFF_F800)
+    assert await bench.get_register("header", "expansion_rom") == -2048 & 0xFFFF_FFFF
 
 
 @simulated(Space)
 async def test_the_serial_number_is_that_of_the_configuration_and_cannot_be_written(bench):
     for _ in range(2):
-        assert await bench.get_register("serial_number", "serial_high") == 0x021324FF
-        assert await bench.get_register("serial_number", "serial_low") == 0xFE354657
+        assert await bench.get_register("serial_number", "serial_high") == SERIAL >> 32
+        assert await bench.get_register("serial_number", "serial_low") == SERIAL & 0xFFFF_FFFF
         await bench.set_register("serial_number", "serial_high", 0)
 
 
