@@ -13,12 +13,13 @@ from ringwalker.spec.legacy import (
 )
 from ringwalker.spec.modern import DEVICE_BASE, FACE_BAR, NO_VECTOR, DeviceStatus, IsrBit
 from ringwalker.spec.net import NET_CONFIG, NetFeature
-from ringwalker.transport.legacy_face import HOLD_CYCLES
-from ringwalker_sim.testing.inprocess import simulated
+from ringwalker.transport.legacy_face import LegacyFace
+from ringwalker_sim.testing.inprocess import Bench, simulated
 from ringwalker_sim.testing.legacy_bench import FEATURES, LegacyBench
 
 SIZE = 256
 WORD = 0xFFFF_FFFF
+HOLD = 200
 STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER
 
 
@@ -199,19 +200,30 @@ async def test_a_reset_is_over_when_the_next_access_is_answered(bench):
     assert (await bench.row(2))["enable"] == 0
 
 
-@simulated(Old)
+class Alone(Bench):
+    """The face before registers that are never reset."""
+
+    @classmethod
+    def component(cls):
+        return LegacyFace(Old.CONFIG, hold_cycles=HOLD)
+
+    def __init__(self):
+        super().__init__()
+        self.on("o.requests", self._answer)
+
+    def _answer(self, request):
+        if not request["write"]:
+            self.put("o.responses", {"data": WORD})
+
+
+@simulated(Alone)
 async def test_no_access_waits_for_a_reset_forever(bench):
-    await bench.set_old("queue_pfn", 5)
-    await bench.set_old("device_status", STARTED)
-    bench.drive("busy", 1)
-    await bench.set_old("device_status", 0)
-    begin = bench.cycle
-    bench.put("registers.requests", {"bar": LEGACY_BAR, "offset": 0x10, "strobe": 0b0100})
-    assert (await bench.get("registers.responses", 2 * HOLD_CYCLES))["data"] >> 16 & 0xFF != 0
-    assert HOLD_CYCLES < bench.cycle - begin < HOLD_CYCLES + 100
-    bench.drive("busy", 0)
-    await bench.settled()
-    assert await bench.get_old("device_status") == 0
+    for write in ({"offset": 0x10, "strobe": 0b0100}, {"offset": LEGACY.queue_pfn.offset, "strobe": 0b1111}):
+        begin = bench.cycle
+        bench.put("i.requests", {"bar": LEGACY_BAR, "write": 1, **write})
+        bench.put("i.requests", {"bar": LEGACY_BAR, "offset": 0x10, "strobe": 0b0100})
+        assert (await bench.get("i.responses"))["data"] == 0xFF << 16
+        assert HOLD < bench.cycle - begin < HOLD + 40
 
 
 @simulated(Old)

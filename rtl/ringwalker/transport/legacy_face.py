@@ -51,7 +51,7 @@ class LegacyFace(Component):
       resets the queue; the next access waits until that is done. A write of less than four bytes has no
       effect.
     - ``device_status`` 0 resets the device; the next access waits until that is done, since legacy drivers do
-      not look. Neither waits longer than ``HOLD_CYCLES``.
+      not look. Neither waits longer than ``hold_cycles``.
     - ``isr_status`` is read, and so cleared, only if its byte is asked for.
     - ``queue_notify`` of a queue that does not exist has no effect. It reads 0.
     - Bytes that are not writable ignore writes. Any bytes of a dword may be accessed together.
@@ -75,8 +75,9 @@ class LegacyFace(Component):
     idle: Out(1)
     """No access is in flight."""
 
-    def __init__(self, config: DeviceConfig):
+    def __init__(self, config: DeviceConfig, hold_cycles: int = HOLD_CYCLES):
         self._config = config
+        self._hold = hold_cycles
         self._size = _windows(config)[0].size
         super().__init__()
 
@@ -87,7 +88,7 @@ class LegacyFace(Component):
         moved, passing, answer, saved = Signal(), Signal(), Signal(32), Signal(32)
         step, kept = Signal(range(MOST_STEPS)), Signal(32)
         choice: Any = Signal(_Choice)
-        patience = Signal(range(HOLD_CYCLES + 1))
+        patience = Signal(range(self._hold + 1))
         response = self.o.responses
         self._choose(m, asked, moved, saved, step, choice, kept)
 
@@ -109,7 +110,7 @@ class LegacyFace(Component):
             ]
             with m.State("WAIT_REQUEST"):
                 m.d.comb += self.idle.eq(~passing)
-                m.d.sync += [step.eq(0), answer.eq(0), patience.eq(HOLD_CYCLES)]
+                m.d.sync += [step.eq(0), answer.eq(0), patience.eq(self._hold)]
                 with m.If(~passing & self._inside(self.i.requests.p)):
                     m.d.comb += self.i.requests.ready.eq(1)
                     m.d.sync += [asked.eq(self.i.requests.p), moved.eq(self.msix_enable)]
