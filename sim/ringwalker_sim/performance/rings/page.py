@@ -45,8 +45,9 @@ what is counted.
   element has 8 bytes, half of a packed one: for receiving small frames without IN_ORDER it is the better
   ring.
 - **Packed** has availability, descriptor and completion in one place: one read less in the way of each
-  request, and fewer bytes to the device, which is where frames that are sent are bound. Take it for latency,
-  for sending, and for reads of a disk, wherever the driver can; those of Linux and DPDK can. Requests of
+  request, and, for frames that are sent and blocks that are written, fewer bytes to the device, which is
+  where those are bound. Take it for latency, for sending, and for writes of a disk, wherever the driver can;
+  those of Linux and DPDK can. Over many queues with a few requests each, split reads less. Requests of
   several descriptors complete by a write each, since their used descriptors do not lie side by side.
 - **Packed in order** is the least on the wire: one used descriptor stands for a batch. It receives the most
   small frames. But requests end in the order in which they came, so a fast one waits for a slow one before
