@@ -36,9 +36,11 @@ FIRST = (
 """Beginnings of names of tests, in the order in which they are run before all others."""
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 
-# A shell starts what runs in its background with SIGINT ignored; tests send it to themselves and to children.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what runs in its background with SIGINT ignored, and nohup everything with SIGHUP; tests send
+# both to themselves and to children.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 os.environ.setdefault("RINGWALKER_CACHE", str(ROOT / ".cache"))
 # Most tests simulate little: such a model is built in less time.
 os.environ.setdefault(MODEL_VARIABLE, "quick")

@@ -19,8 +19,12 @@ class Structures:
         self.rung: list[tuple[int, int, int | None]] = []
         self.reads = 0
 
+    @property
+    def selection(self):
+        return self
+
     @asynccontextmanager
-    async def selected(self, index: int):
+    async def of(self, index: int):
         assert index == QUEUE
         yield
 

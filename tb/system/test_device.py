@@ -24,8 +24,8 @@ JOBS = "tb.system.device_jobs"
 ROOT = Path(__file__).parents[2]
 WIDE = DeviceConfig(data_width=256, settings=BlkSettings(capacity=4096))
 THREE = DeviceConfig(data_width=64, queues=3, settings=BlkSettings(capacity=4096))
-WIDE_TOO = pytest.param(WIDE, marks=pytest.mark.slow, id="256 bits")
-THREE_TOO = pytest.param(THREE, marks=pytest.mark.slow, id="64 bits, 3 queues")
+WIDE_DISK = pytest.param(WIDE, id="256 bits")
+THREE_QUEUES = pytest.param(THREE, id="64 bits, 3 queues")
 USUAL = pytest.param(SMALL_BLK, id="64 bits")
 SECTORS = 4096
 
@@ -61,11 +61,12 @@ def _native(config: DeviceConfig, job: dict[str, Any], image: Path) -> dict[str,
         return port.run(scripted_requests(port, **job))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "interrupt"),
     [
-        pytest.param(WIDE, "msix", marks=pytest.mark.slow, id="256 bits, MSI-X"),
-        pytest.param(THREE, "intx", marks=pytest.mark.slow, id="64 bits, 3 queues, INTx"),
+        pytest.param(WIDE, "msix", id="256 bits, MSI-X"),
+        pytest.param(THREE, "intx", id="64 bits, 3 queues, INTx"),
         pytest.param(SMALL_BLK, "intx", id="64 bits, INTx"),
     ],
 )
@@ -84,10 +85,11 @@ def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str
     assert cocotb["disk"] == native["disk"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "sectors"),
     [
-        pytest.param(WIDE, 512, marks=pytest.mark.slow, id="256 bits"),
+        pytest.param(WIDE, 512, id="256 bits"),
         pytest.param(SMALL_BLK, 128, id="64 bits"),
     ],
 )
@@ -109,7 +111,7 @@ def test_a_disk_goes_through_the_cocotb_engine_both_ways(
     assert disk.read_bytes() == new.read_bytes() == out.read_bytes()
 
 
-@pytest.mark.parametrize("engine", ["model", "native", "cocotb"])
+@pytest.mark.parametrize("engine", ["model", "native", pytest.param("cocotb", marks=pytest.mark.slow)])
 def test_a_read_only_disk_is_offered_as_one(engine: str, tmp_path: Path) -> None:
     image = _image(tmp_path / "disk.img", 64)
     image.chmod(0o444)
@@ -126,7 +128,8 @@ def test_a_read_only_disk_is_offered_as_one(engine: str, tmp_path: Path) -> None
     assert image.read_bytes() == before
 
 
-@pytest.mark.parametrize("config", [WIDE_TOO, USUAL])
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [WIDE_DISK, USUAL])
 def test_stalls_on_every_stream_change_nothing(config: DeviceConfig, tmp_path: Path) -> None:
     disk = _image(tmp_path / "disk.img", 512)
     task = BlockTask(Workload("randrw", requests=60, queue_depth=16, block_size=1536))
@@ -135,8 +138,9 @@ def test_stalls_on_every_stream_change_nothing(config: DeviceConfig, tmp_path: P
     assert run_on_engine("cocotb", config, job)["errors"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [0, 1 << Feature.NOTIFICATION_DATA], ids=["", "notification data"])
-@pytest.mark.parametrize("config", [THREE_TOO, USUAL])
+@pytest.mark.parametrize("config", [THREE_QUEUES, USUAL])
 def test_the_first_read_leaves_within_12_cycles_of_the_doorbell(config: DeviceConfig, features: int) -> None:
     job = Job(CallTask(f"{JOBS}:cycles_to_first_read", {"features": features}))
     cycles = run_cocotb(config, job, timeout_s=300)["cycles"]

@@ -137,7 +137,7 @@ def pieces(count: int) -> list[bytes]:
     return [random.randbytes(random.choice([1, 2, 7, 8, 9, 63, 200])) for _ in range(count)]
 
 
-@pytest.mark.parametrize("interrupt", ["msix", "intx"])
+@pytest.mark.parametrize("interrupt", ["msix", pytest.param("intx", marks=pytest.mark.slow)])
 def test_bytes_go_both_ways_through_stalls(interrupt: str) -> None:
     shown, typed = pieces(150), random.randbytes(4000)
 

@@ -72,10 +72,14 @@ def test_the_same_happens_in_the_same_cycles(host):
     assert skipped > 0.9 * 2 * sum(PAUSES)
 
 
-def test_nothing_is_skipped_with_stalls_or_waves(tmp_path):
+def test_nothing_is_skipped_with_stalls():
     assert outcome(pauses=SHORT, stalls=0.1)[1] == 0
-    assert outcome(tmp_path, SHORT)[1] == 0
     assert outcome(pauses=SHORT)[1] > 0
+
+
+@pytest.mark.slow
+def test_nothing_is_skipped_with_waves(tmp_path):
+    assert outcome(tmp_path, SHORT)[1] == 0
 
 
 def test_a_second_of_idle_time_takes_none():
