@@ -12,7 +12,7 @@ MOST_VECTORS = 2048
 """As many entries can a table of MSI-X have."""
 
 
-SMALLEST_ROM, LARGEST_ROM = 2048, 65536
+SMALLEST_ROM, LARGEST_ROM = 2048, 1 << 18
 """Bytes of an expansion ROM."""
 
 _SIGNATURE = b"\x55\xaa"

@@ -53,7 +53,7 @@ def config(path) -> DeviceConfig:
     return DeviceConfig(pci=PciOptions(rom=str(path)))
 
 
-@pytest.mark.parametrize(("size", "window"), [(512, 2048), (2048, 2048), (2560, 4096), (65536, 65536)])
+@pytest.mark.parametrize(("size", "window"), [(512, 2048), (2048, 2048), (2560, 4096), (110_080, 131_072)])
 def test_the_register_has_the_size_of_the_file_rounded_up(size, window, tmp_path):
     made = config(write_option_rom(tmp_path, size))
     (bar,) = expansion_rom(made)
