@@ -34,6 +34,10 @@ OPTIONS = (Feature.INDIRECT_DESC, Feature.EVENT_IDX, Feature.IN_ORDER, Feature.N
 STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
 CYCLES = 1500
 """That is what damaged rings get; a read of a sector takes about 500."""
+STORAGE_COMMANDS = 64
+VOID_CYCLES = STORAGE_COMMANDS * BOTH_BLK.settings.chunk_sectors * SECTOR_BYTES * 8 // BOTH_BLK.data_width
+"""So long can storage, after a reset, still give data of reads that are void; new ones wait for that."""
+POLL_CYCLES = 50
 
 
 class Queue:
@@ -141,10 +145,10 @@ class Bed:
         begun, wrap = queue.at, queue.wrap
         at = self.request(queue, 0, BlkRequestType.IN, sector)
         await self.notify(queue)
-        for _ in range(200):
+        for _ in range((VOID_CYCLES + CYCLES) // POLL_CYCLES):
             if is_used(int(queue.rows["flags"][begun]), wrap):
                 break
-            await self.port.sleep(50)
+            await self.port.sleep(POLL_CYCLES)
         else:
             raise AssertionError(f"queue {queue.number} of a device that was reset does nothing")
         found = self.memory.array[at : at + SECTOR_BYTES].tobytes()
