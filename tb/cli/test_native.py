@@ -89,7 +89,7 @@ def test_link_clock_and_latency_limit_the_device() -> None:
     assert free <= wide < narrow
     assert least < narrow < 1.1 * least
     assert cycles("--link", "gen2x4", "--clock-mhz", "500") > 1.9 * narrow
-    assert cycles("--latency-ns", "2000") > free + 1500
+    assert cycles("--latency-ns", "2000") >= free + 1500
     assert cycles("--latency-ns", "500", "--latency-tail-ns", "500") > free
 
 

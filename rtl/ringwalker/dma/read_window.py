@@ -14,7 +14,7 @@ SLACK_BEATS = 16
 """Beats that are in flight beyond nine for each eight cycles that the host takes."""
 
 PROBE_CYCLES = 1 << 20
-"""After so many the host's latency is measured anew, with nothing else in flight."""
+"""After so many with reads in flight the host's latency is measured anew, with nothing else in flight."""
 
 _LATENCY_BITS = 14
 _FRACTION = 2
@@ -83,13 +83,14 @@ class ReadWindow(Component):
             offered.eq(inner.valid & ~inner.ready),
             flight.eq(following),
             room.eq((~known | self.open | (following < window)) & ~probing),
-            since.eq(since + 1),
             window.eq(mean + (mean >> 3) + SLACK_BEATS),
         ]
-        with m.If(since == PROBE_CYCLES - 1):
-            m.d.sync += probing.eq(1)
-        with m.Elif(flight == 0):
+        with m.If(flight == 0):
             m.d.sync += probing.eq(0)
+        with m.Else():
+            m.d.sync += since.eq(since + 1)
+            with m.If(since == PROBE_CYCLES - 1):
+                m.d.sync += probing.eq(1)
         return m
 
     def _latency(self, m: Any, begins: Any, ends: Any) -> tuple[Any, Any]:

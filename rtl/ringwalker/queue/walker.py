@@ -260,7 +260,7 @@ class RingWalker(Component):
         scheduler, dispatch, scatter = stages
         config, read = self._config, clients[PAYLOAD]
         window = ReadWindow(config.data_width, config.max_read_request, config.read_tags)
-        m.submodules.window = flushed(window)
+        m.submodules.read_window = flushed(window)
         m.submodules.pace = flushed(pace := VisitPace())
         large = Signal()
         with m.If(pace.begun):
