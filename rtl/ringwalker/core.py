@@ -113,15 +113,14 @@ class VirtioCore(Component):
         ]
         connect(m, walker.interrupts, interrupts.interrupts)
         connect(m, interrupts.vectors, edge.vectors)
+        self._notifications(m, common, sequencer, function, notify, isr, interrupts)
         self._function_ports(m, function)
 
         # ---- DMA
         connect(m, walker.reads, edge.reads)
         connect(m, walker.posted, edge.posted)
         connect(m, edge.completions, walker.completions)
-
-        if config.pci.timeout_ranges:
-            m.d.comb += walker.timeout_step.eq(state.timeout_step)
+        self._dma_state(m, walker)
 
         # ---- control
         aborts = self._resets(m, common, sequencer, walker, function)
@@ -131,34 +130,9 @@ class VirtioCore(Component):
             outbound_idle.eq(walker.passed & interrupts.idle & state.outbound_idle),
             sequencer.settled.eq(outbound_idle),
             common.settled.eq(outbound_idle),
-            interrupts.hold.eq(sequencer.hold | common.suspend_hold),
-            interrupts.clear.eq(sequencer.clearing | state.reset),
-            notify.enable.eq(common.driver_ok),
-            notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
-            notify.config_data.eq(common.driver_features[Feature.NOTIF_CONFIG_DATA]),
-            interrupts.config_change.eq(optional_output(function, "config_change") | common.config_change),
-            interrupts.config_vector.eq(common.config_vector),
-            interrupts.msix_enable.eq(state.msix_enable),
-            isr.set_queue.eq(interrupts.set_queue),
-            isr.set_config.eq(interrupts.set_config),
-            isr.clear.eq(sequencer.clearing),
             walker.active.eq(reduce(or_, guards, optional_output(function, "active"))),
             walker.features.eq(common.driver_features),
             walker.abort.eq(aborts | ~state.bus_master_enable),
-            walker.msix_enable.eq(state.msix_enable),
-            walker.max_payload.eq(state.max_payload),
-            walker.max_read_request.eq(state.max_read_request),
-            walker.extended_tags.eq(state.extended_tags),
-            edge.forget.eq(sequencer.forget),
-            edge.interrupt.eq(isr.asserted),
-            edge.isr.eq(isr.bits),
-            edge.isr_raised.eq(isr.raised),
-            edge.transactions_pending.eq(~walker.idle),
-            edge.errors.unsupported.eq(walker.unsupported),
-            edge.errors.aborted.eq(walker.aborted),
-            edge.errors.unexpected.eq(walker.unexpected),
-            edge.errors.unclaimed.eq(walker.unclaimed),
-            edge.errors.timed_out.eq(walker.timed_out),
             self.idle.eq(
                 faces.idle
                 & notify.idle
@@ -171,6 +145,48 @@ class VirtioCore(Component):
             ),
         ]
         return m
+
+    def _notifications(
+        self, m: Any, common: Any, sequencer: Any, function: Any, notify: Any, isr: Any, interrupts: Any
+    ) -> None:
+        """What doorbells mean, which interrupts there are, and what of them the edge sees."""
+        edge: Any = self.edge
+        m.d.comb += [
+            notify.enable.eq(common.driver_ok),
+            notify.with_data.eq(common.driver_features[Feature.NOTIFICATION_DATA]),
+            notify.config_data.eq(common.driver_features[Feature.NOTIF_CONFIG_DATA]),
+            interrupts.hold.eq(sequencer.hold | common.suspend_hold),
+            interrupts.clear.eq(sequencer.clearing | edge.state.reset),
+            interrupts.config_change.eq(optional_output(function, "config_change") | common.config_change),
+            interrupts.config_vector.eq(common.config_vector),
+            interrupts.msix_enable.eq(edge.state.msix_enable),
+            isr.set_queue.eq(interrupts.set_queue),
+            isr.set_config.eq(interrupts.set_config),
+            isr.clear.eq(sequencer.clearing),
+            edge.forget.eq(sequencer.forget),
+            edge.interrupt.eq(isr.asserted),
+            edge.isr.eq(isr.bits),
+            edge.isr_raised.eq(isr.raised),
+        ]
+
+    def _dma_state(self, m: Any, walker: Any) -> None:
+        """What the edge lets DMA do, and what became of it."""
+        edge: Any = self.edge
+        state, errors = edge.state, edge.errors
+        m.d.comb += [
+            walker.msix_enable.eq(state.msix_enable),
+            walker.max_payload.eq(state.max_payload),
+            walker.max_read_request.eq(state.max_read_request),
+            walker.extended_tags.eq(state.extended_tags),
+            edge.transactions_pending.eq(~walker.idle),
+            errors.unsupported.eq(walker.unsupported),
+            errors.aborted.eq(walker.aborted),
+            errors.unexpected.eq(walker.unexpected),
+            errors.unclaimed.eq(walker.unclaimed),
+            errors.timed_out.eq(walker.timed_out),
+        ]
+        if self.config.pci.timeout_ranges:
+            m.d.comb += walker.timeout_step.eq(state.timeout_step)
 
     def _device_config(self, m: Any, source: Any, sink: Any, suspended: Any) -> None:
         """Accesses to the device configuration. A device that is suspended ignores writes."""

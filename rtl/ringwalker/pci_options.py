@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .checks import ConfigError, check, check_flag, check_range, is_integer, shown
+from .spec.expansion_rom import ROM_SIGNATURE
 
 __all__ = ["LARGEST_ROM", "SMALLEST_ROM", "PciOptions"]
 
@@ -14,8 +15,6 @@ MOST_VECTORS = 2048
 
 SMALLEST_ROM, LARGEST_ROM = 2048, 1 << 18
 """Bytes of an expansion ROM."""
-
-_SIGNATURE = b"\x55\xaa"
 
 _SERIAL = re.compile("[0-9A-Fa-f]{2}(-[0-9A-Fa-f]{2}){7}")
 
@@ -28,7 +27,7 @@ def _read_rom(name: object) -> bytes:
             content = file.read(LARGEST_ROM + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(f"pci.rom is {shown(name)}: {getattr(error, 'strerror', error)}") from None
-    if content[:2] != _SIGNATURE:
+    if content[:2] != ROM_SIGNATURE:
         raise ConfigError(f"pci.rom is {shown(name)}; an expansion ROM begins with the bytes 55 AA")
     if len(content) > LARGEST_ROM:
         raise ConfigError(f"pci.rom is {shown(name)}; it has more than {LARGEST_ROM} bytes")

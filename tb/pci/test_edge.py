@@ -1,7 +1,5 @@
 """The edge as a whole: what its streams must not wait for."""
 
-from typing import Any
-
 from ringwalker.config import DeviceConfig
 from ringwalker.pci.capabilities import bars, layout
 from ringwalker.pci.completer import NONPOSTED_REQUESTS
@@ -9,7 +7,8 @@ from ringwalker.pci.edge import PciEdge
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR, NOTIFY_BASE
 from ringwalker.spec.pci import HEADER, MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, Command, MsixControl
 from ringwalker.spec.tlp import RequestKind
-from ringwalker_sim.testing.inprocess import Bench, simulated
+from ringwalker_sim.testing.edge_bench import EdgeBench
+from ringwalker_sim.testing.inprocess import simulated
 
 CONFIG = DeviceConfig(data_width=64)
 BASES = {MSIX_BAR: 0xE000_0000, FACE_BAR: 0x1_0000_0000}
@@ -18,32 +17,12 @@ FACE = {bar.index: bar for bar in bars(CONFIG)}[FACE_BAR]
 assert FACE.is_64
 
 
-class Edge(Bench):
-    """The edge, and a host that sends requests to it."""
+class Edge(EdgeBench):
+    """The edge of a usual device."""
 
     @classmethod
     def component(cls):
         return PciEdge(CONFIG)
-
-    def __init__(self):
-        super().__init__()
-        self.tag = 0
-        self.accesses: list[dict[str, int]] = []
-        self.on("core.registers.requests", self.access)
-
-    def access(self, request: dict[str, int]) -> None:
-        self.accesses.append(request)
-        if not request["write"]:
-            self.put("core.registers.responses", {"data": 0x1234_5678})
-
-    def send(self, kind: RequestKind, address: int, value: int | None = None, **more: int) -> None:
-        """Send a request of one dword."""
-        self.tag = (self.tag + 1) % 256
-        header: dict[str, Any] = {"kind": kind.value, "address": address, "length": 1, "first_be": 0xF}
-        header |= {"tag": self.tag, "requester_id": 0x0008, **more}
-        data = {} if value is None else {"data": value, "dwords": 1}
-        beat = {f"header_{key}": item for key, item in header.items()} | data
-        self.put("completer_request", beat | {"first": 1, "last": 1})
 
     async def configure(self) -> None:
         """Give the BARs their addresses, and enable memory, bus mastering, MSI-X, and its first entry."""

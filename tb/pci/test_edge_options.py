@@ -2,7 +2,6 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from ringwalker.config import DeviceConfig, PciOptions
 from ringwalker.pci.capabilities import expansion_rom, layout
@@ -12,7 +11,8 @@ from ringwalker.spec.pci import Command, MsiControl, MsixControl, Status
 from ringwalker.spec.pci_extended import CorrectableError, UncorrectableError
 from ringwalker.spec.pcie import DeviceControl, PcieDeviceStatus
 from ringwalker.spec.tlp import CompletionStatus, ErrorMessage, RequestKind
-from ringwalker_sim.testing.inprocess import Bench, simulated
+from ringwalker_sim.testing.edge_bench import EdgeBench
+from ringwalker_sim.testing.inprocess import simulated
 from ringwalker_sim.testing.option_rom import write_option_rom
 
 _FOLDER = tempfile.TemporaryDirectory()
@@ -30,32 +30,12 @@ REPORTS = (
 )
 
 
-class Edge(Bench):
-    """The edge, and a host that sends requests to it. BARs have their addresses, memory is enabled."""
+class Edge(EdgeBench):
+    """The edge of a device with options. BARs have their addresses, memory is enabled."""
 
     @classmethod
     def component(cls):
         return PciEdge(CONFIG)
-
-    def __init__(self):
-        super().__init__()
-        self.tag = 0
-        self.accesses: list[dict[str, int]] = []
-        self.on("core.registers.requests", self.access)
-
-    def access(self, request: dict[str, int]) -> None:
-        self.accesses.append(request)
-        if not request["write"]:
-            self.put("core.registers.responses", {"data": 0x1234_5678})
-
-    def send(self, kind: RequestKind, address: int, value: int | None = None, **more: int) -> None:
-        """Send a request of one dword."""
-        self.tag = (self.tag + 1) % 256
-        header: dict[str, Any] = {"kind": kind.value, "address": address, "length": 1, "first_be": 0xF}
-        header |= {"tag": self.tag, "requester_id": 0x0008, **more}
-        data = {} if value is None else {"data": value, "dwords": 1}
-        beat = {f"header_{key}": item for key, item in header.items()} | data
-        self.put("completer_request", beat | {"first": 1, "last": 1})
 
     async def config(self, structure: str, register: str, value: int | None = None) -> int:
         """Read a register of configuration space, or write it."""

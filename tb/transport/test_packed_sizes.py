@@ -5,16 +5,17 @@ Ref: virtio 1.4, 2.8 (a queue size need not be a power of two), 2.2.2 (FEATURES_
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.features import Feature
-from ringwalker.spec.modern import COMMON, DeviceStatus
+from ringwalker.spec.modern import DeviceStatus
 from ringwalker.transport.common_config import CommonConfig
-from ringwalker_sim.testing.inprocess import Bench, simulated
+from ringwalker_sim.testing.common_registers import CommonRegisters
+from ringwalker_sim.testing.inprocess import simulated
 
 SIZE = 64
 VERSION, PACKED = 1 << Feature.VERSION_1, 1 << Feature.RING_PACKED
 STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK
 
 
-class Both(Bench):
+class Both(CommonRegisters):
     REQUIRED = 0
 
     @classmethod
@@ -31,20 +32,8 @@ class Both(Bench):
         if self.value("table_write.en"):
             self.sizes.append(self.value("table_write.row")["size"])
 
-    async def write(self, name, value):
-        register = COMMON[name]
-        lane = register.offset % 4
-        strobe = ((1 << register.size) - 1) << lane
-        item = {"offset": register.offset & ~3, "write": 1, "strobe": strobe, "data": value << 8 * lane}
-        self.put("registers.requests", item)
-        await self.until(lambda: not self.pending("registers.requests"))
-        await self.cycles(5)
-
     async def accept(self, features):
-        for word in range(2):
-            await self.write("driver_feature_select", word)
-            await self.write("driver_feature", features >> 32 * word & 0xFFFF_FFFF)
-        await self.write("device_status", STARTED)
+        await self.begin(features, STARTED)
 
     async def taken(self, *sizes):
         """Those of ``sizes`` that were written to the table."""

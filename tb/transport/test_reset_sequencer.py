@@ -4,13 +4,8 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.modern import NO_VECTOR
-from ringwalker.transport.reset_sequencer import (
-    CLOSE_CYCLES,
-    DRAIN_CYCLES,
-    QUIET_CYCLES,
-    STOP_CYCLES,
-    ResetSequencer,
-)
+from ringwalker.transport.quiet import QUIET_CYCLES
+from ringwalker.transport.reset_sequencer import CLOSE_CYCLES, DRAIN_CYCLES, STOP_CYCLES, ResetSequencer
 from ringwalker_sim.testing.inprocess import Bench, simulated
 
 QUEUES = 5

@@ -5,10 +5,11 @@ Ref: virtio 1.4, 3.4 (Device Suspend).
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.features import Feature
-from ringwalker.spec.modern import COMMON, DeviceStatus
+from ringwalker.spec.modern import DeviceStatus
 from ringwalker.transport.common_config import CommonConfig
-from ringwalker.transport.reset_sequencer import QUIET_CYCLES
-from ringwalker_sim.testing.inprocess import Bench, simulated
+from ringwalker.transport.quiet import QUIET_CYCLES
+from ringwalker_sim.testing.common_registers import CommonRegisters
+from ringwalker_sim.testing.inprocess import simulated
 
 VERSION, SUSPEND = 1 << Feature.VERSION_1, 1 << Feature.SUSPEND
 STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK
@@ -17,7 +18,7 @@ RESTS = STARTED | DeviceStatus.SUSPEND
 SOON = 3 * QUIET_CYCLES
 
 
-class Common(Bench):
+class Common(CommonRegisters):
     """The registers, in front of a device that is at rest whenever it is asked."""
 
     @classmethod
@@ -29,20 +30,8 @@ class Common(Bench):
         self.drive("halted", 1)
         self.drive("settled", 1)
 
-    async def write(self, name, value):
-        register = COMMON[name]
-        lane = register.offset % 4
-        strobe = ((1 << register.size) - 1) << lane
-        item = {"offset": register.offset & ~3, "write": 1, "strobe": strobe, "data": value << 8 * lane}
-        self.put("registers.requests", item)
-        await self.until(lambda: not self.pending("registers.requests"))
-        await self.cycles(4)
-
     async def begin(self, features=VERSION | SUSPEND, status=RUNS):
-        for word in range(2):
-            await self.write("driver_feature_select", word)
-            await self.write("driver_feature", features >> 32 * word & 0xFFFF_FFFF)
-        await self.write("device_status", status)
+        await super().begin(features, status)
         assert self.value("status") == status
 
     async def suspend(self):

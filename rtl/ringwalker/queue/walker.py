@@ -221,6 +221,7 @@ class RingWalker(Component):
         writes = (getattr(ring, f"{name}_writes") for name in self._format.writes)
         posted = self._posted(m, (scatter.writes, *writes, *ordered), ring.bound)
 
+        self._settings(m, scheduler, ring, decoder, descriptors, gather, scatter)
         behind = (descriptors, dispatch, gather, scatter)
         stages = (scheduler, ring, *behind, arbiter, *readers, *posted)
         failures = (ring.fail, descriptors.fail, *(reader.failed for reader in readers))
@@ -228,22 +229,9 @@ class RingWalker(Component):
             scheduler.halt.eq(self.halt | held),
             function.halt.eq(self.halt),
             function.forget.eq(self.flush),
-            ring.halt.eq(self.halt),
-            ring.max_read_request.eq(self.max_read_request),
-            ring.carried.eq(scheduler.carried),
-            ring.next.eq(scheduler.next),
             ring.quiet.eq(reduce(and_, (stage.idle for stage in behind))),
             ring.hold.eq(scatter.writes.valid),
-            ring.features.eq(self.features),
-            ring.msix_enable.eq(self.msix_enable),
-            decoder.features.eq(self.features),
-            descriptors.confirm.eq(ring.confirm),
-            descriptors.withdraw.eq(ring.withdraw),
             descriptors.available.eq(segments.available),
-            descriptors.indirect.eq(self.features[Feature.INDIRECT_DESC]),
-            descriptors.max_read_request.eq(self.max_read_request),
-            gather.max_read_request.eq(self.max_read_request),
-            scatter.max_payload.eq(self.max_payload),
             # The segment store is ready some cycles after a reset; until then no chain can have begun.
             self.idle.eq(reduce(and_, (stage.idle for stage in stages)) & function.idle),
             self.reading.eq(~reduce(and_, (reader.idle for reader in readers))),
@@ -253,6 +241,33 @@ class RingWalker(Component):
         ]
         self._rest(m, readers, arbiter, posted)
         return m
+
+    def _settings(
+        self,
+        m: Any,
+        scheduler: Any,
+        ring: Any,
+        decoder: Any,
+        descriptors: Any,
+        gather: Any,
+        scatter: Any,
+    ) -> None:
+        """What the driver and the host have chosen, and what the ring says of its visits and guesses."""
+        m.d.comb += [
+            ring.halt.eq(self.halt),
+            ring.max_read_request.eq(self.max_read_request),
+            ring.carried.eq(scheduler.carried),
+            ring.next.eq(scheduler.next),
+            ring.features.eq(self.features),
+            ring.msix_enable.eq(self.msix_enable),
+            decoder.features.eq(self.features),
+            descriptors.confirm.eq(ring.confirm),
+            descriptors.withdraw.eq(ring.withdraw),
+            descriptors.indirect.eq(self.features[Feature.INDIRECT_DESC]),
+            descriptors.max_read_request.eq(self.max_read_request),
+            gather.max_read_request.eq(self.max_read_request),
+            scatter.max_payload.eq(self.max_payload),
+        ]
 
     def _pace(self, m: Any, flushed: Any, clients: dict[str, Any], *stages: Any) -> Any:
         """Of many queues: payload leaves room for reads of rings, and visits wait for batches, which the

@@ -17,6 +17,7 @@ __all__ = [
     "LEGACY",
     "LEGACY_BAR",
     "LEGACY_FEATURES",
+    "LEGACY_FEATURE_BITS",
     "LEGACY_MSIX",
     "LEGACY_QUEUE_ALIGN",
     "LEGACY_QUEUE_SHIFT",
@@ -38,6 +39,9 @@ LEGACY_QUEUE_ALIGN = 1 << LEGACY_QUEUE_SHIFT
 
 LEGACY_FEATURES = 1 << Feature.NOTIFY_ON_EMPTY | 1 << Feature.ANY_LAYOUT
 """Mask of the feature bits that are offered in the header alone."""
+
+LEGACY_FEATURE_BITS = 0xFFFF_FFFF
+"""Mask of the feature bits that the header can show."""
 
 LEGACY_REVISION = 0
 """PCI revision id of every device that has the header."""

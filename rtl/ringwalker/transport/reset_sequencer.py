@@ -10,12 +10,9 @@ from ..config import DeviceConfig
 from ..interfaces import QueueClear, QueueRestore, QueueWrite
 from ..spec.modern import NO_VECTOR
 from ..streams import QUEUE_BITS
+from .quiet import QUIET_CYCLES, when_quiet
 
-__all__ = ["CLOSE_CYCLES", "DRAIN_CYCLES", "QUIET_CYCLES", "STOP_CYCLES", "ResetSequencer"]
-
-QUIET_CYCLES = 8
-"""Consecutive cycles of ``halted``, ``departed`` or ``settled`` that count: more than it takes an item to
-show up in the block that took it."""
+__all__ = ["CLOSE_CYCLES", "DRAIN_CYCLES", "STOP_CYCLES", "ResetSequencer"]
 
 DRAIN_CYCLES = 1000
 """How long the chains of a queue's lane may take to finish before a reset of the queue forgets them."""
@@ -105,13 +102,6 @@ class ResetSequencer(Component):
         # Everything is forgotten already; there is something to report; a lane has other queues.
         flushed, reports, restores = Signal(), Signal(), Signal()
 
-        def once(condition: Any, state: str) -> None:
-            """On to ``state`` when ``condition`` has held for ``QUIET_CYCLES``."""
-            m.d.sync += count.eq(Mux(condition, count + 1, 0))
-            with m.If(condition & (count == QUIET_CYCLES - 1)):
-                m.d.sync += count.eq(0)
-                m.next = state
-
         def stop_all() -> None:
             m.d.sync += [self.whole.eq(1), count.eq(0), age.eq(0), reports.eq(self.device_request)]
             m.next = "STOP"
@@ -130,14 +120,14 @@ class ResetSequencer(Component):
                     m.d.sync += [self.whole.eq(0), reports.eq(1), restores.eq(0)]
                     m.next = "DRAIN"
             with m.State("DRAIN"):
-                once(self.halted, "SETTLE")
+                when_quiet(m, count, self.halted, "SETTLE")
                 with m.If(age == DRAIN_CYCLES - 1):
                     m.d.sync += count.eq(0)
                     m.next = "STOP"
                 with m.If(self.device_request | (self.failed & ~flushed)):
                     stop_all()
             with m.State("STOP"):
-                once(self.departed & (self.answered | (age == STOP_CYCLES)), "FLUSH")
+                when_quiet(m, count, self.departed & (self.answered | (age == STOP_CYCLES)), "FLUSH")
                 with m.If(self.device_request & ~self.whole):
                     # More has to become quiet than was waited for so far.
                     stop_all()
@@ -147,7 +137,7 @@ class ResetSequencer(Component):
                 with m.If(~reports):
                     m.next = "WAIT_REQUEST"
             with m.State("SETTLE"):
-                once(self.settled, "RESTORE")
+                when_quiet(m, count, self.settled, "RESTORE")
                 with m.If(self.device_request & ~self.whole):
                     stop_all()
             with m.State("RESTORE"):
@@ -173,18 +163,20 @@ class ResetSequencer(Component):
             with m.State("REPORT"):
                 m.d.comb += [self.device_done.eq(for_device), self.queue_done.eq(for_queue)]
                 m.next = "WAIT_REQUEST"
-            rewriting = fsm.ongoing("REWRITE_ROWS")
-            closing = fsm.ongoing("SETTLE") | fsm.ongoing("RESTORE") | fsm.ongoing("WAIT_REGISTERS")
-            m.d.comb += [
-                self.halt.eq(~fsm.ongoing("WAIT_REQUEST")),
-                self.stop.eq(fsm.ongoing("STOP") | fsm.ongoing("FLUSH")),
-                self.flush.eq(fsm.ongoing("FLUSH")),
-                self.hold.eq(fsm.ongoing("SETTLE")),
-                self.forget.eq(self.whole & (closing | rewriting)),
-                self.ready.eq(~rewriting & ~fsm.ongoing("WAIT_REGISTERS")),
-            ]
+            self._levels(m, fsm, index)
+        return m
 
+    def _levels(self, m: Any, fsm: Any, index: Any) -> None:
+        """What is up in which state; rows are written from ``index``."""
+        rewriting = fsm.ongoing("REWRITE_ROWS")
+        closing = fsm.ongoing("SETTLE") | fsm.ongoing("RESTORE") | fsm.ongoing("WAIT_REGISTERS")
         m.d.comb += [
+            self.halt.eq(~fsm.ongoing("WAIT_REQUEST")),
+            self.stop.eq(fsm.ongoing("STOP") | fsm.ongoing("FLUSH")),
+            self.flush.eq(fsm.ongoing("FLUSH")),
+            self.hold.eq(fsm.ongoing("SETTLE")),
+            self.forget.eq(self.whole & (closing | rewriting)),
+            self.ready.eq(~rewriting & ~fsm.ongoing("WAIT_REGISTERS")),
             self.table_write.en.eq(rewriting),
             self.table_write.index.eq(index),
             self.table_write.mask.eq(-1),
@@ -194,4 +186,3 @@ class ResetSequencer(Component):
             self.clear.index.eq(index),
             self.restore.index.eq(index),
         ]
-        return m

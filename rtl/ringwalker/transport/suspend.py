@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
 from ..spec.modern import DeviceStatus
-from .reset_sequencer import QUIET_CYCLES
+from .quiet import QUIET_CYCLES, when_quiet
 
 __all__ = ["Suspend"]
 
@@ -54,13 +54,6 @@ class Suspend(Component):
         suspends = self.write & ((self.value & int(DeviceStatus.SUSPEND)) != 0)
         resumes = self.write & ((self.value & int(DeviceStatus.DRIVER_OK)) != 0)
 
-        def once(condition: Any, state: str) -> None:
-            """On to ``state`` when ``condition`` has held for ``QUIET_CYCLES``."""
-            m.d.sync += count.eq(Mux(condition, count + 1, 0))
-            with m.If(condition & (count == QUIET_CYCLES - 1)):
-                m.d.sync += count.eq(0)
-                m.next = state
-
         with m.FSM() as fsm:
             with m.State("RUNNING"):
                 m.d.sync += count.eq(0)
@@ -72,11 +65,11 @@ class Suspend(Component):
                 with m.If(self.abandon):
                     m.next = "RUNNING"
             with m.State("WAIT_HALTED"):
-                once(self.halted, "WAIT_SETTLED")
+                when_quiet(m, count, self.halted, "WAIT_SETTLED")
                 with m.If(self.abandon):
                     m.next = "RUNNING"
             with m.State("WAIT_SETTLED"):
-                once(self.settled, "SUSPENDED")
+                when_quiet(m, count, self.settled, "SUSPENDED")
                 with m.If(self.abandon):
                     m.next = "RUNNING"
             with m.State("SUSPENDED"):

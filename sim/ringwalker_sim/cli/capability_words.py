@@ -45,6 +45,7 @@ def field_of(value: int, mask: int) -> int:
 
 
 def signs(value: int, names: Mapping[str, enum.IntFlag]) -> str:
+    """Each name with ``+`` if a bit of its flag is set in ``value``, else with ``-``."""
     return " ".join(f"{name}{'+' if value & bit else '-'}" for name, bit in names.items())
 
 

@@ -27,9 +27,7 @@ from ringwalker.spec.pci_extended import (
     ExtendedCapabilityId,
     ExtendedHeader,
 )
-from ringwalker.spec.pcie import (
-    PCIE_CAPABILITY,
-)
+from ringwalker.spec.pcie import PCIE_CAPABILITY
 from ringwalker.spec.registers import RegisterTable
 
 from ..guest.port import bdf_name
@@ -151,10 +149,9 @@ def decode(content: bytes, bar_sizes: Mapping[int, int], bdf: int = 0, rom_size:
     """``content`` (at least 256 bytes of configuration space) as nested dicts of numbers.
 
     ``bar_sizes`` are in bytes by index of the BAR, ``rom_size`` is that of the expansion ROM. Keys: ``slot``,
-    ``header`` (a number for each row of the
-    header's table), ``bars``, ``capabilities`` (each with ``kind``, ``offset`` in configuration space, and
-    the fields of its table; a virtio structure's own offset is ``offset_in_bar``).
-    More than 256 bytes have the extended capabilities too, after the others.
+    ``header`` (a number for each row of the header's table), ``bars``, ``rom``, ``capabilities`` (each with
+    ``kind``, ``offset`` in configuration space, and the fields of its table; a virtio structure's own offset
+    is ``offset_in_bar``). Of more than 256 bytes the extended capabilities follow the others.
     Errors: ``ValueError`` for too little content or a capability list that does not end.
     """
     if len(content) < CONFIG_SPACE_BYTES:

@@ -7,6 +7,14 @@ Ref: Intel SDM 2 (instructions); INCITS 484, EDD-4 (INT 13h); PCI Firmware Speci
 
 from dataclasses import dataclass, field
 
+from ringwalker.spec.expansion_rom import (
+    ROM_POINTER,
+    ROM_SIGNATURE,
+    ROM_SIZE,
+    ROM_UNIT_BYTES,
+    pci_data_structure,
+)
+
 from ..errors import ParameterError
 
 __all__ = ["SECTOR_BYTES", "boot_disk", "boot_sector", "expansion_rom"]
@@ -16,12 +24,6 @@ _ORIGIN = 0x7C00
 """Where the firmware loads the boot sector, and the top of its stack."""
 _BUFFER = 0x7E00
 """Where the boot sector reads to: the first byte behind it."""
-
-
-_ROM_UNIT = 512
-_ROM_POINTER = 0x18
-"""The place in a ROM of the pointer to its PCI data structure."""
-_CODE_X86, _LAST_IMAGE = 0, 0x80
 
 
 @dataclass
@@ -100,9 +102,8 @@ def boot_sector(line: str) -> bytes:
     """A boot sector, 512 bytes. It prints ``line`` to the first serial port, then the text in sector 1, up to
     a zero byte; copies sector 1 to sector 2; and switches the machine off.
 
-    It reads and writes the disk through INT 13h of the firmware.
-    An error of the disk ends it early. The power is switched where QEMU's q35 has its control (port 0x604);
-    elsewhere the processor halts.
+    It reads and writes the disk through INT 13h of the firmware. An error of the disk ends it early. The
+    power is switched where QEMU's q35 has its control (port 0x604); elsewhere the processor halts.
     Errors: :class:`ParameterError` for a line that is not ASCII, or too long.
     """
     code = _Code(_ORIGIN)
@@ -154,17 +155,15 @@ def expansion_rom(line: str, vendor: int, device: int, class_code: int) -> bytes
     least 512 bytes; its bytes add up to 0. Errors: :class:`ParameterError` for a line that is not ASCII.
     """
     code = _Code(0)
-    code.code("55 AA 00")  #             signature; size, which is written last
+    code.data += ROM_SIGNATURE + bytes(1)  # the size is written last
     code.jump("EB", "entry")  #          jmp entry: the firmware calls it here, at offset 3
-    code.data = code.data.ljust(_ROM_POINTER, b"\0")
+    code.data = code.data.ljust(ROM_POINTER, b"\0")
     code.address("", "data")
     code.code("0000")  #                 no Plug and Play header
     code.label("data")
-    ids = vendor.to_bytes(2, "little") + device.to_bytes(2, "little")
-    code.data += b"PCIR" + ids + bytes(2) + (28).to_bytes(2, "little") + bytes([3])
-    code.data += class_code.to_bytes(3, "little")
-    length = len(code.data)
-    code.data += bytes(4) + bytes([_CODE_X86, _LAST_IMAGE]) + bytes(6)
+    begin = len(code.data)
+    code.data += pci_data_structure(vendor, device, class_code, 0)
+    end = len(code.data)
     code.label("entry")
     code.code("60 1E 0E 1F FC")  #       pusha; push ds; push cs; pop ds; cld
     code.address("BE", "line")  #        mov si, line
@@ -174,9 +173,9 @@ def expansion_rom(line: str, vendor: int, device: int, class_code: int) -> bytes
     code.label("line")
     code.data += _line(line)
     made = bytearray(code.finish())
-    size = max(_ROM_UNIT, 1 << len(made).bit_length())
+    size = max(ROM_UNIT_BYTES, 1 << len(made).bit_length())
     made = made.ljust(size, b"\0")
-    made[2] = size // _ROM_UNIT
-    made[length : length + 2] = (size // _ROM_UNIT).to_bytes(2, "little")
+    made[ROM_SIZE] = size // ROM_UNIT_BYTES
+    made[begin:end] = pci_data_structure(vendor, device, class_code, size // ROM_UNIT_BYTES)
     made[-1] = -sum(made) & 0xFF
     return bytes(made)

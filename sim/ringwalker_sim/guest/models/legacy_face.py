@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ringwalker.spec.legacy import (
     LEGACY,
+    LEGACY_FEATURE_BITS,
     LEGACY_FEATURES,
     LEGACY_MSIX,
     LEGACY_QUEUE_SHIFT,
@@ -19,9 +20,6 @@ from ringwalker.spec.registers import Access, RegisterTable
 from .registers import SharedRegisters
 
 __all__ = ["LegacyFace"]
-
-_SHOWN = 0xFFFF_FFFF
-"""The feature bits that it has."""
 
 _BEGINS = ("device_status", "driver_features", "queue_pfn")
 """A driver that writes one of these first, and no status through another face, is a legacy one."""
@@ -76,11 +74,11 @@ class LegacyFace:
     def _get(self, name: str) -> int:
         registers, model = self.registers, self.model
         if name == "device_features":
-            return (model.features | LEGACY_FEATURES) & _SHOWN
+            return (model.features | LEGACY_FEATURES) & LEGACY_FEATURE_BITS
         if name == "driver_features":
-            return model.driver_features & _SHOWN
+            return model.driver_features & LEGACY_FEATURE_BITS
         if name == "queue_pfn":
-            return registers.read_queue("desc") >> LEGACY_QUEUE_SHIFT & _SHOWN
+            return registers.read_queue("desc") >> LEGACY_QUEUE_SHIFT & 0xFFFF_FFFF
         if name == "queue_size":
             return registers.read_queue("size")
         if name == "queue_msix_vector":
@@ -95,18 +93,14 @@ class LegacyFace:
         registers, model = self.registers, self.model
         if name in _BEGINS and (value or name == "driver_features") and not model.status:
             model.legacy = True
+        if registers.write(name, value):
+            return
         if name == "driver_features":
             model.driver_features = value & self._get("device_features")
         elif name == "queue_pfn":
             self._set_page(value)
         elif name == "queue_notify":
             self.rings.doorbell(value)
-        elif name == "device_status":
-            registers.write_status(value)
-        elif name == "config_msix_vector":
-            registers.set_config_vector(value)
-        elif name == "queue_msix_vector":
-            registers.set_queue_vector(registers.queue_select, value)
         else:
             setattr(registers, name, value)
 

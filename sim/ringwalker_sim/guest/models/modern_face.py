@@ -93,14 +93,10 @@ class ModernFace:
 
     def _set_common(self, name: str, value: int) -> None:
         registers = self.registers
+        if registers.write(name, value):
+            return
         if name == "driver_feature":
             self.model.accept_word(registers.driver_feature_select, value)
-        elif name == "device_status":
-            registers.write_status(value)
-        elif name == "config_msix_vector":
-            registers.set_config_vector(value)
-        elif name == "queue_msix_vector":
-            registers.set_queue_vector(registers.queue_select, value)
         elif COMMON[name].access is not Access.RW:
             return
         elif not name.startswith("queue_") or name == "queue_select":

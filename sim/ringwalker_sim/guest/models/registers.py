@@ -55,6 +55,18 @@ class SharedRegisters:
         if queue < len(self.rings.queues):
             self.rings.queues[queue].vector = self._existing(vector)
 
+    def write(self, name: str, value: int) -> bool:
+        """Write a register that every face shows in the same way; whether ``name`` is one of them."""
+        if name == "device_status":
+            self.write_status(value)
+        elif name == "config_msix_vector":
+            self.set_config_vector(value)
+        elif name == "queue_msix_vector":
+            self.set_queue_vector(self.queue_select, value)
+        else:
+            return False
+        return True
+
     def _existing(self, vector: int) -> int:
         return vector if vector < self.vectors else NO_VECTOR
 

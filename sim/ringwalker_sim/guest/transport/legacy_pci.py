@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ringwalker.spec.legacy import (
     LEGACY,
     LEGACY_BAR,
+    LEGACY_FEATURE_BITS,
     LEGACY_MSIX,
     LEGACY_QUEUE_SHIFT,
     legacy_device_config_offset,
@@ -31,9 +32,6 @@ from .pci_transport import POLLS, PciTransport
 from .queue_registers import QueueRegisters
 
 __all__ = ["LegacyPciTransport"]
-
-_ALL_FEATURES = 0xFFFF_FFFF
-"""The feature bits that the legacy interface has."""
 
 _MOST_QUEUES = 1 << 16
 _ATOMIC_BYTES = 4
@@ -79,7 +77,7 @@ class LegacyPciTransport(PciTransport):
 
     async def accept_features(self, features: int) -> None:
         """Write the features that the driver accepts. Errors: :class:`BindError` for any from bit 32 on."""
-        if features & ~_ALL_FEATURES:
+        if features & ~LEGACY_FEATURE_BITS:
             raise BindError(f"{self.name}: the legacy interface has no features beyond bit 31: {features:#x}")
         await self.header.write("driver_features", features)
 

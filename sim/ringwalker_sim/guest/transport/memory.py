@@ -94,12 +94,6 @@ class MemoryTransport(RingTransport):
         self.model.write_status(0)
         self._forget()
 
-    def _forget(self) -> None:
-        self.features = 0
-        self._registers.clear()
-        for vq in self.vqs.values():
-            vq.broken = True
-
     # --- device configuration ------------------------------------------------------------------------------
 
     def find(self, table: RegisterTable, name: str) -> Register | None:

@@ -132,13 +132,6 @@ class PciTransport(RingTransport):
         await self._poll(self.status, "the reset of the device")
         self._forget()
 
-    def _forget(self) -> None:
-        """After a reset the device has no queues and no negotiated features."""
-        self.features = 0
-        self._registers.clear()
-        for vq in self.vqs.values():
-            vq.broken = True
-
     # --- suspension ----------------------------------------------------------------------------------------
 
     async def suspend_device(self) -> None:

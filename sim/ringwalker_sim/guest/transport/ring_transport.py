@@ -27,6 +27,13 @@ class RingTransport(StatusOps, QueueControl):
     async def reset(self) -> None:
         """Reset the device: it stops, and its queues are gone."""
 
+    def _forget(self) -> None:
+        """After a reset the device has no queues and no negotiated features."""
+        self.features = 0
+        self._registers.clear()
+        for vq in self.vqs.values():
+            vq.broken = True
+
     async def del_vq(self, vq: Virtqueue) -> None:
         """Free a queue that was shut down."""
         self.vqs.pop(vq.index, None)
