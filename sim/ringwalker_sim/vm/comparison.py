@@ -104,7 +104,7 @@ project's device on the native engine, with the same valid and invalid requests.
 registers after every step, features, device configuration, used entries, statuses, data, interrupts and the
 final contents of the disks, on split and on packed rings, with indirect descriptors and event indexes, in
 order, with MSI-X and with INTx; on modern devices, on legacy ones, and on transitional ones through either
-face, where the other face is looked at too. In each case 500 to 750 observations agree. This page lists every
+face, where the other face is looked at too. In each case 480 to 750 observations agree. This page lists every
 difference: a test fails for one that is not listed, and for an entry that no longer shows. The page is made
 from the table in `sim/ringwalker_sim/vm/differences.py`.
 """
