@@ -2,10 +2,10 @@
 
 import zlib
 
+from ringwalker_sim.golden.function import FunctionModel, Request
 from ringwalker_sim.guest.bus import TypeId, VirtioDevice, VirtioDriver
 from ringwalker_sim.guest.history import INTERFACES, adapt
 from ringwalker_sim.guest.machine import Machine, identity_of
-from ringwalker_sim.guest.models.function import FunctionModel, Request
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import GuestMemory
 

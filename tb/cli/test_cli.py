@@ -241,7 +241,7 @@ def test_help_has_examples(command: tuple[str, ...], capsys: pytest.CaptureFixtu
 def test_wrong_data_is_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ringwalker_sim.guest.models.blk import BlkModel
+    from ringwalker_sim.golden.blk import BlkModel
 
     answer = BlkModel._answer
 
@@ -259,7 +259,7 @@ def test_wrong_data_is_exit_code_1(
 def test_a_device_that_fails_is_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ringwalker_sim.guest.models.ring_server import RingServer
+    from ringwalker_sim.golden.ring_server import RingServer
 
     finish = RingServer.finish
     monkeypatch.setattr(RingServer, "finish", lambda self, request, _written: finish(self, request, 10**6))

@@ -14,7 +14,7 @@ from scapy.utils import rdpcap
 from ringwalker.outputs import OutputError
 from ringwalker_sim.cli import main as cli
 from ringwalker_sim.cli.guest_run import _log_writer, _patient
-from ringwalker_sim.guest.models.blk import BlkModel
+from ringwalker_sim.golden.blk import BlkModel
 from ringwalker_sim.waves.fst_join import require_whole
 from ringwalker_sim.workload import disk_phases
 

@@ -16,7 +16,7 @@ from ringwalker_sim.function.simulation import (
     device_type_of,
     simulation_of,
 )
-from ringwalker_sim.guest.models.build import model_of
+from ringwalker_sim.golden.build import model_of
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import GuestMemory
 

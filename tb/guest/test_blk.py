@@ -12,11 +12,11 @@ from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.golden.model_port import ModelPort
 from ringwalker_sim.guest import blk as blk_module
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, VirtioDeviceId
 from ringwalker_sim.guest.errors import BindError, DeviceError, RequestError, RequestTimeout
-from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.pci import enumerate_pci
 from ringwalker_sim.guest.transport.memory import MemoryTransport
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport

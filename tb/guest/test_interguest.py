@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from ringwalker_sim.golden.interguest import InterGuestNet, connect_guests
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.models.interguest import InterGuestNet, connect_guests
 from ringwalker_sim.guest.net import NetDevice
 from ringwalker_sim.guest.opening import OpenDevice, open_device
 from ringwalker_sim.guest.software_port import SecondGuest, SoftwarePort

@@ -21,11 +21,11 @@ from ringwalker.spec.modern import DeviceStatus, IsrBit
 from ringwalker.spec.net import NetFeature
 from ringwalker.spec.ring import avail_event_offset
 from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.golden.model_port import ModelPort
 from ringwalker_sim.guest.blk import blk_driver
 from ringwalker_sim.guest.bus import VirtioBus
 from ringwalker_sim.guest.errors import BindError, DeviceError
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.net_header import net_header, net_header_bytes
 from ringwalker_sim.guest.opening import open_device
 from ringwalker_sim.guest.pci import enumerate_pci

@@ -10,6 +10,10 @@ from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
+from ringwalker_sim.golden.blk import BlkModel
+from ringwalker_sim.golden.console import ConsoleModel
+from ringwalker_sim.golden.model_port import ModelPort
+from ringwalker_sim.golden.net import NetModel
 from ringwalker_sim.guest.blk import BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import (
     ANY,
@@ -22,10 +26,6 @@ from ringwalker_sim.guest.bus import (
 from ringwalker_sim.guest.errors import BindError, RequestError
 from ringwalker_sim.guest.history import INTERFACES, adapt
 from ringwalker_sim.guest.machine import Machine, identity_of
-from ringwalker_sim.guest.model_port import ModelPort
-from ringwalker_sim.guest.models.blk import BlkModel
-from ringwalker_sim.guest.models.console import ConsoleModel
-from ringwalker_sim.guest.models.net import NetModel
 from ringwalker_sim.guest.net import net_driver
 from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.software_port import SoftwarePort

@@ -17,6 +17,8 @@ from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.engine.noise import NoiseSource
 from ringwalker_sim.function.simulation import simulation_of
+from ringwalker_sim.golden.build import model_of
+from ringwalker_sim.golden.model_port import ModelPort
 from ringwalker_sim.guest.blk import BlkDevice
 from ringwalker_sim.guest.console import ConsoleDevice
 from ringwalker_sim.guest.errors import BindError, RequestError
@@ -28,8 +30,6 @@ from ringwalker_sim.guest.history.draft3_handlers import (
     virtbus_pipe,
 )
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.model_port import ModelPort
-from ringwalker_sim.guest.models.build import model_of
 from ringwalker_sim.guest.net import NetDevice
 from ringwalker_sim.guest.opening import TRANSPORTS, open_device
 from ringwalker_sim.guest.ring_queue import RING_FEATURES

@@ -7,8 +7,8 @@ from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
 from ringwalker.spec.pci import HEADER, CapabilityId, Command
 from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
 from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.golden.model_port import ModelPort
 from ringwalker_sim.guest.errors import BindError, DeviceError
-from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
 from ringwalker_sim.guest.port import make_bdf
 from ringwalker_sim.memory import GuestMemory

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from ringwalker.spec.blk import BlkRequestType
 from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.golden.blk import BlkModel
+from ringwalker_sim.golden.pipe_server import PipeServer
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.errors import DeviceError, RequestTimeout, VirtioError
 from ringwalker_sim.guest.machine import Machine, identity_of
-from ringwalker_sim.guest.models.blk import BlkModel
-from ringwalker_sim.guest.models.pipe_server import PipeServer
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.guest.transport.pipe import PipeTransport
 from ringwalker_sim.guest.transport.pipe_records import PipeEnd, PipeError, Record, RecordKind, make_pipe

@@ -15,10 +15,10 @@ from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestType, BlkStatus
 from ringwalker.spec.features import Feature
 from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.engine.engines import open_engine
+from ringwalker_sim.golden.blk import BlkModel
+from ringwalker_sim.golden.net import NetModel
 from ringwalker_sim.guest.errors import BindError, DeviceError
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.models.blk import BlkModel
-from ringwalker_sim.guest.models.net import NetModel
 from ringwalker_sim.guest.opening import TRANSPORTS
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.guest.virtqueue import Virtqueue

@@ -2,10 +2,10 @@
 
 import pytest
 
+from ringwalker_sim.golden.rng import RngModel
 from ringwalker_sim.guest.errors import DeviceError, RequestTimeout
 from ringwalker_sim.guest.history import INTERFACES, adapt
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.models.rng import RngModel
 from ringwalker_sim.guest.rng import RngDevice, rng_driver
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import GuestMemory

@@ -13,6 +13,11 @@ from ringwalker.spec.fields import BlkField, CommonField, NetField
 from ringwalker.spec.net import NET_CONFIG, NetRxMode
 from ringwalker.transport.field_list import image
 from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.golden.blk import BlkModel
+from ringwalker_sim.golden.console import ConsoleModel
+from ringwalker_sim.golden.field_image import FieldImage
+from ringwalker_sim.golden.net import NetModel
+from ringwalker_sim.golden.ring_server import RingServer
 from ringwalker_sim.guest.blk import blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, virtio_ids
 from ringwalker_sim.guest.history import (
@@ -28,11 +33,6 @@ from ringwalker_sim.guest.history import (
     september2007_glue,
 )
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.models.blk import BlkModel
-from ringwalker_sim.guest.models.console import ConsoleModel
-from ringwalker_sim.guest.models.field_image import FieldImage
-from ringwalker_sim.guest.models.net import NetModel
-from ringwalker_sim.guest.models.ring_server import RingServer
 from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.memory import GuestMemory
 

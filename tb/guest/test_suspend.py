@@ -8,9 +8,9 @@ from ringwalker.config import DeviceConfig
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.golden.model_port import ModelPort
 from ringwalker_sim.guest.errors import BindError, DeviceError, RequestTimeout
 from ringwalker_sim.guest.machine import Machine
-from ringwalker_sim.guest.model_port import ModelPort
 from ringwalker_sim.guest.opening import open_device
 from ringwalker_sim.memory import GuestMemory
 

@@ -10,9 +10,9 @@ import pytest
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.function.blk.settings import BlkSettings
 from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.golden.blk import BlkModel
+from ringwalker_sim.golden.model_port import ModelPort
 from ringwalker_sim.guest.errors import BindError, RequestTimeout
-from ringwalker_sim.guest.model_port import ModelPort
-from ringwalker_sim.guest.models.blk import BlkModel
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.workload import block_pump
 from ringwalker_sim.workload.block_task import WORKLOADS, BlockTask, Transfer, Workload

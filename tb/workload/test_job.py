@@ -9,7 +9,7 @@ import pytest
 from ringwalker.config import DeviceConfig
 from ringwalker_sim.disk_image import DiskError
 from ringwalker_sim.errors import ParameterError
-from ringwalker_sim.guest.model_port import ModelPort
+from ringwalker_sim.golden.model_port import ModelPort
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.host.parameters import LatencyShape, Split
 from ringwalker_sim.memory import GuestMemory

@@ -57,7 +57,7 @@ def open_engine(
     if disk is None and open_disk is not None:
         disk = open_disk(config, None, False, False)
     if name == "model":
-        from ..guest.model_port import ModelPort
+        from ..golden.model_port import ModelPort
 
         latency = _MODEL_LATENCY if host is None else parameters.latency
         port = ModelPort(config, memory, disk, seed=seed, latency=latency)

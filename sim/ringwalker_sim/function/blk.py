@@ -11,9 +11,9 @@ from ringwalker.spec.blk import SECTOR_BYTES
 
 from ..cli.options import UsageError, add_image_options, byte_count, check_output, positive
 from ..disk_image import DiskError, DiskImage, StoredBytes
+from ..golden.blk import BlkModel
+from ..golden.function import Schedule
 from ..guest.blk import blk_driver
-from ..guest.models.blk import BlkModel
-from ..guest.models.function import Schedule
 from ..host.parameters import HostParameters
 from ..workload.block_task import PHASES, WORKLOADS, BlockTask, Transfer, Workload
 from ..workload.disk_phases import WorkloadError

@@ -11,9 +11,9 @@ from ringwalker.config import DeviceConfig
 
 from ..cli.options import UsageError, check_output
 from ..cli.standard_output import write_output
+from ..golden.console import ConsoleModel
+from ..golden.function import Schedule
 from ..guest.console import console_driver
-from ..guest.models.console import ConsoleModel
-from ..guest.models.function import Schedule
 from ..workload.console_task import ConsoleTask
 from ..workload.job import Job
 from .simulation import FunctionSimulation, RunCommand

@@ -10,8 +10,8 @@ import numpy as np
 from ringwalker.config import DeviceConfig
 
 from ..cli.options import UsageError, check_output, positive
-from ..guest.models.function import Schedule
-from ..guest.models.net import NetModel
+from ..golden.function import Schedule
+from ..golden.net import NetModel
 from ..guest.net import net_driver
 from ..workload.frame_traffic import random_frames
 from ..workload.job import Job

@@ -9,8 +9,8 @@ from ringwalker.config import DeviceConfig
 
 from ..cli.options import UsageError, check_output, positive
 from ..cli.standard_output import write_output
-from ..guest.models.function import Schedule
-from ..guest.models.rng import RngModel
+from ..golden.function import Schedule
+from ..golden.rng import RngModel
 from ..guest.rng import rng_driver
 from ..workload.job import Job
 from ..workload.rng_task import RngTask

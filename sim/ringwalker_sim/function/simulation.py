@@ -13,8 +13,8 @@ from ..errors import RingwalkerError
 
 if TYPE_CHECKING:
     from ..disk_image import DiskImage
+    from ..golden.function import FunctionModel
     from ..guest.bus import VirtioDriver
-    from ..guest.models.function import FunctionModel
     from ..workload.job import Job
 
 __all__ = [

@@ -4,11 +4,11 @@ from typing import Any
 
 from ringwalker.spec.ids import CLASS_CODES, VENDOR_2007, VENDOR_OASIS, DeviceType
 
+from ..golden.function import FunctionModel
+from ..golden.pipe_server import PipeServer
+from ..golden.ring_server import RingServer
 from .bus import VirtioBus, VirtioDevice, VirtioDeviceId
 from .errors import BindError
-from .models.function import FunctionModel
-from .models.pipe_server import PipeServer
-from .models.ring_server import RingServer
 from .pci import PciDevice, enumerate_pci
 from .transport.faces import bind_face
 from .transport.memory import MemoryTransport

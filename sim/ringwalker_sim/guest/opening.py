@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..function.simulation import device_type_of, simulation_of
+from ..golden.function import FunctionModel
 from .bus import VirtioDevice, VirtioDeviceId, VirtioDriver
 from .errors import BindError, VirtioError
 from .history import INTERFACES, adapt
 from .machine import Machine, VirtioPciDriver
-from .models.function import FunctionModel
 from .pci import enumerate_pci
 from .transport.faces import DRIVER_FACES
 from .transport.pci_transport import PciTransport

@@ -11,7 +11,7 @@ from ringwalker.config import DeviceConfig
 from ..disk_image import DiskImage
 from ..engine.engines import open_engine
 from ..engine.noise import NoiseSource
-from ..guest.model_port import ModelPort
+from ..golden.model_port import ModelPort
 from ..memory import GuestMemory
 
 __all__ = ["SECTORS", "surroundings"]

@@ -174,7 +174,7 @@ async def open_for(machine: Machine, config: DeviceConfig, job: Job, **options: 
 
     Errors: those of :func:`~..guest.opening.open_device`.
     """
-    from ..guest.models.build import model_of
+    from ..golden.build import model_of
 
     port: Any = machine.port
     model = None

@@ -11,8 +11,8 @@ from ringwalker.config import DeviceConfig
 
 from ..engine.engines import Status, open_engine
 from ..errors import ParameterError, noted
+from ..golden.interguest import InterGuestNet, connect_guests
 from ..guest.machine import Machine
-from ..guest.models.interguest import InterGuestNet, connect_guests
 from ..guest.opening import OpenDevice, open_device
 from ..guest.software_port import SecondGuest, SoftwarePort
 from ..memory import GuestMemory

@@ -15,9 +15,9 @@ from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import NET_CONFIG, NET_CONTROL_QUEUE, NetFeature
 from ringwalker.spec.registers import Register, RegisterTable
 
+from ...golden.function import NO_CONFIG
 from ..bus import VirtioBus, VirtioDevice, VirtioDriver
 from ..errors import BindError, RequestError, VirtioError
-from ..models.function import NO_CONFIG
 from ..port import Port, Task
 from .device import device
 from .draft3 import (

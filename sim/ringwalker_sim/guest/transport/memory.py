@@ -10,10 +10,10 @@ from ringwalker.spec.fields import CommonField
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
 
+from ...golden.field_image import FieldImage
+from ...golden.ring_server import RingServer
 from ..bus import VirtioDevice, VirtioDeviceId
 from ..errors import BindError
-from ..models.field_image import FieldImage
-from ..models.ring_server import RingServer
 from ..ring_formats import ring_virtqueue
 from ..ring_queue import RingVirtqueue
 from ..virtqueue import Virtqueue

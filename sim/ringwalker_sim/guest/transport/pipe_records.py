@@ -1,7 +1,7 @@
 """A byte stream with bounded capacity, like a socket, and the records on it.
 
 Both ends use :class:`PipeEnd`: the transport of the driver (:mod:`.pipe`) and the device
-(:mod:`..models.pipe_server`). A read or write transfers a random number of bytes, as those of a socket may.
+(:mod:`...golden.pipe_server`). A read or write transfers a random number of bytes, as those of a socket may.
 """
 
 import enum

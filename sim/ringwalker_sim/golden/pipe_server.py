@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..transport.pipe_records import PIPE_COMMON, PipeEnd, PipeError, PipeSpace, Record, RecordKind
+from ..guest.transport.pipe_records import PIPE_COMMON, PipeEnd, PipeError, PipeSpace, Record, RecordKind
 from .field_image import FieldImage
 from .function import FunctionModel, Request
 

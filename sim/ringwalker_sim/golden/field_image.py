@@ -16,7 +16,7 @@ from ringwalker.spec.fields import (
 from ringwalker.spec.modern import NO_VECTOR
 from ringwalker.spec.registers import Access
 
-from ..transport.device_fields import DeviceField, device_fields
+from ..guest.transport.device_fields import DeviceField, device_fields
 from .function import FunctionModel
 
 __all__ = ["FieldImage"]

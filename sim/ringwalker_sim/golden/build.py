@@ -4,8 +4,8 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
-from ...disk_image import DiskImage
-from ...function.simulation import FunctionError, simulation_of
+from ..disk_image import DiskImage
+from ..function.simulation import FunctionError, simulation_of
 from .function import FunctionModel, Schedule
 
 __all__ = ["model_of"]

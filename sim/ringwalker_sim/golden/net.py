@@ -21,8 +21,8 @@ from ringwalker.spec.net import (
     NetStatus,
 )
 
-from ...memory import dtype_of
-from ..net_header import net_header, net_header_bytes
+from ..guest.net_header import net_header, net_header_bytes
+from ..memory import dtype_of
 from .function import FunctionModel, Request, Schedule
 
 __all__ = ["NetModel"]

@@ -15,8 +15,8 @@ from ringwalker.spec.blk import (
 )
 from ringwalker.spec.ids import DeviceType
 
-from ...disk_image import DiskFailure, DiskImage
-from ...memory import dtype_of
+from ..disk_image import DiskFailure, DiskImage
+from ..memory import dtype_of
 from .function import FunctionModel, Request, Schedule
 
 __all__ = ["BlkModel"]

@@ -36,8 +36,8 @@ from ringwalker.spec.ring import (
     used_event_offset,
 )
 
-from ...memory import GuestMemory, ScatterGather
-from ..packed_rings import Place, event_passed
+from ..guest.packed_rings import Place, event_passed
+from ..memory import GuestMemory, ScatterGather
 
 __all__ = ["DeviceRing", "PackedDeviceRing", "QueueState", "SplitDeviceRing", "TakenChain", "device_ring"]
 

@@ -20,16 +20,16 @@ from ringwalker.spec.pci import (
 )
 
 from ..disk_image import DiskImage
+from ..guest.port import make_bdf
+from ..guest.ring_queue import RING_FEATURES
+from ..guest.software_port import SoftwarePort
 from ..memory import GuestMemory
-from .models.build import model_of
-from .models.config_space import ConfigSpace, get_register, put_register
-from .models.legacy_face import LegacyFace
-from .models.modern_face import ModernFace
-from .models.registers import SharedRegisters
-from .models.ring_server import RingServer
-from .port import make_bdf
-from .ring_queue import RING_FEATURES
-from .software_port import SoftwarePort
+from .build import model_of
+from .config_space import ConfigSpace, get_register, put_register
+from .legacy_face import LegacyFace
+from .modern_face import ModernFace
+from .registers import SharedRegisters
+from .ring_server import RingServer
 
 __all__ = ["ModelPort"]
 

@@ -4,14 +4,14 @@ from typing import Any
 
 from ringwalker.spec.ids import DeviceType
 
-from ...engine.noise import NoiseSource
+from ..engine.noise import NoiseSource
 from .function import FunctionModel, Request, Schedule
 
 __all__ = ["RngModel"]
 
 
 class RngModel(FunctionModel):
-    """Fills every buffer with bytes of a :class:`~...engine.noise.NoiseSource`; ``given`` collects them."""
+    """Fills every buffer with bytes of a :class:`~..engine.noise.NoiseSource`; ``given`` collects them."""
 
     device_type = DeviceType.ENTROPY
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from ringwalker.spec.features import Feature
 
-from ...memory import Access, GuestMemory, MemoryFault, ScatterGather
-from ..ring_queue import RING_FEATURES
+from ..guest.ring_queue import RING_FEATURES
+from ..memory import Access, GuestMemory, MemoryFault, ScatterGather
 from .function import FunctionModel, Request
 from .rings import DeviceRing, QueueState, TakenChain, device_ring
 
