@@ -13,6 +13,7 @@ __all__ = [
     "BOTH",
     "BOTH_BLK",
     "BOTH_NET",
+    "OPTIONAL_RNG",
     "SERVED_BLK",
     "SMALL",
     "SMALL_BLK",
@@ -45,6 +46,13 @@ BOTH_NET = replace(SMALL_NET, ring="both")
 
 SERVED_BLK = DeviceConfig(data_width=64, identity=Identity(preset="oasis"))
 """What ``ringwalker serve --data-width 64`` and ``guest --data-width 64`` offer."""
+
+OPTIONAL_RNG = replace(
+    SMALL_RNG,
+    identity=Identity(preset="oasis"),
+    pci=PciOptions(msi=2, serial_number="02-00-00-ff-fe-00-00-01", aer=True),
+)
+"""An entropy device with those options of ``[pci]`` that QEMU shows to a guest: for campaigns."""
 
 
 def every_option(rom: Path) -> DeviceConfig:

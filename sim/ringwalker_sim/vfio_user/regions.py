@@ -5,7 +5,13 @@ import logging
 from collections.abc import Iterable, Iterator
 
 from ringwalker.pci.capabilities import Bar, expansion_rom, layout
-from ringwalker.spec.pci import CONFIG_SPACE_BYTES, HEADER, Command, ExpansionRom
+from ringwalker.spec.pci import (
+    CONFIG_SPACE_BYTES,
+    EXTENDED_CONFIG_SPACE_BYTES,
+    HEADER,
+    Command,
+    ExpansionRom,
+)
 from ringwalker.spec.pcie import DeviceControl
 from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
 
@@ -69,9 +75,9 @@ class Regions:
         self.accesses = dict.fromkeys(("config_reads", "config_writes", "bar_reads", "bar_writes"), 0)
 
     def size(self, region: int) -> int:
-        """Bytes in a region, 0 if it is absent."""
+        """Bytes in a region, 0 if it is absent. Configuration space is extended if anything is there."""
         if region == Region.CONFIG:
-            return CONFIG_SPACE_BYTES
+            return EXTENDED_CONFIG_SPACE_BYTES if self._layout.extended else CONFIG_SPACE_BYTES
         if region == Region.ROM:
             return self._rom.size if self._rom else 0
         return self._bars[region].size if region in self._bars else 0

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ringwalker.spec.pci import CONFIG_SPACE_BYTES
+
 from ..guest.loop import Loop, StuckError
 from ..guest.port import Port
 from ..memory import GuestMemory
@@ -30,6 +32,10 @@ _RAM_BASE = 16 << 20
 """Start of the drivers' memory. Below it are the holes of a PC, and unused RAM."""
 _CONFIG_ADDRESS, _CONFIG_DATA = 0xCF8, 0xCFC
 _CONFIG_ENABLE = 1 << 31
+_ECAM_REGISTER, _ECAM_ENABLE = 0x60, 1
+"""PCIEXBAR of the host bridge, 00:00.0. Ref: Intel, 3 Series Express Chipset Family, 5.1.15."""
+_ECAM_BASE = 0xB000_0000
+"""Where firmware puts extended configuration space."""
 _LETTERS = {1: "b", 2: "w", 4: "l"}
 _POLL_S = 50e-6
 _HANG_S = 20.0
@@ -71,6 +77,7 @@ class QtestPort(Loop, Port):
         self._messages: list[tuple[np.ndarray, Callable[[], None]]] = []
         self._intx: list[Callable[[], None]] = []
         self._raised = 0
+        self._ecam = False
         self.message_counts: list[int] = []
         """Messages received so far, in the order of :meth:`msi_target`."""
 
@@ -151,13 +158,26 @@ class QtestPort(Loop, Port):
         self.command("outl", _CONFIG_ADDRESS, _CONFIG_ENABLE | bdf << 8 | offset & 0xFC)
         return _CONFIG_DATA + (offset & 3)
 
+    def _extended(self, bdf: int, offset: int) -> int:
+        """The address of a register of extended configuration space, which I/O ports do not reach."""
+        if not self._ecam:
+            place = self._select(0, _ECAM_REGISTER)
+            self.command("outl", place, _ECAM_BASE | _ECAM_ENABLE)
+            self._ecam = True
+        return _ECAM_BASE + (bdf << 12) + offset
+
     async def config_read(self, bdf: int, offset: int, size: int) -> int:
         """Read configuration space."""
+        if offset >= CONFIG_SPACE_BYTES:
+            return self._read("read", self._extended(bdf, offset), size)
         return self._read("in", self._select(bdf, offset), size)
 
     async def config_write(self, bdf: int, offset: int, size: int, value: int) -> None:
         """Write configuration space."""
-        self.command("out" + _LETTERS[size], self._select(bdf, offset), value)
+        if offset >= CONFIG_SPACE_BYTES:
+            self.command("write" + _LETTERS[size], self._extended(bdf, offset), value)
+        else:
+            self.command("out" + _LETTERS[size], self._select(bdf, offset), value)
 
     async def memory_read(self, address: int, size: int) -> int:
         """Read memory space."""
