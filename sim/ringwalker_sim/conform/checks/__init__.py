@@ -1,0 +1,8 @@
+"""The checks, one module for each part of the specification. A new module has its row here."""
+
+from . import device_status
+
+__all__ = ["MODULES"]
+
+MODULES = (device_status,)
+"""All modules, in the order in which their checks run."""

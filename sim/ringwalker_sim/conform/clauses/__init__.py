@@ -1,0 +1,46 @@
+"""The normative statements that devices are held to, by id; one table for each chapter, in this folder.
+
+An id such as ``pci-05.03`` counts the devices' normative sections of a chapter and the statements in each:
+the words MUST, SHOULD, MAY and their negations. Ref: virtio 1.4.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["CHAPTERS", "Clause", "clauses"]
+
+CHAPTERS = ("core", "admin", "pci", "net", "blk", "console", "entropy")
+"""The tables, in the order of the specification. ``admin`` has the ids of ``core`` that are about
+administration commands."""
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A statement: where it stands, its ``keyword``, and what it ``says`` in our words.
+
+    ``unchecked``: why no check can tell from outside; empty for a statement that a check names.
+    """
+
+    id: str
+    section: str
+    keyword: str
+    says: str
+    unchecked: str
+
+    @property
+    def binding(self) -> bool:
+        """Whether a device that breaks it does not conform: MUST or MUST NOT."""
+        return self.keyword.startswith("MUST")
+
+
+@cache
+def clauses() -> dict[str, Clause]:
+    """All statements by id, in the order of the specification."""
+    found: dict[str, Clause] = {}
+    for chapter in CHAPTERS:
+        text = files(__name__).joinpath(f"{chapter}.csv").read_text(encoding="utf-8")
+        for row in csv.DictReader(text.splitlines()):
+            found[row["id"]] = Clause(**row)
+    return found

@@ -1,0 +1,190 @@
+"""Runs checks on a device: which apply, in a fresh state each, shrunk where one fails."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from random import Random
+from typing import Any
+
+from ringwalker.spec.features import Feature
+
+from ..errors import ParameterError
+from ..guest.errors import VirtioError
+from ..guest.loop import StuckError
+from ..guest.pci import PciDevice, enumerate_pci
+from ..guest.port import Port
+from .check import Check, Nonconformance, NotApplicable, Way
+from .checks import MODULES
+from .clauses import clauses
+from .medium import Medium
+from .subject import Subject, Timing
+
+__all__ = ["FAILED", "PASSED", "SKIPPED", "Device", "Outcome", "all_checks", "run_checks", "select"]
+
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+
+_MOST_TRIES = 200
+"""Runs of a check for shrinking its steps."""
+
+
+def all_checks() -> list[Check]:
+    """All checks, in the order of the modules and in each of the source."""
+    return [item for module in MODULES for item in vars(module).values() if isinstance(item, Check)]
+
+
+def select(patterns: Sequence[str]) -> list[Check]:
+    """The checks whose name, or one of whose clauses, matches one of ``patterns`` (``*`` and ``?``).
+
+    No patterns: all. Errors: :class:`ParameterError` for a pattern that matches none.
+    """
+    if not patterns:
+        return all_checks()
+    chosen: dict[str, Check] = {}
+    for pattern in patterns:
+        found = {
+            item.name: item
+            for item in all_checks()
+            if any(fnmatchcase(name, pattern) for name in (item.name, *item.clauses))
+        }
+        if not found:
+            raise ParameterError(f"no check and no clause is called {pattern!r}")
+        chosen = chosen | found
+    return [item for item in all_checks() if item.name in chosen]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check has found by one ``way``: ``verdict`` is passed, failed or skipped.
+
+    ``text`` says what is wrong, or why it was skipped; ``clause`` is the one that is broken. ``cycles`` of
+    the port and ``seconds`` are what it took. ``steps`` are those of a random check that failed, as few as
+    were found to be enough; ``seed`` is its seed. ``notes`` are its observations.
+    """
+
+    check: Check
+    way: Way
+    verdict: str
+    text: str = ""
+    clause: str = ""
+    cycles: int = 0
+    seconds: float = 0.0
+    seed: int = 1
+    steps: list[Any] | None = None
+    notes: list[tuple[str, Any]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The name with the way, where there is more than one."""
+        return f"{self.check.name}[{self.way}]" if len(self.check.ways) > 1 else self.check.name
+
+    @property
+    def binding(self) -> bool:
+        """Whether a failure is one of a MUST, not of a SHOULD."""
+        return self.verdict == FAILED and (not self.clause or clauses()[self.clause].binding)
+
+
+@dataclass
+class Device:
+    """A device under test: its ``pci`` function on a port, the ``medium`` behind it, and the ``timing``."""
+
+    pci: PciDevice
+    medium: Medium | None = None
+    timing: Timing = field(default_factory=Timing)
+    seed: int = 1
+    ways: tuple[Way, ...] = ()
+
+    @classmethod
+    async def find(cls, port: Port, number: int = 0, **options: Any) -> "Device":
+        """Find virtio function ``number`` of ``port``, and the ways to use it.
+
+        Errors: :class:`ParameterError` when there is none.
+        """
+        found = [pci for pci in await enumerate_pci(port, assign=len(port.mmio32) > 0) if pci.id.type]
+        if number >= len(found):
+            raise ParameterError(f"there are {len(found)} virtio functions, and no number {number}")
+        device = cls(found[number], **options)
+        device.ways = tuple([way for way in Way if await device._has(way)])
+        return device
+
+    async def _has(self, way: Way) -> bool:
+        subject = Subject(self.pci, way)
+        try:
+            await subject.find()
+        except VirtioError:
+            return False
+        return way is not Way.PACKED or subject.offers(Feature.RING_PACKED)
+
+    def subject(self, way: Way) -> Subject:
+        """The device, for one run of a check."""
+        return Subject(self.pci, way, ways=self.ways, seed=self.seed, medium=self.medium, timing=self.timing)
+
+    async def run(self, check: Check, way: Way, steps: list[Any] | None = None) -> Outcome:
+        """Run a check from a reset; with ``steps`` in place of its own."""
+        made = Outcome(check, way, PASSED, seed=self.seed)
+        if way not in self.ways:
+            return replace(made, verdict=SKIPPED, text=f"there is no way {way} to use the device")
+        subject = self.subject(way)
+        start, begin = self.pci.port.now(), time.perf_counter()
+        if check.steps is not None and steps is None:
+            steps = check.steps(Random(self.seed))
+        try:
+            await subject.find()
+            for condition in check.needs:
+                if (why := condition(subject)) is not None:
+                    raise NotApplicable(why)
+            await subject.reset()
+            try:
+                await (check.run(subject) if steps is None else check.run(subject, steps))
+            finally:
+                await subject.close()
+        except NotApplicable as error:
+            made = replace(made, verdict=SKIPPED, text=str(error))
+        except Nonconformance as error:
+            made = replace(made, verdict=FAILED, text=str(error), clause=error.clause, steps=steps)
+        except (VirtioError, StuckError) as error:
+            made = replace(made, verdict=FAILED, text=str(error), clause=check.clauses[0], steps=steps)
+        spent = time.perf_counter() - begin
+        return replace(made, cycles=self.pci.port.now() - start, seconds=spent, notes=list(subject.notes))
+
+    async def shrink(self, outcome: Outcome) -> Outcome:
+        """The same failure with as few steps as are found to be enough."""
+        best = outcome
+        assert best.steps is not None
+        size, tries = max(1, len(best.steps) // 2), 0
+        while tries < _MOST_TRIES:
+            at, smaller = 0, False
+            while at < len(best.steps or []) and tries < _MOST_TRIES:
+                steps = best.steps or []
+                tries += 1
+                again = await self.run(outcome.check, outcome.way, steps[:at] + steps[at + size :])
+                if again.verdict == FAILED and again.clause == outcome.clause:
+                    best, smaller = again, True
+                else:
+                    at += size
+            if size == 1 and not smaller:
+                break
+            size = max(1, size // 2)
+        return best
+
+
+async def run_checks(
+    device: Device,
+    chosen: Iterable[Check],
+    progress: Callable[[Outcome], None] = lambda _outcome: None,
+    ways: Sequence[Way] = tuple(Way),
+) -> list[Outcome]:
+    """Run checks on a device, each by all of its ways that the device has; ``progress`` gets each outcome.
+
+    A check that applies by no way gives one outcome, with why.
+    """
+    outcomes = []
+    for check in chosen:
+        possible = [way for way in check.ways if way in device.ways and way in ways] or [check.ways[0]]
+        for way in possible:
+            outcome = await device.run(check, way)
+            if outcome.verdict == FAILED and outcome.steps:
+                outcome = await device.shrink(outcome)
+            outcomes.append(outcome)
+            progress(outcome)
+    return outcomes
