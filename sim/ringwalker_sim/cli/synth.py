@@ -1,6 +1,7 @@
 """The command ``synth``: what the device costs on an FPGA, and how fast it can be clocked."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ examples:
   ringwalker synth --docs docs
       the devices of the documentation, into docs/synthesis.json and docs/synthesis.md, and into the summary
       in docs/performance.md
+  ringwalker synth --docs docs --only options
+      only the parts of it with this text in their names; the rest stays as it is there
   ringwalker synth --from docs/synthesis.json --docs docs
       the page again, of figures that were measured before
 
@@ -65,6 +68,11 @@ def add_parser(commands: Any) -> None:
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
     output.add_argument(
         "--docs", metavar="FOLDER", help="write the page of the documentation and its figures"
+    )
+    output.add_argument(
+        "--only",
+        metavar="TEXT",
+        help="with --docs: measure the parts with TEXT in their names, keep the rest",
     )
     output.add_argument(
         "--from", metavar="FILE", dest="source", help="show figures that were measured before"
@@ -104,6 +112,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"{routing} is about place and route, which --no-pnr leaves out")
     if routing and options.target not in (None, "ecp5"):
         raise UsageError(f"{routing}: there is place and route for ecp5 only, not for {options.target}")
+    if options.only and (options.source or not options.docs):
+        raise UsageError("--only is about what --docs measures")
     check_output("--json", options.json)
     check_folder("--docs", options.docs)
     if options.docs and (rows := Path(options.docs) / FIGURES).exists():
@@ -111,13 +121,22 @@ def _check(options: argparse.Namespace) -> None:
         read_rows(rows)
 
 
-def _measure(options: argparse.Namespace, status: Any) -> list[dict[str, Any]]:
-    from ..performance.synth.cases import CASES
-    from ..performance.synth.flow import BlockError, Chip
-    from ..performance.synth.measure import measure, measure_case
+def _measure_page(options: argparse.Namespace, status: Any) -> Iterator[list[dict[str, Any]]]:
+    """The devices of the documentation, as far as they are measured, after each part."""
+    from ..performance.synth.measure import measure_page, parts
+    from ..performance.synth.report import FIGURES, read_devices
 
-    if options.docs:
-        return [measure_case(case, status) for case in CASES]
+    wanted, figures = parts(options.only), Path(options.docs) / FIGURES
+    if not wanted:
+        raise UsageError(f"--only {options.only}: there is no such part; there are {'; '.join(parts())}")
+    kept = read_devices(figures) if options.only or figures.exists() else []
+    yield from measure_page(wanted, kept, status)
+
+
+def _measure(options: argparse.Namespace, status: Any) -> list[dict[str, Any]]:
+    from ..performance.synth.flow import BlockError, Chip
+    from ..performance.synth.measure import measure
+
     target = options.target or "ecp5"
     plain = Chip()
     chip = Chip(options.device or plain.device, options.speed or plain.speed, options.freq or plain.freq)
@@ -138,30 +157,45 @@ def _measure(options: argparse.Namespace, status: Any) -> list[dict[str, Any]]:
     return [{"name": options.block or f"{config.function}, {config.data_width} bits", **result, "goals": []}]
 
 
+def _write_page(folder: Path, results: list[dict[str, Any]]) -> list[str]:
+    """Write figures and page into ``folder``; what could not be written, as messages."""
+    from ..performance import report as performance
+    from ..performance.synth.report import FIGURES, PAGE, page
+    from .report import write_json
+
+    unwritten: list[str] = []
+    with noted(unwritten):
+        write_json(str(folder / FIGURES), {"devices": results})
+        write_file(folder / PAGE, page(results))
+        if (folder / performance.FIGURES).exists():
+            performance.write_page(folder)
+    return unwritten
+
+
 def run(options: argparse.Namespace) -> int:
     """``ringwalker synth``."""
     import sys
 
-    from ..performance import report as performance
-    from ..performance.synth.report import FIGURES, PAGE, page, print_result, read_devices
+    from ..performance.synth.report import print_result, read_devices
     from .report import report_unwritten, status_line, write_json
 
     _check(options)
+    results: list[dict[str, Any]] = []
+    unwritten: list[str] = []
     if options.source:
         results = read_devices(options.source)
+        unwritten = _write_page(Path(options.docs), results) if options.docs else []
     else:
         with status_line("starting") as status:
-            results = _measure(options, status)
-    unwritten: list[str] = []
+            if options.docs:
+                # What was measured stays if the rest is interrupted.
+                for results in _measure_page(options, status):
+                    unwritten = _write_page(Path(options.docs), results)
+            else:
+                results = _measure(options, status)
     if options.json:
         with noted(unwritten):
             write_json(options.json, {"devices": results})
-    if options.docs:
-        with noted(unwritten):
-            write_json(str(Path(options.docs) / FIGURES), {"devices": results})
-            write_file(Path(options.docs) / PAGE, page(results))
-            if (Path(options.docs) / performance.FIGURES).exists():
-                performance.write_page(Path(options.docs))
     for result in results:
         print_result(result, on_stderr=options.json == "-")
     missed = [

@@ -1,16 +1,26 @@
 """One device for one family: everything that is said about it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ringwalker.config import DeviceConfig
 
-from .cases import Case
+from .cases import CASES, Case, Option
 from .flow import Chip, area, logic, place_and_route, verilog_of
 from .targets import TARGETS
 
-__all__ = ["goals", "measure", "measure_case"]
+__all__ = ["OPTIONS_PART", "goals", "measure", "measure_case", "measure_options", "measure_page", "parts"]
+
+OPTIONS_PART = "faces and options"
+"""The part of the page that is about the options of a case."""
+
+_BESIDE = ("options", "before")
+"""What is said of a case beside the device itself."""
+
+Progress = Callable[[str], None]
 
 
 def goals(case: Case, result: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -45,10 +55,53 @@ def _leaves(block: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, int
         yield from _leaves(part, here)
 
 
-def measure_case(case: Case, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+def measure_case(case: Case, progress: Progress | None = None) -> dict[str, Any]:
     """A case of the page: as :func:`measure`, with its name and its goals."""
     result = measure(case.config, case.target, seeds=case.seeds, chip=case.chip, progress=progress)
     return {"name": case.name, **result, "goals": goals(case, result)}
+
+
+def measure_options(case: Case, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """The options of a case, each synthesized as a whole: ``name``, ``settings`` and ``counts``."""
+    return [_measure_option(option, case, progress or (lambda _text: None)) for option in case.options]
+
+
+def _measure_option(option: Option, case: Case, say: Progress) -> dict[str, Any]:
+    with TemporaryDirectory() as folder:
+        text = verilog_of(option.config(case.config, Path(folder)), say)
+    say(f"{option.name}: as a whole")
+    counts = logic(text, "", TARGETS[case.target], 0)["counts"]
+    return {"name": option.name, "settings": option.settings, "counts": counts}
+
+
+def parts(only: str | None = None) -> list[str]:
+    """The parts of the page, each of which can be measured by itself; with ``only`` those that have this text
+    in their names."""
+    names = [case.name for case in CASES] + [OPTIONS_PART]
+    return [name for name in names if only is None or only.lower() in name.lower()]
+
+
+def measure_page(
+    wanted: Sequence[str], kept: Sequence[Mapping[str, Any]], progress: Progress | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Measure the parts ``wanted`` of the page; the others stay as they are in ``kept``.
+
+    After each part, gives all that there is of the page then. The device itself comes before its options.
+    """
+    found: dict[str, dict[str, Any]] = {item["name"]: dict(item) for item in kept}
+
+    def all_cases() -> list[dict[str, Any]]:
+        return [found[case.name] for case in CASES if case.name in found]
+
+    for case in CASES:
+        old = found.get(case.name, {})
+        if case.name in wanted:
+            beside = {key: old[key] for key in _BESIDE if key in old}
+            found[case.name] = {**measure_case(case, progress), **beside}
+            yield all_cases()
+        if case.options and OPTIONS_PART in wanted:
+            found[case.name] = {**found[case.name], "options": measure_options(case, progress)}
+            yield all_cases()
 
 
 def measure(
@@ -59,7 +112,7 @@ def measure(
     seeds: int = 0,
     chip: Chip | None = None,
     paths: int = 10,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Area, longest paths and, with ``seeds``, clocks of a device or of the block ``block`` in it.
 

@@ -56,6 +56,17 @@ nextpnr for place and route, both from wheels. `ringwalker synth --docs docs` me
 - *MHz*: what nextpnr reaches after routing, with a register beside each port, one run for each seed.
 """
 
+_OPTIONS = """\
+### Faces and options
+
+What each face and each option adds to the device above, which is synthesized as a whole each time. The
+differences to the first line are in parentheses. Some tens of LUTs are chance, since yosys maps the rest of
+the device differently too."""
+
+_BEFORE = """\
+A device without them is compared with the same device before there were any: after the commit "{subject}".
+That measurement is recorded, not made again."""
+
 
 def _columns(counts: Mapping[str, int]) -> list[str]:
     return [name for name in CELL_CLASSES if counts[name]]
@@ -128,6 +139,8 @@ def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
         chip = result["chip"]
         title = f"place and route, {chip['device']}, speed {chip['speed']}"
         yield _plain(title, _CLOCK_TITLES, [_clock(run) for run in result["routed"]])
+    if result.get("options"):
+        yield _plain("faces and options", *_option_table(result))
 
 
 def _plain(title: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -166,6 +179,45 @@ def _section(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"Place and route on {chip['device']}, speed grade {chip['speed']}, for {chip['freq']:g} MHz:"
         yield ""
         yield from _markdown(_CLOCK_TITLES, [_clock(run) for run in result["routed"]])
+    if result.get("options"):
+        yield from _options(result)
+
+
+def _difference(counts: Mapping[str, int], reference: Mapping[str, int], name: str) -> str:
+    """A count, and by how much it is more than that of the reference."""
+    more = counts[name] - reference[name]
+    return f"{counts[name]:,} ({more:+,})" if more else f"{counts[name]:,}"
+
+
+def _option_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows of what faces and options cost."""
+    reference = result["options"][0]["counts"]
+    names = _columns(reference)
+    rows = [
+        [_code(item["name"]), *(_difference(item["counts"], reference, name) for name in names)]
+        for item in result["options"]
+    ]
+    return ["", *(_TITLES[name] for name in names)], rows
+
+
+def _options(result: Mapping[str, Any]) -> Iterator[str]:
+    """What faces and options cost, and the device before there were any."""
+    titles, rows = _option_table(result)
+    yield from (_OPTIONS, "")
+    yield from _markdown(titles, rows)
+    if "before" in result:
+        before, today = result["before"]["counts"], result["options"][0]["counts"]
+        yield from (_BEFORE.format(subject=result["before"]["subject"]), "")
+        rows = [
+            [what, *(_difference(counts, before, name) for name in _columns(today))]
+            for what, counts in (("before", before), ("today", today))
+        ]
+        yield from _markdown(titles, rows)
+
+
+def _code(name: str) -> str:
+    """The name of an option, as code if it is what stands in the TOML file."""
+    return f"`{name}`" if " = " in name else name
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> str:
