@@ -97,3 +97,68 @@ def test_every_ignore_has_a_reason_behind_it(root):
 def test_an_ignore_without_a_reason_is_found():
     ignore = "x = f()  # type" + ": ignore[arg-type]"
     assert without_reason(f"{ignore}\n{ignore}  # the stub is wrong\n") == [1]
+
+
+GOLDEN = Path("sim/ringwalker_sim/golden")
+DESCRIPTIONS = {"spec", "config"}
+BESIDE = {
+    "errors.py": {"errors", "outputs"},
+    "disk_image.py": {"streams"},
+    "function/simulation.py": {"function"},
+}
+"""What modules that the golden model uses take from ``ringwalker`` besides: error classes, the names of
+operations on disks, and the record in which a function names its model."""
+
+
+def hardware_of(text: str) -> set[str]:
+    """The parts of ``ringwalker`` that a module imports from."""
+    parts: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            whole = "." in node.module
+            names = [node.module] if whole else [f"{node.module}.{alias.name}" for alias in node.names]
+        parts |= {f"{name}.".split(".")[1] for name in names if name.split(".")[0] == "ringwalker"}
+    return parts
+
+
+def reached(path: Path, root: Path) -> Iterator[Path]:
+    """The modules below ``root`` that the one at ``path`` imports."""
+    package = path.relative_to(root).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            kept = package[: len(package) - node.level + 1]
+            base = root.joinpath(*kept, *(node.module or "").split("."))
+            places = [base, *(base / alias.name for alias in node.names)]
+            yield from (place.with_suffix(".py") for place in places if place.with_suffix(".py").is_file())
+
+
+def borrowed(root: Path) -> dict[str, set[str]]:
+    """By module: what the golden model, and whatever it imports, takes from the hardware's package."""
+    left, found = sorted((root / "golden").rglob("*.py")), {}
+    while left:
+        path = left.pop()
+        name = str(path.relative_to(root))
+        if name not in found:
+            found[name] = hardware_of(path.read_text())
+            left += reached(path, root)
+    return found
+
+
+def test_the_golden_model_has_no_code_of_the_hardware():
+    found = borrowed(GOLDEN.parent)
+    more = {name: parts - DESCRIPTIONS - BESIDE.get(name, set()) for name, parts in found.items()}
+    assert {name: parts for name, parts in more.items() if parts} == {}
+
+
+def test_code_of_the_hardware_in_the_golden_model_is_found(tmp_path):
+    for name, text in (
+        ("golden/a.py", "from ringwalker.spec.pci import X\nfrom ..other import b"),
+        ("other/b.py", "import ringwalker.device\nfrom ringwalker import streams"),
+        ("other/c.py", "import ringwalker.core"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert borrowed(tmp_path) == {"golden/a.py": {"spec"}, "other/b.py": {"device", "streams"}}

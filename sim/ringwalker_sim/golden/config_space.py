@@ -1,9 +1,10 @@
-"""Configuration space of a device in Python, made from the tables that the hardware's is made from."""
+"""Configuration space of the golden model: reads and writes, and what they mean for the function."""
 
 from ringwalker.config import DeviceConfig
-from ringwalker.pci.capabilities import layout
-from ringwalker.spec.pci import HEADER, MSIX_CAPABILITY, Command
+from ringwalker.spec.pci import EXPANSION_ROM, HEADER, MSIX_CAPABILITY, Command
 from ringwalker.spec.registers import RegisterTable
+
+from .config_layout import ConfigLayout
 
 __all__ = ["ConfigSpace", "get_register", "put_register"]
 
@@ -24,14 +25,10 @@ class ConfigSpace:
     """Configuration space of the function of ``config`` as bytes with write masks."""
 
     def __init__(self, config: DeviceConfig):
-        described = layout(config)
-        self.msix = described["msix"].offset
-
-        def join(name: str) -> bytearray:
-            return bytearray(b"".join(getattr(word, name).to_bytes(4, "little") for word in described.dwords))
-
-        self.bytes, self.writable, self.w1c = join("reset"), join("writable"), join("w1c")
-        self.bars = {bar.index: bar for bar in described.bars}
+        self.layout = layout = ConfigLayout(config)
+        self.msix = layout.places["msix"]
+        self.bytes, self.writable, self.w1c = bytearray(layout.reset), layout.writable, layout.w1c
+        self.bars = {index: bar for index, bar in layout.bars.items() if index != EXPANSION_ROM}
 
     def read(self, offset: int, size: int) -> int:
         """Read ``size`` bytes; 0 beyond the end."""
@@ -53,7 +50,7 @@ class ConfigSpace:
         if not self.command() & (Command.IO_ENABLE if io else Command.MEMORY_ENABLE):
             return None
         for bar in self.bars.values():
-            start = get_register(self.bytes, HEADER, f"bar{bar.index}") & bar.writable
+            start = get_register(self.bytes, HEADER, bar.register) & bar.address_bits
             if bar.is_64:
                 start |= get_register(self.bytes, HEADER, f"bar{bar.index + 1}") << 32
             if bar.io == io and start <= address and address + size <= start + bar.size:
