@@ -9,6 +9,7 @@ import pytest
 from ringwalker_sim.errors import ParameterError
 from ringwalker_sim.vm.boot import GuestJob
 from ringwalker_sim.vm.machine import (
+    OwnDevice,
     OwnDisk,
     VfioUserDevice,
     device_options,
@@ -47,6 +48,14 @@ def test_qemus_own_disk_has_the_faces_and_properties_that_are_asked_for(
     (_, values) = pairs(device_options([own]))[1]
     assert (values["disable-legacy"], values["disable-modern"]) == disabled
     assert (values["num-queues"], values["queue-size"], values["packed"]) == (4, 32, True)
+
+
+def test_any_device_of_qemus_own_has_its_properties_and_what_is_around_it() -> None:
+    own = OwnDevice(
+        "virtio-net-pci", {"packed": True, "disable-legacy": False, "romfile": "a,b"}, ["before"], ["after"]
+    )
+    text = "virtio-net-pci,addr=0x2,packed=on,disable-legacy=off,romfile=a,,b"
+    assert device_options([own]) == ["before", "-device", text, "after"]
 
 
 def test_ram_can_be_mapped_by_others(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """The command line of QEMU: machine, devices and serial ports."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = [
     "IOMMUS",
     "SERIAL_PORTS",
+    "OwnDevice",
     "OwnDisk",
     "VfioUserDevice",
+    "comma_option",
     "device_options",
     "machine_options",
     "serial_options",
@@ -46,15 +48,41 @@ class OwnDisk:
     options: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class OwnDevice:
+    """Any device of QEMU's own: ``driver`` with ``properties``; True is on and False is off.
+
+    ``before`` are options for what is behind it, ``after`` for what is on its own bus.
+    """
+
+    driver: str
+    properties: Mapping[str, object] = field(default_factory=dict)
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
+
+
+def comma_option(first: str, properties: Mapping[str, object]) -> str:
+    """``first,name=value,...`` as QEMU takes it; a comma in a value is doubled."""
+    words = {True: "on", False: "off"}
+    texts = {
+        name: words[value] if isinstance(value, bool) else str(value) for name, value in properties.items()
+    }
+    return ",".join([first, *(f"{name}={value.replace(',', ',,')}" for name, value in texts.items())])
+
+
 def _json_option(option: str, values: dict[str, object]) -> list[str]:
     return [option, json.dumps(values, separators=(",", ":"))]
 
 
-def device_options(devices: Sequence[VfioUserDevice | OwnDisk]) -> list[str]:
+def device_options(devices: Sequence[VfioUserDevice | OwnDisk | OwnDevice]) -> list[str]:
     """Options for ``devices``, in the order in which the guest finds them."""
     options: list[str] = []
     for number, device in enumerate(devices):
         address = f"{number + 2:#x}"
+        if isinstance(device, OwnDevice):
+            text = comma_option(device.driver, {"addr": address, **device.properties})
+            options += [*device.before, "-device", text, *device.after]
+            continue
         if isinstance(device, VfioUserDevice):
             values: dict[str, object] = {
                 "driver": "vfio-user-pci",

@@ -22,7 +22,7 @@ from ..guest.loop import Loop, StuckError
 from ..guest.port import Port
 from ..memory import GuestMemory
 from ..toolchain import ToolError
-from .machine import OwnDisk, VfioUserDevice, device_options, machine_options
+from .machine import OwnDevice, OwnDisk, VfioUserDevice, device_options, machine_options
 from .qemu import Qemu
 
 __all__ = ["QtestError", "QtestPort", "SharedMemory", "qtest_machine"]
@@ -226,11 +226,13 @@ def _accept(listener: socket.socket, process: subprocess.Popen[bytes], errors: P
 
 
 @contextlib.contextmanager
-def qtest_machine(qemu: Qemu, devices: Sequence[OwnDisk | VfioUserDevice]) -> Iterator[QtestPort]:
+def qtest_machine(
+    qemu: Qemu, devices: Sequence[OwnDevice | OwnDisk | VfioUserDevice], monitor: Path | None = None
+) -> Iterator[QtestPort]:
     """A port on a q35 machine with ``devices`` and an idle processor, for the time of a ``with`` block.
 
-    The ``memory`` of the port is the machine's RAM from 16 MiB on. Errors: :class:`QtestError` when QEMU does
-    not start.
+    The ``memory`` of the port is the machine's RAM from 16 MiB on. ``monitor``: a socket to make for QEMU's
+    machine protocol (:class:`.monitor.Monitor`). Errors: :class:`QtestError` when QEMU does not start.
     """
     with tempfile.TemporaryDirectory(prefix="ringwalker-") as name, socket.socket(socket.AF_UNIX) as listener:
         folder = Path(name)
@@ -241,6 +243,8 @@ def qtest_machine(qemu: Qemu, devices: Sequence[OwnDisk | VfioUserDevice]) -> It
         listener.listen(1)
         command = [*qemu.command, *machine_options(_RAM_MIB, ram, "qtest")]
         command += ["-qtest", f"unix:{path}", "-qtest-log", "none", *device_options(devices)]
+        if monitor is not None:
+            command += ["-qmp", f"unix:{monitor},server=on,wait=off"]
         with open(errors, "wb") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=qemu.variables()
