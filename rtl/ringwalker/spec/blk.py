@@ -60,6 +60,9 @@ class BlkFeature(enum.IntEnum):
     MQ = 12
     DISCARD = 13
     WRITE_ZEROES = 14
+    LIFETIME = 15
+    SECURE_ERASE = 16
+    ZONED = 17
 
 
 class BlkRequestHeader(data.Struct):
