@@ -258,7 +258,7 @@ class VirtioCore(Component):
         m.d.comb += [
             common.reset.eq(self.edge.state.reset),
             sequencer.device_request.eq(common.reset_request),
-            sequencer.queue_request.eq(common.queue_reset_request & ~common.suspend_halt),
+            sequencer.queue_request.eq(common.queue_reset_request),
             common.halted.eq(walker.halted),
             common.busy.eq(sequencer.halt),
             sequencer.queue_index.eq(common.queue_reset_index),

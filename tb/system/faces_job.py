@@ -8,6 +8,7 @@ from ringwalker.spec.modern import DeviceStatus
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest
 from ringwalker_sim.guest.machine import Machine
 from ringwalker_sim.guest.opening import open_device
+from ringwalker_sim.guest.transport.legacy_header import LegacyHeader
 
 __all__ = ["use_both_faces"]
 
@@ -30,14 +31,25 @@ async def use_both_faces(port: Any) -> dict[str, Any]:
         same = await disk.read(3, _SECTORS) == data
         result[f"{face} {interrupt}"] = [await disk.get_id(), same]
         if opened.device.config.features >> Feature.SUSPEND & 1:
-            result["suspended"] = await _suspend(port, disk, opened.device.config)
+            result["suspended"], result["free after"] = await _suspend(port, disk, opened.device.config)
         await opened.close()
     return result
 
 
-async def _suspend(port: Any, disk: BlkDevice, config: Any) -> list[int]:
+async def _free_queue(port: Any, header: LegacyHeader, queue: int) -> int:
+    """Free a queue by the legacy header; in how many cycles it is free."""
+    await header.write("queue_select", queue)
+    assert await header.read("queue_pfn")
+    began = port.now()
+    await header.write("queue_pfn", 0)
+    assert not await header.read("queue_pfn")
+    return port.now() - began
+
+
+async def _suspend(port: Any, disk: BlkDevice, config: Any) -> tuple[list[int], int]:
     """The two bits of the status when the device rests, requests done then and later, accesses to memory
-    meanwhile, the bits when it goes on, and requests done at the end.
+    meanwhile, the bits when it goes on, and requests done at the end; and how many cycles it takes to free a
+    queue that has no requests while the device rests.
     """
     ended: list[BlkRequest] = []
 
@@ -62,6 +74,7 @@ async def _suspend(port: Any, disk: BlkDevice, config: Any) -> list[int]:
         await port.sleep(_REST_CYCLES)
         counts += [len(ended), len(watch.hits)]
         port.memory.unwatch(watch)
+        took = await _free_queue(port, LegacyHeader(config.pci), await config.num_queues() - 1)
         await config.resume_device()
         counts.append(await config.status() & _BITS)
         await disk.kick()
@@ -71,4 +84,4 @@ async def _suspend(port: Any, disk: BlkDevice, config: Any) -> list[int]:
             await port.sleep(_REST_CYCLES)
         counts.append(len(ended))
     assert [request.error for request in ended] == [None] * len(ended)
-    return counts
+    return counts, took

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringwalker.spec.modern import DeviceStatus
+from ringwalker.transport.legacy_face import HOLD_CYCLES
 from ringwalker_sim.engine.cocotb.run import run_cocotb
 from ringwalker_sim.testing.devices import every_option
 from ringwalker_sim.testing.option_rom import write_option_rom
@@ -27,4 +28,5 @@ def test_a_device_is_used_by_one_face_after_the_other_and_rests(
     # All that the device had is done before it rests, and what it has not been told of afterwards.
     suspended, running = DeviceStatus.SUSPEND, DeviceStatus.DRIVER_OK
     assert result["suspended"] == [suspended, 7, 7, 0, running, 8]
+    assert result["free after"] < HOLD_CYCLES // 4
     assert result["faults"] == []

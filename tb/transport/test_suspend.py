@@ -11,7 +11,7 @@ from ringwalker.transport.quiet import QUIET_CYCLES
 from ringwalker_sim.testing.common_registers import CommonRegisters
 from ringwalker_sim.testing.inprocess import simulated
 
-VERSION, SUSPEND = 1 << Feature.VERSION_1, 1 << Feature.SUSPEND
+VERSION, SUSPEND, RESET = 1 << Feature.VERSION_1, 1 << Feature.SUSPEND, 1 << Feature.RING_RESET
 STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK
 RUNS = STARTED | DeviceStatus.DRIVER_OK
 RESTS = STARTED | DeviceStatus.SUSPEND
@@ -23,7 +23,7 @@ class Common(CommonRegisters):
 
     @classmethod
     def component(cls):
-        return CommonConfig(DeviceConfig(data_width=64, suspend=True), VERSION | SUSPEND)
+        return CommonConfig(DeviceConfig(data_width=64, suspend=True), VERSION | SUSPEND | RESET)
 
     def __init__(self):
         super().__init__()
@@ -97,6 +97,22 @@ async def test_it_waits_for_the_reset_of_a_queue(bench):
     assert not bench.value("suspend_halt")
     bench.drive("busy", 0)
     await bench.until(lambda: bench.value("status") == RESTS, "SUSPEND", SOON)
+
+
+@simulated(Common)
+async def test_a_queue_is_reset_while_the_device_rests_but_not_while_it_comes_to_rest(bench):
+    await bench.begin(VERSION | SUSPEND | RESET)
+    bench.drive("table_read.row", {"enable": 1})
+    bench.drive("halted", 0)
+    await bench.suspend()
+    await bench.write("queue_reset", 1)
+    await bench.cycles(SOON)
+    assert (bench.value("suspend_halt"), bench.value("queue_reset_request")) == (1, 0)
+    bench.drive("halted", 1)
+    await bench.until(lambda: bench.value("queue_reset_request"), "the reset of the queue", SOON)
+    assert bench.value("status") == RESTS
+    await bench.write("device_status", RUNS)
+    assert (bench.value("status"), bench.value("queue_reset_request")) == (RUNS, 1), "it goes on"
 
 
 @simulated(Common)

@@ -110,7 +110,8 @@ class CommonConfig(Component):
     suspend_hold: Out(1)
     suspended: Out(1)
     queue_reset_request: Out(1)
-    """Level until ``queue_reset_done``; another may follow in the next cycle."""
+    """Level until ``queue_reset_done``; another may follow in the next cycle. None begins while the device
+    comes to rest."""
     queue_reset_index: Out(QUEUE_BITS)
     """The queue of ``queue_reset_request``."""
     queue_reset_done: In(1)
@@ -280,7 +281,7 @@ class CommonConfig(Component):
             ),
             waiting.w_data.eq(self._queue_select),
             waiting.w_en.eq(joins),
-            self.queue_reset_request.eq(waiting.r_rdy),
+            self.queue_reset_request.eq(waiting.r_rdy & (self.suspended | ~self.suspend_halt)),
             self.queue_reset_index.eq(waiting.r_data),
             waiting.r_en.eq(self.queue_reset_done),
         ]

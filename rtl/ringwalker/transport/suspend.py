@@ -36,7 +36,7 @@ class Suspend(Component):
     abandon: In(1)
     """The device is, or is to be, reset: it runs."""
     busy: In(1)
-    """A reset of a queue is in progress. None may begin while ``halt`` is up."""
+    """A reset of a queue is in progress. None may begin while ``halt`` is up and ``suspended`` is not."""
     halted: In(1)
     """All that ``halt`` speaks of is idle."""
     settled: In(1)
