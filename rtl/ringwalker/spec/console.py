@@ -2,13 +2,29 @@
 
 import enum
 
+from amaranth.hdl import unsigned
+from amaranth.lib import data
+
 from .registers import Access, Register, RegisterTable
 
-__all__ = ["CONSOLE_CONFIG", "CONSOLE_RECEIVE_QUEUE", "CONSOLE_TRANSMIT_QUEUE", "ConsoleFeature"]
+__all__ = [
+    "CONSOLE_CONFIG",
+    "CONSOLE_CONTROL_RECEIVE_QUEUE",
+    "CONSOLE_CONTROL_TRANSMIT_QUEUE",
+    "CONSOLE_RECEIVE_QUEUE",
+    "CONSOLE_TRANSMIT_QUEUE",
+    "ConsoleControl",
+    "ConsoleEvent",
+    "ConsoleFeature",
+]
 
 CONSOLE_RECEIVE_QUEUE = 0
 CONSOLE_TRANSMIT_QUEUE = 1
 """Queue numbers of port 0."""
+
+CONSOLE_CONTROL_RECEIVE_QUEUE = 2
+CONSOLE_CONTROL_TRANSMIT_QUEUE = 3
+"""Queue numbers of control messages (MULTIPORT)."""
 
 
 class ConsoleFeature(enum.IntEnum):
@@ -17,6 +33,27 @@ class ConsoleFeature(enum.IntEnum):
     SIZE = 0
     MULTIPORT = 1
     EMERG_WRITE = 2
+
+
+class ConsoleControl(data.Struct):
+    """A control message (MULTIPORT); a name or a size may follow."""
+
+    id: unsigned(32)
+    event: unsigned(16)
+    value: unsigned(16)
+
+
+class ConsoleEvent(enum.IntEnum):
+    """``event`` of a control message."""
+
+    DEVICE_READY = 0
+    DEVICE_ADD = 1
+    DEVICE_REMOVE = 2
+    PORT_READY = 3
+    CONSOLE_PORT = 4
+    RESIZE = 5
+    PORT_OPEN = 6
+    PORT_NAME = 7
 
 
 CONSOLE_CONFIG = RegisterTable(

@@ -13,16 +13,28 @@ __all__ = [
     "NET_CONFIG",
     "NET_CONTROL_QUEUE",
     "NET_RECEIVE_QUEUE",
+    "NET_STEERING_CONFIG",
     "NET_TRANSMIT_QUEUE",
     "NetClass",
+    "NetCoalesceCommand",
     "NetControlAck",
     "NetControlHeader",
     "NetFeature",
+    "NetGso",
+    "NetHashReport",
     "NetHeader",
+    "NetHeaderFlag",
     "NetMacCommand",
+    "NetMqCommand",
+    "NetRssContextCommand",
     "NetRxCommand",
     "NetRxMode",
+    "NetStatsCommand",
+    "NetStatsReply",
+    "NetStatsType",
     "NetStatus",
+    "NetTunnel",
+    "NetVlanCommand",
 ]
 
 MAC_BYTES = 6
@@ -111,6 +123,31 @@ LEGACY_NET_HEADER_BYTES = 10
 """Bytes of the header with a legacy driver, which has no ``num_buffers`` in it without MRG_RXBUF."""
 
 
+class NetHeaderFlag(enum.IntFlag):
+    """Bits of ``flags`` of the header."""
+
+    NEEDS_CSUM = 0x01
+    DATA_VALID = 0x02
+    RSC_INFO = 0x04
+    UDP_TUNNEL_CSUM = 0x08
+    SECURITY = 0x10
+    SECURITY_ERR = 0x20
+    SECURITY_SA_SOFT_EXPIRY_WARN = 0x40
+
+
+class NetGso(enum.IntFlag):
+    """``gso_type`` of the header: a number, and the bits from 0x20 on beside it."""
+
+    NONE = 0
+    TCPV4 = 1
+    UDP = 3
+    TCPV6 = 4
+    UDP_L4 = 5
+    UDP_TUNNEL_IPV4 = 0x20
+    UDP_TUNNEL_IPV6 = 0x40
+    ECN = 0x80
+
+
 class NetControlHeader(data.Struct):
     """The first two bytes of a control command; its data follows, and the device writes one byte back."""
 
@@ -123,6 +160,14 @@ class NetClass(enum.IntEnum):
 
     RX = 0
     MAC = 1
+    VLAN = 2
+    ANNOUNCE = 3
+    MQ = 4
+    GUEST_OFFLOADS = 5
+    NOTF_COAL = 6
+    HASH_TUNNEL = 7
+    STATS = 8
+    RSS_CONTEXT = 9
     CONFIG = 0x80
     """READ (command 0): the device answers the acknowledgement and then its device configuration."""
 
@@ -132,6 +177,10 @@ class NetRxCommand(enum.IntEnum):
 
     PROMISCUOUS = 0
     ALL_MULTICAST = 1
+    ALL_UNICAST = 2
+    NO_MULTICAST = 3
+    NO_UNICAST = 4
+    NO_BROADCAST = 5
 
 
 class NetMacCommand(enum.IntEnum):
@@ -139,6 +188,99 @@ class NetMacCommand(enum.IntEnum):
 
     TABLE_SET = 0
     ADDR_SET = 1
+
+
+class NetVlanCommand(enum.IntEnum):
+    """Commands of class VLAN; the data is the id, two bytes."""
+
+    ADD = 0
+    DEL = 1
+
+
+class NetMqCommand(enum.IntEnum):
+    """Commands of class MQ."""
+
+    VQ_PAIRS_SET = 0
+    RSS_CONFIG = 1
+    HASH_CONFIG = 2
+
+
+class NetCoalesceCommand(enum.IntEnum):
+    """Commands of class NOTF_COAL."""
+
+    TX_SET = 0
+    RX_SET = 1
+    VQ_SET = 2
+    VQ_GET = 3
+
+
+class NetStatsCommand(enum.IntEnum):
+    """Commands of class STATS."""
+
+    QUERY = 0
+    GET = 1
+
+
+class NetRssContextCommand(enum.IntEnum):
+    """Commands of class RSS_CONTEXT."""
+
+    CAP_GET = 0
+    ADD = 1
+    MOD = 2
+    DEL = 3
+
+
+class NetHashReport(enum.IntEnum):
+    """Types of a hash, as ``hash_report`` says them; in masks of types the bit is one less."""
+
+    NONE = 0
+    IPV4 = 1
+    TCPV4 = 2
+    UDPV4 = 3
+    IPV6 = 4
+    TCPV6 = 5
+    UDPV6 = 6
+    IPV6_EX = 7
+    TCPV6_EX = 8
+    UDPV6_EX = 9
+
+
+class NetTunnel(enum.IntEnum):
+    """Kinds of tunnels whose inner header is hashed: bit numbers."""
+
+    GRE_2784 = 0
+    GRE_2890 = 1
+    GRE_7676 = 2
+    GRE_UDP = 3
+    VXLAN = 4
+    VXLAN_GPE = 5
+    GENEVE = 6
+    IPIP = 7
+    NVGRE = 8
+
+
+class NetStatsType(enum.IntEnum):
+    """Kinds of statistics: bit numbers, and ``type`` of a reply."""
+
+    RX_BASIC = 0
+    RX_CSUM = 1
+    RX_GSO = 2
+    RX_SPEED = 3
+    TX_BASIC = 16
+    TX_CSUM = 17
+    TX_GSO = 18
+    TX_SPEED = 19
+    CVQ = 32
+
+
+class NetStatsReply(data.Struct):
+    """The header of a statistic; ``size`` counts it too."""
+
+    type: unsigned(8)
+    reserved: unsigned(8)
+    vq_index: unsigned(16)
+    reserved1: unsigned(16)
+    size: unsigned(16)
 
 
 class NetControlAck(enum.IntEnum):
@@ -161,5 +303,16 @@ NET_CONFIG = RegisterTable(
         Register("speed", 0x0C, 32, _RO, "Speed in Mb/s (SPEED_DUPLEX)."),
         Register("duplex", 0x10, 8, _RO, "1: full duplex (SPEED_DUPLEX)."),
         Register("rx_mode", 0x20, 8, _RW, "Bit 0: promiscuous, bit 1: all multicast. Of this device alone."),
+    ),
+)
+
+NET_STEERING_CONFIG = RegisterTable(
+    "net_steering_config",
+    "What struct virtio_net_config has behind ``duplex``, for devices that calculate hashes.",
+    (
+        Register("rss_max_key_size", 0x11, 8, _RO, "Most bytes of a key (RSS, HASH_REPORT)."),
+        Register("rss_max_indirection_table_length", 0x12, 16, _RO, "Most entries of a table (RSS)."),
+        Register("supported_hash_types", 0x14, 32, _RO, "Types of hashes, a mask (RSS, HASH_REPORT)."),
+        Register("supported_tunnel_types", 0x18, 32, _RO, "Kinds of tunnels, a mask (HASH_TUNNEL)."),
     ),
 )

@@ -35,6 +35,9 @@ _GUARD = 0xA5
 _TRANSPORT = 1 << Feature.VERSION_1 | 1 << Feature.ACCESS_PLATFORM | 1 << Feature.ORDER_PLATFORM
 """What is accepted whenever it is offered."""
 
+_LATER_WORDS = (2, 3)
+"""Words of feature bits from 64 on, which few devices have."""
+
 
 class Timing:
     """``patience``: cycles of the port after which an answer counts as never coming. ``quiet``: cycles after
@@ -104,6 +107,10 @@ class Subject:
         """Find the registers of the face, and read the features that are offered. Errors: ``BindError``."""
         await self.transport.find_face()
         self.offered = await self.transport.device_features()
+        if not self.legacy:
+            for word in _LATER_WORDS:
+                await self.set_common("device_feature_select", word)
+                self.offered |= await self.common("device_feature") << 32 * word
 
     def offers(self, feature: int) -> bool:
         """Whether a feature bit is offered."""
@@ -192,6 +199,9 @@ class Subject:
         await self.set_status(DeviceStatus.ACKNOWLEDGE)
         await self.set_status(DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER)
         await self.transport.accept_features(mask)
+        for word in _LATER_WORDS if mask >> 64 else ():
+            await self.set_common("driver_feature_select", word)
+            await self.set_common("driver_feature", mask >> 32 * word & 0xFFFF_FFFF)
         if not self.legacy:
             await self.set_status(STARTED & ~DeviceStatus.DRIVER_OK)
             if not await self.status() & DeviceStatus.FEATURES_OK:

@@ -61,7 +61,7 @@ class ModernFace:
         registers, model = self.registers, self.model
         if name == "device_feature":
             select = registers.device_feature_select
-            return model.features >> 32 * select if select < 2 else 0
+            return model.features >> 32 * select if select < 4 else 0
         if name == "driver_feature":
             select = registers.driver_feature_select
             return model.driver_features >> 32 * select & 0xFFFF_FFFF if select < 2 else 0

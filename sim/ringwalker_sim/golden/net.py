@@ -30,6 +30,10 @@ __all__ = ["NetModel"]
 _COMMAND = dtype_of(NetControlHeader).itemsize
 _SHORTEST = 14
 _BROADCAST = b"\xff" * MAC_BYTES
+_MODES = {
+    NetRxCommand.PROMISCUOUS: NetRxMode.PROMISCUOUS,
+    NetRxCommand.ALL_MULTICAST: NetRxMode.ALL_MULTICAST,
+}
 _BACKLOG = 256
 """Most frames that wait for a receive buffer; further ones are dropped."""
 
@@ -181,8 +185,8 @@ class NetModel(FunctionModel):
         request.finish(bytes([NetControlAck.OK if ok else NetControlAck.ERR]))
 
     def _execute(self, group: int, number: int, data: bytes) -> bool:
-        if group == NetClass.RX and number in tuple(NetRxCommand) and len(data) == 1 and data[0] < 2:
-            bit = NetRxMode.PROMISCUOUS if number == NetRxCommand.PROMISCUOUS else NetRxMode.ALL_MULTICAST
+        if group == NetClass.RX and number in _MODES and len(data) == 1 and data[0] < 2:
+            bit = _MODES[NetRxCommand(number)]
             mode = int(self.rx_mode) & ~int(bit)
             self.put("rx_mode", mode | (int(bit) if data[0] else 0))
             return True
