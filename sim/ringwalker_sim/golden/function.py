@@ -60,6 +60,8 @@ class FunctionModel(ABC):
 
     device_type: int
     table: RegisterTable = NO_CONFIG
+    admin_queues = 0
+    """So many of the last queues are administration queues."""
 
     def __init__(
         self,

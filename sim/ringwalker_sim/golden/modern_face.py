@@ -67,8 +67,14 @@ class ModernFace:
             return model.driver_features >> 32 * select & 0xFFFF_FFFF if select < 2 else 0
         if name == "device_status":
             return model.read_status()
-        if name in ("num_queues", "config_generation"):
-            return len(self.rings.queues) if name == "num_queues" else model.generation
+        if name == "config_generation":
+            return model.generation
+        if name == "num_queues":
+            return len(self.rings.queues) - model.admin_queues
+        if name == "admin_queue_index":
+            return len(self.rings.queues) - model.admin_queues if model.admin_queues else 0
+        if name == "admin_queue_num":
+            return model.admin_queues
         if not name.startswith("queue_") or name == "queue_select":
             return getattr(registers, name, 0)
         return registers.read_queue("vector" if name == "queue_msix_vector" else name.removeprefix("queue_"))
