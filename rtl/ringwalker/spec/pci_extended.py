@@ -25,6 +25,7 @@ class ExtendedCapabilityId(enum.IntEnum):
 
     ADVANCED_ERROR_REPORTING = 0x0001
     SERIAL_NUMBER = 0x0003
+    SR_IOV = 0x0010
 
 
 class ExtendedHeader(enum.IntFlag):

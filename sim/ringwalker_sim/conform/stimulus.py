@@ -43,6 +43,18 @@ class Stimulus(ABC):
         """Work number ``number``. ``pieces`` are lengths into which its readable bytes, and then its writable
         bytes, are cut: the last of each takes the rest."""
 
+    async def do(self, count: int, clause: str) -> None:
+        """Do work number 0 to ``count - 1``, one after the other. Errors: :class:`Nonconformance` of
+        ``clause`` when one is not done in time, or not right."""
+        queue = self.subject.queues[self.queue]
+        for number in range(count):
+            work = self.work(number)
+            queue.offer(work.pieces)
+            queue.publish()
+            await self.subject.kick(queue)
+            (used,) = await self.subject.used(queue, 1, clause)
+            work.check(used, clause)
+
 
 def cut(buffer: Buffer, lengths: Sequence[int], writable: bool) -> list[Piece]:
     """The pieces of a buffer: of ``lengths`` as far as they go, and what is left."""

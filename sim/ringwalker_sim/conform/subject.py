@@ -193,9 +193,9 @@ class Subject:
             mask |= 1 << feature
         return mask & 0xFFFF_FFFF if self.legacy else mask
 
-    async def negotiate(self, *features: int) -> None:
-        """From reset to FEATURES_OK, with ``features`` beside what the way needs."""
-        mask = self.wanted(*features)
+    async def negotiate(self, *features: int, accept: int | None = None) -> None:
+        """From reset to FEATURES_OK, with ``features`` beside what the way needs, or exactly ``accept``."""
+        mask = self.wanted(*features) if accept is None else accept
         await self.set_status(DeviceStatus.ACKNOWLEDGE)
         await self.set_status(DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER)
         await self.transport.accept_features(mask)
@@ -214,14 +214,16 @@ class Subject:
         size: int | None = None,
         interrupt: str = "msix",
         queues: Sequence[int] | None = None,
+        accept: int | None = None,
     ) -> None:
         """Reset the device and bring it to DRIVER_OK, with empty ``queues`` (by default all) of ``size``
-        entries or as many as there can be up to 64. ``interrupt`` is msix, intx or none.
+        entries or as many as there can be up to 64. ``interrupt`` is msix, intx or none; ``accept`` are the
+        features exactly, where it is not None.
 
         Errors: :class:`NotApplicable` where a feature or MSI-X is missing.
         """
         await self.reset()
-        await self.negotiate(*features)
+        await self.negotiate(*features, accept=accept)
         await self.enable_interrupts(interrupt)
         count = await self.transport.num_queues()
         for index in range(count) if queues is None else queues:

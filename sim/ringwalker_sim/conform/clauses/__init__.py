@@ -1,5 +1,8 @@
 """The normative statements that devices are held to, by id; one table for each chapter, in this folder.
 
+:data:`CHAPTERS` are the list that the suite has to account for; :data:`FURTHER` are statements beside
+it: of the notes on the legacy interface, and of parts that only some devices have.
+
 An id such as ``pci-05.03`` counts the devices' normative sections of a chapter and the statements in each:
 the words MUST, SHOULD, MAY and their negations. Ref: virtio 1.4.
 """
@@ -9,11 +12,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["CHAPTERS", "Clause", "clauses"]
+__all__ = ["CHAPTERS", "FURTHER", "Clause", "clauses"]
 
 CHAPTERS = ("core", "admin", "pci", "net", "blk", "console", "entropy")
 """The tables, in the order of the specification. ``admin`` has the ids of ``core`` that are about
 administration commands."""
+
+FURTHER = ("legacy", "more")
+"""Tables of further statements. ``more``: suspension, queues that are enabled again, vendor data."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,9 @@ class Clause:
 
 @cache
 def clauses() -> dict[str, Clause]:
-    """All statements by id, in the order of the specification."""
+    """All statements by id, in the order of the specification; further ones behind."""
     found: dict[str, Clause] = {}
-    for chapter in CHAPTERS:
+    for chapter in (*CHAPTERS, *FURTHER):
         text = files(__name__).joinpath(f"{chapter}.csv").read_text(encoding="utf-8")
         for row in csv.DictReader(text.splitlines()):
             found[row["id"]] = Clause(**row)
