@@ -92,11 +92,14 @@ def test_differences_are_to_the_first_line():
         }
 
     rows = [{"name": "a = 1", "counts": counts(1000)}, {"name": "both", "counts": counts(1200)}]
-    device = {**_devices()[1], "options": rows, "before": {"subject": "So.", "counts": counts(1005)}}
+    before = {"subject": "So.", "counts": counts(1005), "blocks": {"b.c": counts(60), "b": counts(90)}}
+    part = {"name": "c", "counts": counts(61), "parts": []}
+    tree = {"name": "a", "counts": counts(1), "parts": [{"name": "b", "counts": counts(90), "parts": [part]}]}
+    device = {**_devices()[1], "options": rows, "before": before, "blocks": tree, "counts": counts(1000)}
     text = page([device])
     assert "|  | LUT | FF |\n|---|---|---|\n| `a = 1` | 1,000 | 7 |\n| both | 1,200 (+200) | 7 |" in text
     assert 'after the commit "So."' in text
-    assert "| before | 1,005 | 7 |\n| today | 1,000 (-5) | 7 |" in text
+    assert "| **whole** | 1,000 (-5) | 7 |\n| b.c | 61 (+1) | 7 |\n| b | 90 | 7 |" in text
     assert "Faces and options" not in page([_devices()[1]])
 
 

@@ -65,7 +65,8 @@ the device differently too."""
 
 _BEFORE = """\
 A device without them is compared with the same device before there were any: after the commit "{subject}".
-That measurement is recorded, not made again."""
+That measurement is recorded, not made again. Below are the counts of today, and how much more they are than
+those of then; the blocks are synthesized by themselves, as above."""
 
 
 def _columns(counts: Mapping[str, int]) -> list[str]:
@@ -206,13 +207,24 @@ def _options(result: Mapping[str, Any]) -> Iterator[str]:
     yield from (_OPTIONS, "")
     yield from _markdown(titles, rows)
     if "before" in result:
-        before, today = result["before"]["counts"], result["options"][0]["counts"]
         yield from (_BEFORE.format(subject=result["before"]["subject"]), "")
-        rows = [
-            [what, *(_difference(counts, before, name) for name in _columns(today))]
-            for what, counts in (("before", before), ("today", today))
-        ]
-        yield from _markdown(titles, rows)
+        yield from _markdown(titles, list(_since(result)))
+
+
+def _since(result: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The rows of what became of the device without options: the whole, and the blocks that are recorded."""
+    before, names = result["before"], _columns(result["counts"])
+    yield ["**whole**", *(_difference(result["counts"], before["counts"], name) for name in names)]
+    for path, counts in before["blocks"].items():
+        block = _block(result["blocks"], path)
+        yield [path, *(_difference(block["counts"], counts, name) for name in names)]
+
+
+def _block(tree: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """The block at ``path`` below ``tree``. Errors: ``LookupError`` if there is none."""
+    for name in path.split("."):
+        tree = next((part for part in tree["parts"] if part["name"] == name), {})
+    return tree
 
 
 def _code(name: str) -> str:
