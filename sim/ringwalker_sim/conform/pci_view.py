@@ -98,8 +98,9 @@ class MsixTable:
         self.size = (await self.control() & MsixControl.TABLE_SIZE) + 1
         table = await self.pci.read(MSIX_CAPABILITY.table, self.at)
         pending = await self.pci.read(MSIX_CAPABILITY.pba, self.at)
-        self.bar, self.base = table & MsixTableOffset.BAR, table & ~MsixTableOffset.BAR
-        self.pending_bar, self.pending_base = pending & MsixTableOffset.BAR, pending & ~MsixTableOffset.BAR
+        mask = int(MsixTableOffset.BAR)
+        self.bar, self.base = table & mask, table & ~mask
+        self.pending_bar, self.pending_base = pending & mask, pending & ~mask
         return self
 
     async def control(self) -> int:

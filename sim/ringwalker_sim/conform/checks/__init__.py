@@ -1,8 +1,14 @@
 """The checks, one module for each part of the specification. A new module has its row here."""
 
-from . import device_status, features, pci_function
+from . import access_window, device_status, features, pci_function, virtio_capabilities
 
 __all__ = ["MODULES"]
 
-MODULES = (device_status, features, pci_function)
+MODULES = (
+    pci_function,
+    virtio_capabilities,
+    access_window,
+    device_status,
+    features,
+)
 """All modules, in the order in which their checks run."""
