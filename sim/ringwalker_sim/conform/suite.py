@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from random import Random
@@ -18,14 +19,12 @@ from .check import Check, Nonconformance, NotApplicable, Way
 from .checks import MODULES
 from .clauses import clauses
 from .medium import Medium
+from .shrink import resumed, shrinking
 from .subject import Subject, Timing
 
 __all__ = ["FAILED", "PASSED", "SKIPPED", "Device", "Outcome", "all_checks", "run_checks", "select"]
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
-
-_MOST_TRIES = 200
-"""Runs of a check for shrinking its steps."""
 
 
 def all_checks() -> list[Check]:
@@ -78,6 +77,10 @@ class Outcome:
         """The name with the way, where there is more than one."""
         return f"{self.check.name}[{self.way}]" if len(self.check.ways) > 1 else self.check.name
 
+    def same_failure(self, other: "Outcome") -> bool:
+        """Whether both have failed, and break the same clause."""
+        return self.verdict == other.verdict == FAILED and self.clause == other.clause
+
     @property
     def binding(self) -> bool:
         """Whether a failure is one of a MUST, not of a SHOULD."""
@@ -119,6 +122,12 @@ class Device:
         """The device, for one run of a check."""
         return Subject(self.pci, way, ways=self.ways, seed=self.seed, medium=self.medium, timing=self.timing)
 
+    def ways_of(self, check: Check, ways: Sequence[Way] = tuple(Way)) -> list[Way]:
+        """Those of ``ways`` by which a check is run; one that the device does not have where it has none of
+        them, so that there is an outcome which says so."""
+        wanted = [way for way in check.ways if way in ways]
+        return [way for way in wanted if way in self.ways] or wanted[:1]
+
     async def run(self, check: Check, way: Way, steps: list[Any] | None = None) -> Outcome:
         """Run a check from a reset; with ``steps`` in place of its own."""
         made = Outcome(check, way, PASSED, seed=self.seed)
@@ -136,8 +145,11 @@ class Device:
             await subject.reset()
             try:
                 await (check.run(subject) if steps is None else check.run(subject, steps))
-            finally:
-                await subject.close()
+            except (Nonconformance, NotApplicable, VirtioError, StuckError):
+                with suppress(Nonconformance, VirtioError, StuckError):
+                    await subject.close()
+                raise
+            await subject.close()
         except NotApplicable as error:
             made = replace(made, verdict=SKIPPED, text=str(error))
         except Nonconformance as error:
@@ -150,22 +162,24 @@ class Device:
     async def shrink(self, outcome: Outcome) -> Outcome:
         """The same failure with as few steps as are found to be enough."""
         best = outcome
-        assert best.steps is not None
-        size, tries = max(1, len(best.steps) // 2), 0
-        while tries < _MOST_TRIES:
-            at, smaller = 0, False
-            while at < len(best.steps or []) and tries < _MOST_TRIES:
-                steps = best.steps or []
-                tries += 1
-                again = await self.run(outcome.check, outcome.way, steps[:at] + steps[at + size :])
-                if again.verdict == FAILED and again.clause == outcome.clause:
-                    best, smaller = again, True
-                else:
-                    at += size
-            if size == 1 and not smaller:
-                break
-            size = max(1, size // 2)
+        attempts = shrinking(best.steps or [])
+        steps = next(attempts, None)
+        while steps is not None:
+            again = await self.run(outcome.check, outcome.way, steps)
+            same = again.same_failure(outcome)
+            best = again if same else best
+            steps = resumed(attempts, same)
         return best
+
+    async def sound(self) -> bool:
+        """Whether the device can be reset, so that another check may follow."""
+        subject = self.subject(self.ways[0])
+        try:
+            await subject.find()
+            await subject.reset()
+        except (Nonconformance, VirtioError, StuckError):
+            return False
+        return True
 
 
 async def run_checks(
@@ -176,12 +190,11 @@ async def run_checks(
 ) -> list[Outcome]:
     """Run checks on a device, each by all of its ways that the device has; ``progress`` gets each outcome.
 
-    A check that applies by no way gives one outcome, with why.
+    A check that the device has no way for gives one outcome, with why.
     """
     outcomes = []
     for check in chosen:
-        possible = [way for way in check.ways if way in device.ways and way in ways] or [check.ways[0]]
-        for way in possible:
+        for way in device.ways_of(check, ways):
             outcome = await device.run(check, way)
             if outcome.verdict == FAILED and outcome.steps:
                 outcome = await device.shrink(outcome)

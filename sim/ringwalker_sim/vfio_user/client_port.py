@@ -124,7 +124,8 @@ class VfioPort(Loop, Port):
         self._intx_masked = False
         self._function_mask = True
         self.interrupts = 0
-        self.client.arm(IrqIndex.INTX, [self._intx_fd])
+        if self.client.irq_info(IrqIndex.INTX)[1]:
+            self.client.arm(IrqIndex.INTX, [self._intx_fd])
         self._control, self.msix = self._find_msix()
         self.map_memory()
 
@@ -162,7 +163,7 @@ class VfioPort(Loop, Port):
         while at and self._config(at, 1) != CapabilityId.MSIX:
             at = self._config(at + 1, 1)
         if not at:
-            raise ValueError("the device has no MSI-X capability")
+            return -1, _MsixTable(self.client, 0, -1, 0)
         control = at + MSIX_CAPABILITY.control.offset
         vectors = (self._config(control, 2) & MsixControl.TABLE_SIZE) + 1
         place = self._config(at + MSIX_CAPABILITY.table.offset, 4)

@@ -37,6 +37,8 @@ _ECAM_REGISTER, _ECAM_ENABLE = 0x60, 1
 _ECAM_BASE = 0xB000_0000
 """Where firmware puts extended configuration space."""
 _LETTERS = {1: "b", 2: "w", 4: "l"}
+_MESSAGES = 1024
+"""Words for messages that are polled at once."""
 _POLL_S = 50e-6
 _HANG_S = 20.0
 _CONNECT_S = 30.0
@@ -74,7 +76,8 @@ class QtestPort(Loop, Port):
         self._received = b""
         self._begin = time.monotonic()
         self._last_event = self._begin
-        self._messages: list[tuple[np.ndarray, Callable[[], None]]] = []
+        self._messages: list[Callable[[], None]] = []
+        self._words: list[np.ndarray] = []
         self._intx: list[Callable[[], None]] = []
         self._raised = 0
         self._ecam = False
@@ -138,11 +141,12 @@ class QtestPort(Loop, Port):
     def _happened(self) -> bool:
         """Run the callbacks of received interrupts; whether there were any."""
         due = []
-        for number, (word, callback) in enumerate(self._messages):
-            if word[0]:
-                word[0] = 0
+        for block, words in enumerate(self._words):
+            for place in np.flatnonzero(words):
+                words[place] = 0
+                number = block * _MESSAGES + int(place)
                 self.message_counts[number] += 1
-                due.append(callback)
+                due.append(self._messages[number])
         raised, self._raised = self._raised, 0
         due += self._intx if raised else []
         for callback in due:
@@ -197,10 +201,15 @@ class QtestPort(Loop, Port):
 
     def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
         """The address of a word in RAM, and the data of a message."""
-        buffer = self.memory.allocate(4, 4)
-        self._messages.append((buffer.array.view("<u4"), callback))
+        place = len(self._messages) % _MESSAGES
+        if place == 0:
+            block = self.memory.allocate(4 * _MESSAGES, 4)
+            block.array[:] = 0
+            self._block = block.address
+            self._words.append(block.array.view("<u4"))
+        self._messages.append(callback)
         self.message_counts.append(0)
-        return buffer.address, len(self._messages)
+        return self._block + 4 * place, len(self._messages)
 
     def intx_handler(self, callback: Callable[[], None]) -> None:
         """``callback`` runs on every assertion of INTA."""

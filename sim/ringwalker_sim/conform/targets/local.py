@@ -93,14 +93,14 @@ class _ModelConsole(ConsoleMedium):
 
 
 def medium_of(port: Any) -> Medium | None:
-    """What is behind the device of a port that :func:`~..engine.engines.open_engine` has opened."""
+    """What is behind the device of a port of an engine."""
     if port.disk is not None:
         return _Disk(port.disk)
     model = getattr(port, "model", None)
     if model is not None:
         kinds = {"on_frame": _ModelNet, "on_bytes": _ModelConsole}
         return next((made(model) for name, made in kinds.items() if hasattr(model, name)), None)
-    ports = port.engine.ports
+    ports: Any = port.engine.ports if hasattr(port, "engine") else ()
     if "mac" in ports:
         return _NativeNet(ports.mac)
     return _NativeConsole(ports.uart) if "uart" in ports else None

@@ -18,12 +18,16 @@ REAL_TIME = Timing(patience=2_000_000, quiet=20_000, poll=100)
 
 @dataclass
 class Target:
-    """A ``port`` whose virtio function ``number`` is tested. ``medium`` is None where none can be reached."""
+    """A ``port`` whose virtio function ``number`` is tested. ``medium`` is None where none can be reached.
+
+    ``own``: it was made for the checks, so that opening it again gives a device in its first state.
+    """
 
     port: Any
     medium: Medium | None = None
     timing: Timing = field(default_factory=Timing)
     number: int = 0
+    own: bool = True
 
     async def device(self, seed: int = 1) -> Device:
         """The device under test. Errors: ``ParameterError`` when there is none."""
