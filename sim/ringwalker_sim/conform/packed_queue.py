@@ -60,7 +60,12 @@ class PackedQueue(Queue):
         return (place - self.size, wrap ^ 1) if place >= self.size else (place, wrap)
 
     def offer(
-        self, pieces: Sequence[Piece], *, indirect: int = 0, places: Sequence[int] | None = None
+        self,
+        pieces: Sequence[Piece],
+        *,
+        indirect: int = 0,
+        places: Sequence[int] | None = None,
+        table_flags: int = 0,
     ) -> Offer:
         """See :meth:`Queue.offer`. All descriptors but the flags of the first are written at once."""
         assert places is None, "a packed ring has one place for the next buffer"
@@ -69,7 +74,7 @@ class PackedQueue(Queue):
         if indirect:
             table = self._table(made.pieces, PackedDescriptor, False)
             made.tables.append(table)
-            entries = [(table.address, table.length, DESC_F_INDIRECT)]
+            entries = [(table.address, table.length, DESC_F_INDIRECT | table_flags)]
         assert len(entries) <= self.room, "there are not enough free descriptors"
         self.room -= len(entries)
         place, wrap = self.place, self.wrap
@@ -113,12 +118,12 @@ class PackedQueue(Queue):
         """See :meth:`Queue.suppress`."""
         self.driver_event[0]["flags"] = EventFlags.DISABLE if on else EventFlags.ENABLE
 
-    def ask_after(self, count: int) -> None:
+    def ask_after(self, count: int, span: int = 1) -> None:
         """See :meth:`Queue.ask_after`."""
         if not count:
             self.driver_event[0]["flags"] = EventFlags.DISABLE
             return
-        place, wrap = self._advance(self.next_used, self.used_wrap, count - 1)
+        place, wrap = self._advance(self.next_used, self.used_wrap, (count - 1) * span)
         self.driver_event[0]["place"] = place | (PLACE_WRAP if wrap else 0)
         self.driver_event[0]["flags"] = EventFlags.DESC
 
@@ -159,5 +164,5 @@ class PackedQueue(Queue):
         distance = place - start + (self.size if wrap != start_wrap else 0)
         return 0 <= distance < length
 
-    def _own_areas(self) -> dict[str, np.ndarray]:
-        return {"driver event suppression": self.areas[1].array.copy()}
+    def _ring_areas(self) -> dict[str, np.ndarray]:
+        return {"driver event suppression": self.areas[1].array}

@@ -79,12 +79,18 @@ class Queue(ABC):
 
     @abstractmethod
     def offer(
-        self, pieces: Sequence[Piece], *, indirect: int = 0, places: Sequence[int] | None = None
+        self,
+        pieces: Sequence[Piece],
+        *,
+        indirect: int = 0,
+        places: Sequence[int] | None = None,
+        table_flags: int = 0,
     ) -> Offer:
         """Describe a buffer. The device sees it with :meth:`publish`.
 
         ``indirect``: so many of the last pieces are in an indirect table; in a packed ring all are.
-        ``places`` are the descriptors of a split ring to use, any free ones by default.
+        ``places`` are the descriptors of a split ring to use, any free ones by default. ``table_flags`` are
+        set in the descriptor that refers to the table.
         """
 
     @abstractmethod
@@ -105,9 +111,9 @@ class Queue(ABC):
         """Ask for no used buffer notifications, or for all, by flags."""
 
     @abstractmethod
-    def ask_after(self, count: int) -> None:
+    def ask_after(self, count: int, span: int = 1) -> None:
         """With EVENT_IDX: ask for a notification once ``count`` more buffers are used (0: never for now),
-        each of one descriptor in a packed ring."""
+        each of ``span`` descriptors of the ring."""
 
     # --- the device's side ---------------------------------------------------------------------------------
 
@@ -145,19 +151,23 @@ class Queue(ABC):
     def wants_kick(self) -> bool:
         """Whether the device wants a notification of what :meth:`publish` made available last."""
 
-    def snapshot(self) -> dict[str, np.ndarray]:
-        """A copy of what only the driver may write: descriptors of a split ring, available ring, indirect
-        tables, by name."""
-        copies = {
-            f"indirect table of buffer {offer.key}": table.array.copy()
+    def own_areas(self) -> dict[str, np.ndarray]:
+        """Views of what only the driver may write, by name: descriptors of a split ring, available ring,
+        indirect tables of what is in flight."""
+        tables = {
+            f"indirect table of buffer {offer.key}": table.array
             for offer in self.in_flight.values()
             for table in offer.tables
         }
-        return copies | self._own_areas()
+        return tables | self._ring_areas()
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """A copy of what :meth:`own_areas` views."""
+        return {name: area.copy() for name, area in self.own_areas().items()}
 
     @abstractmethod
-    def _own_areas(self) -> dict[str, np.ndarray]:
-        """Copies of the areas that only the driver may write."""
+    def _ring_areas(self) -> dict[str, np.ndarray]:
+        """Views of the areas of the ring that only the driver may write."""
 
     def free(self) -> None:
         """Free all memory."""

@@ -86,7 +86,12 @@ class SplitQueue(Queue):
         self.avail_idx = self._before = self.last_used = 0
 
     def offer(
-        self, pieces: Sequence[Piece], *, indirect: int = 0, places: Sequence[int] | None = None
+        self,
+        pieces: Sequence[Piece],
+        *,
+        indirect: int = 0,
+        places: Sequence[int] | None = None,
+        table_flags: int = 0,
     ) -> Offer:
         """See :meth:`Queue.offer`."""
         made = Offer(list(pieces))
@@ -99,7 +104,7 @@ class SplitQueue(Queue):
         if indirect:
             table = self._table(made.pieces[-indirect:], Descriptor, True)
             made.tables.append(table)
-            entries.append((table.address, table.length, DESC_F_INDIRECT))
+            entries.append((table.address, table.length, DESC_F_INDIRECT | table_flags))
         for at, (place, entry) in enumerate(zip(made.places, entries, strict=True)):
             more = at + 1 < count
             self.describe(place, *entry, following=made.places[at + 1] if more else None)
@@ -136,7 +141,7 @@ class SplitQueue(Queue):
         """See :meth:`Queue.suppress`."""
         self.avail[0]["flags"] = AVAIL_F_NO_INTERRUPT if on else 0
 
-    def ask_after(self, count: int) -> None:
+    def ask_after(self, count: int, span: int = 1) -> None:
         """See :meth:`Queue.ask_after`."""
         self.used_event[0] = (self.last_used + count - 1) & 0xFFFF
 
@@ -165,9 +170,8 @@ class SplitQueue(Queue):
         behind = (self.avail_idx - int(self.avail_event[0]) - 1) & 0xFFFF
         return behind < (self.avail_idx - self._before) & 0xFFFF
 
-    def _own_areas(self) -> dict[str, np.ndarray]:
-        start, length = self.driver_address, driver_area_bytes(self.size)
+    def _ring_areas(self) -> dict[str, np.ndarray]:
         return {
-            "descriptor table": self.memory.view(self.desc_address, self.size * DESC_BYTES).copy(),
-            "available ring": self.memory.view(start, length).copy(),
+            "descriptor table": self.memory.view(self.desc_address, self.size * DESC_BYTES),
+            "available ring": self.memory.view(self.driver_address, driver_area_bytes(self.size)),
         }

@@ -41,7 +41,7 @@ class Stimulus(ABC):
     @abstractmethod
     def work(self, number: int, pieces: Sequence[int] = ()) -> Work:
         """Work number ``number``. ``pieces`` are lengths into which its readable bytes, and then its writable
-        bytes, are cut: the last of each takes the rest."""
+        bytes, are cut: the last of each takes the rest. By default as few as the face allows."""
 
     async def do(self, count: int, clause: str) -> None:
         """Do work number 0 to ``count - 1``, one after the other. Errors: :class:`Nonconformance` of
@@ -102,7 +102,7 @@ class BlkStimulus(Stimulus):
         """Read each sector once, one at a time."""
         queue = self.subject.queues[self.queue]
         for sector in range(self.SECTORS):
-            work = _BlkRead(self.subject, sector, (), None)
+            work = self.work(sector)
             queue.offer(work.pieces)
             queue.publish()
             await self.subject.kick(queue)
@@ -113,6 +113,8 @@ class BlkStimulus(Stimulus):
     def work(self, number: int, pieces: Sequence[int] = ()) -> Work:
         """A read of a sector."""
         sector = number % self.SECTORS
+        if not pieces and not self.subject.any_layout:
+            pieces = (SECTOR_BYTES,)
         return _BlkRead(self.subject, sector, pieces, self.content.get(sector))
 
 
@@ -134,6 +136,8 @@ class NetStimulus(Stimulus):
         """A broadcast frame of 60 bytes, numbered."""
         size = LEGACY_NET_HEADER_BYTES if self.subject.legacy else dtype_of(NetHeader).itemsize
         content = bytes(size) + _FRAME + number.to_bytes(46, "little")
+        if not pieces and not self.subject.any_layout:
+            pieces = (size,)
         return _Sent(cut(self.subject.buffer(len(content), content), pieces, False))
 
 

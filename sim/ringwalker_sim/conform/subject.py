@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ringwalker.spec.blk import BlkFeature
 from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.modern import NO_VECTOR, CapabilityType, DeviceStatus
@@ -185,6 +186,10 @@ class Subject:
         """The mask that the way needs with ``features`` beside. Errors: :class:`NotApplicable` where one is
         not offered."""
         mask = self.offered & _TRANSPORT
+        if self.legacy:
+            mask |= self.offered & 1 << Feature.ANY_LAYOUT
+        elif self.type == DeviceType.BLK:  # A host-managed disk is of no use without it.
+            mask |= self.offered & 1 << BlkFeature.ZONED
         if self.way is Way.PACKED:
             features = (*features, Feature.RING_PACKED)
         for feature in features:
@@ -265,6 +270,15 @@ class Subject:
         """Used buffer notifications of a queue so far (of all, where they share)."""
         return self.arrived[self.vector_of(index) if self.vectors else -1]
 
+    @property
+    def any_layout(self) -> bool:
+        """Whether a buffer may be cut into descriptors in any way. Ref: virtio 1.4, 2.7.4."""
+        return not self.legacy or self.has(Feature.ANY_LAYOUT)
+
+    def by_ring(self, split: str, packed: str) -> str:
+        """The clause for the format of rings that is used."""
+        return packed if self.way is Way.PACKED else split
+
     async def new_queue(self, index: int, size: int | None = None) -> Queue:
         """Rings for a queue, which the device does not know yet."""
         most = await self.registers(index).read("size")
@@ -339,6 +353,14 @@ class Subject:
     async def settle(self) -> None:
         """Wait so long that what does not happen is not going to happen."""
         await self.port.sleep(self.timing.quiet)
+
+    async def notified(self, index: int, before: int, clause: str, text: str) -> None:
+        """Wait until there are more than ``before`` used buffer notifications of a queue."""
+
+        async def more() -> bool:
+            return self.interrupts(index) > before
+
+        await self.until(more, clause, text)
 
     async def kick(self, queue: Queue) -> None:
         """Notify the device of a queue."""

@@ -1,6 +1,15 @@
 """The checks, one module for each part of the specification. A new module has its row here."""
 
-from . import access_window, device_status, features, pci_function, virtio_capabilities
+from . import (
+    access_window,
+    device_status,
+    features,
+    pci_function,
+    ring_events,
+    ring_framing,
+    ring_indirect,
+    virtio_capabilities,
+)
 
 __all__ = ["MODULES"]
 
@@ -10,5 +19,8 @@ MODULES = (
     access_window,
     device_status,
     features,
+    ring_events,
+    ring_framing,
+    ring_indirect,
 )
 """All modules, in the order in which their checks run."""
