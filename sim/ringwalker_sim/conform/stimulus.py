@@ -110,7 +110,7 @@ class BlkStimulus(Stimulus):
             work.check(used, "core-10.02")
             self.content[sector] = work.content
 
-    def work(self, number: int, pieces: Sequence[int] = ()) -> Work:
+    def work(self, number: int, pieces: Sequence[int] = ()) -> _BlkRead:
         """A read of a sector."""
         sector = number % self.SECTORS
         if not pieces and not self.subject.any_layout:
