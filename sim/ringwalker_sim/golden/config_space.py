@@ -2,6 +2,7 @@
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.pci import EXPANSION_ROM, HEADER, MSIX_CAPABILITY, Command
+from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
 from ringwalker.spec.registers import RegisterTable
 
 from .config_layout import ConfigLayout
@@ -40,6 +41,19 @@ class ConfigSpace:
             if at < len(self.bytes):
                 kept = self.bytes[at] & ~self.writable[at] & ~(self.w1c[at] & byte)
                 self.bytes[at] = kept | byte & self.writable[at]
+
+    def asks_for_reset(self, offset: int, size: int, value: int) -> bool:
+        """Whether a write asks for a function-level reset."""
+        at = self.layout.places["pcie"] + PCIE_CAPABILITY.device_control.offset
+        if not offset <= at + 1 < offset + size:
+            return False
+        control = value >> 8 * (at - offset) if at >= offset else value << 8 * (offset - at)
+        return bool(control & DeviceControl.INITIATE_FUNCTION_LEVEL_RESET)
+
+    def reset(self) -> None:
+        """A function-level reset: all registers but those that it leaves alone."""
+        for at, (kept, value) in enumerate(zip(self.layout.kept, self.layout.reset, strict=True)):
+            self.bytes[at] = self.bytes[at] & kept | value & ~kept
 
     def command(self) -> int:
         """The command register."""

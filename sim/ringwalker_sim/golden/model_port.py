@@ -12,10 +12,7 @@ from ringwalker.spec.legacy import LEGACY_BAR
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR, NO_VECTOR, IsrBit
 from ringwalker.spec.pci import (
     HEADER,
-    MSIX_ENTRY_BYTES,
-    MSIX_TABLE_ENTRY,
     Command,
-    MsixControl,
     Status,
 )
 
@@ -24,10 +21,12 @@ from ..guest.port import make_bdf
 from ..guest.ring_queue import RING_FEATURES
 from ..guest.software_port import SoftwarePort
 from ..memory import GuestMemory
+from .access_window import AccessWindow
 from .build import model_of
-from .config_space import ConfigSpace, get_register, put_register
+from .config_space import ConfigSpace
 from .legacy_face import LegacyFace
 from .modern_face import ModernFace
+from .msix import GoldenMsix
 from .registers import SharedRegisters
 from .ring_server import RingServer
 
@@ -61,7 +60,10 @@ class ModelPort(SoftwarePort):
         kinds = [f"{space}_{what}" for space in spaces for what in ("read", "write")]
         self.accesses: dict[str, int] = dict.fromkeys(kinds, 0)
         self.space = ConfigSpace(config)
-        self.model: Any = model_of(config, self.schedule, disk, **options)
+        self.window = AccessWindow(self.space, self._read_bar, self._write_bar)
+        self.msix = GoldenMsix(config, self.space, self._send)
+        self._held: list[Callable[[], None]] = []
+        self.model: Any = model_of(config, self._schedule, disk, **options)
         unknown = 1 << Feature.RING_PACKED if config.ring == "split" else 0
         self.rings = RingServer(self.model, memory, self.now, RING_FEATURES & ~unknown)
         self.rings.notify = self._queue_interrupt
@@ -69,10 +71,8 @@ class ModelPort(SoftwarePort):
         self.registers = SharedRegisters(self.rings, config.vectors)
         self.registers.isr_changed = self._update_line
         self.modern = ModernFace(self.registers)
-        self.legacy = LegacyFace(self.registers, self._msix_enabled)
-        self.table = bytearray(self.space.bars[MSIX_BAR].size)
-        for vector in range(config.vectors):
-            put_register(self.table, MSIX_TABLE_ENTRY, "vector_control", 1, vector * MSIX_ENTRY_BYTES)
+        self.registers.forgotten = self.msix.forget
+        self.legacy = LegacyFace(self.registers, lambda: self.msix.enabled)
         self._messages: dict[tuple[int, int], Callable[[], None]] = {}
         self._intx: Callable[[], None] = lambda: None
         self._asserted = False
@@ -85,8 +85,10 @@ class ModelPort(SoftwarePort):
             return (1 << 8 * size) - 1
         self.accesses["config_read"] += 1
         await self.sleep(_ACCESS_CYCLES)
+        if self.window.covers(offset):
+            return self.window.read(offset, size)
         value = self.space.read(offset, size)
-        if offset <= HEADER.status.offset < offset + size and self._asserted:
+        if offset <= HEADER.status.offset < offset + size and self.registers.isr:
             value |= Status.INTERRUPT_STATUS << 8 * (HEADER.status.offset - offset)
         return value
 
@@ -95,7 +97,15 @@ class ModelPort(SoftwarePort):
         if bdf == self.bdf:
             self.accesses["config_write"] += 1
             await self.sleep(_ACCESS_CYCLES)
+            if self.window.covers(offset):
+                self.window.write(offset, size, value)
+                return
             self.space.write(offset, size, value)
+            if self.space.asks_for_reset(offset, size, value):
+                self._function_level_reset()
+            self._continue()
+            self.msix.update()
+            self._update_line()
 
     async def memory_read(self, address: int, size: int) -> int:
         """Read memory space."""
@@ -124,20 +134,23 @@ class ModelPort(SoftwarePort):
         place = self.space.locate(address, size, io)
         if place is None:
             return (1 << 8 * size) - 1
-        index, offset = place
+        return self._read_bar(*place, size)
+
+    def _write(self, address: int, size: int, value: int, io: bool) -> None:
+        place = self.space.locate(address, size, io)
+        if place is not None:
+            self._write_bar(*place, size, value)
+
+    def _read_bar(self, index: int, offset: int, size: int) -> int:
         if index == MSIX_BAR:
-            return int.from_bytes(self.table[offset : offset + size], "little")
+            return self.msix.read(offset, size)
         if index == LEGACY_BAR:
             return self.legacy.read(offset, size)
         return self.modern.read(offset, size) if index == FACE_BAR else 0
 
-    def _write(self, address: int, size: int, value: int, io: bool) -> None:
-        place = self.space.locate(address, size, io)
-        if place is None:
-            return
-        index, offset = place
+    def _write_bar(self, index: int, offset: int, size: int, value: int) -> None:
         if index == MSIX_BAR:
-            self.table[offset : offset + size] = value.to_bytes(size, "little")
+            self.msix.write(offset, size, value)
         elif index == LEGACY_BAR:
             self.legacy.write(offset, size, value)
         elif index == FACE_BAR:
@@ -159,9 +172,6 @@ class ModelPort(SoftwarePort):
         """``callback`` runs when INTA is asserted."""
         self._intx = callback
 
-    def _msix_enabled(self) -> bool:
-        return bool(self.space.msix_control() & MsixControl.ENABLE)
-
     def _queue_interrupt(self, index: int) -> None:
         self._interrupt(self.rings.queues[index].vector, IsrBit.QUEUE)
 
@@ -169,18 +179,41 @@ class ModelPort(SoftwarePort):
         self._interrupt(self.registers.config_msix_vector, IsrBit.CONFIG)
 
     def _interrupt(self, vector: int, cause: IsrBit) -> None:
-        control = self.space.msix_control()
-        if not control & MsixControl.ENABLE:
+        if not self.msix.enabled:
             self.registers.note(cause)
-        elif vector != NO_VECTOR and not control & MsixControl.FUNCTION_MASK:
-            base = vector * MSIX_ENTRY_BYTES
-            if not get_register(self.table, MSIX_TABLE_ENTRY, "vector_control", base):
-                address = get_register(self.table, MSIX_TABLE_ENTRY, "address_low", base)
-                callback = self._messages[address, get_register(self.table, MSIX_TABLE_ENTRY, "data", base)]
-                self.schedule(1, callback)
+        elif vector != NO_VECTOR:
+            self.msix.set(vector)
+
+    def _send(self, address: int, data: int) -> None:
+        callback = self._messages.get((address, data))
+        if callback is not None:
+            self.schedule(1, callback)
 
     def _update_line(self) -> None:
         asserted = bool(self.registers.isr) and not self.space.command() & Command.INTX_DISABLE
         if asserted and not self._asserted:
             self.schedule(1, self._intx)
         self._asserted = asserted
+
+    # --- bus mastering and resets --------------------------------------------------------------------------
+
+    def _schedule(self, cycles: int, action: Callable[[], None]) -> None:
+        """Run an action of the model in ``cycles`` cycles, or once bus mastering is enabled."""
+        self.schedule(cycles, lambda: self._act(action))
+
+    def _act(self, action: Callable[[], None]) -> None:
+        if self.space.command() & Command.BUS_MASTER_ENABLE:
+            action()
+        else:
+            self._held.append(action)
+
+    def _continue(self) -> None:
+        """Run what has waited for bus mastering, if it is enabled."""
+        held, self._held = self._held, []
+        for action in held:
+            self._act(action)
+
+    def _function_level_reset(self) -> None:
+        self.registers.write_status(0)
+        self.space.reset()
+        self.msix.clear()

@@ -13,7 +13,7 @@ __all__ = ["SharedRegisters"]
 class SharedRegisters:
     """Selection, vectors and interrupt status of the device behind ``rings``, which has ``vectors`` vectors.
 
-    ``isr_changed()`` is set by the owner.
+    ``isr_changed()`` and ``forgotten()``, which runs when the device is reset, are set by the owner.
     """
 
     def __init__(self, rings: RingServer, vectors: int):
@@ -21,6 +21,7 @@ class SharedRegisters:
         self.model: Any = rings.model
         self.vectors = vectors
         self.isr_changed: Callable[[], None] = lambda: None
+        self.forgotten: Callable[[], None] = lambda: None
         self._forget()
 
     def _forget(self) -> None:
@@ -44,6 +45,7 @@ class SharedRegisters:
         self.model.write_status(value)
         if value == 0:
             self._forget()
+            self.forgotten()
             self.isr_changed()
 
     def set_config_vector(self, vector: int) -> None:
