@@ -58,5 +58,7 @@ def test_installed_wheel_runs_from_another_folder(wheel: Path, tmp_path: Path) -
     assert all(Path(path).is_relative_to(site) for path in where), where
     command = site / "bin" / "ringwalker"
     assert "blk" in _run(sys.executable, command, "run", "--help", cwd=elsewhere, PYTHONPATH=str(site))
+    checks = _run(sys.executable, command, "conform", "--list", cwd=elsewhere, PYTHONPATH=str(site))
+    assert "reset_clears_status" in checks, "tables of clauses are in the wheel"
     _run(sys.executable, command, "verilog", "-o", "out", cwd=elsewhere, PYTHONPATH=str(site))
     assert "\nmodule ringwalker_blk_256(" in (elsewhere / "out" / "ringwalker_blk_256.v").read_text()

@@ -60,7 +60,7 @@ class Session:
     ) -> list[Outcome]:
         """Run checks, each by those of ``ways`` that the device has. ``steps``: those of the one check.
 
-        Waves are recorded while a check runs. ``progress`` gets each outcome.
+        ``progress`` gets each outcome.
         """
         outcomes: list[Outcome] = []
         lost = ""
@@ -73,6 +73,12 @@ class Session:
                 outcomes.append(outcome)
                 progress(outcome)
         return outcomes
+
+    def record(self, check: Check, way: Way, steps: list[Any] | None = None) -> list[Outcome]:
+        """Run one check once, and record waves while it runs; nothing is made smaller or opened again."""
+        self.target.port.trace(True)
+        outcome, _alive = self._attempt(check, way, steps)
+        return [outcome]
 
     def _one(self, check: Check, way: Way, steps: list[Any] | None) -> tuple[Outcome, str]:
         """The outcome of a check, and why none can follow."""
@@ -96,11 +102,9 @@ class Session:
         if steps is None and check.steps is not None:
             steps = check.steps(Random(self.seed))
         made = Outcome(check, way, FAILED, clause=check.clauses[0], seed=self.seed, steps=steps)
-        self.target.port.trace(True)
         outcome, error = self._guarded(self.device.run(check, way, steps), made)
         if error is not None:
             return replace(made, text=f"the check was broken off: {_said(error)}"), False
-        self.target.port.trace(False)
         return outcome, True
 
     def _guarded(self, work: Coroutine[Any, Any, Any], otherwise: Any) -> tuple[Any, Exception | None]:
