@@ -60,6 +60,10 @@ def test_a_file_chooses_the_face_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("bench --face legacy --driver-face modern", "driver_face is 'modern'; a device whose face is"),
         ("bench --face sideways", "face is 'sideways'"),
         ("bench --face legacy --in-order", "in_order is True; a legacy driver cannot ask for that"),
+        (
+            "run blk --face legacy --interrupt msi",
+            "--interrupt msi: the device has no MSI; a configuration with",
+        ),
         ("run blk --face legacy --in-order", "--in-order: a legacy driver cannot ask for that"),
         ("run blk --transport pipe --driver-face legacy", "--driver-face: a device on transport pipe has no"),
     ],

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ringwalker.config import DeviceConfig, Identity
+from ringwalker.config import DeviceConfig, Identity, PciOptions
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR
-from ringwalker.spec.pci import HEADER, CapabilityId, Command
+from ringwalker.spec.pci import HEADER, MSI_CAPABILITY, CapabilityId, Command, MsiControl, MsixControl
 from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
 from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.golden.model_port import ModelPort
@@ -127,6 +127,28 @@ def test_each_vector_runs_its_own_callback() -> None:
     assert port.space.command() & Command.INTX_DISABLE
     with pytest.raises(BindError, match="5 MSI-X vectors are needed; the function has 4"):
         port.run(device.enable_msix([lambda: None] * 5))
+
+
+def test_msi_is_enabled_with_one_message_in_place_of_msix_and_the_line() -> None:
+    port = machine(DeviceConfig(pci=PciOptions(msi=2), fields=False))
+    device = find(port)
+    port.run(device.enable_msix([lambda: None]))
+    port.run(device.enable_msi(lambda: None))
+    (capability,) = device.find_capabilities(CapabilityId.MSI)
+    names = "control", "address_low", "address_high", "data"
+    rows = (MSI_CAPABILITY[name] for name in names)
+    control, low, high, data = [port.run(device.read(row, capability.offset)) for row in rows]
+    assert control & (MsiControl.ENABLE | MsiControl.MESSAGES_ENABLED) == MsiControl.ENABLE
+    assert (high << 32 | low, data + 1) == port.msi_target(lambda: None), "the message before the next one"
+    assert not port.space.msix_control() & MsixControl.ENABLE
+    assert port.space.command() & Command.INTX_DISABLE
+    port.run(device.enable_intx(lambda: None))
+    assert not port.run(device.read(MSI_CAPABILITY.control, capability.offset)) & MsiControl.ENABLE
+    assert not port.space.command() & Command.INTX_DISABLE
+    other = machine()
+    without = find(other)
+    with pytest.raises(BindError, match="the function has no MSI"):
+        other.run(without.enable_msi(lambda: None))
 
 
 def test_a_structure_outside_its_bar_is_refused() -> None:

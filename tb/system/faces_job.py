@@ -12,6 +12,9 @@ from ringwalker_sim.guest.transport.legacy_header import LegacyHeader
 
 __all__ = ["use_both_faces"]
 
+_USES = (("legacy", "intx"), ("modern", "msix"), ("legacy", "msi"), ("modern", "msi"), ("legacy", "msix"))
+"""Faces, and interrupts with them."""
+
 _SECTORS = 8
 _REST_CYCLES = 2000
 _PATIENCE = 200
@@ -19,11 +22,11 @@ _BITS = DeviceStatus.SUSPEND | DeviceStatus.DRIVER_OK
 
 
 async def use_both_faces(port: Any) -> dict[str, Any]:
-    """Write and read sectors by the legacy face with INTx, and by the modern one with MSI-X; where the device
-    can be suspended it is, between requests that it has and one that it has not been told of.
+    """Write and read sectors by both faces in turn, with interrupts of each kind; where the device can be
+    suspended it is, between requests that it has and one that it has not been told of.
     """
     result: dict[str, Any] = {}
-    for face, interrupt in (("legacy", "intx"), ("modern", "msix"), ("legacy", "msix")):
+    for face, interrupt in _USES:
         opened = await open_device(Machine(port), "blk", interrupt=interrupt, face=face)
         disk = opened.driven
         data = bytes(number ^ len(face) for number in range(256)) * (_SECTORS * SECTOR_BYTES // 256)

@@ -16,7 +16,7 @@ from ringwalker_sim.testing.served_guest import do_job, submit_reads, with_disk
 from ringwalker_sim.vfio_user import protocol
 from ringwalker_sim.vfio_user.bodies import RegionAccess
 from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
-from ringwalker_sim.vfio_user.interrupts import Msix
+from ringwalker_sim.vfio_user.interrupts import Vectors
 from ringwalker_sim.vfio_user.protocol import HEADER_BYTES, Command, Flag, Header
 from ringwalker_sim.vfio_user.regions import Regions
 from ringwalker_sim.vfio_user.serving import DeviceHandle
@@ -32,7 +32,7 @@ class Python:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.accesses = self.begun = self.interrupts = 0
-        read, write, fire = Regions.read, Regions.write, Msix.fire
+        read, write, fire = Regions.read, Regions.write, Vectors.fire
 
         def counted_read(regions: Regions, access: RegionAccess) -> bytes:
             self.accesses += access.region == FACE_BAR
@@ -43,13 +43,13 @@ class Python:
             self.accesses += access.region == FACE_BAR
             return write(regions, access)
 
-        def counted_fire(msix: Msix, vector: int) -> None:
+        def counted_fire(msix: Vectors, vector: int) -> None:
             self.interrupts += 1
             fire(msix, vector)
 
         monkeypatch.setattr(Regions, "read", counted_read)
         monkeypatch.setattr(Regions, "write", counted_write)
-        monkeypatch.setattr(Msix, "fire", counted_fire)
+        monkeypatch.setattr(Vectors, "fire", counted_fire)
 
 
 @pytest.fixture

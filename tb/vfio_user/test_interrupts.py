@@ -2,28 +2,34 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from ringwalker_sim.vfio_user.bodies import IrqSet
-from ringwalker_sim.vfio_user.interrupts import Interrupts, Intx, Msix
+from ringwalker_sim.vfio_user.interrupts import Interrupts, Intx, Vectors
 from ringwalker_sim.vfio_user.protocol import IrqIndex, IrqSetFlag
 
 NONE, BOOL, EVENTFD = IrqSetFlag.DATA_NONE, IrqSetFlag.DATA_BOOL, IrqSetFlag.DATA_EVENTFD
 MASK, UNMASK, TRIGGER = IrqSetFlag.ACTION_MASK, IrqSetFlag.ACTION_UNMASK, IrqSetFlag.ACTION_TRIGGER
-INTX, MSIX = IrqIndex.INTX, IrqIndex.MSIX
+INTX, MSI, MSIX = IrqIndex.INTX, IrqIndex.MSI, IrqIndex.MSIX
 
 
 class Bench:
-    """Interrupts of four vectors, how they were programmed in the device, and the other ends of eventfds."""
+    """Interrupts of four vectors and so many messages of MSI, how they were programmed in the device, and the
+    other ends of eventfds.
+    """
 
-    def __init__(self):
+    def __init__(self, messages: int = 0):
         self.programmed: list[tuple[int, list[bool]]] = []
         self.intx = Intx()
-        self.msix = Msix(4, lambda first, armed: self.programmed.append((first, list(armed))))
-        self.interrupts = Interrupts(self.intx, self.msix)
+        self.msix = Vectors(4, self.program)
+        self.msi = Vectors(messages, self.program)
+        self.interrupts = Interrupts(self.intx, self.msix, self.msi)
         self.fds: list[int] = []
+
+    def program(self, first: int, armed: Sequence[bool]) -> None:
+        self.programmed.append((first, list(armed)))
 
     def fd(self) -> int:
         """A descriptor to give away; its other end is ``fds[-1]``."""
@@ -51,8 +57,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    bench = Bench(getattr(request, "param", 0))
     yield bench
     bench.interrupts.disarm()
     for fd in bench.fds:
@@ -62,7 +68,26 @@ def bench() -> Iterator[Bench]:
 def test_kinds_of_interrupt(bench: Bench) -> None:
     assert bench.interrupts.info(INTX) == (7, 1)
     assert bench.interrupts.info(MSIX) == (9, 4)
-    assert bench.interrupts.info(IrqIndex.MSI) == (0, 0)
+    assert bench.interrupts.info(MSI) == (0, 0)
+
+
+@pytest.mark.parametrize("bench", [1, 2], indirect=True)
+def test_messages_of_msi_are_a_kind_of_their_own(bench: Bench) -> None:
+    count = len(bench.msi)
+    assert bench.interrupts.info(MSI) == (9, count)
+    bench.set(MSI, TRIGGER | EVENTFD, 0, count, fds=[bench.fd() for _ in range(count)])
+    assert bench.programmed == [(0, [True] * count)]
+    bench.msi.fire(count - 1)
+    bench.msix.fire(count - 1)
+    bench.msi.fire(count)
+    assert bench.counts() == [0] * (count - 1) + [1]
+    assert (bench.msi.fired, bench.msix.fired) == (1, 0)
+    bench.set(MSI, TRIGGER | NONE, 0, 1)
+    assert bench.counts()[0] == 1
+    bench.set(MSI, TRIGGER | NONE)
+    assert bench.programmed[-1] == (0, [False] * count)
+    bench.msi.fire(0)
+    assert bench.counts() == [0] * count
 
 
 def test_intx_is_silent_after_firing_until_it_is_unmasked(bench: Bench) -> None:
@@ -159,7 +184,7 @@ def test_vectors_are_fired_by_request(bench: Bench) -> None:
         (INTX, UNMASK | EVENTFD, 0, 1, 1),
         (INTX, UNMASK | NONE, 0, 0, 0),
         (INTX, TRIGGER | EVENTFD, 0, 2, 2),
-        (IrqIndex.MSI, TRIGGER | EVENTFD, 0, 1, 1),
+        (MSI, TRIGGER | EVENTFD, 0, 1, 1),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_costs_no_descriptor(

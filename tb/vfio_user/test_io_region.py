@@ -9,6 +9,7 @@ from ringwalker.spec.legacy import LEGACY_BAR
 from ringwalker.spec.modern import MSIX_BAR
 from ringwalker.spec.pci import HEADER, BarType, Command
 from ringwalker.spec.tlp import RequestKind
+from ringwalker_sim.host import HostParameters
 from ringwalker_sim.vfio_user.bodies import RegionAccess
 from ringwalker_sim.vfio_user.regions import Regions
 
@@ -21,6 +22,7 @@ class Function:
 
     def __init__(self, config: DeviceConfig):
         self.config = config
+        self.host = HostParameters()
         self.space = bytearray(256)
         self.asked: list[tuple[RequestKind, int, int, bytes]] = []
         self.answers: list[bytes] = []

@@ -1,18 +1,20 @@
-"""Regions that a device has or not: the expansion ROM, extended configuration space. Of the function only its
-registers are there.
+"""What regions of a device have as it was configured: the expansion ROM, extended capabilities, MSI. Of the
+function only its registers are there.
 """
 
 import errno
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ringwalker.config import DeviceConfig, PciOptions
 from ringwalker.pci.capabilities import layout
-from ringwalker.spec.pci import EXTENDED_CONFIG_SPACE_BYTES, HEADER, Command, ExpansionRom
+from ringwalker.spec.pci import EXTENDED_CONFIG_SPACE_BYTES, HEADER, Command, ExpansionRom, MsiControl
 from ringwalker.spec.pci_extended import ADVANCED_ERROR_CAPABILITY
 from ringwalker.spec.tlp import RequestKind
+from ringwalker_sim.host import HostParameters
 from ringwalker_sim.testing.option_rom import write_option_rom
 from ringwalker_sim.vfio_user import bodies, protocol
 from ringwalker_sim.vfio_user.bodies import RegionAccess
@@ -30,6 +32,7 @@ class Function:
 
     def __init__(self, config: DeviceConfig):
         self.config = config
+        self.host = HostParameters()
         self.space = bytearray(EXTENDED_CONFIG_SPACE_BYTES)
         self.answers: list[bytes] = []
 
@@ -86,11 +89,12 @@ class Exchange:
     def __init__(self, config: DeviceConfig):
         ours, self.theirs = socket.socketpair()
         self.theirs.settimeout(5)
-        function: Any = Function(config)
+        self.function: Any = Function(config)
         for n, dword in enumerate(layout(config).dwords):
-            function.space[4 * n : 4 * n + 4] = dword.reset.to_bytes(4, "little")
+            self.function.space[4 * n : 4 * n + 4] = dword.reset.to_bytes(4, "little")
         self.peer = Peer(ours)
-        self.conversation = Conversation(self.peer, self._device(Regions(function)), "s")
+        self.regions = Regions(self.function)
+        self.conversation = Conversation(self.peer, self._device(self.regions), "s")
         self.ask(protocol.Command.VERSION, bodies.version_body({}))
 
     @staticmethod
@@ -158,3 +162,77 @@ def test_without_them_it_is_as_long_as_ever() -> None:
     assert exchange.read(0x100, 4) == errno.EINVAL
     assert exchange.write(0xFE, bytes(4)) == errno.EINVAL
     exchange.close()
+
+
+class Msi:
+    """The MSI capability of a function with two messages, as the guest and as the device have it."""
+
+    def __init__(self):
+        config = DeviceConfig(pci=PciOptions(msi=2), fields=False)
+        self.exchange = Exchange(config)
+        self.capability = layout(config)["msi"]
+
+    def _place(self, name: str) -> tuple[int, int]:
+        row = self.capability.table[name]
+        return self.capability.offset + row.offset, row.size
+
+    def write(self, name: str, value: int) -> None:
+        offset, size = self._place(name)
+        assert isinstance(self.exchange.write(offset, value.to_bytes(size, "little")), bytes)
+
+    def read(self, name: str) -> int:
+        """The guest's register."""
+        answer = self.exchange.read(*self._place(name))
+        assert isinstance(answer, bytes)
+        return int.from_bytes(answer, "little")
+
+    def device(self, *names: str) -> list[int]:
+        """Registers of the device."""
+        places = [self._place(name) for name in names]
+        space = self.exchange.function.space
+        return [int.from_bytes(space[at : at + size], "little") for at, size in places]
+
+
+@pytest.fixture
+def msi() -> Iterator[Msi]:
+    msi = Msi()
+    yield msi
+    msi.exchange.close()
+
+
+def test_the_guests_message_of_msi_is_its_own_and_the_devices_names_an_eventfd(msi: Msi) -> None:
+    msi.exchange.regions.listen(0, [True, True])
+    msi.write("address_low", 0xFEE0_1004)
+    msi.write("address_high", 0x12)
+    msi.write("data", 0x4321)
+    msi.write("control", MsiControl.ENABLE | 1 << 4)
+    names = "address_low", "address_high", "data", "mask"
+    assert [msi.read(name) for name in names] == [0xFEE0_1004, 0x12, 0x4321, 0]
+    assert msi.device(*names) == [msi.exchange.regions.msi_address, 0, 0, 0]
+    assert msi.device("control")[0] & 0x71 == MsiControl.ENABLE | 1 << 4
+    whole = msi.exchange.read(0, 256)
+    assert isinstance(whole, bytes)
+    assert whole[msi.capability.offset + 4 :][:8] == (0x12_FEE0_1004).to_bytes(8, "little")
+
+
+def test_what_nobody_listens_to_is_masked_as_well_as_what_the_guest_masks(msi: Msi) -> None:
+    msi.write("mask", 0b01)
+    assert (msi.device("mask"), msi.read("mask")) == ([0b11], 0b01)
+    msi.exchange.regions.listen(0, [True])
+    assert msi.device("mask") == [0b11]
+    msi.write("mask", 0)
+    assert (msi.device("mask"), msi.read("mask")) == ([0b10], 0)
+    msi.exchange.regions.listen(1, [True])
+    assert msi.device("mask") == [0]
+    msi.exchange.regions.listen(0, [False, True])
+    assert msi.device("mask") == [0b01]
+
+
+def test_after_a_reset_the_guests_registers_are_0_and_the_listeners_are_as_before(msi: Msi) -> None:
+    msi.exchange.regions.listen(0, [True, False])
+    for name in ("address_low", "data", "mask"):
+        msi.write(name, 0x100)
+    msi.exchange.regions.reset()
+    assert [msi.read(name) for name in ("address_low", "data", "mask")] == [0, 0, 0]
+    msi.write("control", MsiControl.ENABLE)
+    assert msi.device("address_low", "mask") == [msi.exchange.regions.msi_address, 0b10]

@@ -1,4 +1,4 @@
-"""What a stock QEMU shows of the options of the PCI function."""
+"""The options of the PCI function behind a stock QEMU, and MSI on every engine without one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,14 @@ import pytest
 
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.pci_extended import ADVANCED_ERROR_CAPABILITY, ExtendedHeader
+from ringwalker_sim.engine.engines import open_engine
+from ringwalker_sim.guest.machine import Machine
+from ringwalker_sim.guest.opening import open_device
 from ringwalker_sim.guest.pci import PciDevice, enumerate_pci
+from ringwalker_sim.guest.port import Port
+from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.devices import OPTIONAL_RNG as CONFIG
+from ringwalker_sim.vfio_user.client_port import SharedMemory, VfioPort
 from ringwalker_sim.vfio_user.serving import DeviceHandle, ServedDevice, serve_devices
 from ringwalker_sim.vm.machine import VfioUserDevice
 from ringwalker_sim.vm.qtest import QtestPort, qtest_machine
@@ -42,6 +48,31 @@ async def find(port: QtestPort) -> PciDevice:
     return found
 
 
+async def read_noise(port: Port) -> None:
+    """Read from the entropy device with MSI; close it and go on with another kind of interrupt."""
+    for interrupt in ("msi", "intx", "msi"):
+        opened = await open_device(Machine(port), "rng", interrupt=interrupt)
+        for size in (1, 100):
+            assert len(await opened.driven.read(size)) == size
+        await opened.close()
+
+
+def test_a_driver_uses_msi_on_the_native_engine() -> None:
+    with open_engine("native", CONFIG, GuestMemory(1 << 20), plain=True) as port:
+        port.run(read_noise(port))
+        assert port.tlps()["up_message"] == 4
+
+
+@pytest.mark.parametrize("by_message", [False, True])
+def test_a_driver_uses_msi_over_the_socket(served: DeviceHandle, by_message: bool) -> None:
+    memory = SharedMemory(1 << 20)
+    before = served.stats()["msi"]
+    with VfioPort(served.socket, memory, by_message) as port:
+        port.run(read_noise(port))
+    memory.close()
+    assert served.stats()["msi"] - before == 4
+
+
 def test_serial_number_and_error_reporting_are_in_extended_configuration_space(port: QtestPort) -> None:
     async def look() -> None:
         bdf = (await find(port)).bdf
@@ -63,3 +94,9 @@ def test_serial_number_and_error_reporting_are_in_extended_configuration_space(p
         assert await port.config_read(bdf, mask, 4) == written
 
     port.run(look())
+
+
+def test_a_driver_with_msi_gets_its_messages(port: QtestPort, served: DeviceHandle) -> None:
+    before = served.stats()["msi"]
+    port.run(read_noise(port))
+    assert served.stats()["msi"] - before == sum(port.message_counts) > 1

@@ -12,6 +12,7 @@ from ..engine.engines import run_on_engine
 from ..errors import noted
 from ..function.simulation import FunctionError, RunCommand, built_in_functions, simulation_of
 from ..guest.transport.faces import driver_face
+from ..guest.transport.pci_interrupts import INTERRUPTS
 from ..waves.fst_join import require_whole
 from .options import (
     UsageError,
@@ -105,7 +106,8 @@ def _add_function(functions: Any, name: str, command: RunCommand) -> None:
         add_engine_option(machine, None, command.engines)
     text = "the device uses buffers in order, and may say so of many at once"
     machine.add_argument("--in-order", action="store_true", help=text)
-    machine.add_argument("--interrupt", choices=("msix", "intx"), default="msix", help="default msix")
+    text = "default msix; msi is for a device with [pci] msi in its configuration"
+    machine.add_argument("--interrupt", choices=INTERRUPTS, default="msix", help=text)
     add_link_options(machine)
     if "native" in command.engines:
         add_model_option(machine)
@@ -160,6 +162,8 @@ def run(function: str, options: argparse.Namespace) -> int:
         check_output(f"--{name}", getattr(options, name))
     engine = _engine(options, command)
     _check_waves(options, engine)
+    if options.interrupt == "msi" and options.transport == "pci" and not config.pci.msi:
+        raise UsageError("--interrupt msi: the device has no MSI; a configuration with [pci] msi = 1 has it")
     used_face = _driver_face(options, config)
     packed = config.ring != "split"
     machine: dict[str, Any] = {

@@ -23,6 +23,7 @@ _ROWS: tuple[tuple[str, str], ...] = (
     ("DMA written, bytes", "dma_write_bytes"),
     ("DMA by message", "dma_messages"),
     ("MSI-X interrupts", "msix"),
+    ("MSI interrupts", "msi"),
     ("INTx interrupts", "intx"),
     ("storage reads", "storage_reads"),
     ("storage writes", "storage_writes"),

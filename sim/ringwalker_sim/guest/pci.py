@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     HEADER,
+    MSI_CAPABILITY,
     MSIX_CAPABILITY,
     MSIX_ENTRY_BYTES,
     MSIX_TABLE_ENTRY,
-    BarType,
     CapabilityId,
     Command,
+    MsiControl,
     MsixControl,
     Status,
 )
@@ -23,7 +24,7 @@ from ringwalker.spec.registers import Register
 
 from .bus import VirtioDeviceId
 from .errors import BindError, DeviceError
-from .pci_bars import Bar, BarWindows
+from .pci_bars import Bar, BarWindows, size_bar
 from .port import Port, bdf_name, make_bdf
 
 __all__ = ["Bar", "Capability", "PciDevice", "enumerate_pci"]
@@ -188,47 +189,10 @@ class PciDevice:
     async def _size_bars(self, assign: bool) -> None:
         index = 0
         while index < _BARS:
-            bar = await self._size_bar(index, assign)
+            bar = await size_bar(self, index, assign)
             if bar is not None:
                 self.bars[index] = bar
             index += 2 if bar is not None and bar.is_64 else 1
-
-    async def _size_bar(self, index: int, assign: bool) -> Bar | None:
-        """Find the size of a BAR by writing all ones, and restore its value."""
-        register = HEADER[f"bar{index}"]
-        original = await self.read(register)
-        decode = Command.MEMORY_ENABLE | Command.IO_ENABLE
-        command = await self.read(HEADER.command)
-        if not assign:
-            await self.set_command(clear_bits=decode)
-        await self.write(register, 0xFFFF_FFFF)
-        mask = await self.read(register)
-        io = bool(mask & BarType.IO)
-        is_64 = not io and bool(mask & BarType.MEMORY_64)
-        low_bits = 0b11 if io else 0b1111
-        address = original & ~low_bits
-        # An I/O BAR may leave its upper half unimplemented.
-        upper = 0xFFFF_FFFF if not io or mask >> 16 else 0xFFFF
-        full, all_ones = mask & ~low_bits, upper
-        if is_64:
-            high = HEADER[f"bar{index + 1}"]
-            original_high = await self.read(high)
-            await self.write(high, 0xFFFF_FFFF)
-            full |= await self.read(high) << 32
-            all_ones |= 0xFFFF_FFFF << 32
-            address |= original_high << 32
-            await self.write(high, original_high)
-        await self.write(register, original)
-        if not assign:
-            await self.write(HEADER.command, command)
-        if not full:
-            return None
-        size = (~full & all_ones) + 1
-        if size & (size - 1):
-            raise DeviceError(
-                f"{self.name}: BAR {index} reads {full:#x} after all ones were written, which is no size"
-            )
-        return Bar(index, size, io, is_64, bool(not io and mask & BarType.PREFETCHABLE), address)
 
     async def _assign_bars(self, windows: "BarWindows") -> None:
         # Largest first leaves no gaps for alignment.
@@ -325,12 +289,41 @@ class PciDevice:
             control = await self.read(MSIX_CAPABILITY.control, capability.offset)
             await self.write(MSIX_CAPABILITY.control, control & ~MsixControl.ENABLE, capability.offset)
 
+    async def enable_msi(self, callback: Callable[[], None]) -> None:
+        """Enable MSI with one message, whose arrival runs ``callback``.
+
+        Errors: :class:`BindError` without MSI. Ref: PCI Local Bus 3.0, 6.8.1.
+        """
+        await self.disable_msix()
+        for capability in self.find_capabilities(CapabilityId.MSI):
+            at = capability.offset
+            address, data = self.port.msi_target(callback)
+            control = await self.read(MSI_CAPABILITY.control, at)
+            control &= ~(MsiControl.MESSAGES_ENABLED | MsiControl.ENABLE)
+            if address >> 32 and not control & MsiControl.ADDRESS_64:
+                raise BindError(f"{self.name}: the message of MSI is at {address:#x}, beyond 32 bits")
+            await self.write(MSI_CAPABILITY.address_low, address & 0xFFFF_FFFF, at)
+            if control & MsiControl.ADDRESS_64:
+                await self.write(MSI_CAPABILITY.address_high, address >> 32, at)
+            await self.write(MSI_CAPABILITY.data, data, at)
+            await self.set_command(Command.INTX_DISABLE)
+            await self.write(MSI_CAPABILITY.control, control | MsiControl.ENABLE, at)
+            return
+        raise BindError(f"{self.name}: the function has no MSI")
+
+    async def disable_msi(self) -> None:
+        """Disable MSI."""
+        for capability in self.find_capabilities(CapabilityId.MSI):
+            control = await self.read(MSI_CAPABILITY.control, capability.offset)
+            await self.write(MSI_CAPABILITY.control, control & ~MsiControl.ENABLE, capability.offset)
+
     async def enable_intx(self, callback: Callable[[], None]) -> None:
         """Enable INTA; ``callback`` runs when it is asserted."""
         if not await self.read(HEADER.interrupt_pin):
             raise BindError(f"{self.name}: the function has no interrupt pin")
         self.port.intx_handler(callback)
         await self.disable_msix()
+        await self.disable_msi()
         await self.set_command(clear_bits=Command.INTX_DISABLE)
 
 

@@ -15,7 +15,7 @@ from .bodies import DmaMap, DmaUnmap, IrqSet, RegionAccess
 from .conversation import Step
 from .direct import DirectMessages
 from .dma_messages import DmaMessages
-from .interrupts import Interrupts, Intx, Msix
+from .interrupts import Interrupts, Intx, Vectors
 from .mappings import Mappings
 from .peer import Peer
 from .regions import Regions
@@ -43,11 +43,12 @@ _MOST_LOGGED = 20
 class EngineBridge:
     """A :class:`~.conversation.Device`: the device that ``engine`` simulates, whatever its function.
 
-    Accesses to regions become requests, mappings become memory, MSI-X messages and changes of INTx become
-    writes of eventfds, and DMA to memory that was mapped without a descriptor becomes messages to the peer.
-    Events of the device are carried out in order, so an interrupt never overtakes data. A message to the peer
-    is sent only while the peer does not wait for an answer; later events wait behind it. With ``direct`` C++
-    carries out the usual messages (:class:`~.direct.DirectMessages`), unless somebody waits for ``on_time``.
+    Accesses to regions become requests, mappings become memory, messages of interrupts and changes of INTx
+    become writes of eventfds, and DMA to memory that was mapped without a descriptor becomes messages to the
+    peer. Events of the device are carried out in order, so an interrupt never overtakes data. A message to
+    the peer is sent only while the peer does not wait for an answer; later events wait behind it. With
+    ``direct`` C++ carries out the usual messages (:class:`~.direct.DirectMessages`), unless somebody waits
+    for ``on_time``.
 
     ``on_trouble`` is called with a line of text when the device breaks a rule of PCI Express or makes an
     unmapped access; ``on_time`` after time has passed. ``name`` is the prefix of lines in the log.
@@ -61,8 +62,9 @@ class EngineBridge:
         self._regions = Regions(engine)
         self._mappings = Mappings(engine)
         self._intx = Intx()
-        self._msix = Msix(engine.config.vectors, self._program_vectors)
-        self._interrupts = Interrupts(self._intx, self._msix)
+        self._msix = Vectors(engine.config.vectors, self._program_vectors)
+        self._msi = Vectors(engine.config.pci.msi, self._regions.listen)
+        self._interrupts = Interrupts(self._intx, self._msix, self._msi)
         self._messages = DmaMessages(self._mappings, self._fault)
         self._direct = DirectMessages(engine, self._regions, self._msix) if direct else None
         self._events: deque[NativeEvent] = deque()
@@ -217,7 +219,7 @@ class EngineBridge:
         self._note(self.engine.run_until_quiet(_SLICE))
         self._intx.level = self._intx.line
         self._events.clear()
-        self._regions.forget()
+        self._regions.reset()
 
     # --- events of the device -----------------------------------------------------------------------------
 
@@ -254,6 +256,8 @@ class EngineBridge:
             case EventKind.MESSAGE:
                 if event.a == self.engine.host.msi_window[0]:
                     self._msix.fire(event.b)
+                elif event.a == self._regions.msi_address:
+                    self._msi.fire(event.b)
             case EventKind.INTX:
                 self._intx.set_level(bool(event.b))
             case EventKind.EXTERNAL_READ:
@@ -327,7 +331,8 @@ class EngineBridge:
         """Counters by name, which may lag behind a little; may be called from another thread.
 
         ``config_reads``, ``config_writes``, ``bar_reads``, ``bar_writes``, ``mappings``, ``dma_messages``,
-        ``peers``, ``resets``, ``msix``, ``intx``, ``violations``, ``faults``, and all counters of the engine.
+        ``peers``, ``resets``, ``msix``, ``msi``, ``intx``, ``violations``, ``faults``, and all counters of
+        the engine.
         """
         snapshot = self._snapshot
         return {
@@ -337,5 +342,6 @@ class EngineBridge:
             "mappings": self._mappings.made,
             "dma_messages": self._messages.count,
             "msix": self._msix.fired,
+            "msi": self._msi.fired,
             "intx": self._intx.fired,
         }

@@ -11,20 +11,18 @@ import numpy as np
 from ringwalker.spec.pci import (
     HEADER,
     MSIX_CAPABILITY,
-    MSIX_ENTRY_BYTES,
-    MSIX_TABLE_ENTRY,
     BarType,
     CapabilityId,
     Command,
     MsixControl,
     MsixTableOffset,
-    MsixVectorControl,
 )
 
 from ..guest.loop import Loop, StuckError
 from ..guest.port import Port, make_bdf
 from ..memory import GuestMemory
 from .client import Client
+from .client_interrupts import MsiMessages, MsixTable
 from .protocol import IrqIndex, Region
 
 __all__ = ["SharedMemory", "VfioPort"]
@@ -45,59 +43,6 @@ class SharedMemory(GuestMemory):
     def close(self) -> None:
         """Close the descriptor; the memory stays while it is mapped anywhere."""
         os.close(self.fd)
-
-
-class _MsixTable:
-    """The guest's MSI-X table, which is on this side of the socket, and the eventfds of its vectors."""
-
-    def __init__(self, client: Client, vectors: int, bar: int, offset: int):
-        self.client = client
-        self.bar = bar
-        self.first = offset
-        self.entries = bytearray(vectors * MSIX_ENTRY_BYTES)
-        self.vectors = vectors
-        self.eventfds: dict[int, int] = {}
-        self.pending: set[int] = set()
-
-    def holds(self, bar: int, offset: int) -> bool:
-        return bar == self.bar and self.first <= offset < self.first + len(self.entries)
-
-    def field(self, vector: int, name: str) -> int:
-        row = MSIX_TABLE_ENTRY[name]
-        at = vector * MSIX_ENTRY_BYTES + row.offset
-        return int.from_bytes(self.entries[at : at + row.size], "little")
-
-    def enable(self, on: bool) -> None:
-        if on == bool(self.eventfds):
-            return
-        if on:
-            fds = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(self.vectors)]
-            self.eventfds = {fd: vector for vector, fd in enumerate(fds)}
-            self.client.disarm(IrqIndex.INTX)
-            self.client.arm(IrqIndex.MSIX, fds)
-            return
-        self.client.disarm(IrqIndex.MSIX)
-        self.close()
-
-    def close(self) -> None:
-        for fd in self.eventfds:
-            os.close(fd)
-        self.eventfds = {}
-
-    def deliverable(self, function_mask: bool) -> list[tuple[int, int]]:
-        """Take the messages of all pending vectors that are not masked, as (address, data)."""
-        if function_mask:
-            return []
-        control = {vector: self.field(vector, "vector_control") for vector in sorted(self.pending)}
-        ready = [vector for vector, value in control.items() if not value & MsixVectorControl.MASK]
-        self.pending.difference_update(ready)
-        return [
-            (
-                self.field(vector, "address_high") << 32 | self.field(vector, "address_low"),
-                self.field(vector, "data"),
-            )
-            for vector in ready
-        ]
 
 
 class VfioPort(Loop, Port):
@@ -124,10 +69,14 @@ class VfioPort(Loop, Port):
         self._intx_masked = False
         self._function_mask = True
         self.interrupts = 0
+        self._arm_line()
+        self._control, self.msix = self._find_msix()
+        self.msi = MsiMessages(self.client, self._find_capability(CapabilityId.MSI))
+        self.map_memory()
+
+    def _arm_line(self) -> None:
         if self.client.irq_info(IrqIndex.INTX)[1]:
             self.client.arm(IrqIndex.INTX, [self._intx_fd])
-        self._control, self.msix = self._find_msix()
-        self.map_memory()
 
     def map_memory(self) -> None:
         """Map all RAM for the device."""
@@ -145,6 +94,7 @@ class VfioPort(Loop, Port):
         """Close the connection."""
         self.client.close()
         self.msix.close()
+        self.msi.close()
         if self._intx_fd >= 0:
             os.close(self._intx_fd)
             self._intx_fd = -1
@@ -158,17 +108,22 @@ class VfioPort(Loop, Port):
     def _config(self, offset: int, size: int) -> int:
         return int.from_bytes(self.client.read(Region.CONFIG, offset, size), "little")
 
-    def _find_msix(self) -> tuple[int, _MsixTable]:
+    def _find_capability(self, number: int) -> int:
+        """The offset of a capability, 0 if there is none."""
         at = self._config(HEADER.capabilities_pointer.offset, 1)
-        while at and self._config(at, 1) != CapabilityId.MSIX:
+        while at and self._config(at, 1) != number:
             at = self._config(at + 1, 1)
+        return at
+
+    def _find_msix(self) -> tuple[int, MsixTable]:
+        at = self._find_capability(CapabilityId.MSIX)
         if not at:
-            return -1, _MsixTable(self.client, 0, -1, 0)
+            return -1, MsixTable(self.client, 0, -1, 0)
         control = at + MSIX_CAPABILITY.control.offset
         vectors = (self._config(control, 2) & MsixControl.TABLE_SIZE) + 1
         place = self._config(at + MSIX_CAPABILITY.table.offset, 4)
         bar = place & MsixTableOffset.BAR
-        return control, _MsixTable(self.client, vectors, bar, place & ~int(MsixTableOffset.BAR))
+        return control, MsixTable(self.client, vectors, bar, place & ~int(MsixTableOffset.BAR))
 
     # --- the loop -----------------------------------------------------------------------------------------
 
@@ -180,7 +135,7 @@ class VfioPort(Loop, Port):
         """Wait for an interrupt, a message or ``deadline``."""
         seconds = _HANG_S if deadline is None else max(0.0, (deadline - self.now()) / 1e6)
         poll = select.poll()
-        for fd in (self.client.fileno(), self._intx_fd, *self.msix.eventfds):
+        for fd in (self.client.fileno(), self._intx_fd, *self.msix.eventfds, *self.msi.eventfds):
             poll.register(fd, select.POLLIN)
         ready = [fd for fd, _events in poll.poll(1000 * seconds)]
         if not ready and deadline is None:
@@ -195,14 +150,20 @@ class VfioPort(Loop, Port):
                 self._intx_masked = True
                 for callback in self._intx_callbacks:
                     callback()
+            elif fd in self.msi.eventfds:
+                self._send(self.msi.eventfds[fd])
             else:
                 self.msix.pending.add(self.msix.eventfds[fd])
         self._deliver()
 
     def _deliver(self) -> None:
         for message in self.msix.deliverable(self._function_mask):
-            if message in self._messages:
-                self._messages[message]()
+            self._send(message)
+
+    def _send(self, message: tuple[int, int]) -> None:
+        """A message arrives."""
+        if message in self._messages:
+            self._messages[message]()
 
     # --- the port -----------------------------------------------------------------------------------------
 
@@ -216,10 +177,15 @@ class VfioPort(Loop, Port):
             return
         self.client.write(Region.CONFIG, offset, value.to_bytes(size, "little"))
         self._bars = None
+        by_message = bool(self.msix.eventfds or self.msi.eventfds)
         if offset == self._control:
             self._function_mask = bool(value & MsixControl.FUNCTION_MASK)
             self.msix.enable(bool(value & MsixControl.ENABLE))
             self._deliver()
+        elif offset == self.msi.control:
+            self.msi.enable(value)
+        if by_message and not self.msix.eventfds and not self.msi.eventfds:
+            self._arm_line()
 
     def _find(self, address: int, size: int, io: bool) -> tuple[int, int] | None:
         """Region and offset of an access."""

@@ -4,7 +4,7 @@ import ctypes
 
 from ..engine.native.engine import NativeEvent
 from ..engine.native.served import CPeer, ServedEngine
-from .interrupts import Msix
+from .interrupts import Vectors
 from .peer import Peer
 from .regions import Regions
 
@@ -18,7 +18,7 @@ class DirectMessages:
     the socket.
     """
 
-    def __init__(self, engine: ServedEngine, regions: Regions, msix: Msix):
+    def __init__(self, engine: ServedEngine, regions: Regions, msix: Vectors):
         self._engine = engine
         self._regions = regions
         self._msix = msix

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from .bodies import IrqSet
 from .protocol import IrqFlag, IrqIndex, IrqSetFlag
 
-__all__ = ["Interrupts", "Intx", "Msix"]
+__all__ = ["Interrupts", "Intx", "Vectors"]
 
 log = logging.getLogger("ringwalker.vfio_user")
 
@@ -83,8 +83,10 @@ class Intx:
             self.fire()
 
 
-class Msix:
-    """The MSI-X vectors, an eventfd each. ``program(first, armed)`` masks the vectors without one.
+class Vectors:
+    """The vectors of MSI-X, or the messages of MSI, an eventfd each.
+
+    ``program(first, armed)`` has those masked that have none.
 
     ``eventfds`` is an array of 32-bit integers, -1 for a vector without one, which stays at its place.
     """
@@ -122,24 +124,25 @@ class Msix:
 
 
 class Interrupts:
-    """Carries out DEVICE_SET_IRQS on :class:`Intx` and :class:`Msix`, the only interrupts of the device."""
+    """Carries out DEVICE_SET_IRQS on the interrupts of the device. ``msi`` is empty if it has no MSI."""
 
-    def __init__(self, intx: Intx, msix: Msix):
+    def __init__(self, intx: Intx, msix: Vectors, msi: Vectors):
         self.intx = intx
-        self.msix = msix
+        self._vectors: dict[int, Vectors] = {IrqIndex.MSIX: msix, IrqIndex.MSI: msi}
 
     def info(self, index: int) -> tuple[int, int]:
         """Flags and number of vectors of an interrupt kind."""
         if index == IrqIndex.INTX:
             return IrqFlag.EVENTFD | IrqFlag.MASKABLE | IrqFlag.AUTOMASKED, 1
-        if index == IrqIndex.MSIX:
-            return IrqFlag.EVENTFD | IrqFlag.NORESIZE, len(self.msix)
+        if self._vectors.get(index):
+            return IrqFlag.EVENTFD | IrqFlag.NORESIZE, len(self._vectors[index])
         return 0, 0
 
     def disarm(self) -> None:
         """Remove all eventfds."""
         self.intx.arm(-1)
-        self.msix.disarm()
+        for vectors in self._vectors.values():
+            vectors.disarm()
 
     def set(self, request: IrqSet, fds: list[int]) -> None:
         """Carry out a request; owns ``fds``. Errors: ``OSError`` for an invalid or unsupported request."""
@@ -179,7 +182,7 @@ class Interrupts:
                 if wanted:
                     self._fire(request.index, vector)
         elif request.index != IrqIndex.INTX:
-            raise OSError(errno.ENOTSUP, "MSI-X vectors are masked in their table")
+            raise OSError(errno.ENOTSUP, "messages are masked in the registers of their vectors")
         elif chosen[0] and action == IrqSetFlag.ACTION_MASK:
             self.intx.mask()
         elif chosen[0]:
@@ -189,17 +192,17 @@ class Interrupts:
     def _arm(self, request: IrqSet, fds: list[int]) -> None:
         if request.index == IrqIndex.INTX and request.count:
             self.intx.arm(fds[0])
-        elif request.index == IrqIndex.MSIX:
-            self.msix.arm(request.start, fds)
+        elif request.count:
+            self._vectors[request.index].arm(request.start, fds)
 
     def _disarm(self, index: int) -> None:
         if index == IrqIndex.INTX:
             self.intx.arm(-1)
-        elif index == IrqIndex.MSIX:
-            self.msix.disarm()
+        elif index in self._vectors:
+            self._vectors[index].disarm()
 
     def _fire(self, index: int, vector: int) -> None:
         if index == IrqIndex.INTX:
             self.intx.fire()
         else:
-            self.msix.fire(vector)
+            self._vectors[index].fire(vector)

@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ringwalker.pci.capabilities import Bar, expansion_rom, layout
 from ringwalker.spec.pci import (
@@ -18,6 +18,7 @@ from ringwalker.spec.tlp import MAX_LENGTH_DWORDS, RequestKind
 from ..engine.native.peer_layout import BARS
 from ..engine.native.served import CWindow, ServedEngine
 from .bodies import RegionAccess
+from .msi_registers import MsiRegisters
 from .protocol import Region
 
 __all__ = ["Regions"]
@@ -32,6 +33,9 @@ _WRITE_BYTES = 128
 _PLACE_BYTES = 1 << 28
 _PLACES = range(_PLACE_BYTES, 16 * _PLACE_BYTES, _PLACE_BYTES)
 """Where a BAR can be that the guest has not put anywhere: more places than there are BARs."""
+
+_MSI_PLACE = 0x1000
+"""Where in the window of messages those of MSI are; those of MSI-X are at its beginning."""
 
 _COMMAND = HEADER["command"].offset
 _BARS = range(HEADER["bar0"].offset, HEADER["bar5"].offset + _DWORD, _DWORD)
@@ -55,7 +59,8 @@ class Regions:
 
     An access to a BAR uses the address in the device's register. While the BAR is not decoded, reads give all
     ones and writes are dropped. Writes of BARs are posted; other accesses are complete when the method
-    returns. ``accesses`` counts them by kind.
+    returns. ``accesses`` counts them by kind. The guest's messages of MSI stay here; those of the device go
+    to ``msi_address``.
 
     ``windows`` are the BARs that the device is known to decode in memory space, for whoever makes requests of
     their accesses elsewhere. ``begun`` is the ticket of a request for the next read, 0 for none.
@@ -68,6 +73,8 @@ class Regions:
         self._layout = layout(engine.config)
         self._bars: dict[int, Bar] = {bar.index: bar for bar in self._layout.bars}
         self._rom = next(iter(expansion_rom(engine.config)), None)
+        self.msi_address = engine.host.msi_window[0] + _MSI_PLACE
+        self._msi = MsiRegisters(self._layout["msi"], self.msi_address) if engine.config.pci.msi else None
         self._command = 0
         self._addresses: dict[int, int] = {}
         self.windows = (CWindow * BARS)()
@@ -82,8 +89,20 @@ class Regions:
             return self._rom.size if self._rom else 0
         return self._bars[region].size if region in self._bars else 0
 
-    def forget(self) -> None:
-        """Forget the addresses of BARs and the request that was begun, after a reset of the device."""
+    def reset(self) -> None:
+        """The device was reset."""
+        self._forget()
+        if self._msi:
+            self._msi.forget()
+
+    def listen(self, first: int, armed: Sequence[bool]) -> None:
+        """Whether the peer listens to each message of MSI from ``first`` on; others stay pending."""
+        if self._msi:
+            self._msi.listen(first, armed)
+            self._write(RequestKind.CONFIG_WRITE_0, self._msi.place, self._msi.of_device(), _DWORD)
+
+    def _forget(self) -> None:
+        """Forget the addresses of BARs and the request that was begun."""
         self._addresses = {}
         self.begun = 0
         for window in self.windows:
@@ -103,7 +122,8 @@ class Regions:
         self._check(access)
         if access.region == Region.CONFIG:
             self.accesses["config_reads"] += 1
-            return self._read(RequestKind.CONFIG_READ_0, access.offset, access.count, _DWORD)
+            data = self._read(RequestKind.CONFIG_READ_0, access.offset, access.count, _DWORD)
+            return self._msi.read(access.offset, data) if self._msi else data
         self.accesses["bar_reads"] += 1
         if access.region == Region.ROM:
             return self._read_rom(access)
@@ -149,11 +169,7 @@ class Regions:
         self._check(access)
         if access.region == Region.CONFIG:
             self.accesses["config_writes"] += 1
-            self._write(RequestKind.CONFIG_WRITE_0, access.offset, access.data, _DWORD)
-            resets = self._resets(access)
-            if resets or (access.offset < _BARS.stop and access.offset + access.count > _COMMAND):
-                self.forget()
-            return resets
+            return self._write_config(access)
         self.accesses["bar_writes"] += 1
         bar = self._bars.get(access.region)
         if bar is None:
@@ -166,6 +182,21 @@ class Regions:
         else:
             self._write(RequestKind.MEMORY_WRITE, address, access.data, _WRITE_BYTES)
         return False
+
+    def _write_config(self, access: RegionAccess) -> bool:
+        """Write configuration space; gives whether that resets the function."""
+        data = access.data
+        if self._msi and self._msi.concerns(access.offset, access.count):
+            data = self._msi.write(access.offset, data)
+            # Before it may be enabled.
+            self._write(RequestKind.CONFIG_WRITE_0, self._msi.place, self._msi.of_device(), _DWORD)
+        self._write(RequestKind.CONFIG_WRITE_0, access.offset, data, _DWORD)
+        resets = self._resets(access)
+        if resets:
+            self.reset()
+        elif access.offset < _BARS.stop and access.offset + access.count > _COMMAND:
+            self._forget()
+        return resets
 
     def _resets(self, access: RegionAccess) -> bool:
         """Whether a write of configuration space initiates a function-level reset."""

@@ -21,6 +21,7 @@ from ..guest.opening import TRANSPORTS, OpenDevice, open_device
 from ..guest.pci import PciDevice, enumerate_pci
 from ..guest.ring_queue import RING_FEATURES
 from ..guest.transport.faces import DRIVER_FACES
+from ..guest.transport.pci_interrupts import INTERRUPTS
 from ..host.parameters import HostParameters
 from .json_values import decode, decode_named, encode, encode_named
 
@@ -32,7 +33,6 @@ Progress = Callable[[str, int, int], None]
 RING_NAMES = tuple(feature.name for feature in Feature if RING_FEATURES >> feature & 1)
 """Features of rings that a driver here can use."""
 
-_INTERRUPTS = ("msix", "intx")
 _LEAST_MEMORY = 1 << 16
 
 
@@ -59,7 +59,8 @@ class Job:
     transport: str = "pci"
     """How driver and device meet: one of ``TRANSPORTS``. Only ``pci`` has hardware."""
     interrupt: str = "msix"
-    """``"msix"`` or ``"intx"``."""
+    """Kind of interrupts that the driver uses: one of
+    :data:`~..guest.transport.pci_interrupts.INTERRUPTS`."""
     seed: int = 1
     """Of all that is random in the machine."""
     memory_bytes: int = 64 << 20
@@ -82,7 +83,7 @@ class Job:
         for name, known in (
             ("interface", INTERFACES),
             ("transport", tuple(TRANSPORTS)),
-            ("interrupt", _INTERRUPTS),
+            ("interrupt", INTERRUPTS),
             ("driver_face", (None, *DRIVER_FACES)),
         ):
             value = getattr(self, name)

@@ -10,7 +10,14 @@ from ..pci import PciDevice
 from ..port import Task
 from ..virtqueue import Virtqueue
 
-__all__ = ["InterruptFace", "PciInterrupts"]
+__all__ = ["INTERRUPTS", "InterruptFace", "PciInterrupts"]
+
+INTERRUPTS = ("msix", "msi", "intx")
+"""Kinds of interrupts that a driver can use.
+
+With MSI-X vector 0 is for configuration changes, and the others are for the queues, which share them if there
+are too few. With MSI there is one message for all, and with INTx a line; the driver then reads the ISR.
+"""
 
 
 class InterruptFace(Protocol):
@@ -34,8 +41,7 @@ class InterruptFace(Protocol):
 class PciInterrupts:
     """Delivers the interrupts of a function to its queues, ``vqs`` by index, and to ``config_changed``.
 
-    ``mode`` is ``"msix"`` (vector 0 for configuration changes, the others for the queues, which share them
-    when there are too few) or ``"intx"``. ``vectors`` is the number of MSI-X vectors in use.
+    ``mode`` is one of ``INTERRUPTS``. ``vectors`` is the number of MSI-X vectors in use.
     """
 
     def __init__(
@@ -45,8 +51,8 @@ class PciInterrupts:
         vqs: Mapping[int, Virtqueue],
         config_changed: Callable[[], None],
     ):
-        if mode not in ("msix", "intx"):
-            raise ValueError(f"interrupt is {mode!r}; it must be 'msix' or 'intx'")
+        if mode not in INTERRUPTS:
+            raise ValueError(f"interrupt is {mode!r}; it must be one of {', '.join(INTERRUPTS)}")
         self._face = face
         self._pci = face.pci
         self._mode = mode
@@ -57,10 +63,11 @@ class PciInterrupts:
         self._task: Task | None = None
 
     async def enable(self) -> None:
-        """Enable MSI-X or INTx. Errors: :class:`BindError` when the function does not have it."""
-        if self._mode == "intx":
-            await self._pci.enable_intx(self._event.set)
-            self._task = self._pci.port.start(self._serve_line())
+        """Enable the interrupts. Errors: :class:`BindError` when the function does not have them."""
+        if self._mode != "msix":
+            pci = self._pci
+            await (pci.enable_msi if self._mode == "msi" else pci.enable_intx)(self._event.set)
+            self._task = pci.port.start(self._serve_isr())
             return
         vectors = min(await self._pci.msix_vectors(), 1 + await self._face.num_queues())
         if vectors == 0:
@@ -70,10 +77,11 @@ class PciInterrupts:
         await self.set_config_vector()
 
     async def disable(self) -> None:
-        """Disable MSI-X or INTx."""
+        """Disable the interrupts."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
+            await self._pci.disable_msi()
         elif self.vectors:
             await self._pci.disable_msix()
             self.vectors = 0
@@ -107,8 +115,8 @@ class PciInterrupts:
 
         return arrived
 
-    async def _serve_line(self) -> None:
-        """Read the ISR status until it is 0: the line may stay asserted from one cause to the next."""
+    async def _serve_isr(self) -> None:
+        """Read the ISR status until it is 0: a line may stay asserted from one cause to the next."""
         while True:
             await self._event.wait()
             self._event.clear()

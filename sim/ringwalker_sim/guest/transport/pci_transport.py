@@ -30,10 +30,9 @@ class PciTransport(RingTransport):
     """Drives one PCI function through one of its register faces; it is the ``config`` of its
     :class:`VirtioDevice`.
 
-    ``interrupt`` is ``"msix"`` (vector 0 for configuration changes, the others for the queues, which share
-    them when there are too few) or ``"intx"``. ``features`` is the negotiated mask. Errors:
-    :class:`BindError` from :meth:`bind` when the function lacks the face, :class:`DeviceError` when the
-    device breaks the rules.
+    ``interrupt`` is one of :data:`~.pci_interrupts.INTERRUPTS`. ``features`` is the negotiated mask. Errors:
+    :class:`BindError` from :meth:`bind` when the function lacks the face or the interrupts,
+    :class:`DeviceError` when the device breaks the rules.
     """
 
     face: str
