@@ -2,6 +2,7 @@
 
 from . import (
     access_window,
+    common_config,
     device_status,
     features,
     pci_function,
@@ -19,6 +20,7 @@ MODULES = (
     access_window,
     device_status,
     features,
+    common_config,
     ring_events,
     ring_framing,
     ring_indirect,
