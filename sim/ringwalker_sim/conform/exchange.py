@@ -22,6 +22,12 @@ class _Kept:
     clause: str
     name: str
 
+    def check(self) -> None:
+        """Errors: :class:`Nonconformance` when it was written."""
+        if not np.array_equal(self.area, self.content):
+            at = int(np.flatnonzero(self.area != self.content)[0])
+            raise Nonconformance(self.clause, f"the device has written byte {at} of the {self.name}")
+
 
 class Exchange:
     """Work of ``stimulus`` through its queue, or through ``queue``.
@@ -37,7 +43,8 @@ class Exchange:
         self.works: dict[Offer, Work] = {}
         self.count = 0
         """Works so far, which are numbered."""
-        self._kept: list[_Kept] = []
+        self._areas: list[_Kept] = []
+        self._read: dict[Offer, list[_Kept]] = {}
 
     @property
     def index(self) -> int:
@@ -85,31 +92,49 @@ class Exchange:
     ) -> Offer:
         """Describe a work."""
         count = 0 if indirect is None else indirect or len(work.pieces)
+        self._check_areas()
         made = self.queue.offer(work.pieces, indirect=count, places=places, table_flags=table_flags)
+        self._keep_areas()
         self.works[made] = work
         return made
 
     def publish(self, count: int | None = None) -> None:
         """Make the oldest ``count`` works available that are not yet, by default all."""
+        self._check_areas()
         self.queue.publish(count)
-        self._keep()
-
-    def _keep(self) -> None:
-        reads = self.subject.by_ring("core-07.01", "core-13.01")
-        areas = [(area, "core-07.04", name) for name, area in self.queue.own_areas().items()]
+        self._keep_areas()
+        clause = self.subject.by_ring("core-07.01", "core-13.01")
         for offer in self.queue.in_flight.values():
-            for piece in offer.pieces:
-                if not piece.writable:
-                    view = self.subject.memory.view(piece.address, piece.length)
-                    areas.append((view, reads, f"readable buffer at {piece.address:#x}"))
-        self._kept = [_Kept(area, area.copy(), clause, name) for area, clause, name in areas]
+            if offer not in self._read:
+                pieces = [piece for piece in offer.pieces if not piece.writable]
+                views = [self.subject.memory.view(piece.address, piece.length) for piece in pieces]
+                self._read[offer] = [_Kept(view, view.copy(), clause, "readable buffer") for view in views]
+
+    def suppress(self, on: bool) -> None:
+        """See :meth:`.Queue.suppress`."""
+        self._check_areas()
+        self.queue.suppress(on)
+        self._keep_areas()
+
+    def ask_after(self, count: int, span: int = 1) -> None:
+        """See :meth:`.Queue.ask_after`."""
+        self._check_areas()
+        self.queue.ask_after(count, span)
+        self._keep_areas()
+
+    def _keep_areas(self) -> None:
+        areas = self.queue.own_areas()
+        self._areas = [_Kept(area, area.copy(), "core-07.04", name) for name, area in areas.items()]
+
+    def _check_areas(self) -> None:
+        for kept in self._areas:
+            kept.check()
 
     def check_kept(self) -> None:
         """Errors: :class:`Nonconformance` when the device has written what it must not."""
-        for kept in self._kept:
-            if not np.array_equal(kept.area, kept.content):
-                at = int(np.flatnonzero(kept.area != kept.content)[0])
-                raise Nonconformance(kept.clause, f"the device has written byte {at} of the {kept.name}")
+        self._check_areas()
+        for kept in [kept for part in self._read.values() for kept in part]:
+            kept.check()
         self.subject.check_guards(self.subject.by_ring("core-07.01", "core-13.01"))
 
     async def kick(self) -> None:
@@ -139,8 +164,10 @@ class Exchange:
     def check(self, found: list[Used], clause: str | None = None) -> list[Used]:
         """Check works that are used."""
         self.check_kept()
+        self._keep_areas()
         for used in found:
             assert used.offer is not None
+            self._read.pop(used.offer, None)
             self.works.pop(used.offer).check(used, clause or "core-10.02")
         return found
 

@@ -109,6 +109,11 @@ class PackedQueue(Queue):
         return self._advance(last, wrap, 1)
 
     @property
+    def vacant(self) -> int:
+        """See :meth:`Queue.vacant`."""
+        return self.room
+
+    @property
     def shown(self) -> int:
         """Offset and wrap counter of where the driver goes on."""
         place, wrap = self._shown

@@ -103,6 +103,11 @@ class Queue(ABC):
 
     @property
     @abstractmethod
+    def vacant(self) -> int:
+        """Descriptors of the ring that describe nothing."""
+
+    @property
+    @abstractmethod
     def shown(self) -> int:
         """What a notification with data says of the queue. Ref: virtio 1.4, 2.9."""
 

@@ -133,6 +133,11 @@ class SplitQueue(Queue):
         self.avail[0]["idx"] = self.avail_idx
 
     @property
+    def vacant(self) -> int:
+        """See :meth:`Queue.vacant`."""
+        return len(self.free_places)
+
+    @property
     def shown(self) -> int:
         """The available index."""
         return self.avail_idx

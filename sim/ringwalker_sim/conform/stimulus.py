@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestHeader, BlkRequestType
+from ringwalker.spec.blk import ID_BYTES, SECTOR_BYTES, BlkRequestHeader, BlkRequestType
 from ringwalker.spec.console import CONSOLE_TRANSMIT_QUEUE
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import LEGACY_NET_HEADER_BYTES, NET_TRANSMIT_QUEUE, NetHeader
@@ -55,6 +55,10 @@ class Stimulus(ABC):
             (used,) = await self.subject.used(queue, 1, clause)
             work.check(used, clause)
 
+    def light_work(self, number: int) -> Work:
+        """Work that takes as little time as there is."""
+        return self.work(number)
+
 
 def cut(buffer: Buffer, lengths: Sequence[int], writable: bool) -> list[Piece]:
     """The pieces of a buffer: of ``lengths`` as far as they go, and what is left."""
@@ -88,6 +92,18 @@ class _BlkRead(Work):
             raise Nonconformance(clause, "a sector does not hold what it held when it was read before")
 
 
+class _BlkName(Work):
+    def __init__(self, subject: Subject):
+        header = subject.buffer(
+            dtype_of(BlkRequestHeader).itemsize, bytes(dtype_of(BlkRequestHeader).itemsize)
+        )
+        subject.memory.struct_view(header.address, BlkRequestHeader)[0]["type"] = BlkRequestType.GET_ID
+        self.pieces = cut(header, (), False) + cut(subject.buffer(ID_BYTES + 1), (ID_BYTES,), True)
+
+    def check(self, used: Used, clause: str) -> None:
+        pass
+
+
 class BlkStimulus(Stimulus):
     """Reads of the first sectors. What they hold is learnt from the first read of each."""
 
@@ -116,6 +132,10 @@ class BlkStimulus(Stimulus):
         if not pieces and not self.subject.any_layout:
             pieces = (SECTOR_BYTES,)
         return _BlkRead(self.subject, sector, pieces, self.content.get(sector))
+
+    def light_work(self, number: int) -> Work:
+        """A request of the name of the disk."""
+        return _BlkName(self.subject)
 
 
 class _Sent(Work):

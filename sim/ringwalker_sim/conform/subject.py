@@ -42,12 +42,14 @@ _LATER_WORDS = (2, 3)
 
 class Timing:
     """``patience``: cycles of the port after which an answer counts as never coming. ``quiet``: cycles after
-    which it counts as nothing that nothing has happened. ``poll``: cycles between two looks."""
+    which it counts as nothing that nothing has happened. ``poll``: cycles between two looks. ``long``:
+    seconds that the few checks may take which need very many buffers."""
 
-    def __init__(self, patience: int = 200_000, quiet: int = 4_000, poll: int = 50):
+    def __init__(self, patience: int = 200_000, quiet: int = 4_000, poll: int = 50, long: float = 10):
         self.patience = patience
         self.quiet = quiet
         self.poll = poll
+        self.long = long
 
 
 class Subject:

@@ -9,6 +9,10 @@ from . import (
     ring_events,
     ring_framing,
     ring_indirect,
+    ring_mixture,
+    ring_notify,
+    ring_order,
+    ring_sizes,
     virtio_capabilities,
 )
 
@@ -24,5 +28,9 @@ MODULES = (
     ring_events,
     ring_framing,
     ring_indirect,
+    ring_order,
+    ring_notify,
+    ring_sizes,
+    ring_mixture,
 )
 """All modules, in the order in which their checks run."""

@@ -57,10 +57,10 @@ async def interrupts_suppressed_by_flags(subject: Subject) -> None:
     Wrong: a notification though the flags say that none is wanted, or none once they are wanted again.
     """
     exchange = await started(subject)
-    exchange.queue.suppress(True)
+    exchange.suppress(True)
     text = "{count} notifications come though the flags suppress them"
     await _silent(exchange, 4, "core-09.02", text)
-    exchange.queue.suppress(False)
+    exchange.suppress(False)
     await _one_by_one(exchange, 2, "core-09.03", "no notification comes though the flags want it again")
 
 
@@ -89,9 +89,9 @@ async def flags_with_event_index(subject: Subject) -> None:
     Wrong: no notification, since the device looks at the flags.
     """
     exchange = await started(subject, Feature.EVENT_IDX)
-    exchange.queue.suppress(True)
+    exchange.suppress(True)
     for _ in range(3):
-        exchange.queue.ask_after(1)
+        exchange.ask_after(1)
         text = "no notification comes at the event index when the lower bit of the flags is set"
         await _one_by_one(exchange, 1, "core-09.04", text)
 
@@ -110,7 +110,7 @@ async def interrupt_at_event_index(subject: Subject) -> None:
     exchange = await started(subject, Feature.EVENT_IDX, size=16)
     span = _span(exchange)
     for count in _EVENTS_BEFORE:
-        exchange.queue.ask_after(count, span)
+        exchange.ask_after(count, span)
         text = f"{{count}} notifications come before buffer {count}, for which one was asked"
         if count > 1:
             await _silent(exchange, count - 1, "core-09.06", text)
@@ -130,12 +130,12 @@ async def interrupt_at_event_index_of_batches(subject: Subject) -> None:
     most = max(1, min(4, exchange.queue.size // span))
     for count in range(1, most + 1):
         before = exchange.interrupts
-        exchange.queue.ask_after(count, span)
+        exchange.ask_after(count, span)
         await exchange.run(most)
         text = f"no notification comes after {most} buffers at once, though one was asked for at {count}"
         await subject.notified(exchange.index, before, "core-09.05", text)
     await subject.settle()
-    exchange.queue.ask_after(0 if subject.way is Way.PACKED else most + 1)
+    exchange.ask_after(0 if subject.way is Way.PACKED else most + 1)
     before = exchange.interrupts
     await exchange.run(most)
     await subject.settle()
@@ -152,6 +152,6 @@ async def event_index_goes_round_the_ring(subject: Subject) -> None:
     """
     exchange = await started(subject, Feature.EVENT_IDX, size=8)
     for _ in range(3 * 8 // _span(exchange) + 1):
-        exchange.queue.ask_after(1)
+        exchange.ask_after(1)
         text = "no notification comes at buffer {number} since the ring began again"
         await _one_by_one(exchange, 1, "core-09.05", text)
