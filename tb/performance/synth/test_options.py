@@ -37,6 +37,21 @@ def test_the_first_of_the_options_is_the_device_itself(tmp_path):
     assert case.options == FACES_AND_OPTIONS
 
 
+def test_the_first_option_has_its_blocks_beside_the_whole(monkeypatch):
+    def block(name: str, lut: int, *inside: Any) -> dict[str, Any]:
+        return {"name": name, "counts": {"lut": lut}, "parts": list(inside)}
+
+    tree = block("device", 9, block("b", 7, block("c", 3, block("d", 1))), block("e", 2))
+    monkeypatch.setattr(measure, "verilog_of", lambda config, _say: config.to_toml())
+    monkeypatch.setattr(measure, "logic", lambda text, *_rest: {"counts": {"lut": len(text)}})
+    monkeypatch.setattr(measure, "area", lambda *_arguments: tree)
+    first, *others = measure.measure_options(CASES[0])
+    assert first["counts"] == {"lut": len(SMALL.to_toml())}
+    assert first["blocks"] == {"b": {"lut": 7}, "b.c": {"lut": 3}, "e": {"lut": 2}}
+    assert [item["name"] for item in others] == [option.name for option in FACES_AND_OPTIONS[1:]]
+    assert [item["settings"] for item in others] == [option.settings for option in FACES_AND_OPTIONS[1:]]
+
+
 @pytest.fixture
 def measured(monkeypatch) -> list[str]:
     """What is measured, in place of measuring it."""
@@ -91,11 +106,13 @@ def test_differences_are_to_the_first_line():
             "ff": 7,
         }
 
-    rows = [{"name": "a = 1", "counts": counts(1000)}, {"name": "both", "counts": counts(1200)}]
+    blocks = {"b": counts(90), "b.c": counts(61), "d": counts(5)}
+    rows = [
+        {"name": "a = 1", "counts": counts(1000), "blocks": blocks},
+        {"name": "both", "counts": counts(1200)},
+    ]
     before = {"subject": "So.", "counts": counts(1005), "blocks": {"b.c": counts(60), "b": counts(90)}}
-    part = {"name": "c", "counts": counts(61), "parts": []}
-    tree = {"name": "a", "counts": counts(1), "parts": [{"name": "b", "counts": counts(90), "parts": [part]}]}
-    device = {**_devices()[1], "options": rows, "before": before, "blocks": tree, "counts": counts(1000)}
+    device = {**_devices()[1], "options": rows, "before": before}
     text = page([device])
     assert "|  | LUT | FF |\n|---|---|---|\n| `a = 1` | 1,000 | 7 |\n| both | 1,200 (+200) | 7 |" in text
     assert 'after the commit "So."' in text

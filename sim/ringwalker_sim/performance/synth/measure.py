@@ -62,16 +62,34 @@ def measure_case(case: Case, progress: Progress | None = None) -> dict[str, Any]
 
 
 def measure_options(case: Case, progress: Progress | None = None) -> list[dict[str, Any]]:
-    """The options of a case, each synthesized as a whole: ``name``, ``settings`` and ``counts``."""
-    return [_measure_option(option, case, progress or (lambda _text: None)) for option in case.options]
+    """The options of a case, each synthesized as a whole: ``name``, ``settings`` and ``counts``.
+
+    The first has ``blocks`` too: the counts of its blocks, by path, each synthesized by itself.
+    """
+    return [
+        _measure_option(option, case, progress or (lambda _text: None), option is case.options[0])
+        for option in case.options
+    ]
 
 
-def _measure_option(option: Option, case: Case, say: Progress) -> dict[str, Any]:
+def _measure_option(option: Option, case: Case, say: Progress, blocks: bool) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         text = verilog_of(option.config(case.config, Path(folder)), say)
     say(f"{option.name}: as a whole")
     counts = logic(text, "", TARGETS[case.target], 0)["counts"]
-    return {"name": option.name, "settings": option.settings, "counts": counts}
+    found = {"name": option.name, "settings": option.settings, "counts": counts}
+    if not blocks:
+        return found
+    say(f"{option.name}: block by block")
+    return {**found, "blocks": dict(_two_levels(area(text, "", TARGETS[case.target])))}
+
+
+def _two_levels(block: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, int]]]:
+    """The blocks in ``block`` and those in them, by their path below it."""
+    for part in block["parts"]:
+        yield path + part["name"], part["counts"]
+        if not path:
+            yield from _two_levels(part, f"{part['name']}.")
 
 
 def parts(only: str | None = None) -> list[str]:

@@ -213,18 +213,11 @@ def _options(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _since(result: Mapping[str, Any]) -> Iterator[list[str]]:
     """The rows of what became of the device without options: the whole, and the blocks that are recorded."""
-    before, names = result["before"], _columns(result["counts"])
-    yield ["**whole**", *(_difference(result["counts"], before["counts"], name) for name in names)]
+    before, today = result["before"], result["options"][0]
+    names = _columns(today["counts"])
+    yield ["**whole**", *(_difference(today["counts"], before["counts"], name) for name in names)]
     for path, counts in before["blocks"].items():
-        block = _block(result["blocks"], path)
-        yield [path, *(_difference(block["counts"], counts, name) for name in names)]
-
-
-def _block(tree: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    """The block at ``path`` below ``tree``. Errors: ``LookupError`` if there is none."""
-    for name in path.split("."):
-        tree = next((part for part in tree["parts"] if part["name"] == name), {})
-    return tree
+        yield [path, *(_difference(today["blocks"][path], counts, name) for name in names)]
 
 
 def _code(name: str) -> str:
