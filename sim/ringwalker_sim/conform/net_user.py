@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ringwalker.spec.features import Feature
 from ringwalker.spec.net import (
     MAC_BYTES,
     NET_CONFIG,
@@ -11,6 +12,7 @@ from ringwalker.spec.net import (
     NET_TRANSMIT_QUEUE,
     NetControlAck,
     NetFeature,
+    NetHeaderFlag,
 )
 
 from ..memory import Buffer
@@ -18,7 +20,7 @@ from .check import Nonconformance, NotApplicable
 from .medium import NetMedium
 from .net_header import PacketHeader, header_size
 from .net_rule import GUEST_OFFLOADS, judge
-from .packets import ETHERNET_BYTES, VLAN_BYTES
+from .packets import ETHERNET_BYTES, VLAN_BYTES, complete
 from .queues import Queue, Used
 from .stimulus import cut
 from .subject import Subject
@@ -78,7 +80,7 @@ class NetUser:
 
     async def start(
         self,
-        *features: NetFeature,
+        *features: NetFeature | Feature,
         room: int | None = None,
         buffers: int = 8,
         size: int | None = None,
@@ -176,15 +178,20 @@ class NetUser:
 
     # --- reception -----------------------------------------------------------------------------------------
 
-    async def offer(self, count: int, room: int | None = None, pair: int = 0) -> list[Buffer]:
-        """Offer receive buffers, as many as there are descriptors for."""
+    async def offer(
+        self, count: int, room: int | None = None, pair: int = 0, pieces: Sequence[int] = ()
+    ) -> list[Buffer]:
+        """Offer receive buffers, as many as there are descriptors for; ``pieces`` are lengths of those of
+        each."""
         queue = self.receive_queue(pair)
-        count = min(count, queue.size - len(queue.in_flight))
+        pieces = pieces or self._first_piece
+        taken = sum(len(offer.pieces) for offer in queue.in_flight.values())
+        count = min(count, (queue.size - taken) // (len(pieces) + 1))
         buffers = []
         for _ in range(count):
             length = room or self.room
             buffers.append(self.subject.buffer(length, bytes([_UNWRITTEN]) * length))
-            queue.offer(cut(buffers[-1], self._first_piece, True))
+            queue.offer(cut(buffers[-1], pieces, True))
         queue.publish()
         await self.subject.kick(queue)
         return buffers
@@ -208,7 +215,7 @@ class NetUser:
         if first.length < size + ETHERNET_BYTES:
             text = f"a receive buffer is used with {first.length} bytes, which hold no packet"
             raise Nonconformance("net-03.01", text)
-        contents = [self._content(first)]
+        contents = [self.content(first)]
         header = PacketHeader.unpack(subject.features, contents[0])
         spread = header.num_buffers if subject.has(NetFeature.MRG_RXBUF) else 1
         if not 1 <= spread <= 1 + len(waiting):
@@ -221,12 +228,13 @@ class NetUser:
                 text = f"{previous.length} bytes are in a buffer of {room} that is not the last of its packet"
                 raise Nonconformance("net-04.03", text)
             previous = waiting.popleft()
-            contents.append(self._content(previous))
+            contents.append(self.content(previous))
         frame = b"".join(contents)[size:]
         judge(subject.features, header, frame, mtu=self.mtu, security=self.security)
         return Arrival(frame, header, pair, spread)
 
-    def _content(self, used: Used) -> bytes:
+    def content(self, used: Used) -> bytes:
+        """What is written into a buffer."""
         assert used.offer is not None
         left, parts = used.length, []
         for piece in used.offer.pieces:
@@ -257,6 +265,27 @@ class NetUser:
             raise Nonconformance(clause, f"{text}: {found.frame[:64].hex()} is received")
         return found
 
+    async def accepts_open(self, frame: bytes, clause: str, text: str) -> Arrival:
+        """Let a frame come from outside, which has to be received; a checksum may be left open."""
+        (found, *_more) = await self.exchange([frame], clause, text)
+        whole = found.frame
+        if found.header.flags & NetHeaderFlag.NEEDS_CSUM:
+            whole = complete(whole, found.header.csum_start, found.header.csum_offset)
+        if not replace(found, frame=whole).is_that(frame):
+            raise Nonconformance(clause, f"{text}: {found.frame[:64].hex()} is received")
+        return found
+
+    async def next_arrival(self, clause: str, text: str) -> Arrival:
+        """Wait for the next packet."""
+        found: list[Arrival] = []
+
+        async def one() -> bool:
+            found.extend(self.arrivals())
+            return bool(found)
+
+        await self.subject.until(one, clause, text)
+        return found[0]
+
     async def refuses(self, frame: bytes, clause: str, text: str) -> None:
         """Let a frame come from outside, which must not be received."""
         await self.medium.send(frame)
@@ -265,6 +294,33 @@ class NetUser:
             await self.offer(arrival.buffers, pair=arrival.pair)
             if arrival.is_that(frame):
                 raise Nonconformance(clause, f"{text}: a frame to {frame[:MAC_BYTES].hex(':')} is received")
+
+    # --- reset of queues -----------------------------------------------------------------------------------
+
+    async def reset_queue(self, index: int) -> None:
+        """Reset a queue, and take its buffers back; with RING_RESET."""
+        registers = self.subject.registers(index)
+        await registers.write("reset", 1)
+
+        async def ends() -> bool:
+            return not await registers.read("reset") and not await registers.read("enable")
+
+        await self.subject.until(ends, "pci-05.13", f"the reset of queue {index} does not end")
+        self.subject.queues[index].reset()
+
+    async def enable_queue(self, index: int) -> None:
+        """Enable a queue again that was reset."""
+        await self.subject.enable_queue(self.subject.queues[index])
+
+    async def reset_receive_queue(self, pair: int) -> None:
+        """Reset the receive queue of a pair."""
+        await self.reset_queue(self.receive_queue(pair).index)
+        self._packets[pair].clear()
+
+    async def enable_receive_queue(self, pair: int, buffers: int = 8) -> None:
+        """Enable it again, and offer buffers."""
+        await self.enable_queue(self.receive_queue(pair).index)
+        await self.offer(buffers, pair=pair)
 
     # --- commands ------------------------------------------------------------------------------------------
 

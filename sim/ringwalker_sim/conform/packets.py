@@ -15,6 +15,7 @@ __all__ = [
     "Layers",
     "complete",
     "ethernet",
+    "geneve",
     "inner_layers",
     "ipv4",
     "ipv6",
@@ -219,3 +220,8 @@ def udp(source: int, target: int, payload: bytes) -> bytes:
 def vxlan(frame: bytes) -> bytes:
     """A datagram of UDP with a frame inside."""
     return udp(49152, _VXLAN_PORT, b"\x08" + bytes(7) + frame)
+
+
+def geneve(frame: bytes) -> bytes:
+    """A datagram of UDP with a frame inside."""
+    return udp(49152, _GENEVE_PORT, b"\0\0" + _BRIDGED.to_bytes(2, "big") + bytes(4) + frame)

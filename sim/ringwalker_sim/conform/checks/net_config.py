@@ -20,6 +20,7 @@ __all__: list[str] = []
 _NET = is_type(DeviceType.NET)
 _F = NetFeature
 
+
 @check("net-01.13", "net-01.14", needs=[_NET])
 async def commands_that_hashes_and_filters_need(subject: Subject) -> None:
     """Looks whether HASH_REPORT and CTRL_RX_EXTRA are offered, and the control queue that they are set by.
