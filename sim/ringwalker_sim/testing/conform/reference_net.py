@@ -138,9 +138,9 @@ class ReferenceNet(NetModel):
         """Whether a frame passes the filters."""
         if not self.running or not 14 <= len(frame) <= self.mtu + 14 + 4 * self._is_tagged(frame):
             return False
-        if self.has(_F.CTRL_VLAN) and self._is_tagged(frame):
-            if int.from_bytes(frame[14:16], "big") & 0xFFF not in self.vlans:
-                return False
+        vlan = int.from_bytes(frame[14:16], "big") & 0xFFF
+        if self.has(_F.CTRL_VLAN) and self._is_tagged(frame) and vlan not in self.vlans:
+            return False
         target, modes = frame[:MAC_BYTES], self.modes
         if _RX.PROMISCUOUS in modes:
             return True
