@@ -78,6 +78,11 @@ class ModelTerminal(ConsoleMedium):
         self._at += len(data)
         return data
 
+    async def resize(self, cols: int, rows: int) -> bool:
+        """See :meth:`ConsoleMedium.resize`."""
+        self.model.set_size(cols, rows)
+        return True
+
 
 class NativeTerminal(ConsoleMedium):
     """The terminal of a device on the native engine; ``uart`` is the engine's peripheral."""
@@ -93,6 +98,11 @@ class NativeTerminal(ConsoleMedium):
     async def received(self) -> bytes:
         """See :meth:`ConsoleMedium.received`."""
         return self.uart.receive()
+
+    async def resize(self, cols: int, rows: int) -> bool:
+        """See :meth:`ConsoleMedium.resize`."""
+        self.uart.set_terminal(cols, rows)
+        return True
 
 
 def model_medium(port: Any) -> Medium | None:

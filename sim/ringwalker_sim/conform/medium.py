@@ -36,6 +36,10 @@ class ConsoleMedium(Medium, ABC):
     async def received(self) -> bytes:
         """What the device has put out since the last call."""
 
+    async def resize(self, cols: int, rows: int) -> bool:
+        """Change the size of the terminal; False where that cannot be done."""
+        return False
+
 
 class DiskMedium(Medium, ABC):
     """The disk behind the device."""

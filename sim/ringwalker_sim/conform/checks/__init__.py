@@ -3,6 +3,7 @@
 from . import (
     access_window,
     common_config,
+    device_config,
     device_status,
     features,
     net_config,
@@ -31,6 +32,7 @@ MODULES = (
     device_status,
     features,
     common_config,
+    device_config,
     ring_events,
     ring_framing,
     ring_indirect,

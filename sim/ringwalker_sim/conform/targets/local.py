@@ -27,17 +27,31 @@ _CONTENT_BYTES = 1 << 20
 
 
 class _Disk(DiskMedium):
-    def __init__(self, disk: DiskImage):
+    def __init__(self, disk: DiskImage, set_capacity: Callable[[int], None] | None):
         self.disk = disk
+        self.set_capacity = set_capacity
 
     async def read(self, sector: int, count: int) -> bytes:
         return self.disk.read(sector * SECTOR_BYTES, count * SECTOR_BYTES).tobytes()
+
+    async def resize(self, sectors: int) -> bool:
+        if self.set_capacity is None:
+            return False
+        self.set_capacity(sectors)
+        return True
 
 
 def medium_of(port: Any) -> Medium | None:
     """What is behind the device of an engine's port."""
     if port.disk is not None:
-        return _Disk(port.disk)
+        device = (
+            port.model
+            if hasattr(port, "model")
+            else port.engine.ports.storage
+            if hasattr(port, "engine")
+            else None
+        )
+        return _Disk(port.disk, getattr(device, "set_capacity", None))
     if hasattr(port, "model"):
         return model_medium(port)
     return native_medium(port) if hasattr(port, "engine") else None
