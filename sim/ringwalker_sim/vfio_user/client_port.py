@@ -62,6 +62,7 @@ class VfioPort(Loop, Port):
         self.by_message = by_message
         self.bdf = make_bdf(1, 0)
         self.sizes = {bar: self.client.region_size(bar) for bar in range(Region.BAR5 + 1)}
+        self._config_bytes = self.client.region_size(Region.CONFIG)
         self._bars: list[tuple[int, int, bool]] | None = None
         self._messages: dict[tuple[int, int], Callable[[], None]] = {}
         self._intx_callbacks: list[Callable[[], None]] = []
@@ -168,12 +169,13 @@ class VfioPort(Loop, Port):
     # --- the port -----------------------------------------------------------------------------------------
 
     async def config_read(self, bdf: int, offset: int, size: int) -> int:
-        """Read configuration space; all ones where there is no function."""
-        return self._config(offset, size) if bdf == self.bdf else (1 << 8 * size) - 1
+        """Read configuration space; all ones where there is no function, or none of its bytes."""
+        there = bdf == self.bdf and offset + size <= self._config_bytes
+        return self._config(offset, size) if there else (1 << 8 * size) - 1
 
     async def config_write(self, bdf: int, offset: int, size: int, value: int) -> None:
         """Write configuration space."""
-        if bdf != self.bdf:
+        if bdf != self.bdf or offset + size > self._config_bytes:
             return
         self.client.write(Region.CONFIG, offset, value.to_bytes(size, "little"))
         self._bars = None

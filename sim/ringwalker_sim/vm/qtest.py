@@ -37,8 +37,8 @@ _ECAM_REGISTER, _ECAM_ENABLE = 0x60, 1
 _ECAM_BASE = 0xB000_0000
 """Where firmware puts extended configuration space."""
 _LETTERS = {1: "b", 2: "w", 4: "l"}
-_MESSAGES = 1024
-"""Words for messages that are polled at once."""
+_MESSAGE_BASE, _MESSAGES = 8 << 20, 1 << 16
+"""Address and number of the words that messages write to; they are not in the drivers' memory."""
 _POLL_S = 50e-6
 _HANG_S = 20.0
 _CONNECT_S = 30.0
@@ -48,19 +48,24 @@ class QtestError(ToolError):
     """QEMU broke the test protocol or did not start; the message has its line or its output."""
 
 
+def _mapped(file: Path, base: int, size: int) -> np.ndarray:
+    """Bytes of a file, shared."""
+    with open(file, "r+b") as opened:
+        return np.frombuffer(mmap.mmap(opened.fileno(), size, offset=base), np.uint8)
+
+
 class SharedMemory(GuestMemory):
     """Guest RAM in ``file``, from offset ``base`` to its end; addresses are offsets in the file."""
 
     def __init__(self, file: Path, base: int):
         size = file.stat().st_size - base
         super().__init__(size, base)
-        with open(file, "r+b") as opened:
-            mapped = mmap.mmap(opened.fileno(), size, offset=base)
-        self.array: np.ndarray = np.frombuffer(mapped, np.uint8)
+        self.array: np.ndarray = _mapped(file, base, size)
 
 
 class QtestPort(Loop, Port):
-    """A :class:`~..guest.port.Port` on the test socket of a QEMU machine, on a ``connection``.
+    """A :class:`~..guest.port.Port` on the test socket of a QEMU machine, on a ``connection``. ``messages``
+    are the words, uint32, that messages write to.
 
     One cycle is a microsecond of real time, so the drivers' time limits are some seconds. A message of the
     device is written to a word of RAM, which is polled. INTA is observed at the input of the interrupt
@@ -69,7 +74,7 @@ class QtestPort(Loop, Port):
 
     clock_mhz = 1
 
-    def __init__(self, connection: socket.socket, memory: GuestMemory):
+    def __init__(self, connection: socket.socket, memory: GuestMemory, messages: np.ndarray):
         Loop.__init__(self)
         self.memory = memory
         self._connection = connection
@@ -77,7 +82,7 @@ class QtestPort(Loop, Port):
         self._begin = time.monotonic()
         self._last_event = self._begin
         self._messages: list[Callable[[], None]] = []
-        self._words: list[np.ndarray] = []
+        self._words = messages
         self._intx: list[Callable[[], None]] = []
         self._raised = 0
         self._ecam = False
@@ -141,12 +146,10 @@ class QtestPort(Loop, Port):
     def _happened(self) -> bool:
         """Run the callbacks of received interrupts; whether there were any."""
         due = []
-        for block, words in enumerate(self._words):
-            for place in np.flatnonzero(words):
-                words[place] = 0
-                number = block * _MESSAGES + int(place)
-                self.message_counts[number] += 1
-                due.append(self._messages[number])
+        for number in np.flatnonzero(self._words[: len(self._messages)]):
+            self._words[number] = 0
+            self.message_counts[number] += 1
+            due.append(self._messages[number])
         raised, self._raised = self._raised, 0
         due += self._intx if raised else []
         for callback in due:
@@ -200,16 +203,13 @@ class QtestPort(Loop, Port):
         self.command("out" + _LETTERS[size], address, value)
 
     def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
-        """The address of a word in RAM, and the data of a message."""
-        place = len(self._messages) % _MESSAGES
-        if place == 0:
-            block = self.memory.allocate(4 * _MESSAGES, 4)
-            block.array[:] = 0
-            self._block = block.address
-            self._words.append(block.array.view("<u4"))
+        """The address of a word in RAM, and the data of a message. Errors: :class:`QtestError`."""
+        place = len(self._messages)
+        if place == _MESSAGES:
+            raise QtestError(f"there are no more than {_MESSAGES} messages")
         self._messages.append(callback)
         self.message_counts.append(0)
-        return self._block + 4 * place, len(self._messages)
+        return _MESSAGE_BASE + 4 * place, place + 1
 
     def intx_handler(self, callback: Callable[[], None]) -> None:
         """``callback`` runs on every assertion of INTA."""
@@ -260,7 +260,8 @@ def qtest_machine(
             )
         try:
             with _accept(listener, process, errors) as connection:
-                yield QtestPort(connection, SharedMemory(ram, _RAM_BASE))
+                words = _mapped(ram, _MESSAGE_BASE, 4 * _MESSAGES).view("<u4")
+                yield QtestPort(connection, SharedMemory(ram, _RAM_BASE), words)
         finally:
             process.terminate()
             try:

@@ -7,6 +7,8 @@ check is run split, packed and through the legacy face on one machine.
 import contextlib
 import socket
 import tempfile
+import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -74,14 +76,16 @@ class _Disk(_Surroundings, DiskMedium):
 
 
 class _Net(_Surroundings, NetMedium):
-    """A pair of datagram sockets; each datagram is a frame."""
+    """A pair of datagram sockets; each datagram is a frame.
+
+    A thread takes the device's frames: it uses no buffer while the few that a socket holds are not taken.
+    """
 
     def __init__(self, folder: Path):
         super().__init__(folder)
         self.theirs, ours = folder / "theirs", folder / "ours"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(ours))
-        self.socket.setblocking(False)
         ends = {
             "local.type": "unix",
             "local.path": self.theirs,
@@ -91,6 +95,14 @@ class _Net(_Surroundings, NetMedium):
         self.options = ["-netdev", comma_option("dgram", {"id": _NET, **ends})]
         # Without a file: a card needs no firmware to be tested.
         self.properties = {"netdev": _NET, "romfile": ""}
+        self.frames: deque[bytes] = deque()
+        self.thread = threading.Thread(target=self._take, daemon=True)
+        self.thread.start()
+
+    def _take(self) -> None:
+        with contextlib.suppress(OSError):
+            while frame := self.socket.recv(_RECEIVE_BYTES):
+                self.frames.append(frame)
 
     def medium(self, monitor: Monitor) -> Medium:
         self.monitor = monitor
@@ -100,17 +112,15 @@ class _Net(_Surroundings, NetMedium):
         self.socket.sendto(frame, str(self.theirs))
 
     async def received(self) -> list[bytes]:
-        frames = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                frames.append(self.socket.recv(_RECEIVE_BYTES))
-        return frames
+        return [self.frames.popleft() for _ in range(len(self.frames))]
 
     async def set_link(self, up: bool) -> bool:
         self.monitor.execute("set_link", name=_NET, up=up)
         return True
 
     def close(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.socket.close()
 
 
