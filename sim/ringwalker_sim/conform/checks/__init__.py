@@ -3,8 +3,10 @@
 from . import (
     access_window,
     common_config,
+    console,
     device_config,
     device_status,
+    entropy,
     features,
     net_config,
     net_filter,
@@ -46,5 +48,7 @@ MODULES = (
     net_filter,
     net_steering,
     net_parameters,
+    console,
+    entropy,
 )
 """All modules, in the order in which their checks run."""

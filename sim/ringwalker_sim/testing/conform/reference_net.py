@@ -326,6 +326,6 @@ KIND = FunctionKind(
     device_config=_TABLE,
     simulation=f"{__name__}:SIMULATION",
 )
-"""The reference as a function; a configuration names it as ``REFERENCE_NET``."""
+"""The reference as a function."""
 
 SIMULATION = FunctionSimulation(driver=net_driver, model=_model)
