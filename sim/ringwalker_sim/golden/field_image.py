@@ -108,7 +108,7 @@ class FieldImage:
         self._add(
             field.kind,
             field.size,
-            lambda: self.model.config_bytes()[start:end],
+            lambda: self.model.read_config()[start:end],
             lambda offset, data: self.model.write_config(start + offset, data),
             field.flags,
         )

@@ -81,7 +81,7 @@ class FunctionModel(ABC):
         self.latency = latency
         self.random = random.Random(seed)
         self.content = bytearray(self.table.size if self.table.registers else 0)
-        self.generation = 0
+        self.generation = self._seen = 0
         self.status = 0
         self.driver_features = 0
         self._foreign = [0, 0, 0]
@@ -108,6 +108,11 @@ class FunctionModel(ABC):
         """The present device configuration."""
         return bytes(self.content)
 
+    def read_config(self) -> bytes:
+        """The present device configuration, of which the driver reads a part."""
+        self._seen = self.generation
+        return self.config_bytes()
+
     def put(self, name: str, value: int) -> None:
         """Set a field of the configuration, without a notification."""
         row = self.table[name]
@@ -119,8 +124,13 @@ class FunctionModel(ABC):
         return int.from_bytes(self.config_bytes()[row.offset : row.offset + row.size], "little")
 
     def changed(self) -> None:
-        """The configuration has changed: notify the driver."""
+        """The configuration has changed: notify the driver.
+
+        However often it changes, the generation does not come back to what it was at the last read.
+        """
         self.generation = self.generation + 1 & 0xFF
+        if self.generation == self._seen:
+            self.generation = self.generation + 1 & 0xFF
         self.change()
 
     def write_config(self, offset: int, data: bytes) -> None:

@@ -51,7 +51,7 @@ class LegacyFace:
                     content[low - offset : high - offset] = value[low - row.offset : high - row.offset]
         base = legacy_device_config_offset(self._msix_enabled())
         start = max(offset, base)
-        part = self.model.config_bytes()[start - base :][: max(0, offset + size - start)]
+        part = self.model.read_config()[start - base :][: max(0, offset + size - start)]
         content[start - offset : start - offset + len(part)] = part
         return int.from_bytes(content, "little")
 

@@ -46,7 +46,7 @@ class ModernFace:
         if offset >= NOTIFY_BASE:
             return 0
         if offset >= DEVICE_BASE:
-            content = self.model.config_bytes()
+            content = self.model.read_config()
             return int.from_bytes(content[offset - DEVICE_BASE :][:size].ljust(size, b"\0"), "little")
         if offset >= ISR_BASE:
             return self.registers.take_isr()
