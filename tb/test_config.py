@@ -92,19 +92,19 @@ def test_a_legacy_header_that_cannot_be_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("face", "preset", "device", "revision"),
+    ("face", "preset", "device", "revision", "subsystem"),
     [
-        ("modern", "oasis", 0x1041, 1),
-        ("modern", "2007", 1, 1),
-        ("legacy", "oasis", 0x1000, 0),
-        ("transitional", "oasis", 0x1000, 0),
-        ("transitional", "2007", 1, 0),
+        ("modern", "oasis", 0x1041, 1, 0x41),
+        ("modern", "2007", 1, 1, 1),
+        ("legacy", "oasis", 0x1000, 0, 1),
+        ("transitional", "oasis", 0x1000, 0, 1),
+        ("transitional", "2007", 1, 0, 1),
     ],
 )
-def test_ids_follow_preset_and_face(face, preset, device, revision):
+def test_ids_follow_preset_and_face(face, preset, device, revision, subsystem):
     config = DeviceConfig(function="net", face=face, identity=Identity(preset))
     found = config.resolved_identity
-    assert (found.device, found.revision, found.subsystem) == (device, revision, 1)
+    assert (found.device, found.revision, found.subsystem) == (device, revision, subsystem)
     given = dataclasses.replace(config, identity=Identity(preset, revision=7, device=0x1234))
     assert (given.resolved_identity.device, given.resolved_identity.revision) == (0x1234, 7)
 

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from .checks import check, check_range, check_text
-from .spec.ids import OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
+from .spec.ids import MODERN_SUBSYSTEM_BASE, OASIS_DEVICE_BASE, VENDOR_2007, VENDOR_OASIS
 from .spec.legacy import LEGACY_REVISION, transitional_device_id
 
 __all__ = ["Identity"]
@@ -24,6 +24,7 @@ class Identity:
     device: int | None = None
     subsystem_vendor: int | None = None
     subsystem: int | None = None
+    """None: the virtio type, from 0x40 on for modern devices of the preset ``"oasis"``."""
     class_code: int | None = None
     revision: int | None = None
     """None: 0 for devices with the legacy header, whatever the preset, as its drivers ask; otherwise 1."""
@@ -59,7 +60,7 @@ class Identity:
             "vendor": vendor,
             "device": device,
             "subsystem_vendor": self.vendor if self.vendor is not None else vendor,
-            "subsystem": device_type,
+            "subsystem": device_type if legacy or not oasis else MODERN_SUBSYSTEM_BASE + device_type,
             "class_code": class_code,
             "revision": LEGACY_REVISION if legacy else 1,
         }

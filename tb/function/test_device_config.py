@@ -107,6 +107,18 @@ async def test_inputs_that_change_together_are_one_change(bench):
     assert bench.value("generation") == 1
 
 
+@simulated(Face)
+async def test_256_changes_do_not_lead_back_to_the_generation_of_the_last_read(bench):
+    for changes in (255, 256, 257, 512):
+        await bench.read(0x00)
+        before = bench.value("generation")
+        for number in range(changes):
+            bench.drive("level", 1000 * changes + number)
+            await bench.cycles()
+        await bench.cycles(2)
+        assert bench.value("generation") != before, changes
+
+
 @simulated(OtherFirst)
 async def test_the_first_sample_after_reset_is_no_change(bench):
     await bench.cycles(3)

@@ -41,7 +41,8 @@ class DeviceConfigFace(Component):
     - ``clear`` In 1: read-write registers get back what they hold after reset; wins over all else
     - ``image`` Out: the structure as the driver reads it, byte 0 in the lowest bits; see :meth:`shown`
     - ``generation`` Out 8: goes up in the cycle in which an input's change shows, and after one with a
-      ``set_<name>``; never by what the driver writes
+      ``set_<name>``; never by what the driver writes. However often it does, it is not again what it was
+      when a register was read last
     - ``config_change`` Out 1: a pulse with each change of an input
 
     Latency: 1 cycle for a read. An input shows a cycle later, what was written in the cycle after it. A bit
@@ -51,7 +52,7 @@ class DeviceConfigFace(Component):
     Errors: ``ValueError`` for a table larger than a page, a register with another kind of access, a name that
     is not in the table or not of the right access, a value that does not fit, and a name that is taken.
 
-    Ref: virtio 1.4, 2.5.1 (generation), 4.1.4.6.
+    Ref: virtio 1.4, 2.5.1 and 4.1.4.3.1 (generation), 4.1.4.6.
     """
 
     def __init__(
@@ -130,12 +131,16 @@ class DeviceConfigFace(Component):
         changed, was_set = Signal(), Signal()
         written = self._keep(m, was_set)
         self._show(m, changed)
-        with m.If(changed | was_set):
-            m.d.sync += self.generation.eq(self.generation + 1)
-        m.d.sync += self.config_change.eq(changed)
-
         request, response = self.registers.requests, self.registers.responses
         m.d.comb += request.ready.eq(~response.valid | response.ready)
+        following, read = Signal.like(self.generation), Signal.like(self.generation)
+        m.d.comb += following.eq(self.generation + 1)
+        with m.If(changed | was_set):
+            m.d.sync += self.generation.eq(following + (following == read))
+        with m.If(request.valid & request.ready & ~request.p.write):
+            m.d.sync += read.eq(self.generation)
+        m.d.sync += self.config_change.eq(changed)
+
         with m.If(request.ready):
             m.d.sync += [response.valid.eq(request.valid & ~request.p.write), response.p.data.eq(0)]
             with m.Switch(request.p.offset[2 : PAGE.bit_length() - 1]):

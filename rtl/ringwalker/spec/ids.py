@@ -6,12 +6,21 @@ The drafts of 2007 took the vendor 0x5000 for want of an assigned one.
 
 import enum
 
-__all__ = ["CLASS_CODES", "OASIS_DEVICE_BASE", "VENDOR_2007", "VENDOR_OASIS", "DeviceType"]
+__all__ = [
+    "CLASS_CODES",
+    "MODERN_SUBSYSTEM_BASE",
+    "OASIS_DEVICE_BASE",
+    "VENDOR_2007",
+    "VENDOR_OASIS",
+    "DeviceType",
+]
 
 VENDOR_2007 = 0x5000
 VENDOR_OASIS = 0x1AF4
 OASIS_DEVICE_BASE = 0x1040
 """PCI device id of a modern device is this plus its type."""
+MODERN_SUBSYSTEM_BASE = 0x40
+"""Least subsystem id of a modern device; legacy drivers look for those below it."""
 
 
 class DeviceType(enum.IntEnum):

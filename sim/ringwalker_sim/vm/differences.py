@@ -42,8 +42,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "Subsystem",
         "The specification leaves the choice of subsystem vendor and device id to the device. QEMU has one "
-        "id for all its devices; this device repeats the virtio device type.",
-        {"header subsystem_id": ("4352", "2")},
+        "id for all its devices; this device has 0x40 plus the virtio device type.",
+        {"header subsystem_id": ("4352", "66")},
         ("modern device",),
     ),
     Difference(
