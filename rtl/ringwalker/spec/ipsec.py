@@ -9,7 +9,6 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data
 
 __all__ = [
-    "IPSEC_FEATURE",
     "IPSEC_KEY_BYTES",
     "IpsecAssociation",
     "IpsecCapability",
@@ -24,9 +23,6 @@ __all__ = [
     "IpsecResourceCapability",
     "IpsecTunnel",
 ]
-
-IPSEC_FEATURE = 70
-"""Bit number of VIRTIO_NET_F_IPSEC."""
 
 IPSEC_KEY_BYTES = 32
 """Room for a key."""

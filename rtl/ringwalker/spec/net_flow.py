@@ -50,7 +50,7 @@ class FlowHeader(enum.IntEnum):
     ESP = 6
 
 
-FLOW_HEADER_BYTES = {
+FLOW_HEADER_BYTES: dict[int, int] = {
     FlowHeader.ETH: 14,
     FlowHeader.IPV4: 20,
     FlowHeader.IPV6: 40,

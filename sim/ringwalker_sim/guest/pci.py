@@ -155,7 +155,7 @@ class PciDevice:
         for bar in self.bars.values():
             enable |= Command.IO_ENABLE if bar.io else Command.MEMORY_ENABLE
         await self.set_command(enable)
-        await self._walk_capabilities()
+        await self.walk_capabilities()
         if assign:
             await self._set_sizes()
 
@@ -202,7 +202,8 @@ class PciDevice:
             if bar.is_64:
                 await self.write(HEADER[f"bar{bar.index + 1}"], bar.address >> 32)
 
-    async def _walk_capabilities(self) -> None:
+    async def walk_capabilities(self) -> None:
+        """Find the capabilities. Errors: :class:`DeviceError` for a list that leads astray."""
         self.capabilities.clear()
         if not await self.read(HEADER.status) & Status.CAPABILITIES_LIST:
             return

@@ -2,9 +2,12 @@
 
 from . import (
     access_window,
+    admin_capabilities,
     common_config,
     console,
     device_config,
+    device_mode,
+    device_parts,
     device_status,
     entropy,
     features,
@@ -15,6 +18,7 @@ from . import (
     net_steering,
     net_transmit,
     pci_function,
+    resource_objects,
     ring_events,
     ring_framing,
     ring_indirect,
@@ -50,5 +54,9 @@ MODULES = (
     net_parameters,
     console,
     entropy,
+    admin_capabilities,
+    resource_objects,
+    device_parts,
+    device_mode,
 )
 """All modules, in the order in which their checks run."""
