@@ -9,12 +9,22 @@ from .registers import Access, Register, RegisterTable
 
 __all__ = [
     "BLK_CONFIG",
+    "BLK_RANGE_CONFIG",
     "ID_BYTES",
+    "MOST_LIFETIME_ESTIMATE",
     "SECTOR_BYTES",
+    "ZONE_BYTES",
     "BlkFeature",
+    "BlkLifetime",
+    "BlkPreEol",
+    "BlkRange",
     "BlkRequestHeader",
     "BlkRequestType",
     "BlkStatus",
+    "BlkZoneDescriptor",
+    "BlkZoneModel",
+    "BlkZoneState",
+    "BlkZoneType",
 ]
 
 SECTOR_BYTES = 512
@@ -36,6 +46,13 @@ class BlkRequestType(enum.IntEnum):
     DISCARD = 11
     WRITE_ZEROES = 13
     SECURE_ERASE = 14
+    ZONE_APPEND = 15
+    ZONE_REPORT = 16
+    ZONE_OPEN = 18
+    ZONE_CLOSE = 20
+    ZONE_FINISH = 22
+    ZONE_RESET = 24
+    ZONE_RESET_ALL = 26
 
 
 class BlkStatus(enum.IntEnum):
@@ -44,6 +61,10 @@ class BlkStatus(enum.IntEnum):
     OK = 0
     IOERR = 1
     UNSUPP = 2
+    ZONE_INVALID_CMD = 3
+    ZONE_UNALIGNED_WP = 4
+    ZONE_OPEN_RESOURCE = 5
+    ZONE_ACTIVE_RESOURCE = 6
 
 
 class BlkFeature(enum.IntEnum):
@@ -73,6 +94,82 @@ class BlkRequestHeader(data.Struct):
     sector: unsigned(64)
 
 
+class BlkRange(data.Struct):
+    """A segment of a discard, a secure erase or a write of zeroes: ``num_sectors`` from ``sector`` on.
+
+    Bit 0 of ``flags`` is ``unmap``; all others are reserved.
+    """
+
+    sector: unsigned(64)
+    num_sectors: unsigned(32)
+    flags: unsigned(32)
+
+
+class BlkPreEol(enum.IntEnum):
+    """``pre_eol_info`` of :class:`BlkLifetime`: how much of the reserved blocks is consumed."""
+
+    UNDEFINED = 0
+    NORMAL = 1
+    WARNING = 2
+    URGENT = 3
+
+
+MOST_LIFETIME_ESTIMATE = 11
+"""The greatest estimate of :class:`BlkLifetime`: more than the whole lifetime is used."""
+
+
+class BlkLifetime(data.Struct):
+    """What GET_LIFETIME returns; the estimates are in tenths of the lifetime, 0 for none."""
+
+    pre_eol_info: unsigned(16)
+    device_lifetime_est_typ_a: unsigned(16)
+    device_lifetime_est_typ_b: unsigned(16)
+
+
+class BlkZoneModel(enum.IntEnum):
+    """``model`` of the device configuration."""
+
+    NONE = 0
+    HOST_MANAGED = 1
+    HOST_AWARE = 2
+
+
+class BlkZoneType(enum.IntEnum):
+    """``z_type`` of a zone: conventional, sequential write required, sequential write preferred."""
+
+    CONV = 1
+    SWR = 2
+    SWP = 3
+
+
+class BlkZoneState(enum.IntEnum):
+    """``z_state`` of a zone."""
+
+    NOT_WP = 0
+    EMPTY = 1
+    IOPEN = 2
+    EOPEN = 3
+    CLOSED = 4
+    RDONLY = 13
+    FULL = 14
+    OFFLINE = 15
+
+
+ZONE_BYTES = 64
+"""A zone report: so many bytes that begin with the number of zones (64 bits), and as many for each zone."""
+
+
+class BlkZoneDescriptor(data.Struct):
+    """A zone of a report: capacity, start and write pointer in sectors, type and state. The rest of its
+    ``ZONE_BYTES`` is reserved."""
+
+    z_cap: unsigned(64)
+    z_start: unsigned(64)
+    z_wp: unsigned(64)
+    z_type: unsigned(8)
+    z_state: unsigned(8)
+
+
 _RO = Access.RO
 
 BLK_CONFIG = RegisterTable(
@@ -92,5 +189,27 @@ BLK_CONFIG = RegisterTable(
         Register("opt_io_size", 0x1C, 32, _RO, "Suggested optimal I/O size in blocks (TOPOLOGY)."),
         Register("writeback", 0x20, 8, _RO, "Cache mode (CONFIG_WCE)."),
         Register("num_queues", 0x22, 16, _RO, "Number of request queues (MQ)."),
+    ),
+)
+
+BLK_RANGE_CONFIG = RegisterTable(
+    "blk_range_config",
+    "What follows BLK_CONFIG in struct virtio_blk_config, for disks with more requests.",
+    (
+        Register("max_discard_sectors", 0x24, 32, _RO, "Most sectors of a segment of a discard (DISCARD)."),
+        Register("max_discard_seg", 0x28, 32, _RO, "Most segments of a discard (DISCARD)."),
+        Register("discard_sector_alignment", 0x2C, 32, _RO, "Alignment of discards in sectors (DISCARD)."),
+        Register("max_write_zeroes_sectors", 0x30, 32, _RO, "Most sectors of a segment (WRITE_ZEROES)."),
+        Register("max_write_zeroes_seg", 0x34, 32, _RO, "Most segments of a request (WRITE_ZEROES)."),
+        Register("write_zeroes_may_unmap", 0x38, 8, _RO, "Whether sectors may be unmapped (WRITE_ZEROES)."),
+        Register("max_secure_erase_sectors", 0x3C, 32, _RO, "Most sectors of a segment (SECURE_ERASE)."),
+        Register("max_secure_erase_seg", 0x40, 32, _RO, "Most segments of a request (SECURE_ERASE)."),
+        Register("secure_erase_sector_alignment", 0x44, 32, _RO, "Alignment in sectors (SECURE_ERASE)."),
+        Register("zone_sectors", 0x48, 32, _RO, "Sectors of a zone (ZONED)."),
+        Register("max_open_zones", 0x4C, 32, _RO, "Most zones that can be open; 0: no limit (ZONED)."),
+        Register("max_active_zones", 0x50, 32, _RO, "Most open and closed zones; 0: no limit (ZONED)."),
+        Register("max_append_sectors", 0x54, 32, _RO, "Most sectors of a zone append (ZONED)."),
+        Register("write_granularity", 0x58, 32, _RO, "Unit of writes to sequential zones, in bytes (ZONED)."),
+        Register("model", 0x5C, 8, _RO, "The kind of zoned disk (ZONED)."),
     ),
 )

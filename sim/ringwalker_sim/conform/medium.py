@@ -51,3 +51,7 @@ class DiskMedium(Medium, ABC):
     async def resize(self, sectors: int) -> bool:
         """Change the capacity; False where that cannot be done."""
         return False
+
+    async def change_unmap(self) -> bool:
+        """Change whether a write of zeroes may deallocate sectors; False where that cannot be done."""
+        return False

@@ -244,6 +244,7 @@ class Subject:
     async def enable_interrupts(self, interrupt: str) -> None:
         """Enable MSI-X (vector 0 for configuration changes, the next for queues) or INTx, or neither."""
         self.vectors = 0
+        self.transport.use_vectors(0)
         if interrupt == "intx":
             await self.pci.enable_intx(lambda: self._arrive(-1))
             return
@@ -255,6 +256,7 @@ class Subject:
             raise NotApplicable("there is no MSI-X")
         self.vectors = min(vectors, 1 + await self.transport.num_queues())
         await self.pci.enable_msix([self._arrival(vector) for vector in range(self.vectors)])
+        self.transport.use_vectors(self.vectors)
         if await self.transport.set_config_vector(0) != 0:
             raise Nonconformance("pci-11.08", "vector 0 cannot be mapped to configuration changes")
 

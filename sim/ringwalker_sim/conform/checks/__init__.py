@@ -3,6 +3,8 @@
 from . import (
     access_window,
     admin_capabilities,
+    blk_config,
+    blk_requests,
     common_config,
     console,
     device_config,
@@ -58,5 +60,7 @@ MODULES = (
     resource_objects,
     device_parts,
     device_mode,
+    blk_config,
+    blk_requests,
 )
 """All modules, in the order in which their checks run."""

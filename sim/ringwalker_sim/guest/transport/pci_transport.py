@@ -114,6 +114,10 @@ class PciTransport(RingTransport):
         await self._reset_device()
         await self._interrupts.disable()
 
+    def use_vectors(self, count: int) -> None:
+        """So many MSI-X vectors are in use, which the caller has enabled; 0: MSI-X is disabled."""
+        self._interrupts.vectors = count
+
     # --- reset ---------------------------------------------------------------------------------------------
 
     async def reset(self) -> None:

@@ -1,0 +1,177 @@
+"""Requests to a block device, for the checks of it. Ref: virtio 1.4, 5.2.6."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from ringwalker.spec.blk import (
+    BLK_CONFIG,
+    BLK_RANGE_CONFIG,
+    SECTOR_BYTES,
+    BlkFeature,
+    BlkRange,
+    BlkRequestHeader,
+    BlkRequestType,
+    BlkStatus,
+)
+from ringwalker.spec.modern import DeviceStatus
+from ringwalker.spec.registers import Register
+
+from ..memory import Buffer, dtype_of
+from .check import Nonconformance, NotApplicable
+from .queues import Piece, Used
+from .subject import Subject
+
+__all__ = ["UNWRITTEN", "Answer", "Disk", "cannot_be_written", "changed"]
+
+UNWRITTEN = 0xEE
+"""What writable buffers hold before."""
+
+_QUEUE = 0
+
+
+def cannot_be_written(subject: Subject) -> str | None:
+    """A condition: any sector of the disk can be written."""
+    if subject.offers(BlkFeature.RO):
+        return "the disk is read-only"
+    return "the disk has zones" if not subject.legacy and subject.offers(BlkFeature.ZONED) else None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request: ``status``, None where it was not written; ``data``; the used ``length``."""
+
+    status: int | None
+    data: bytes
+    length: int
+
+
+class Disk:
+    """Queue 0 of a block device that was started."""
+
+    def __init__(self, subject: Subject):
+        self.subject = subject
+
+    # --- configuration -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def register(name: str) -> Register:
+        """The row of a field of the device configuration."""
+        first = {row.name: row for row in BLK_CONFIG}
+        return first[name] if name in first else BLK_RANGE_CONFIG[name]
+
+    def has_field(self, name: str) -> bool:
+        """Whether the device configuration is so long that it has a field."""
+        return self.subject.transport.has_device_field(self.register(name))
+
+    async def field(self, name: str) -> int:
+        """A field of the device configuration. Errors: :class:`NotApplicable` where there is none."""
+        if not self.has_field(name):
+            raise NotApplicable(f"the device configuration has no {name}")
+        return await self.subject.transport.read_device_field(self.register(name))
+
+    async def byte(self, offset: int) -> int | None:
+        """A byte of the device configuration; None behind its end."""
+        row = Register("byte", offset, 8, BLK_CONFIG.capacity.access, "")
+        if not self.subject.transport.has_device_field(row):
+            return None
+        return await self.subject.transport.read_device_field(row)
+
+    async def capacity(self) -> int:
+        """Sectors of the disk."""
+        return await self.field("capacity")
+
+    async def unit(self) -> int:
+        """Sectors of a logical block."""
+        if not self.subject.offers(BlkFeature.BLK_SIZE):
+            return 1
+        return max(1, await self.field("blk_size") // SECTOR_BYTES)
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    def header(self, kind: int, sector: int) -> Buffer:
+        """A request header."""
+        header = self.subject.buffer(dtype_of(BlkRequestHeader).itemsize)
+        view = self.subject.memory.struct_view(header.address, BlkRequestHeader)[0]
+        view["type"], view["reserved"], view["sector"] = kind, 0, sector
+        return header
+
+    async def request(self, kind: int, sector: int = 0, out: bytes = b"", room: int = 0) -> Answer:
+        """A request with ``out`` to read and ``room`` bytes to write, and its status behind them."""
+        header = self.header(kind, sector)
+        pieces = [Piece(header.address, header.length)]
+        if out:
+            pieces.append(Piece(self.subject.buffer(len(out), out).address, len(out)))
+        answer = self.subject.buffer(room + 1, bytes([UNWRITTEN]) * (room + 1))
+        if room:
+            pieces.append(Piece(answer.address, room, True))
+        pieces.append(Piece(answer.address + room, 1, True))
+        used = await self.send(pieces)
+        content = answer.array.tobytes()
+        status = None if content[-1] == UNWRITTEN else content[-1]
+        self.subject.check_guards(self.subject.by_ring("core-07.01", "core-13.01"))
+        return Answer(status, content[:-1], used.length)
+
+    async def send(self, pieces: Sequence[Piece]) -> Used:
+        """Any buffer, until it is used. Errors: :class:`NotApplicable` when the device says that it has
+        failed, which is for requests that no driver must make."""
+        subject, queue = self.subject, self.subject.queues[_QUEUE]
+        queue.offer(pieces)
+        queue.publish()
+        await subject.kick(queue)
+
+        async def decided() -> bool:
+            return queue.waiting or bool(await subject.status() & DeviceStatus.DEVICE_NEEDS_RESET)
+
+        await subject.until(decided, "core-01.02", "a request is not answered, and the device does not fail")
+        if not queue.waiting:
+            raise NotApplicable("the device answers with DEVICE_NEEDS_RESET")
+        (used,) = await subject.used(queue, 1)
+        return used
+
+    async def expect(
+        self, clause: str, status: int, kind: int, sector: int = 0, out: bytes = b"", room: int = 0
+    ) -> Answer:
+        """A request whose status is to be ``status``."""
+        answer = await self.request(kind, sector, out, room)
+        if answer.status != status:
+            text = f"a request of type {kind} ends with status {answer.status}, and not {status}"
+            raise Nonconformance(clause, text)
+        return answer
+
+    async def read(self, sector: int, count: int = 1) -> bytes:
+        """Some sectors."""
+        answer = await self.request(BlkRequestType.IN, sector, room=count * SECTOR_BYTES)
+        if answer.status != BlkStatus.OK:
+            text = f"a read of sector {sector} ends with status {answer.status}"
+            raise Nonconformance("core-10.02", text)
+        return answer.data
+
+    async def write(self, sector: int, data: bytes) -> Answer:
+        """Write some sectors."""
+        return await self.request(BlkRequestType.OUT, sector, data)
+
+    async def written(self, clause: str, sector: int, data: bytes) -> None:
+        """Write some sectors, which is to succeed."""
+        await self.expect(clause, BlkStatus.OK, BlkRequestType.OUT, sector, data)
+
+    def ranges(self, *ranges: tuple[int, int, int]) -> bytes:
+        """Data of a request about ranges: of each the sector, the number of sectors and flags."""
+        return np.array(list(ranges), dtype_of(BlkRange)).tobytes()
+
+    @asynccontextmanager
+    async def kept(self, sector: int, count: int) -> AsyncIterator[bytes]:
+        """What some sectors hold, for the time of a ``with`` block; it is put back after it."""
+        content = await self.read(sector, count)
+        try:
+            yield content
+        finally:
+            if await self.read(sector, count) != content:
+                await self.write(sector, content)
+
+
+def changed(content: bytes) -> bytes:
+    """Other content of the same length."""
+    return bytes(byte ^ 0xA5 for byte in content)
