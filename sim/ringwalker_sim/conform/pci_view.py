@@ -6,6 +6,7 @@ Ref: PCI Local Bus 3.0, 6.1 (header), 6.8.2 (MSI-X); PCI Express Base 3.1, 7.9 (
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from ringwalker.spec.modern import CapabilityType
 from ringwalker.spec.pci import (
     CONFIG_SPACE_BYTES,
     EXTENDED_CONFIG_SPACE_BYTES,
@@ -13,6 +14,7 @@ from ringwalker.spec.pci import (
     MSIX_CAPABILITY,
     MSIX_ENTRY_BYTES,
     MSIX_TABLE_ENTRY,
+    VIRTIO_CAPABILITY,
     CapabilityId,
     Command,
     MsixControl,
@@ -24,7 +26,14 @@ from ringwalker.spec.pcie import PCIE_CAPABILITY
 
 from ..guest.pci import Capability, PciDevice
 
-__all__ = ["MsixTable", "config", "extended_capabilities", "put_config", "saved_configuration"]
+__all__ = [
+    "MsixTable",
+    "config",
+    "extended_capabilities",
+    "put_config",
+    "saved_configuration",
+    "virtio_capabilities",
+]
 
 _KEPT = ("cache_line_size", *(f"bar{index}" for index in range(6)), "interrupt_line", "expansion_rom")
 _DWORD = 4
@@ -52,6 +61,16 @@ async def extended_capabilities(pci: PciDevice) -> list[Capability]:
             break
         found.append(Capability(header & ExtendedHeader.ID, offset))
         offset = header >> 20 & ~0b11
+    return found
+
+
+async def virtio_capabilities(pci: PciDevice, kind: CapabilityType) -> list[dict[str, int]]:
+    """The virtio capabilities of a type, in their order: ``at``, and their registers by name."""
+    found = []
+    for item in pci.find_capabilities(CapabilityId.VENDOR):
+        row = {register.name: await pci.read(register, item.offset) for register in VIRTIO_CAPABILITY}
+        if row["type"] == kind:
+            found.append(row | {"at": item.offset})
     return found
 
 

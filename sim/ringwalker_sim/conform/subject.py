@@ -10,8 +10,7 @@ import numpy as np
 from ringwalker.spec.blk import BlkFeature
 from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import DeviceType
-from ringwalker.spec.modern import NO_VECTOR, CapabilityType, DeviceStatus
-from ringwalker.spec.pci import VIRTIO_CAPABILITY, CapabilityId
+from ringwalker.spec.modern import NO_VECTOR, DeviceStatus
 
 from ..guest.pci import PciDevice
 from ..guest.port import Port
@@ -90,7 +89,8 @@ class Subject:
         self.arrived: Counter[int] = Counter()
         self.notes: list[tuple[str, Any]] = []
         self._registers: dict[int, QueueRegisters] = {}
-        self._buffers: list[Buffer] = []
+        self.buffers: list[Buffer] = []
+        """Those of the check, with their guards."""
         self._guards: list[tuple[np.ndarray, str]] = []
 
     # --- what there is -------------------------------------------------------------------------------------
@@ -157,17 +157,6 @@ class Subject:
         if index not in self._registers:
             self._registers[index] = self.transport.queue_registers(index)
         return self._registers[index]
-
-    async def capabilities(self, kind: CapabilityType) -> list[dict[str, int]]:
-        """The virtio capabilities of a type: ``at``, and their registers by name."""
-        found = []
-        for item in self.pci.find_capabilities(CapabilityId.VENDOR):
-            row = {
-                register.name: await self.pci.read(register, item.offset) for register in VIRTIO_CAPABILITY
-            }
-            if row["type"] == kind:
-                found.append(row | {"at": item.offset})
-        return found
 
     # --- from reset to work --------------------------------------------------------------------------------
 
@@ -260,6 +249,10 @@ class Subject:
         if await self.transport.set_config_vector(0) != 0:
             raise Nonconformance("pci-11.08", "vector 0 cannot be mapped to configuration changes")
 
+    def listen_to_intx(self) -> None:
+        """Count assertions of INTA, whatever interrupt is enabled."""
+        self.port.intx_handler(lambda: self._arrive(-1))
+
     def _arrival(self, vector: int) -> Callable[[], None]:
         return lambda: self._arrive(vector)
 
@@ -322,7 +315,7 @@ class Subject:
         """A buffer between guards, filled with ``content`` or a pattern; it is freed with the check."""
         area = self.memory.allocate(length + 2 * _GUARD_BYTES, max(align, 16))
         area.array[:] = _GUARD
-        self._buffers.append(area)
+        self.buffers.append(area)
         inner = Buffer(self.memory, area.address + _GUARD_BYTES, length)
         inner.array[:] = 0x5C if content is None else np.frombuffer(content, np.uint8)
         for start in (0, _GUARD_BYTES + length):
@@ -339,9 +332,9 @@ class Subject:
     async def close(self) -> None:
         """Reset the device, and free all memory."""
         await self.reset()
-        for buffer in self._buffers:
+        for buffer in self.buffers:
             buffer.free()
-        self._buffers.clear()
+        self.buffers.clear()
         self._guards.clear()
 
     # --- time ----------------------------------------------------------------------------------------------

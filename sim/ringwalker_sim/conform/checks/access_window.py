@@ -7,6 +7,7 @@ from ringwalker.spec.pci import VIRTIO_PCI_CAPABILITY
 from ringwalker.spec.registers import Register
 
 from ..check import RINGS, Nonconformance, check
+from ..pci_view import virtio_capabilities
 from ..stimulus import stimulus
 from ..subject import Subject
 
@@ -42,7 +43,7 @@ class _Window:
 
 
 async def _window(subject: Subject) -> _Window:
-    rows = await subject.capabilities(CapabilityType.PCI)
+    rows = await virtio_capabilities(subject.pci, CapabilityType.PCI)
     if not rows:
         raise Nonconformance("pci-10.01", "there is no access window")
     return _Window(subject, rows[0]["at"])

@@ -7,7 +7,6 @@ from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import COMMON, NO_VECTOR, CapabilityType, DeviceStatus
 
 from ..check import ONCE, RINGS, Nonconformance, NotApplicable, check
-from ..conditions import offers
 from ..stimulus import stimulus
 from ..subject import Subject
 
@@ -99,20 +98,6 @@ async def a_reset_disables_queues(subject: Subject) -> None:
             raise Nonconformance("pci-05.08", f"queue {index} is enabled after a reset")
         if (size := await registers.read("size")) != first[index]:
             raise Nonconformance("pci-05.07", f"queue {index} had {first[index]} entries, and {size} then")
-
-
-@check("pci-05.16", "pci-05.17", needs=[offers(Feature.ADMIN_VQ)])
-async def administration_queues_have_numbers_of_their_own(subject: Subject) -> None:
-    """Negotiates ADMIN_VQ and reads which queues are for administration.
-
-    Wrong: a number that another queue has, or more of them than there are numbers.
-    """
-    await subject.negotiate(Feature.ADMIN_VQ)
-    first, count = await subject.common("admin_queue_index"), await subject.common("admin_queue_num")
-    if first < (queues := await subject.common("num_queues")):
-        raise Nonconformance("pci-05.16", f"the first is {first}, and there are {queues} other queues")
-    if count > 0x10000 - first:
-        raise Nonconformance("pci-05.17", f"there are {count} from {first} on")
 
 
 def _halves(random: Random) -> list[list[Any]]:

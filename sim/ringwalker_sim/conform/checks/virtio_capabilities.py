@@ -17,7 +17,7 @@ from ringwalker.spec.pci import (
 
 from ..check import RINGS, Nonconformance, NotApplicable, check
 from ..conditions import lacks, offers
-from ..pci_view import MsixTable, config
+from ..pci_view import MsixTable, config, virtio_capabilities
 from ..subject import Subject
 
 __all__: list[str] = []
@@ -42,7 +42,7 @@ _SLOWER = 2
 
 
 async def _all(subject: Subject) -> list[tuple[CapabilityType, dict[str, int]]]:
-    return [(kind, row) for kind in CapabilityType for row in await subject.capabilities(kind)]
+    return [(kind, row) for kind in CapabilityType for row in await virtio_capabilities(subject.pci, kind)]
 
 
 @check("pci-04.01", "pci-04.02")
@@ -76,7 +76,7 @@ async def the_required_structures_are_there(subject: Subject) -> None:
         (CapabilityType.ISR, "pci-07.01"),
         (CapabilityType.PCI, "pci-10.01"),
     ):
-        if not await subject.capabilities(kind):
+        if not await virtio_capabilities(subject.pci, kind):
             raise Nonconformance(clause, f"there is no capability of type {kind.name}")
 
 
@@ -90,7 +90,7 @@ async def structures_lie_in_their_bars(subject: Subject) -> None:
     least = {CapabilityType.COMMON: _COMMON_BYTES, CapabilityType.ISR: ISR.size}
     for kind in _STRUCTURES:
         clause = "pci-08.01" if kind is CapabilityType.DEVICE else "pci-05.01"
-        for row in await subject.capabilities(kind):
+        for row in await virtio_capabilities(subject.pci, kind):
             bar = subject.pci.bars.get(row["bar"])
             if row["bar"] not in _BARS:
                 continue  # Reserved values are for later versions.
@@ -105,7 +105,7 @@ async def _notifications(subject: Subject) -> list[tuple[dict[str, int], int]]:
     """The notification capabilities, each with its multiplier."""
     return [
         (row, await subject.pci.read(VIRTIO_NOTIFY_CAPABILITY.multiplier, row["at"]))
-        for row in await subject.capabilities(CapabilityType.NOTIFY)
+        for row in await virtio_capabilities(subject.pci, CapabilityType.NOTIFY)
     ]
 
 
@@ -177,7 +177,7 @@ async def better_structures_come_first(subject: Subject) -> None:
     """
     compared = False
     for kind in (CapabilityType.COMMON, CapabilityType.DEVICE):
-        rows = [row for row in await subject.capabilities(kind) if row["bar"] in subject.pci.bars]
+        rows = [row for row in await virtio_capabilities(subject.pci, kind) if row["bar"] in subject.pci.bars]
         times = [await _time(subject, _reader(subject, row)) for row in rows]
         compared |= len(rows) > 1
         if times and times[0] > _SLOWER * min(times):
@@ -203,7 +203,7 @@ async def shared_memory_regions_are_sound(subject: Subject) -> None:
 
     Wrong: a region that goes beyond its BAR, or an id that two have.
     """
-    rows = await subject.capabilities(CapabilityType.SHARED_MEMORY)
+    rows = await virtio_capabilities(subject.pci, CapabilityType.SHARED_MEMORY)
     if not rows:
         raise NotApplicable("there is no shared memory")
     seen: set[int] = set()
@@ -225,7 +225,7 @@ async def vendor_data_is_well_formed(subject: Subject) -> None:
     Wrong: the vendor of all virtio devices in it, a length that is no multiple of 4, or data that changes
     the device when it is read.
     """
-    rows = await subject.capabilities(CapabilityType.VENDOR)
+    rows = await virtio_capabilities(subject.pci, CapabilityType.VENDOR)
     if not rows:
         raise NotApplicable("there is no vendor data")
     for row in rows:
