@@ -17,6 +17,7 @@ from ..conform.targets.target import OpenTarget
 from ..errors import EXIT_FAILED, noted
 from ..function.simulation import built_in_functions
 from ..waves.fst_join import require_whole
+from .conform_docs import write_docs
 from .conform_report import print_checks, print_reports
 from .devices import modern_config
 from .options import (
@@ -84,6 +85,10 @@ def add_parser(commands: Any) -> None:
     output.add_argument("--json", metavar="FILE", help="write all results as JSON ('-': standard output)")
     output.add_argument("--junit", metavar="FILE", help="write them as JUnit XML")
     output.add_argument("--html", metavar="FILE", help="write them as a page that needs no other file")
+    text = "test the devices of the documentation, and write its page and its figures"
+    output.add_argument("--docs", metavar="FOLDER", help=text)
+    text = "with --docs: the page again, of figures that were measured before"
+    output.add_argument("--from", metavar="FILE", dest="source", help=text)
 
 
 def _steps(options: argparse.Namespace, chosen: Sequence[Check]) -> list[Any] | None:
@@ -228,6 +233,8 @@ def _tested(
 
 def run(options: argparse.Namespace) -> int:
     """``ringwalker conform``."""
+    if options.docs or options.source:
+        return write_docs(options)
     chosen = select(options.patterns)
     if options.list:
         print_checks(chosen)
