@@ -3,11 +3,15 @@
 import pytest
 
 from ringwalker.spec.admin import AdminOpcode
+from ringwalker.spec.net import NetFeature
 from ringwalker_sim.conform.check import Check, Way
 from ringwalker_sim.conform.checks import (
     admin_capabilities,
     device_mode,
     device_parts,
+    flow_filter,
+    flow_steering,
+    ipsec,
     resource_objects,
 )
 from ringwalker_sim.conform.media import model_medium
@@ -16,11 +20,28 @@ from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.conform.admin_faults import CAPABILITY_FAULTS, OBJECT_FAULTS
 from ringwalker_sim.testing.conform.admin_port import AdminPort
 from ringwalker_sim.testing.conform.fault import Fault
+from ringwalker_sim.testing.conform.flow_faults import FLOW_FAULTS, IPSEC_FAULTS, STEERING_FAULTS
 from ringwalker_sim.testing.conform.member_faults import MODE_FAULTS, PART_FAULTS
 
-MODULES = (admin_capabilities, resource_objects, device_parts, device_mode)
+MODULES = (
+    admin_capabilities,
+    resource_objects,
+    device_parts,
+    device_mode,
+    flow_filter,
+    flow_steering,
+    ipsec,
+)
 MINE = [item for module in MODULES for item in vars(module).values() if isinstance(item, Check)]
-FAULTS = [*CAPABILITY_FAULTS, *OBJECT_FAULTS, *PART_FAULTS, *MODE_FAULTS]
+FAULTS = [
+    *CAPABILITY_FAULTS,
+    *OBJECT_FAULTS,
+    *PART_FAULTS,
+    *MODE_FAULTS,
+    *FLOW_FAULTS,
+    *STEERING_FAULTS,
+    *IPSEC_FAULTS,
+]
 
 
 def outcomes(port: AdminPort, checks: list[Check], way: Way = Way.SPLIT) -> list[Outcome]:
@@ -58,6 +79,7 @@ def test_a_device_without_the_commands_is_skipped():
     for handlers in port.model.admin.handlers.values():
         for opcode in set(handlers) & set(AdminOpcode):
             del handlers[opcode]
+    port.model.features &= ~(1 << NetFeature.IPSEC)
     found = outcomes(port, MINE)
     verdicts = {item.check.name: item.verdict for item in found}
     assert verdicts.pop("administration_queues_are_behind_the_others") == PASSED

@@ -98,6 +98,11 @@ class NetUser:
         self.pairs = await self.field("max_virtqueue_pairs") if several else 1
         count = 2 * self.pairs + (NetFeature.CTRL_VQ in wanted)
         await subject.start(*wanted, size=size, interrupt=interrupt, queues=range(count))
+        await self.take_over(self.pairs, room=room, buffers=buffers)
+
+    async def take_over(self, pairs: int, *, room: int | None = None, buffers: int = 8) -> None:
+        """Use a device that was started with ``pairs`` pairs; the rest is as for :meth:`start`."""
+        subject, self.pairs = self.subject, pairs
         self.mtu = await self.field("mtu") if subject.has(NetFeature.MTU) else None
         self.mac = BROADCAST
         if subject.has(NetFeature.MAC):

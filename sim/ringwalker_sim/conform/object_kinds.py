@@ -11,6 +11,7 @@ from ringwalker.spec.ipsec import (
     IpsecCapability,
     IpsecDirection,
     IpsecList,
+    IpsecMode,
     IpsecModeCapability,
     IpsecResource,
     IpsecResourceCapability,
@@ -30,6 +31,7 @@ MOST_OBJECTS = 8
 """As many objects as a check makes of one type."""
 
 _KEY_BYTES = 16
+_TRANSPORT = (IpsecMode.ESP_TRANSPORT, IpsecMode.AH_TRANSPORT)
 
 
 def changed(struct: Any, content: bytes, **fields: int) -> bytes:
@@ -164,16 +166,22 @@ class Associations(ObjectKind):
 
     @property
     def mode(self) -> Any:
-        """The first mode that the device offers."""
+        """A mode that the device offers: a transport mode if there is one, and one with algorithms."""
         content = self.contents[IpsecCapability.ASSOCIATION]
-        return struct_of(IpsecModeCapability, content[dtype_of(IpsecList).itemsize :])
+        start, size = dtype_of(IpsecList).itemsize, dtype_of(IpsecModeCapability).itemsize
+        count = int(struct_of(IpsecList, content)["count"])
+        modes = [struct_of(IpsecModeCapability, content[start + n * size :]) for n in range(count)]
+        able = [mode for mode in modes if mode["cipher_algorithms"] or mode["hmac_algorithms"]]
+        if not able:
+            raise NotApplicable("no mode of IPsec has ciphers or authentication")
+        return min(able, key=lambda mode: int(mode["mode"]) not in _TRANSPORT)
 
     def data(self, number: int, variant: int = 0) -> bytes:
         """A security parameters index of its own, the first algorithms and short keys."""
         return self.association(spi=0x1000 + number + MOST_OBJECTS * variant)
 
     def association(self, **fields: Any) -> bytes:
-        """A security association of the first mode, without options, with ``fields`` changed."""
+        """A security association of :attr:`mode`, without options, with ``fields`` changed."""
         mode = self.mode
 
         def lowest(name: str) -> int:

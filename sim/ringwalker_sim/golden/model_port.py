@@ -102,7 +102,7 @@ class ModelPort(SoftwarePort):
                 return
             self.space.write(offset, size, value)
             if self.space.asks_for_reset(offset, size, value):
-                self._function_level_reset()
+                self.function_level_reset()
             self._continue()
             self.msix.update()
             self._update_line()
@@ -213,7 +213,8 @@ class ModelPort(SoftwarePort):
         for action in held:
             self._act(action)
 
-    def _function_level_reset(self) -> None:
+    def function_level_reset(self) -> None:
+        """Reset the function, but for what a function-level reset leaves alone."""
         self.registers.write_status(0)
         self.space.reset()
         self.msix.clear()

@@ -14,7 +14,10 @@ from . import (
     entropy,
     failures,
     features,
+    flow_filter,
+    flow_steering,
     intx,
+    ipsec,
     legacy_face,
     msix,
     net_config,
@@ -74,5 +77,8 @@ MODULES = (
     device_mode,
     blk_config,
     blk_requests,
+    flow_filter,
+    flow_steering,
+    ipsec,
 )
 """All modules, in the order in which their checks run."""

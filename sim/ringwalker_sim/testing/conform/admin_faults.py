@@ -12,7 +12,7 @@ from .admin_port import AdminPort
 from .admin_server import AdminError, Command, invalid
 from .fault import Fault, around, nothing
 
-__all__ = ["CAPABILITY_FAULTS", "OBJECT_FAULTS"]
+__all__ = ["CAPABILITY_FAULTS", "OBJECT_FAULTS", "opcode", "renamed", "used_up", "without"]
 
 
 def _register(name: str, value: int) -> Callable[[AdminPort], None]:
@@ -24,8 +24,9 @@ def _register(name: str, value: int) -> Callable[[AdminPort], None]:
     return patch
 
 
-def _without(opcode: AdminOpcode, group: AdminGroup = AdminGroup.SELF) -> Callable[[AdminPort], None]:
-    return lambda port: port.model.admin.handlers[group].pop(opcode)
+def without(number: AdminOpcode) -> Callable[[AdminPort], None]:
+    """A command of the self group that is missing."""
+    return lambda port: port.model.admin.handlers[AdminGroup.SELF].pop(number)
 
 
 def _only_as_offered(number: int) -> Callable[[AdminPort], None]:
@@ -35,7 +36,7 @@ def _only_as_offered(number: int) -> Callable[[AdminPort], None]:
     return patch
 
 
-def _renamed(found: AdminStatus, other: AdminStatus) -> Callable[..., Any]:
+def renamed(found: AdminStatus, other: AdminStatus) -> Callable[..., Any]:
     """A handler that fails with another status."""
 
     def handler(handle: Callable[[Command], bytes], command: Command) -> bytes:
@@ -47,13 +48,13 @@ def _renamed(found: AdminStatus, other: AdminStatus) -> Callable[..., Any]:
     return handler
 
 
-def _opcode(opcode: AdminOpcode, wrapper: Callable[..., Any]) -> Callable[[AdminPort], None]:
+def opcode(number: AdminOpcode, wrapper: Callable[..., Any]) -> Callable[[AdminPort], None]:
     """A command of the self group that does something else."""
 
     def patch(port: AdminPort) -> None:
         handlers = port.model.admin.handlers[AdminGroup.SELF]
-        handle = handlers[opcode]
-        handlers[opcode] = lambda command: wrapper(handle, command)
+        handle = handlers[number]
+        handlers[number] = lambda command: wrapper(handle, command)
 
     return patch
 
@@ -96,7 +97,7 @@ CAPABILITY_FAULTS = [
         "no command to set capabilities",
         "capability_commands_come_together",
         "core-16.01",
-        _without(AdminOpcode.DRIVER_CAP_SET),
+        without(AdminOpcode.DRIVER_CAP_SET),
     ),
     Fault(
         "limits only as offered",
@@ -120,7 +121,7 @@ CAPABILITY_FAULTS = [
         "too high a limit is a lack of memory",
         "limits_that_are_too_high",
         "core-16.04",
-        _opcode(AdminOpcode.DRIVER_CAP_SET, _renamed(AdminStatus.EINVAL, AdminStatus.ENOMEM)),
+        opcode(AdminOpcode.DRIVER_CAP_SET, renamed(AdminStatus.EINVAL, AdminStatus.ENOMEM)),
     ),
     Fault("group is ignored", "capabilities_are_of_the_self_group", "core-16.05", _any_group),
     Fault(
@@ -133,7 +134,7 @@ CAPABILITY_FAULTS = [
         "unknown capability is invalid",
         "unknown_capability",
         "core-16.08",
-        _opcode(AdminOpcode.DEVICE_CAP_GET, _renamed(AdminStatus.ENXIO, AdminStatus.EINVAL)),
+        opcode(AdminOpcode.DEVICE_CAP_GET, renamed(AdminStatus.ENXIO, AdminStatus.EINVAL)),
     ),
     Fault(
         "driver capabilities outlive a reset",
@@ -160,7 +161,7 @@ def _limit(by: int) -> Callable[[AdminPort], None]:
     return patch
 
 
-def _used_up(port: AdminPort) -> None:
+def used_up(port: AdminPort) -> None:
     """Numbers of objects can be used once."""
     seen: set[bytes] = set()
 
@@ -171,7 +172,7 @@ def _used_up(port: AdminPort) -> None:
         seen.add(command.data[:8])
         return result
 
-    _opcode(AdminOpcode.RESOURCE_OBJ_CREATE, create)(port)
+    opcode(AdminOpcode.RESOURCE_OBJ_CREATE, create)(port)
 
 
 def _only_next(port: AdminPort) -> None:
@@ -183,7 +184,7 @@ def _only_next(port: AdminPort) -> None:
             raise invalid()
         return create(command)
 
-    _opcode(AdminOpcode.RESOURCE_OBJ_CREATE, create)(port)
+    opcode(AdminOpcode.RESOURCE_OBJ_CREATE, create)(port)
 
 
 def _half_a_change(port: AdminPort) -> None:
@@ -195,7 +196,7 @@ def _half_a_change(port: AdminPort) -> None:
             kind.objects[number] = data[: len(kind.objects.get(number, b""))]
             raise
 
-    _opcode(AdminOpcode.RESOURCE_OBJ_MODIFY, modify)(port)
+    opcode(AdminOpcode.RESOURCE_OBJ_MODIFY, modify)(port)
 
 
 def _created_again(create: Callable[[Command], bytes], command: Command) -> bytes:
@@ -212,7 +213,7 @@ OBJECT_FAULTS = [
         "object created twice",
         "object_exists_once",
         "core-17.01",
-        _opcode(AdminOpcode.RESOURCE_OBJ_CREATE, _created_again),
+        opcode(AdminOpcode.RESOURCE_OBJ_CREATE, _created_again),
     ),
     Fault(
         "missing object is invalid",
@@ -220,8 +221,8 @@ OBJECT_FAULTS = [
         "core-17.02",
         _all(
             *(
-                _opcode(opcode, _renamed(AdminStatus.ENXIO, AdminStatus.EINVAL))
-                for opcode in (AdminOpcode.RESOURCE_OBJ_QUERY, AdminOpcode.RESOURCE_OBJ_DESTROY)
+                opcode(number, renamed(AdminStatus.ENXIO, AdminStatus.EINVAL))
+                for number in (AdminOpcode.RESOURCE_OBJ_QUERY, AdminOpcode.RESOURCE_OBJ_DESTROY)
             )
         ),
     ),
@@ -233,20 +234,20 @@ OBJECT_FAULTS = [
         "core-17.04",
         lambda port: setattr(port.model.resources, "check_free", nothing),
     ),
-    Fault("number is used up", "object_is_created_again", "core-17.05", _used_up),
+    Fault("number is used up", "object_is_created_again", "core-17.05", used_up),
     Fault("numbers have to count up", "objects_in_any_order", "core-17.06", _only_next),
     Fault("failed change stays", "change_that_fails", "core-17.10", _half_a_change),
     Fault(
         "query gives zeroes",
         "object_holds_what_was_set",
         "core-17.11",
-        _opcode(AdminOpcode.RESOURCE_OBJ_QUERY, lambda query, command: bytes(len(query(command)))),
+        opcode(AdminOpcode.RESOURCE_OBJ_QUERY, lambda query, command: bytes(len(query(command)))),
     ),
     Fault(
         "change has no effect",
         "object_holds_what_was_set",
         "core-17.11",
-        _opcode(AdminOpcode.RESOURCE_OBJ_MODIFY, lambda _modify, _command: b""),
+        opcode(AdminOpcode.RESOURCE_OBJ_MODIFY, lambda _modify, _command: b""),
     ),
     Fault(
         "objects outlive a reset",

@@ -52,7 +52,8 @@ MEMBER = dataclasses.replace(KIND, name="net", simulation=f"{_SIMULATION}MEMBER_
 
 
 class AdminPort(ModelPort):
-    """A machine with the device. ``member`` is its virtual function, ``parts`` are the commands about it."""
+    """A machine with the device. ``member`` is its virtual function, there while ``enabled``; ``parts``
+    are the commands about it."""
 
     def __init__(self, memory: GuestMemory):
         config = DeviceConfig(
@@ -65,6 +66,7 @@ class AdminPort(ModelPort):
         self._sr_iov = len(self.space.bytes)
         assert self._sr_iov == CONFIG_SPACE_BYTES
         self.member = MemberPort(self, memory, self.bdf + _MEMBER_OFFSET)
+        self.enabled = False
         self._add_capability()
         self.parts = Parts(self.member, self.model.capabilities)
         self.model.members = lambda: range(1, 2) if self.enabled else None
@@ -102,18 +104,18 @@ class AdminPort(ModelPort):
         row = SR_IOV_CAPABILITY[name]
         return self.space.read(self._sr_iov + row.offset, row.size)
 
-    @property
-    def enabled(self) -> bool:
-        """Whether there is a virtual function."""
-        return bool(self._register("control") & SrIovControl.VF_ENABLE and self._register("num_vfs"))
+    def _update(self) -> None:
+        """The capability was written: whether there is a virtual function, and where."""
+        control, before = self._register("control"), self.enabled
+        self.enabled = bool(control & SrIovControl.VF_ENABLE and self._register("num_vfs"))
+        addresses = [self._register(f"vf_bar{n}") for n in range(VF_BARS)]
+        self.member.place(addresses, bool(control & SrIovControl.VF_MEMORY_ENABLE))
+        if before and not self.enabled:
+            self.member.function_level_reset()
 
     def _decoder(self, address: int, size: int) -> ModelPort | None:
         """The virtual function if it answers an access to memory."""
-        if not self.enabled:
-            return None
-        addresses = [self._register(f"vf_bar{n}") for n in range(VF_BARS)]
-        self.member.place(addresses, bool(self._register("control") & SrIovControl.VF_MEMORY_ENABLE))
-        return self.member if self.member.decodes(address, size) else None
+        return self.member if self.enabled and self.member.decodes(address, size) else None
 
     async def config_read(self, bdf: int, offset: int, size: int) -> int:
         """Read configuration space."""
@@ -126,10 +128,9 @@ class AdminPort(ModelPort):
         if bdf == self.member.bdf and self.enabled:
             await self.member.config_write(bdf, offset, size, value)
             return
-        before = self.enabled
         await super().config_write(bdf, offset, size, value)
-        if before and not self.enabled:
-            self.member.reset_function()
+        if offset >= self._sr_iov:
+            self._update()
 
     async def memory_read(self, address: int, size: int) -> int:
         """Read memory space."""

@@ -9,7 +9,6 @@ from typing import Any
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.net import NET_RECEIVE_QUEUE
 from ringwalker.spec.pci import HEADER, PM_CAPABILITY, Command, PmControlStatus, PowerState
-from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
 from ringwalker.spec.sr_iov import VF_BARS
 
 from ...golden.config_space import put_register
@@ -178,22 +177,16 @@ class MemberPort(ModelPort):
             await super().config_write(bdf, offset, size, value)
             self.space.bytes[HEADER.command.offset] |= decodes
         if slept and not self.asleep:
-            self.away_until = self.now() + _POWER_CYCLES
-        control = self.space.layout.places["pcie"] + PCIE_CAPABILITY.device_control.offset
-        if offset == control and value & DeviceControl.INITIATE_FUNCTION_LEVEL_RESET:
-            self.reset_function()
+            self.away_until = max(self.away_until, self.now() + _POWER_CYCLES)
 
-    def reset_function(self) -> None:
-        """A function-level reset."""
+    def function_level_reset(self) -> None:
+        """Reset the function, which takes a while; base addresses are the owner's."""
         self.away_until = self.now() + _FLR_CYCLES
         kept = slice(HEADER.bar0.offset, HEADER.bar0.offset + 4 * VF_BARS)
         bars = self.space.bytes[kept]
-        command = self.space.bytes[HEADER.command.offset] & Command.MEMORY_ENABLE
-        self.space.bytes[:] = self.space.layout.reset
-        self.space.bytes[kept] = bars
-        self.space.bytes[HEADER.command.offset] = command
         self.model.resume()
-        self.registers.write_status(0)
+        super().function_level_reset()
+        self.space.bytes[kept] = bars
 
     def decodes(self, address: int, size: int) -> bool:
         """Whether it answers an access to memory."""
