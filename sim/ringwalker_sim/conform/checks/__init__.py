@@ -4,7 +4,10 @@ from . import (
     access_window,
     admin_capabilities,
     blk_config,
+    blk_ranges,
     blk_requests,
+    blk_zone_states,
+    blk_zones,
     common_config,
     console,
     device_config,
@@ -80,5 +83,8 @@ MODULES = (
     flow_filter,
     flow_steering,
     ipsec,
+    blk_ranges,
+    blk_zones,
+    blk_zone_states,
 )
 """All modules, in the order in which their checks run."""
