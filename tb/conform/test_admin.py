@@ -15,6 +15,7 @@ from ringwalker_sim.conform.checks import (
     resource_objects,
 )
 from ringwalker_sim.conform.media import model_medium
+from ringwalker_sim.conform.subject import Timing
 from ringwalker_sim.conform.suite import FAILED, PASSED, SKIPPED, Device, Outcome, all_checks, run_checks
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.conform.admin_faults import CAPABILITY_FAULTS, OBJECT_FAULTS
@@ -46,7 +47,7 @@ FAULTS = [
 
 def outcomes(port: AdminPort, checks: list[Check], way: Way = Way.SPLIT) -> list[Outcome]:
     async def run() -> list[Outcome]:
-        device = await Device.find(port, medium=model_medium(port))
+        device = await Device.find(port, medium=model_medium(port), timing=Timing(patience=30_000))
         return await run_checks(device, checks, ways=(way,))
 
     return port.run(run())

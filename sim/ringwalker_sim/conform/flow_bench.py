@@ -1,5 +1,7 @@
 """A network device with flow filters whose received packets are watched, queue by queue."""
 
+from typing import Any
+
 from ringwalker.spec.net import NET_RECEIVE_QUEUE, NetClass, NetFeature, NetMqCommand
 from ringwalker.spec.net_flow import FlowAction, FlowResource
 
@@ -64,8 +66,11 @@ class FlowBench:
 
     async def queues_of(self, value: int, target: bytes | None = None) -> list[int]:
         """Let a packet with ``value`` come; the receive queues in which it arrives."""
+        return await self.queues_of_frame(self.rules.frame(target or self.user.mac, value))
+
+    async def queues_of_frame(self, frame: bytes) -> list[int]:
+        """Let a packet come; the receive queues in which it arrives."""
         user = self.user
-        frame = self.rules.frame(target or user.mac, value)
         await user.medium.send(frame)
         await user.subject.settle()
         found = user.arrivals()
@@ -85,7 +90,7 @@ class FlowBench:
             text = f"with {rules}, a packet has to be {names}, and is received in queues {found}"
             raise Nonconformance("net-15.17" if len(found) > 1 else clause, text)
 
-    async def set_rules(self, *rules: dict[str, int]) -> None:
+    async def set_rules(self, *rules: dict[str, Any]) -> None:
         """Destroy all rules, and create those with the arguments of :meth:`.FlowRules.rule`."""
         await self.clear()
         for number, content in enumerate(rules):

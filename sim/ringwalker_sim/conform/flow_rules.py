@@ -66,8 +66,8 @@ def selector(kind: FlowHeader, mask: bytes, flags: int = 0) -> bytes:
 class FlowRules:
     """The flow filters of a device with all capabilities set as they are offered.
 
-    ``field`` is the field of Ethernet headers that classifiers match, ``partial`` whether partial masks are
-    offered, ``limits`` the limits, ``actions`` those that are offered.
+    ``field`` is the field of Ethernet headers that classifiers match, ``partial`` whether partial masks of
+    them are offered; ``masks`` are the masks of all headers, ``limits`` the limits, ``actions`` the actions.
     """
 
     def __init__(self, admin: Administration, contents: dict[int, bytes]):
@@ -77,12 +77,18 @@ class FlowRules:
         start = dtype_of(FlowList).itemsize
         content = contents[FlowCapability.ACTION]
         self.actions = set(content[start : start + int(struct_of(FlowList, content)["count"])])
-        content = contents[FlowCapability.SELECTOR]
-        first = struct_of(FlowSelector, content[start:])
-        self.partial = bool(first["flags"] & FlowFlag.PARTIAL_MASK)
-        mask = content[start + dtype_of(FlowSelector).itemsize :][: int(first["length"])]
-        able = [name for name, place in _FIELDS.items() if mask[place] == mask_of(name)[place]]
-        if first["type"] != FlowHeader.ETH or not able:
+        self.masks: dict[int, bytes] = {}
+        self.partial = False
+        content, at = contents[FlowCapability.SELECTOR], start
+        for _ in range(int(struct_of(FlowList, content)["count"])):
+            row = struct_of(FlowSelector, content[at:])
+            at += dtype_of(FlowSelector).itemsize
+            self.masks[int(row["type"])] = content[at : at + int(row["length"])]
+            at += int(row["length"])
+            if row["type"] == FlowHeader.ETH:
+                self.partial = bool(row["flags"] & FlowFlag.PARTIAL_MASK)
+        able = [name for name in _FIELDS if self.can_match(FlowHeader.ETH, mask_of(name))]
+        if not able:
             raise NotApplicable("no flow filter can match type or source of an Ethernet header")
         self.field = able[0]
 
@@ -111,6 +117,13 @@ class FlowRules:
             contents[number] = answer.result
         return cls(admin, contents)
 
+    def can_match(self, kind: FlowHeader, mask: bytes) -> bool:
+        """Whether the device offers a selector with all bits of ``mask``."""
+        offered = self.masks.get(kind, b"")
+        return len(offered) == len(mask) and not any(
+            bits & ~own for bits, own in zip(mask, offered, strict=True)
+        )
+
     async def limit(self, **limits: int) -> Answer:
         """Set the limits of the driver."""
         content = changed(FlowResourceCapability, self.contents[FlowCapability.RESOURCE], **limits)
@@ -135,10 +148,12 @@ class FlowRules:
         queue: int = 0,
         value: int = 0xB5,
         key: bytes | None = None,
+        classifier: int = 0,
     ) -> bytes:
-        """The data of a rule for frames with ``value`` in ``field``, by classifier 0."""
+        """The data of a rule for frames with ``value`` in ``field``, or for those with ``key``."""
         key = key_of(self.field, value) if key is None else key
-        names = {"group_id": group, "priority": priority, "action": action, "vq_index": queue}
+        names = {"group_id": group, "classifier_id": classifier, "priority": priority}
+        names |= {"action": action, "vq_index": queue}
         return struct_bytes(FlowRule, key_length=len(key), **names) + key
 
     def frame(self, target: bytes, value: int = 0xB5) -> bytes:

@@ -5,11 +5,22 @@ from typing import Any
 from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import NetClass, NetFeature, NetRxCommand
-from ringwalker.spec.net_flow import FlowAction
+from ringwalker.spec.net_flow import (
+    FLOW_HEADER_BYTES,
+    FlowAction,
+    FlowFlag,
+    FlowHeader,
+    FlowList,
+    FlowResource,
+)
 
+from ...struct_bytes import struct_bytes
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
 from ..flow_bench import OTHER, THIS, FlowBench
+from ..flow_rules import key_of, mask_of, selector
+from ..net_user import NEIGHBOUR
+from ..packets import TCP, UDP, ethernet, ipv4, ipv6, tcp, udp
 from ..subject import Subject
 
 __all__: list[str] = []
@@ -37,6 +48,92 @@ async def actions_are_taken(subject: Subject) -> None:
     await bench.expect(None, "net-15.16", "a rule that drops it")
     await bench.set_rules(direct)
     await bench.expect(bench.last, "net-15.16", f"a rule that directs it to queue {bench.last}")
+
+
+@check("net-15.16", "net-15.22", needs=_NEEDS)
+async def rules_match_bits_of_a_field(subject: Subject) -> None:
+    """Makes a rule that drops packets by one bit of a field.
+
+    Wrong: a packet with that bit that is received, or one without it that is not.
+    """
+    bench, drop, _direct = await _bench(subject)
+    if not bench.rules.partial or bench.rules.limits["classifiers_limit"] < 2:
+        raise NotApplicable("there is no second classifier with a partial mask")
+    this, other = (key_of(bench.rules.field, value) for value in (THIS, OTHER))
+    differing = bytes(one & ~two for one, two in zip(this, other, strict=True))
+    content = struct_bytes(FlowList, count=1) + selector(FlowHeader.ETH, differing, FlowFlag.PARTIAL_MASK)
+    answer = await bench.rules.admin.create(FlowResource.CLASSIFIER, 1, content)
+    answer.expect("net-15.22", f"creating a partial classifier with mask {differing.hex()}")
+    await bench.set_rules({"classifier": 1, "key": this, **drop})
+    await bench.expect(None, "net-15.16", f"a rule by {differing.hex()} that drops it")
+    await bench.expect(bench.usual, "net-15.19", f"a rule by {differing.hex()} for others", OTHER)
+
+
+def _headers(version: FlowHeader, transport: FlowHeader) -> list[tuple[FlowHeader, bytes]]:
+    """Masks for the type of a frame, protocol and destination of its datagram, and the port."""
+    ip, ports = bytearray(FLOW_HEADER_BYTES[version]), bytearray(FLOW_HEADER_BYTES[transport])
+    fields = {FlowHeader.IPV4: (9, 16), FlowHeader.IPV6: (6, 24)}
+    protocol, target = fields[version]
+    ip[protocol] = 0xFF
+    ip[target:] = b"\xff" * (len(ip) - target)
+    ports[2:4] = b"\xff\xff"
+    return [(FlowHeader.ETH, mask_of("type")), (version, bytes(ip)), (transport, bytes(ports))]
+
+
+def _datagram(mac: bytes, version: FlowHeader, transport: FlowHeader, port: int, host: int) -> bytes:
+    content = bytes(32)
+    segment = tcp(1000, port, content) if transport == FlowHeader.TCP else udp(1000, port, content)
+    protocol = TCP if transport == FlowHeader.TCP else UDP
+    if version == FlowHeader.IPV4:
+        network = bytes([198, 51, 100])
+        return ethernet(mac, NEIGHBOUR, ipv4(network + b"\x01", network + bytes([host]), protocol, segment))
+    network = bytes.fromhex("20010db8000000000000000000000000")[:15]
+    return ethernet(mac, NEIGHBOUR, ipv6(network + b"\x01", network + bytes([host]), protocol, segment))
+
+
+@check("net-15.16", "net-15.19", needs=_NEEDS)
+async def rules_match_datagrams(subject: Subject) -> None:
+    """Makes rules that drop datagrams of TCP and UDP, of IPv4 and IPv6, to a host and a port.
+
+    Wrong: such a datagram that is received, or one to another host or port, or of another protocol, that is
+    not.
+    """
+    bench, drop, _direct = await _bench(subject)
+    rules, host, port = bench.rules, 2, 7
+    versions, transports = (FlowHeader.IPV4, FlowHeader.IPV6), (FlowHeader.TCP, FlowHeader.UDP)
+    kinds = [
+        (version, transport)
+        for version in versions
+        for transport in transports
+        if all(rules.can_match(*item) for item in _headers(version, transport))
+    ]
+    limits = rules.limits
+    if not kinds or limits["classifiers_limit"] < 2 or limits["selectors_per_classifier_limit"] < 3:
+        raise NotApplicable("no classifier can have three headers")
+    for kind in kinds:
+        masks = _headers(*kind)
+        frame = _datagram(bench.user.mac, *kind, port, host)
+        starts = (0, 14, 14 + FLOW_HEADER_BYTES[kind[0]])
+        key = b"".join(
+            frame[start : start + len(mask)] for start, (_kind, mask) in zip(starts, masks, strict=True)
+        )
+        content = struct_bytes(FlowList, count=3) + b"".join(selector(*item) for item in masks)
+        answer = await rules.admin.create(FlowResource.CLASSIFIER, 1, content)
+        name = f"{kind[1].name} in {kind[0].name}"
+        answer.expect("net-15.02", f"creating a classifier of {name}")
+        await bench.set_rules({"classifier": 1, "key": key, **drop})
+        if found := await bench.queues_of_frame(frame):
+            text = f"a datagram of {name} that a rule drops is received in queues {found}"
+            raise Nonconformance("net-15.16", text)
+        others = [_datagram(bench.user.mac, *other, port, host) for other in kinds if other != kind]
+        others += [_datagram(bench.user.mac, *kind, *place) for place in ((port + 1, host), (port, host + 1))]
+        for other in others:
+            if not await bench.queues_of_frame(other):
+                text = f"{other[:64].hex()} is dropped by a rule for {frame[:64].hex()}"
+                raise Nonconformance("net-15.19", text)
+        await bench.clear()
+        answer = await rules.admin.destroy(FlowResource.CLASSIFIER, 1)
+        answer.expect("net-15.02", f"destroying a classifier of {name}")
 
 
 @check("net-15.12", "net-15.13", "net-15.14", needs=_NEEDS)

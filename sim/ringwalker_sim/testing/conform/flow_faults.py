@@ -5,7 +5,15 @@ from typing import Any
 
 from ringwalker.spec.admin import AdminOpcode, AdminStatus
 from ringwalker.spec.ipsec import IpsecAssociation, IpsecCapability, IpsecResource
-from ringwalker.spec.net_flow import FlowAction, FlowCapability, FlowFlag, FlowResource, FlowRule
+from ringwalker.spec.net_flow import (
+    FLOW_HEADER_BYTES,
+    FlowAction,
+    FlowCapability,
+    FlowFlag,
+    FlowHeader,
+    FlowResource,
+    FlowRule,
+)
 
 from ...struct_bytes import struct_of
 from .admin_faults import opcode, renamed, used_up, without
@@ -142,6 +150,26 @@ def _drops_last(rules: list[bytes]) -> list[bytes]:
     return sorted(rules, key=lambda rule: int(struct_of(FlowRule, rule)["action"]) == FlowAction.DROP)
 
 
+def _whole_fields_only(port: AdminPort) -> None:
+    def matches(matches: Callable[[bytes, bytes], bool], rule: bytes, frame: bytes) -> bool:
+        classifier = port.model.filter.classifiers.objects[int(struct_of(FlowRule, rule)["classifier_id"])]
+        partial = any(flags & FlowFlag.PARTIAL_MASK for _kind, flags, _mask in selectors(classifier))
+        return not partial and matches(rule, frame)
+
+    around(port.model.filter, "matches", matches)
+
+
+def _first_header(others: bool) -> Patch:
+    """All headers but that of Ethernet match always, or never."""
+
+    def matches(matches: Callable[[bytes, bytes], bool], rule: bytes, frame: bytes) -> bool:
+        row = struct_of(FlowRule, rule)
+        inner = row["key_length"] > FLOW_HEADER_BYTES[FlowHeader.ETH]
+        return others and frame[12:14] == rule[28:30] if inner else matches(rule, frame)
+
+    return lambda port: around(port.model.filter, "matches", matches)
+
+
 def _ambiguous(port: AdminPort) -> None:
     """Of two rules that match with the same priority none counts."""
     flows = port.model.filter
@@ -231,6 +259,9 @@ STEERING_FAULTS = [
         lambda port: setattr(port.model.filter, "decide", nothing),
     ),
     Fault("every rule is applied", "rules_by_priority", "net-15.17", _every_rule),
+    Fault("partial masks never match", "rules_match_bits_of_a_field", "net-15.16", _whole_fields_only),
+    Fault("inner headers never match", "rules_match_datagrams", "net-15.16", _first_header(False)),
+    Fault("inner headers always match", "rules_match_datagrams", "net-15.19", _first_header(True)),
     Fault("equal rules cancel", "rules_of_the_same_priority", "net-15.18", _ambiguous),
     Fault(
         "rules change the usual queue",
