@@ -20,20 +20,24 @@ class Monitor:
 
     def __init__(self, path: Path):
         self._socket = socket.socket(socket.AF_UNIX)
+        self._lines = self._socket.makefile("rb")
         try:
             self._socket.settimeout(_ANSWER_S)
             self._socket.connect(str(path))
-            self._lines = self._socket.makefile("rb")
             self._next()
             self.execute("qmp_capabilities")
         except BaseException:
-            self._socket.close()
+            self.close()
             raise
 
     def __enter__(self) -> "Monitor":
         return self
 
     def __exit__(self, *_args: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
         self._lines.close()
         self._socket.close()
 

@@ -113,7 +113,10 @@ class QtestPort(Loop, Port):
     def command(self, *words: object) -> str:
         """Send a command; the text behind OK in the answer. Errors: :class:`QtestError`."""
         text = " ".join(f"{word:#x}" if isinstance(word, int) else str(word) for word in words)
-        self._connection.sendall(text.encode() + b"\n")
+        try:
+            self._connection.sendall(text.encode() + b"\n")
+        except OSError:
+            raise QtestError("QEMU has closed its test socket") from None
         while True:
             line = self._line(_HANG_S)
             if line is None:
@@ -230,8 +233,13 @@ def _accept(listener: socket.socket, process: subprocess.Popen[bytes], errors: P
             break
         connection.setblocking(True)
         return connection
+    raise _not_started(errors)
+
+
+def _not_started(errors: Path) -> QtestError:
+    """The error with what QEMU has said last."""
     said = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-    raise QtestError(f"QEMU did not start: {said[0]}")
+    return QtestError(f"QEMU did not start: {said[0]}")
 
 
 @contextlib.contextmanager
@@ -261,7 +269,12 @@ def qtest_machine(
         try:
             with _accept(listener, process, errors) as connection:
                 words = _mapped(ram, _MESSAGE_BASE, 4 * _MESSAGES).view("<u4")
-                yield QtestPort(connection, SharedMemory(ram, _RAM_BASE), words)
+                port = QtestPort(connection, SharedMemory(ram, _RAM_BASE), words)
+                try:
+                    port.command("readl", 0)  # It is answered when all devices are there.
+                except (QtestError, OSError):
+                    raise _not_started(errors) from None
+                yield port
         finally:
             process.terminate()
             try:
