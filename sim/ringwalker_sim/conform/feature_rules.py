@@ -22,8 +22,11 @@ _OWN: dict[int, type[enum.IntEnum]] = {
 _LEGACY_OWN: dict[int, tuple[int, ...]] = {DeviceType.NET: (6, 41, 42), DeviceType.BLK: (0, 7)}
 """Bits that only the notes on the legacy interface have: GSO and GUEST_RSC, BARRIER and SCSI."""
 
-_LEGACY_ONLY = (Feature.NOTIFY_ON_EMPTY, Feature.ANY_LAYOUT, 30)
-"""Reserved bits that are for the legacy interface; what bit 30 is for is said there too."""
+_NEVER = 30
+"""Devices offer this bit to detect drivers that accept what they do not know. Ref: virtio 1.4, 6.3."""
+
+_LEGACY_ONLY = (Feature.NOTIFY_ON_EMPTY, Feature.ANY_LAYOUT, _NEVER)
+"""Reserved bits that are for the legacy interface."""
 
 OPTIONAL_TRANSPORT = (Feature.VERSION_1, Feature.ACCESS_PLATFORM, Feature.ORDER_PLATFORM)
 """Features without which a device may refuse to operate. Ref: virtio 1.4, 6."""
@@ -100,7 +103,8 @@ def unmet(device_type: int, mask: int) -> list[tuple[int, tuple[int, ...]]]:
 
 
 def valid_part(device_type: int, mask: int) -> int:
-    """``mask`` without the features whose requirements it does not meet."""
+    """``mask`` without the features whose requirements it does not meet, and without what nobody accepts."""
+    mask &= ~(1 << _NEVER)
     while found := unmet(device_type, mask):
         for feature, _group in found:
             mask &= ~(1 << feature)

@@ -164,14 +164,14 @@ async def an_error_is_notified_of_by_intx(subject: Subject) -> None:
 
 @check("core-01.02", ways=WAYS)
 async def a_failed_device_stays_so_until_its_reset(subject: Subject) -> None:
-    """Breaks a rule, sets further bits of the status, and resets the device.
+    """Breaks a rule, gives the device up, and resets it.
 
-    Wrong: DEVICE_NEEDS_RESET that goes by itself or by a write other than 0, or that stays after the reset.
+    Wrong: DEVICE_NEEDS_RESET that goes without a reset, or that stays after it.
     """
     await _offend(subject, _chain_without_end, "none")
     if not await _fails(subject):
         raise NotApplicable("the device ignores it")
-    await subject.set_status(await subject.status() & ~DeviceStatus.DEVICE_NEEDS_RESET | DeviceStatus.FAILED)
+    await subject.set_status(await subject.status() | DeviceStatus.FAILED)
     await subject.settle()
     if not await subject.status() & DeviceStatus.DEVICE_NEEDS_RESET:
         raise Nonconformance("core-01.02", "DEVICE_NEEDS_RESET is taken back without a reset")

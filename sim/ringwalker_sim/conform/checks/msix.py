@@ -165,6 +165,7 @@ async def a_masked_vector_waits(subject: Subject) -> None:
     table = await MsixTable(subject.pci).find()
     vector = subject.vector_of(source.queue)
     for number, by_function in enumerate((False, True)):
+        await subject.settle()
         await (table.set_function_mask(True) if by_function else table.set_mask(vector, True))
         try:
             before = subject.arrived[vector]
