@@ -1,54 +1,55 @@
 """The reference device with an administration queue: a function of PCI with one virtual function."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from ringwalker.config import DeviceConfig, Identity
-from ringwalker.function.net.kind import KIND
 from ringwalker.spec.admin import AdminGroup
 from ringwalker.spec.ids import DeviceType
+from ringwalker.spec.net import NET_CONFIG
 from ringwalker.spec.pci import CONFIG_SPACE_BYTES
 from ringwalker.spec.pci_extended import ExtendedHeader
 from ringwalker.spec.sr_iov import SR_IOV_CAPABILITY, SR_IOV_ID, VF_BARS, SrIovControl
 
-from ...function.net import SIMULATION as NET_SIMULATION
 from ...golden.config_space import put_register
+from ...golden.function import FunctionModel, Schedule
 from ...golden.model_port import ModelPort
 from ...memory import GuestMemory
 from .admin_net import ADMIN_NET_QUEUES, AdminNet
 from .member import MemberNet, MemberPort
 from .parts import Parts
+from .reference_net import KIND as REFERENCE
+from .reference_net import SIMULATION
 
 __all__ = ["MEMBER", "MEMBER_SIMULATION", "OWNER", "OWNER_SIMULATION", "AdminPort"]
 
 _MEMBER_OFFSET = 1
-_PAGE = 4096
 
 
-def _model(kind: type) -> Any:
-    def make(config: DeviceConfig, schedule: Any, _disk: Any, **options: Any) -> Any:
-        mac = config.settings.address
-        return kind(schedule, mac=mac, mtu=config.settings.mtu, queue_size=config.queue_size, **options)
+def _model(kind: Callable[..., FunctionModel]) -> Callable[..., FunctionModel]:
+    def make(config: DeviceConfig, schedule: Schedule, _disk: Any, **options: Any) -> FunctionModel:
+        return kind(schedule, queue_size=config.queue_size, **options)
 
     return make
 
 
-OWNER_SIMULATION = dataclasses.replace(NET_SIMULATION, model=_model(AdminNet))
-MEMBER_SIMULATION = dataclasses.replace(NET_SIMULATION, model=_model(MemberNet))
-_SIMULATION = f"{__name__}:"
+OWNER_SIMULATION = dataclasses.replace(SIMULATION, model=_model(AdminNet))
+MEMBER_SIMULATION = dataclasses.replace(SIMULATION, model=_model(MemberNet))
 
 OWNER = dataclasses.replace(
-    KIND,
-    name="net",
-    queues=ADMIN_NET_QUEUES,
-    lanes=lambda config: {"chain": tuple(range(ADMIN_NET_QUEUES))},
-    write_only=(),
-    simulation=f"{_SIMULATION}OWNER_SIMULATION",
+    REFERENCE, name="admin_net", queues=ADMIN_NET_QUEUES, simulation=f"{__name__}:OWNER_SIMULATION"
 )
-"""The owner. It has no hardware."""
+"""The owner as a function. It has no hardware."""
 
-MEMBER = dataclasses.replace(KIND, name="net", simulation=f"{_SIMULATION}MEMBER_SIMULATION")
-"""The member of its group."""
+MEMBER = dataclasses.replace(
+    REFERENCE,
+    name="member_net",
+    queues=3,
+    device_config=NET_CONFIG,
+    simulation=f"{__name__}:MEMBER_SIMULATION",
+)
+"""The member of its group as a function."""
 
 
 class AdminPort(ModelPort):
@@ -58,7 +59,7 @@ class AdminPort(ModelPort):
     def __init__(self, memory: GuestMemory):
         config = DeviceConfig(
             function=f"{__name__}:OWNER",
-            identity=Identity(preset="oasis", revision=0),
+            identity=Identity(preset="oasis", revision=1),
             data_width=64,
             ring="both",
         )

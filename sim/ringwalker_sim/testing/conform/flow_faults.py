@@ -21,6 +21,7 @@ from .admin_port import AdminPort
 from .admin_server import AdminError, Command, invalid
 from .fault import Fault, around, nothing
 from .flow_filter import selectors
+from .reference_net import ReferenceNet
 
 __all__ = ["FLOW_FAULTS", "IPSEC_FAULTS", "STEERING_FAULTS"]
 
@@ -182,56 +183,65 @@ def _ambiguous(port: AdminPort) -> None:
     around(flows, "decide", decide)
 
 
-def _deliver(port: AdminPort, queues: Callable[[bytes], list[int]]) -> None:
-    """Frames go to other queues besides."""
+def _usual(port: AdminPort, frame: bytes) -> int | None:
+    """The pair of a frame without any rules."""
+    return ReferenceNet.steer(port.model, frame)
+
+
+def _deliver(port: AdminPort, pairs: Callable[[bytes], list[int | None]]) -> None:
+    """Frames go to other pairs besides."""
 
     def receive(receive: Callable[[bytes], None], frame: bytes) -> None:
         receive(frame)
-        chosen = port.model.queue_for(frame)
-        for queue in queues(frame) if chosen is not None else ():
-            if queue != chosen:
-                around(port.model, "queue_for", lambda _queue_for, _frame, queue=queue: queue)
+        chosen = port.model.steer(frame)
+        for pair in pairs(frame) if chosen is not None else ():
+            if pair != chosen:
+                port.model.steer = lambda _frame, pair=pair: pair
                 receive(frame)
-                del port.model.queue_for
+                del port.model.steer
 
     around(port.model, "receive", receive)
 
 
 def _usual_too(port: AdminPort) -> None:
-    _deliver(port, lambda frame: [port.model.usual_queue(frame)])
+    _deliver(port, lambda frame: [_usual(port, frame)])
 
 
 def _every_rule(port: AdminPort) -> None:
     flows = port.model.filter
 
-    def queues(frame: bytes) -> list[int]:
+    def pairs(frame: bytes) -> list[int | None]:
         rows = [struct_of(FlowRule, rule) for rule in flows.order() if flows.matches(rule, frame)]
-        return [int(row["vq_index"]) for row in rows if row["action"] == FlowAction.DIRECT_RX_VQ]
+        return [int(row["vq_index"]) // 2 for row in rows if row["action"] == FlowAction.DIRECT_RX_VQ]
 
-    _deliver(port, queues)
+    _deliver(port, pairs)
 
 
 def _other_when_there_are_rules(port: AdminPort) -> None:
-    model = port.model
-    model.usual_queue = lambda _frame: 2 if model.filter.rules.objects else 0
+    flows = port.model.filter
+
+    def steer(steer: Callable[[bytes], int | None], frame: bytes) -> int | None:
+        return 1 if flows.rules.objects and flows.decide(frame) is None else steer(frame)
+
+    around(port.model, "steer", steer)
+
+
+def _directs(port: AdminPort, frame: bytes) -> bool:
+    """Whether a rule directs a frame to a queue."""
+    decision = port.model.filter.decide(frame)
+    return decision is not None and decision[0] == FlowAction.DIRECT_RX_VQ
 
 
 def _rules_first(port: AdminPort) -> None:
-    def queue_for(queue_for: Callable[[bytes], int | None], frame: bytes) -> int | None:
-        decision = port.model.filter.decide(frame)
-        return decision[1] if decision and decision[0] == FlowAction.DIRECT_RX_VQ else queue_for(frame)
-
-    around(port.model, "queue_for", queue_for)
+    around(port.model, "accepts", lambda accepts, frame: _directs(port, frame) or accepts(frame))
 
 
 def _falls_back(port: AdminPort) -> None:
-    def queue_for(queue_for: Callable[[bytes], int | None], frame: bytes) -> int | None:
-        decision = port.model.filter.decide(frame)
-        chosen = queue_for(frame)
-        lost = chosen is None and decision is not None and decision[0] == FlowAction.DIRECT_RX_VQ
-        return port.model.usual_queue(frame) if lost else chosen
+    def steer(steer: Callable[[bytes], int | None], frame: bytes) -> int | None:
+        chosen = steer(frame)
+        return _usual(port, frame) if chosen is None and _directs(port, frame) else chosen
 
-    around(port.model, "queue_for", queue_for)
+    around(port.model, "steer", steer)
 
 
 STEERING_FAULTS = [
@@ -239,7 +249,7 @@ STEERING_FAULTS = [
         "packets wait for a queue that is reset",
         "queue_of_a_rule_is_reset",
         "net-15.10",
-        lambda port: setattr(port.model, "is_ready", lambda _queue: True),
+        lambda port: setattr(port.model, "is_enabled", lambda _queue: True),
     ),
     Fault(
         "packets of a queue that is reset go elsewhere",

@@ -112,7 +112,7 @@ class MemberPort(ModelPort):
         self.away_until = 0
         config = DeviceConfig(
             function="ringwalker_sim.testing.conform.admin_port:MEMBER",
-            identity=Identity(preset="oasis", revision=0),
+            identity=Identity(preset="oasis", revision=1),
             data_width=64,
             ring="both",
         )
