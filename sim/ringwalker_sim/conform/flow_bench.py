@@ -28,6 +28,7 @@ class FlowBench:
         self.rules = rules
         self.user = user
         self.last = self.usual = NET_RECEIVE_QUEUE
+        self._count = 0
 
     @classmethod
     async def open(cls, subject: Subject, *features: int) -> "FlowBench":
@@ -95,13 +96,11 @@ class FlowBench:
         await self.clear()
         for number, content in enumerate(rules):
             await self.rules.add_rule(number, **content)
-        self.count = len(rules)
-
-    count = 0
+        self._count = len(rules)
 
     async def clear(self) -> None:
         """Destroy all rules."""
-        for number in range(self.count):
+        for number in range(self._count):
             answer = await self.rules.admin.destroy(FlowResource.RULE, number)
             answer.expect("net-15.02", f"destroying rule {number}")
-        self.count = 0
+        self._count = 0

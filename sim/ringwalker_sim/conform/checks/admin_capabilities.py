@@ -23,6 +23,7 @@ from ...struct_bytes import struct_of
 from ..administration import Administration
 from ..check import RINGS, Nonconformance, NotApplicable, check
 from ..conditions import offers
+from ..members import member_of
 from ..object_kinds import changed, object_kinds
 from ..subject import Subject
 
@@ -197,6 +198,20 @@ async def capabilities_are_of_the_self_group(subject: Subject) -> None:
             sent = {AdminOpcode.DEVICE_CAP_GET: data, AdminOpcode.DRIVER_CAP_SET: data + content}
             answer = await admin.command(opcode, sent.get(opcode, b""), group=group, member=1)
             answer.expect("core-16.05", f"{opcode.name} for group {group}", AdminStatus.EINVAL)
+
+
+@check("core-16.05", "core-16.06", needs=[offers(Feature.ADMIN_VQ)])
+async def capabilities_of_virtual_functions(subject: Subject) -> None:
+    """Enables a virtual function, uses all commands of its group, and sends it those about capabilities.
+
+    Wrong: an answer other than EINVAL.
+    """
+    async with member_of(subject, objects=False) as member:
+        if not member.admin.supported[AdminGroup.SELF] & set(_COMMANDS):
+            raise NotApplicable("there are no commands about capabilities")
+        for opcode in _COMMANDS:
+            answer = await member.command(opcode, bytes(16))
+            answer.expect("core-16.05", f"{opcode.name} for a virtual function", AdminStatus.EINVAL)
 
 
 @check("core-16.07", needs=[offers(Feature.ADMIN_VQ)])

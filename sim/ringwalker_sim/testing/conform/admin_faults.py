@@ -125,6 +125,12 @@ CAPABILITY_FAULTS = [
     ),
     Fault("group is ignored", "capabilities_are_of_the_self_group", "core-16.05", _any_group),
     Fault(
+        "virtual functions have capabilities",
+        "capabilities_of_virtual_functions",
+        "core-16.05",
+        lambda port: port.model.admin.handlers[AdminGroup.SR_IOV].update(port.model.capabilities.handlers()),
+    ),
+    Fault(
         "capability in use is disabled",
         "capability_in_use_stays",
         "core-16.07",
