@@ -92,7 +92,13 @@ class FlowBench:
             raise Nonconformance("net-15.17" if len(found) > 1 else clause, text)
 
     async def set_rules(self, *rules: dict[str, Any]) -> None:
-        """Destroy all rules, and create those with the arguments of :meth:`.FlowRules.rule`."""
+        """Destroy all rules, and create those with the arguments of :meth:`.FlowRules.rule`.
+
+        Errors: :class:`NotApplicable` when there cannot be so many.
+        """
+        limits = self.rules.limits
+        if len(rules) > min(limits["rules_limit"], limits["rules_per_group_limit"]):
+            raise NotApplicable(f"there cannot be {len(rules)} rules")
         await self.clear()
         for number, content in enumerate(rules):
             await self.rules.add_rule(number, **content)

@@ -31,9 +31,9 @@ def _of(parts: Sequence[Part], kind: DevPart) -> list[Part]:
     return [part for part in parts if part.type == kind]
 
 
-def _one(parts: Sequence[Part], kind: DevPart, selector: int | None = None) -> Part:
-    """A part of a type. Errors: :class:`NotApplicable`."""
-    found = [part for part in _of(parts, kind) if selector is None or part.selector == selector]
+def _one(parts: Sequence[Part], kind: DevPart) -> Part:
+    """The first part of a type. Errors: :class:`NotApplicable`."""
+    found = _of(parts, kind)
     if not found:
         raise NotApplicable(f"the device has no part {kind.name}")
     return found[0]
@@ -233,12 +233,12 @@ async def parts_after_a_reset(subject: Subject) -> None:
                 raise NotApplicable("the device has no part that shows what the driver sets")
             if reset == "a device reset":
                 await device.reset()
-            elif not await member.reset_function():
-                return
-            else:
+            elif await member.reset_function():
                 await device.settle()
+            else:
+                return
             now = await state()
-            differing = [name for name in fresh if now.get(name) != fresh[name]]
+            differing = [name for name in fresh | now if now.get(name) != fresh.get(name)]
             if differing:
                 raise Nonconformance("core-18.23", f"after {reset} these parts are kept: {differing}")
 
