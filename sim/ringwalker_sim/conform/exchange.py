@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .check import Nonconformance
+from .packed_queue import PackedQueue
 from .queues import Offer, Queue, Used
+from .split_queue import SplitQueue
 from .stimulus import Stimulus, Work, stimulus
 from .subject import Subject
 
@@ -120,6 +122,15 @@ class Exchange:
         """See :meth:`.Queue.ask_after`."""
         self._check_areas()
         self.queue.ask_after(count, span)
+        self._keep_areas()
+
+    def set_event(self, event: int) -> None:
+        """Write ``event`` where an event index would be, and change no flags."""
+        self._check_areas()
+        if isinstance(self.queue, SplitQueue):
+            self.queue.used_event[0] = event
+        elif isinstance(self.queue, PackedQueue):
+            self.queue.driver_event[0]["place"] = event
         self._keep_areas()
 
     def _keep_areas(self) -> None:

@@ -5,8 +5,6 @@ from ringwalker.spec.features import Feature
 from ..check import WAYS, Nonconformance, Way, check
 from ..conditions import offers
 from ..exchange import Exchange, started
-from ..packed_queue import PackedQueue
-from ..split_queue import SplitQueue
 from ..subject import Subject
 
 __all__: list[str] = []
@@ -72,12 +70,8 @@ async def event_index_without_feature(subject: Subject) -> None:
     Wrong: no notification after a buffer, since the device looks at the event index.
     """
     exchange = await started(subject)
-    queue = exchange.queue
-    for event in (0, 1, queue.size - 1, 0x7FFF, 0x8000, 0xFFFF):
-        if isinstance(queue, SplitQueue):
-            queue.used_event[0] = event
-        elif isinstance(queue, PackedQueue):
-            queue.driver_event[0]["place"] = event
+    for event in (0, 1, exchange.queue.size - 1, 0x7FFF, 0x8000, 0xFFFF):
+        exchange.set_event(event)
         text = f"no notification comes with event index {event:#x}, though the feature was not negotiated"
         await _one_by_one(exchange, 1, "core-09.01", text)
 
