@@ -22,7 +22,7 @@ _BEFORE_WRAP = 8
 """So many buffers before the index wraps, notifications are asked for one at a time."""
 
 _ODD_SIZES = (3, 5, 7, 13, 50)
-_SMALL = 64
+_SMALL = 8
 _TRIAL = 4
 """Batches after which it is known how long all will take."""
 
@@ -51,7 +51,7 @@ async def queue_sizes(subject: Subject) -> None:
             continue
         await subject.start(*indirect, size=size, queues=[kind.queue])
         exchange = Exchange(subject, kind)
-        for _ in range(4 if size > _SMALL else 8):
+        for _ in range(3 if size > _SMALL else 8):
             for number in range(max(1, size // 4)):
                 exchange.offer(indirect=0 if indirect and number % 2 else None)
             exchange.publish()

@@ -4,18 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...conform.check import Way
+
 __all__ = ["Fault", "around", "nothing"]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault called ``name``, that ``patch(port)`` puts into the device of a port. ``check`` finds it, and
-    says that ``clause`` is broken."""
+    """A fault called ``name``, that ``patch(port)`` puts into the device of a port. ``check`` finds it by one
+    ``way``, and says that ``clause`` is broken."""
 
     name: str
     check: str
     clause: str
     patch: Callable[[Any], Any]
+    way: Way = Way.SPLIT
 
 
 def around(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
