@@ -41,13 +41,21 @@ def test_the_first_option_has_its_blocks_beside_the_whole(monkeypatch):
     def block(name: str, lut: int, *inside: Any) -> dict[str, Any]:
         return {"name": name, "counts": {"lut": lut}, "parts": list(inside)}
 
-    tree = block("device", 9, block("b", 7, block("c", 3, block("d", 1))), block("e", 2))
+    tree = block(
+        "device", 9, block("b", 7, block("c", 3, block("d", 2, block("f", 2, block("g", 1))))), block("e", 2)
+    )
     monkeypatch.setattr(measure, "verilog_of", lambda config, _say: config.to_toml())
     monkeypatch.setattr(measure, "logic", lambda text, *_rest: {"counts": {"lut": len(text)}})
     monkeypatch.setattr(measure, "area", lambda *_arguments: tree)
     first, *others = measure.measure_options(CASES[0])
     assert first["counts"] == {"lut": len(SMALL.to_toml())}
-    assert first["blocks"] == {"b": {"lut": 7}, "b.c": {"lut": 3}, "e": {"lut": 2}}
+    assert {path: counts["lut"] for path, counts in first["blocks"].items()} == {
+        "b": 7,
+        "b.c": 3,
+        "b.c.d": 2,
+        "b.c.d.f": 2,
+        "e": 2,
+    }
     assert [item["name"] for item in others] == [option.name for option in FACES_AND_OPTIONS[1:]]
     assert [item["settings"] for item in others] == [option.settings for option in FACES_AND_OPTIONS[1:]]
 
@@ -111,11 +119,17 @@ def test_differences_are_to_the_first_line():
         {"name": "a = 1", "counts": counts(1000), "blocks": blocks},
         {"name": "both", "counts": counts(1200)},
     ]
-    before = {"subject": "So.", "counts": counts(1005), "blocks": {"b.c": counts(60), "b": counts(90)}}
+    before = {
+        "subject": "So.",
+        "note": "Why.",
+        "counts": counts(1005),
+        "blocks": {"b.c": counts(60), "b": counts(90)},
+    }
     device = {**_devices()[1], "options": rows, "before": before}
     text = page([device])
     assert "|  | LUT | FF |\n|---|---|---|\n| `a = 1` | 1,000 | 7 |\n| both | 1,200 (+200) | 7 |" in text
     assert 'after the commit "So."' in text
+    assert "as above. Why.\n" in text
     assert "| **whole** | 1,000 (-5) | 7 |\n| b.c | 61 (+1) | 7 |\n| b | 90 | 7 |" in text
     assert "Faces and options" not in page([_devices()[1]])
 

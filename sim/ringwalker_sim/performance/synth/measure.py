@@ -81,15 +81,16 @@ def _measure_option(option: Option, case: Case, say: Progress, blocks: bool) -> 
     if not blocks:
         return found
     say(f"{option.name}: block by block")
-    return {**found, "blocks": dict(_two_levels(area(text, "", TARGETS[case.target])))}
+    return {**found, "blocks": dict(_inside(area(text, "", TARGETS[case.target])))}
 
 
-def _two_levels(block: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, int]]]:
-    """The blocks in ``block`` and those in them, by their path below it."""
-    for part in block["parts"]:
+def _inside(
+    block: Mapping[str, Any], path: str = "", levels: int = 4
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """The blocks in ``block`` down to so many ``levels``, by their path below it."""
+    for part in block["parts"] if levels else ():
         yield path + part["name"], part["counts"]
-        if not path:
-            yield from _two_levels(part, f"{part['name']}.")
+        yield from _inside(part, f"{path}{part['name']}.", levels - 1)
 
 
 def parts(only: str | None = None) -> list[str]:

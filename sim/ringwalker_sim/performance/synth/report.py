@@ -66,7 +66,7 @@ the device differently too."""
 _BEFORE = """\
 A device without them is compared with the same device before there were any: after the commit "{subject}".
 That measurement is recorded, not made again. Below are the counts of today, and how much more they are than
-those of then; the blocks are synthesized by themselves, as above."""
+those of then; the blocks are synthesized by themselves, as above. {note}"""
 
 
 def _columns(counts: Mapping[str, int]) -> list[str]:
@@ -207,7 +207,7 @@ def _options(result: Mapping[str, Any]) -> Iterator[str]:
     yield from (_OPTIONS, "")
     yield from _markdown(titles, rows)
     if "before" in result:
-        yield from (_BEFORE.format(subject=result["before"]["subject"]), "")
+        yield from (_BEFORE.format(**result["before"]), "")
         yield from _markdown(titles, list(_since(result)))
 
 
