@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,16 +40,20 @@ _LATER_WORDS = (2, 3)
 """Words of feature bits from 64 on, which few devices have."""
 
 
+@dataclass
 class Timing:
-    """``patience``: cycles of the port after which an answer counts as never coming. ``quiet``: cycles after
-    which it counts as nothing that nothing has happened. ``poll``: cycles between two looks. ``long``:
-    seconds that the few checks may take which need very many buffers."""
+    """How long a check waits, in cycles of the port where nothing else is said."""
 
-    def __init__(self, patience: int = 200_000, quiet: int = 4_000, poll: int = 50, long: float = 10):
-        self.patience = patience
-        self.quiet = quiet
-        self.poll = poll
-        self.long = long
+    patience: int = 200_000
+    """After so long an answer counts as never coming."""
+    quiet: int = 4_000
+    """After so long it counts as nothing that nothing has happened."""
+    poll: int = 50
+    """Between two looks."""
+    long: float = 10
+    """Seconds that the few checks may take which need very many buffers."""
+    lag: int = 0
+    """By so much a message may come behind the answer to a read that was sent after its cause."""
 
 
 class Subject:
@@ -377,6 +382,10 @@ class Subject:
             return len(found) >= count
 
         await self.until(enough, clause, f"{count} buffers were offered, and not all are used in time")
+        if self.timing.lag:
+            # Memory shows a used buffer before the notification of it has been sent.
+            await self.status()
+            await self.port.sleep(self.timing.lag)
         for item in found:
             if item.offer is None:
                 raise Nonconformance(

@@ -149,7 +149,7 @@ class QtestPort(Loop, Port):
     def _happened(self) -> bool:
         """Run the callbacks of received interrupts; whether there were any."""
         due = []
-        for number in np.flatnonzero(self._words[: len(self._messages)]):
+        for number in np.flatnonzero(self._words[: len(self._messages)].copy()):
             self._words[number] = 0
             self.message_counts[number] += 1
             due.append(self._messages[number])

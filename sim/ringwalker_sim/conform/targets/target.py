@@ -12,7 +12,7 @@ from ..suite import Device, Outcome, run_checks
 
 __all__ = ["REAL_TIME", "OpenTarget", "Target"]
 
-REAL_TIME = Timing(patience=2_000_000, quiet=20_000, poll=100)
+REAL_TIME = Timing(patience=2_000_000, quiet=20_000, poll=100, lag=200)
 """For ports whose cycle is a microsecond of real time: QEMU and vfio-user."""
 
 
