@@ -169,8 +169,9 @@ async def unwritten_data_of_a_zone(subject: Subject) -> None:
             raise Nonconformance("blk-02.29", "a read of unwritten data is not answered")
         if answer.status == BlkStatus.OK and answer.data == content:
             raise Nonconformance("blk-02.28", "what a zone held before its reset can still be read")
-        if answer.status == BlkStatus.OK and len(set(answer.data)) > 1:
-            raise Nonconformance("blk-02.29", "unwritten data is not filled with a pattern")
+        sectors = {answer.data[at : at + SECTOR_BYTES] for at in range(0, len(content), SECTOR_BYTES)}
+        if answer.status == BlkStatus.OK and len(sectors) > 1:
+            raise Nonconformance("blk-02.29", "unwritten sectors are not filled with one pattern")
 
 
 @check("blk-02.30", "blk-02.31", "blk-02.32", needs=(*_NEEDS, offers(BlkFeature.SECURE_ERASE)))

@@ -21,7 +21,7 @@ from ringwalker.spec.blk import (
 )
 from ringwalker.spec.ids import CLASS_CODES, DeviceType
 from ringwalker.spec.modern import DeviceStatus
-from ringwalker.spec.registers import Access, RegisterTable
+from ringwalker.spec.registers import Access, Register, RegisterTable
 
 from ...disk_image import DiskImage
 from ...function.simulation import FunctionSimulation
@@ -38,12 +38,13 @@ _SEGMENTS = 4
 _RANGED = (BlkRequestType.DISCARD, BlkRequestType.WRITE_ZEROES, BlkRequestType.SECURE_ERASE)
 _F = BlkFeature
 
+_PADDING = Register("unused2", BLK_RANGE_CONFIG.model.offset + 1, 24, Access.RO, "Padding.")
 BLK_WHOLE = RegisterTable(
     "reference_blk_config",
     "The configuration of a block device, whole.",
     tuple(
         replace(row, access=Access.RW) if row.name == "writeback" else row
-        for row in (*BLK_CONFIG.registers, *BLK_RANGE_CONFIG.registers)
+        for row in (*BLK_CONFIG.registers, *BLK_RANGE_CONFIG.registers, _PADDING)
     ),
 )
 

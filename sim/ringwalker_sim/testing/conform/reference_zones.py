@@ -70,6 +70,9 @@ class ReferenceZones(ReferenceBlk):
         self.put("secure_erase_sector_alignment", SECTORS)
         kind = BlkZoneType.SWR if self.model == BlkZoneModel.HOST_MANAGED else BlkZoneType.SWP
         self.zones = [self._zone(number, kind) for number in range(ZONES)]
+        for zone in self.zones:
+            if zone.state == _S.EMPTY:
+                self.reset_zone(zone)
 
     def _zone(self, number: int, kind: BlkZoneType) -> ZoneModel:
         start = number * SECTORS
