@@ -34,6 +34,9 @@ _MODES = {
     NetRxCommand.PROMISCUOUS: NetRxMode.PROMISCUOUS,
     NetRxCommand.ALL_MULTICAST: NetRxMode.ALL_MULTICAST,
 }
+_ALL_FRAMES, _ALL_GROUPS = NetRxMode.PROMISCUOUS, NetRxMode.ALL_MULTICAST
+_COUNT = 4
+"""Bytes of the number in front of each table of addresses."""
 _BACKLOG = 256
 """Most frames that wait for a receive buffer; further ones are dropped."""
 
@@ -74,6 +77,7 @@ class NetModel(FunctionModel):
     def _forget(self) -> None:
         self.put("mac", int.from_bytes(self._mac, "little"))
         self.put("rx_mode", 0)
+        self._table_mode = NetRxMode(0)
         self._free.clear()
         self._waiting.clear()
 
@@ -113,7 +117,7 @@ class NetModel(FunctionModel):
         """Whether a frame has a valid length and passes the receive filter."""
         if not self.running or not _SHORTEST <= len(frame) <= self.mtu + 18:
             return False
-        mode, target = self.rx_mode, frame[:MAC_BYTES]
+        mode, target = self.rx_mode | self._table_mode, frame[:MAC_BYTES]
         if NetRxMode.PROMISCUOUS in mode or target in (self.mac, _BROADCAST):
             return True
         return bool(target[0] & 1) and NetRxMode.ALL_MULTICAST in mode
@@ -192,5 +196,10 @@ class NetModel(FunctionModel):
             return True
         if group == NetClass.MAC and number == NetMacCommand.ADDR_SET and len(data) == MAC_BYTES:
             self.put("mac", int.from_bytes(data, "little"))
+            return True
+        if group == NetClass.MAC and number == NetMacCommand.TABLE_SET and len(data) >= 2 * _COUNT:
+            # The addresses are not kept: any station among them, or any group, stands for all.
+            stations, groups = any(data[:_COUNT]), len(data) > 2 * _COUNT
+            self._table_mode = _ALL_FRAMES if stations else _ALL_GROUPS if groups else NetRxMode(0)
             return True
         return False

@@ -63,6 +63,8 @@ class Model:
         if kind == (NetClass.MAC, NetMacCommand.ADDR_SET) and len(data) == 6 and not data[0] & 1:
             self.mac = data
             return bytes([OK])
+        if kind == (NetClass.MAC, NetMacCommand.TABLE_SET) and len(data) >= 8:
+            return bytes([OK])
         if kind == (NetClass.CONFIG, 0) and not data:
             return (bytes([OK]) + self.image())[:room]
         return bytes([ERR])

@@ -10,7 +10,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from ringwalker.config import DeviceConfig
 from ringwalker.function.net.function import NetFunction
 from ringwalker.function.net.settings import NetSettings
-from ringwalker.spec.net import NetRxMode
+from ringwalker.spec.net import NetClass, NetMacCommand, NetRxMode
 from ringwalker_sim.testing import parameters, run_bench
 from ringwalker_sim.testing.net import RECEIVED_HEADER, NetBench
 
@@ -139,6 +139,36 @@ async def the_filter_follows_address_and_mode(dut):
         await bench.settle()
         got = [answer.content[12:18] for answer in bench.incoming.answers[before:]]
         assert got == wanted, (mode, address)
+
+
+@cocotb.test()
+async def addresses_of_a_table_pass_until_it_is_empty(dut):
+    bench = NetBench(dut)
+    await bench.start()
+    everyone = [OWN, OTHER, GROUP, ALL]
+    for stations, groups, wanted in (
+        ([], [GROUP], [OWN, GROUP, ALL]),
+        ([OTHER], [], everyone),
+        ([], [], [OWN, ALL]),
+        ([OTHER, OWN], [GROUP], everyone),
+        (None, None, [OWN, ALL]),
+    ):
+        if stations is None:
+            dut.clear.value = 1
+            await ClockCycles(dut.clk, 1)
+            dut.clear.value = 0
+        else:
+            tables = (len(part).to_bytes(4, "little") + b"".join(part) for part in (stations, groups))
+            bench.command(bytes([NetClass.MAC, NetMacCommand.TABLE_SET]) + b"".join(tables))
+        await bench.settle()
+        before = len(bench.incoming.answers)
+        for _ in wanted:
+            bench.offer(200)
+        for to in everyone:
+            bench.arrive(frame(50, to))
+        await bench.settle()
+        got = [answer.content[12:18] for answer in bench.incoming.answers[before:]]
+        assert got == wanted, (stations, groups)
 
 
 @cocotb.test()

@@ -25,12 +25,22 @@ __all__ = ["NetControl"]
 _HEADER: Any = data.Layout.cast(NetControlHeader)
 _HEADER_BYTES = _HEADER.size // 8
 _COMMAND_BYTES = _HEADER_BYTES + MAC_BYTES
+_COUNT_BYTES = 4
+"""Bytes of the number in front of each of the two tables of TABLE_SET."""
 _CONFIG_READ = 0
 _ANSWER_BYTES = 1 + NET_CONFIG.size
 _MODES = {
     NetRxCommand.PROMISCUOUS: NetRxMode.PROMISCUOUS,
     NetRxCommand.ALL_MULTICAST: NetRxMode.ALL_MULTICAST,
 }
+
+
+def _table_mode(data: Any, length: Any) -> Any:
+    """The receive mode for the tables of a command of ``length`` bytes whose data begin with ``data``."""
+    has_stations = data[: 8 * _COUNT_BYTES] != 0
+    has_groups = length > _HEADER_BYTES + 2 * _COUNT_BYTES
+    groups = Mux(has_groups, int(NetRxMode.ALL_MULTICAST), 0)
+    return Mux(has_stations, int(NetRxMode.PROMISCUOUS), groups)
 
 
 class NetControl(Component):
@@ -43,12 +53,16 @@ class NetControl(Component):
     - ``image`` In: the device configuration, byte 0 in the lowest bits
     - ``set_mac`` Out 1, ``new_mac`` Out 48: a pulse, and the address with it, byte 0 in the lowest bits
     - ``set_mode`` Out, ``new_mode`` Out 1: a pulse for each bit of the receive mode, and what it becomes
+    - ``set_table`` Out 1, ``new_table`` Out: a pulse, and the receive mode that lets the addresses of the
+      table pass
 
     PROMISCUOUS and ALL_MULTICAST with one byte that is 0 or 1, ADDR_SET with the address of one station,
-    and CONFIG READ are answered OK. Anything else, of another class, command or length, is answered ERR and
-    has no effect. The answer to CONFIG READ goes on with as much of the device configuration as there is
-    room for. A chain without room for an answer, or whose packet came with an error, has no effect and is
-    finished with ``written`` 0. Four cycles a command and one a beat.
+    TABLE_SET with two tables, and CONFIG READ are answered OK. The addresses of tables are not kept: while
+    there are stations in them every frame is received, while there are groups only, those to all groups.
+    Anything else, of another class, command or length, is answered ERR and has no effect. The answer to
+    CONFIG READ goes on with as much of the device configuration as there is room for. A chain without room
+    for an answer, or whose packet came with an error, has no effect and is finished with ``written`` 0. Four
+    cycles a command and one a beat.
 
     Ref: virtio 1.4, 5.1.6.5.
     """
@@ -65,6 +79,8 @@ class NetControl(Component):
                 "new_mac": Out(8 * MAC_BYTES),
                 "set_mode": Out(RX_MODE_BITS),
                 "new_mode": Out(1),
+                "set_table": Out(1),
+                "new_table": Out(RX_MODE_BITS),
             }
         )
 
@@ -98,6 +114,7 @@ class NetControl(Component):
                     acknowledgement.eq(Mux(accepted, NetControlAck.OK, NetControlAck.ERR)),
                     self.new_mac.eq(command[8 * _HEADER_BYTES :]),
                     self.new_mode.eq(command[8 * _HEADER_BYTES]),
+                    self.new_table.eq(_table_mode(command[8 * _HEADER_BYTES :], chain.readable)),
                 ]
                 m.d.sync += [
                     answer.eq(Cat(acknowledgement, self.image)),
@@ -116,7 +133,7 @@ class NetControl(Component):
     def _decide(self, m: Any, command: Any, length: Any, accepted: Any, extended: Any) -> None:
         """Whether the command is carried out, and whether the device configuration is asked for."""
         kind, number, value = command[:8], command[8:16], command[16:]
-        rx, mac, config = (Signal(name=name) for name in ("is_rx", "is_mac", "is_config"))
+        rx, mac, table, config = (Signal(name=f"is_{name}") for name in ("rx", "mac", "table", "config"))
         known = (number == NetRxCommand.PROMISCUOUS) | (number == NetRxCommand.ALL_MULTICAST)
         m.d.comb += [
             rx.eq((kind == NetClass.RX) & known & (length == _HEADER_BYTES + 1) & (value[:8] <= 1)),
@@ -126,14 +143,20 @@ class NetControl(Component):
                 & (length == _HEADER_BYTES + MAC_BYTES)
                 & ~value[0]
             ),
+            table.eq(
+                (kind == NetClass.MAC)
+                & (number == NetMacCommand.TABLE_SET)
+                & (length >= _HEADER_BYTES + 2 * _COUNT_BYTES)
+            ),
             config.eq((kind == NetClass.CONFIG) & (number == _CONFIG_READ) & (length == _HEADER_BYTES)),
-            accepted.eq(rx | mac | config),
+            accepted.eq(rx | mac | table | config),
             extended.eq(config),
         ]
 
     def _carry_out(self, m: Any, command: Any, accepted: Any) -> None:
         with m.If(accepted & (command[:8] == NetClass.MAC)):
-            m.d.comb += self.set_mac.eq(1)
+            is_table = command[8:16] == NetMacCommand.TABLE_SET
+            m.d.comb += [self.set_mac.eq(~is_table), self.set_table.eq(is_table)]
         with m.If(accepted & (command[:8] == NetClass.RX)), m.Switch(command[8:16]):
             for number, mode in _MODES.items():
                 with m.Case(int(number)):

@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...component import Component
@@ -92,6 +92,11 @@ class NetFunction(Component):
         connect(m, flipped(self.outgoing), outgoing.chain)
         if config.has_legacy:
             m.d.comb += [receive.legacy.eq(self.legacy), outgoing.legacy.eq(self.legacy)]
+        table = Signal(RX_MODE_BITS)
+        with m.If(outgoing.set_table):
+            m.d.sync += table.eq(outgoing.new_table)
+        with m.If(self.clear):
+            m.d.sync += table.eq(0)
         moves = (item.valid & item.ready for item in (self.mac.tx, self.mac.rx))
         m.d.comb += [
             face.clear.eq(self.clear),
@@ -102,7 +107,7 @@ class NetFunction(Component):
             face.new_rx_mode.eq(outgoing.new_mode.replicate(RX_MODE_BITS)),
             outgoing.image.eq(face.image),
             buffer.mac.eq(face.mac),
-            buffer.rx_mode.eq(face.rx_mode),
+            buffer.rx_mode.eq(face.rx_mode | table),
             buffer.enable.eq(self.driver_ok),
             receive.flushing.eq(buffer.flushing),
             self.active.eq(reduce(or_, moves)),

@@ -40,7 +40,8 @@ class NetOutgoing(Component):
 
     - ``chain`` In(ChainPort(W)): of both queues
     - ``tx`` Out stream of byte_beat(W): frames to the MAC
-    - ``image``, ``set_mac``, ``new_mac``, ``set_mode``, ``new_mode``: as in :class:`~.control.NetControl`
+    - ``image``, ``set_mac``, ``new_mac``, ``set_mode``, ``new_mode``, ``set_table``, ``new_table``: as in
+      :class:`~.control.NetControl`
     - ``legacy`` In 1, if ``config`` has a legacy face: as in :class:`~.transmit.NetTransmit`
 
     A transmit chain is a header and a frame. It is finished with ``written`` 0 once the MAC has the frame but
@@ -63,6 +64,8 @@ class NetOutgoing(Component):
                 "new_mac": Out(8 * MAC_BYTES),
                 "set_mode": Out(RX_MODE_BITS),
                 "new_mode": Out(1),
+                "set_table": Out(1),
+                "new_table": Out(RX_MODE_BITS),
                 **({"legacy": In(1)} if config.has_legacy else {}),
             }
         )
@@ -81,7 +84,7 @@ class NetOutgoing(Component):
             control.image.eq(self.image),
             *(
                 getattr(self, name).eq(getattr(control, name))
-                for name in ("set_mac", "new_mac", "set_mode", "new_mode")
+                for name in ("set_mac", "new_mac", "set_mode", "new_mode", "set_table", "new_table")
             ),
         ]
         if self._config.has_legacy:
