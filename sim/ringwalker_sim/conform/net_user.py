@@ -16,6 +16,7 @@ from ringwalker.spec.net import (
 )
 
 from ..memory import Buffer
+from .changes import read_field
 from .check import Nonconformance, NotApplicable
 from .medium import NetMedium
 from .net_header import PacketHeader, header_size
@@ -116,7 +117,7 @@ class NetUser:
 
     async def field(self, name: str) -> int:
         """A field of the device configuration."""
-        return await self.subject.transport.read_device_field(NET_CONFIG[name])
+        return await read_field(self.subject, NET_CONFIG[name])
 
     @property
     def header_bytes(self) -> int:

@@ -14,6 +14,7 @@ from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.modern import DeviceStatus
 
 from ...memory import dtype_of
+from ..changes import config_base, read_field
 from ..check import WAYS, Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
 from ..medium import ConsoleMedium
@@ -50,7 +51,9 @@ async def _shown(subject: Subject, count: int, clause: str, text: str) -> bytes:
 
 
 async def _write_emergency(subject: Subject, value: int) -> None:
-    await subject.transport.write_device_field(CONSOLE_CONFIG.emerg_wr, value)
+    bar, base = await config_base(subject)
+    row = CONSOLE_CONFIG.emerg_wr
+    await subject.pci.bar_write_wide(bar, base + row.offset, row.size, value)
 
 
 @check("core-04.01", ways=WAYS, needs=[_CONSOLE, offers(_F.SIZE)])
@@ -59,10 +62,9 @@ async def size_of_the_terminal_can_be_read(subject: Subject) -> None:
 
     Wrong: they change, though nobody has changed the terminal.
     """
-    read = subject.transport.read_device_field
-    before = await read(CONSOLE_CONFIG.cols), await read(CONSOLE_CONFIG.rows)
+    before = await read_field(subject, CONSOLE_CONFIG.cols), await read_field(subject, CONSOLE_CONFIG.rows)
     await subject.start(_F.SIZE, queues=_PORT_0, interrupt="none")
-    after = await read(CONSOLE_CONFIG.cols), await read(CONSOLE_CONFIG.rows)
+    after = await read_field(subject, CONSOLE_CONFIG.cols), await read_field(subject, CONSOLE_CONFIG.rows)
     if before != after:
         raise Nonconformance("core-04.01", f"the terminal has {before}, then {after} columns and rows")
 
@@ -242,7 +244,7 @@ async def ports_are_added_and_removed_in_order(subject: Subject) -> None:
 
     Wrong: a port is added that exists, or beyond the number of ports; or one is removed that does not exist.
     """
-    most = await subject.transport.read_device_field(CONSOLE_CONFIG.max_nr_ports)
+    most = await read_field(subject, CONSOLE_CONFIG.max_nr_ports)
     for _round in range(2):
         queues = (*_PORT_0, CONSOLE_CONTROL_RECEIVE_QUEUE, CONSOLE_CONTROL_TRANSMIT_QUEUE)
         await subject.start(_F.MULTIPORT, queues=queues, interrupt="none")

@@ -9,6 +9,7 @@ from ringwalker.spec.net import (
     NetStatus,
 )
 
+from ..changes import read_field
 from ..check import WAYS, Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
 from ..net_user import BROADCAST, NetUser, make_frame
@@ -121,12 +122,11 @@ async def limits_of_receive_side_scaling(subject: Subject) -> None:
     """
     if not (subject.offers(_F.RSS) or subject.offers(_F.HASH_REPORT)):
         raise NotApplicable("neither RSS nor HASH_REPORT is offered")
-    read = subject.transport.read_device_field
-    key = await read(NET_STEERING_CONFIG.rss_max_key_size)
+    key = await read_field(subject, NET_STEERING_CONFIG.rss_max_key_size)
     if key < 40:
         raise Nonconformance("net-01.07", f"rss_max_key_size is {key}")
     if subject.offers(_F.RSS):
-        entries = await read(NET_STEERING_CONFIG.rss_max_indirection_table_length)
+        entries = await read_field(subject, NET_STEERING_CONFIG.rss_max_indirection_table_length)
         if entries < 128:
             raise Nonconformance("net-01.08", f"rss_max_indirection_table_length is {entries}")
 
@@ -211,7 +211,7 @@ async def address_is_that_of_a_station(subject: Subject) -> None:
 
     Wrong: an address that changes, of a group of stations, or all zeroes.
     """
-    before = await subject.transport.read_device_field(NET_CONFIG.mac)
+    before = await read_field(subject, NET_CONFIG.mac)
     user = NetUser(subject)
     await user.start(_F.MAC)
     if before != int.from_bytes(user.mac, "little"):

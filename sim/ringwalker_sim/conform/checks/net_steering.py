@@ -18,6 +18,7 @@ from ringwalker.spec.net import (
     NetTunnel,
 )
 
+from ..changes import read_field
 from ..check import RINGS, WAYS, Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
 from ..net_hash import HashConfig, hash_bit, packet_hash
@@ -155,7 +156,7 @@ def _kinds(mac: bytes) -> list[bytes]:
 
 
 async def _supported(subject: Subject) -> int:
-    return await subject.transport.read_device_field(NET_STEERING_CONFIG.supported_hash_types)
+    return await read_field(subject, NET_STEERING_CONFIG.supported_hash_types)
 
 
 def _check_hash(user: NetUser, arrival: Arrival, wanted: tuple[int, int], clause: str, text: str) -> None:
@@ -181,7 +182,7 @@ async def packets_are_steered_by_their_hash(subject: Subject) -> None:
     supported = await _supported(subject)
     reports = [_F.HASH_REPORT] if subject.offers(_F.HASH_REPORT) else []
     user = await _start(subject, _F.RSS, *reports)
-    most = await subject.transport.read_device_field(NET_STEERING_CONFIG.rss_max_indirection_table_length)
+    most = await read_field(subject, NET_STEERING_CONFIG.rss_max_indirection_table_length)
     size = 1 << min(most, 16).bit_length() - 1
     for number, types in enumerate((supported, hash_bit(_R.IPV4) | hash_bit(_R.TCPV6), hash_bit(_R.UDPV4))):
         table = tuple((entry + number) % user.pairs for entry in range(size))
@@ -272,7 +273,7 @@ async def hash_of_the_inner_header(subject: Subject) -> None:
     Wrong: the hash is not that of the inner header with the kind enabled, or not that of the outer one else.
     """
     types = await _supported(subject)
-    tunnels = await subject.transport.read_device_field(NET_STEERING_CONFIG.supported_tunnel_types)
+    tunnels = await read_field(subject, NET_STEERING_CONFIG.supported_tunnel_types)
     for _round in range(2):
         user = await _start(subject, _F.HASH_TUNNEL, _F.HASH_REPORT)
         await _configure(user, HashConfig(types), "net-12.01")
@@ -291,7 +292,7 @@ async def unknown_tunnels_are_refused(subject: Subject) -> None:
 
     Wrong: the command is not refused, which should be.
     """
-    tunnels = await subject.transport.read_device_field(NET_STEERING_CONFIG.supported_tunnel_types)
+    tunnels = await read_field(subject, NET_STEERING_CONFIG.supported_tunnel_types)
     user = NetUser(subject)
     await user.start(_F.CTRL_VQ, _F.HASH_TUNNEL, _F.RSS if subject.offers(_F.RSS) else _F.HASH_REPORT)
     for bit in (bit for bit in range(32) if not tunnels >> bit & 1):

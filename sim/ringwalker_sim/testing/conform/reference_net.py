@@ -60,6 +60,7 @@ class ReferenceNet(NetModel):
     def __init__(self, schedule: Schedule, **options: Any):
         super().__init__(schedule, **options)
         self.queue_count = 2 * PAIRS + 1
+        self.commands = dict(COMMANDS)
         self.features |= sum(1 << feature for feature in _F if feature not in _WITHOUT)
         for name, value in (
             ("max_virtqueue_pairs", PAIRS),
@@ -278,16 +279,19 @@ class ReferenceNet(NetModel):
     def _control(self, request: Request) -> None:
         if not request.live:
             return
-        content = request.read().tobytes()
+        request.finish(self.answer(request.read().tobytes(), request.room))
+
+    def answer(self, content: bytes, room: int) -> bytes:
+        """Carry out a command: what is written into ``room`` bytes."""
         self.counts[self.control_queue][0] += 1
-        handler = COMMANDS.get((content[0], content[1]))
+        handler = self.commands.get((content[0], content[1]))
         try:
             result = None if handler is None else handler(self, content[2:])
         except (ValueError, IndexError):
             result = None
         self.counts[self.control_queue][1] += result is not None
         ack = NetControlAck.ERR if result is None else NetControlAck.OK
-        request.finish((bytes([ack]) + (result or b""))[: request.room])
+        return (bytes([ack]) + (result or b""))[:room]
 
 
 def _flow(frame: bytes) -> bytes:
