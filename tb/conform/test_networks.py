@@ -25,12 +25,8 @@ from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.conform import reference_console, reference_net
 from ringwalker_sim.testing.conform.fault import Fault
 from ringwalker_sim.testing.conform.net_command_faults import PARAMETER_FAULTS, STEERING_FAULTS
-from ringwalker_sim.testing.conform.net_faults import (
-    CONFIG_FAULTS,
-    FILTER_FAULTS,
-    RECEIVE_FAULTS,
-    TRANSMIT_FAULTS,
-)
+from ringwalker_sim.testing.conform.net_faults import CONFIG_FAULTS, RECEIVE_FAULTS, TRANSMIT_FAULTS
+from ringwalker_sim.testing.conform.net_filter_faults import FILTER_FAULTS
 from ringwalker_sim.testing.conform.stream_faults import CONSOLE_FAULTS, ENTROPY_FAULTS
 
 REFERENCE_NET = f"{reference_net.__name__}:KIND"

@@ -1,7 +1,6 @@
 """Faults of a network device in steering, hashes, coalescing and statistics: a check finds each."""
 
 from collections.abc import Callable
-from copy import copy
 from typing import Any
 
 from ringwalker.spec.net import (
@@ -13,24 +12,12 @@ from ringwalker.spec.net import (
 )
 
 from .fault import Fault, around
+from .net_patches import Patch, kept
 
 __all__ = ["PARAMETER_FAULTS", "STEERING_FAULTS"]
 
 _C, _S = NetCoalesceCommand, NetStatsCommand
 _COAL, _STATS = NetClass.NOTF_COAL, NetClass.STATS
-Patch = Callable[[Any], Any]
-
-
-def _kept(*names: str) -> Patch:
-    """A reset leaves something of the device."""
-
-    def reset(reset: Any, model: Any) -> None:
-        values = {name: copy(getattr(model, name)) for name in names}
-        reset()
-        for name, value in values.items():
-            setattr(model, name, value)
-
-    return lambda port: around(port.model, "reset", lambda call: reset(call, port.model))
 
 
 def _command(group: int, number: int, wrapper: Callable[[Any, Any, bytes], bytes | None]) -> Patch:
@@ -139,7 +126,7 @@ STEERING_FAULTS = [
             "net-12.01",
             _command(NetClass.HASH_TUNNEL, 0, _without_effect),
         ),
-        ("tunnels that a reset leaves", "hash_of_the_inner_header", "net-12.03", _kept("tunnels")),
+        ("tunnels that a reset leaves", "hash_of_the_inner_header", "net-12.03", kept("tunnels")),
         (
             "tunnels that are not supported",
             "unknown_tunnels_are_refused",
@@ -156,7 +143,7 @@ STEERING_FAULTS = [
             "RSS contexts that a reset leaves",
             "rss_contexts_are_gone_after_a_reset",
             "net-14.02",
-            _kept("contexts"),
+            kept("contexts"),
         ),
     )
 ]
@@ -248,7 +235,7 @@ PARAMETER_FAULTS = [
             "parameters that a reset leaves",
             "coalescing_is_off_after_a_reset",
             "net-11.09",
-            _kept("coalescing", "defaults"),
+            kept("coalescing", "defaults"),
         ),
         (
             "no kinds of statistics",

@@ -1,92 +1,24 @@
-"""Faults of a network device in transmission, reception and filters: a check finds each."""
+"""Faults of a network device in configuration, transmission and reception: a check finds each."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from ringwalker.spec.net import (
-    NetClass,
     NetFeature,
     NetGso,
     NetHeaderFlag,
-    NetMacCommand,
     NetRxCommand,
-    NetVlanCommand,
 )
 
 from ...conform.net_header import PacketHeader
 from ...conform.packets import complete, is_valid, layers
 from .fault import Fault, around, nothing
+from .net_patches import Patch, accepts, cut, header, put, says, with_driver_ok
 
-__all__ = ["CONFIG_FAULTS", "FILTER_FAULTS", "RECEIVE_FAULTS", "TRANSMIT_FAULTS"]
+__all__ = ["CONFIG_FAULTS", "RECEIVE_FAULTS", "TRANSMIT_FAULTS"]
 
 _F, _RX = NetFeature, NetRxCommand
 _BROADCAST = b"\xff" * 6
-Patch = Callable[[Any], Any]
-
-
-def _put(name: str, value: int) -> Patch:
-    """A field of the configuration has another value."""
-    return lambda port: port.model.put(name, value)
-
-
-def _with_driver_ok(name: str, value: int) -> Patch:
-    """A field changes when the device starts."""
-
-    def write(write: Any, model: Any, status: int) -> None:
-        write(status)
-        if model.running:
-            model.put(name, value)
-
-    return lambda port: around(
-        port.model, "write_status", lambda call, status: write(call, port.model, status)
-    )
-
-
-def _cut(change: Callable[[Any, PacketHeader, bytes, list[bytes]], list[bytes]]) -> Patch:
-    """Packets that are sent become ``change(model, header, packet, frames)``."""
-
-    def patch(port: Any) -> None:
-        model = port.model
-        around(model, "cut", lambda cut, header, frame: change(model, header, frame, cut(header, frame)))
-
-    return patch
-
-
-def _header(change: Callable[[PacketHeader, bytes], tuple[PacketHeader, bytes]]) -> Patch:
-    """Packets that are received, and their headers, become ``change(header, packet)``."""
-    return lambda port: around(port.model, "header", lambda make, *arguments: change(*make(*arguments)))
-
-
-def _says(**values: int) -> Patch:
-    """Fields of the header of received packets have other values."""
-    return _header(lambda header, frame: (replace(header, **values), frame))
-
-
-def _accepts(decide: Callable[[Any, bytes, bool], bool]) -> Patch:
-    """The filter becomes ``decide(modes, frame, accepted)``."""
-
-    def patch(port: Any) -> None:
-        model = port.model
-        around(model, "accepts", lambda accepts, frame: decide(model.modes, frame, accepts(frame)))
-
-    return patch
-
-
-def _ignores(*command: int) -> Patch:
-    """A command has no effect."""
-    return lambda port: port.model.commands.update({command: lambda _device, _data: b""})
-
-
-def _kept(name: str) -> Patch:
-    """A reset leaves something of the device."""
-
-    def reset(reset: Any, model: Any) -> None:
-        value = getattr(model, name)
-        reset()
-        setattr(model, name, value)
-
-    return lambda port: around(port.model, "reset", lambda call: reset(call, port.model))
 
 
 def _offers_less(feature: NetFeature) -> Patch:
@@ -110,40 +42,38 @@ CONFIG_FAULTS = [
             "net-01.13",
             _offers_less(_F.CTRL_VQ),
         ),
-        ("no pairs", "number_of_pairs_is_in_range", "net-01.01", _put("max_virtqueue_pairs", 0)),
-        ("MTU of 67", "mtu_is_in_range", "net-01.02", _put("mtu", 67)),
-        ("MTU of 576", "mtu_is_in_range", "net-01.03", _put("mtu", 576)),
-        ("MTU that changes", "mtu_stays_as_it_is", "net-01.04", _with_driver_ok("mtu", 1400)),
+        ("no pairs", "number_of_pairs_is_in_range", "net-01.01", put("max_virtqueue_pairs", 0)),
+        ("MTU of 67", "mtu_is_in_range", "net-01.02", put("mtu", 67)),
+        ("MTU of 576", "mtu_is_in_range", "net-01.03", put("mtu", 576)),
+        ("MTU that changes", "mtu_stays_as_it_is", "net-01.04", with_driver_ok("mtu", 1400)),
         (
             "packets above the MTU",
             "longer_packets_are_not_received",
             "net-01.05",
-            _accepts(lambda _modes, _frame, _accepted: True),
+            accepts(lambda _modes, _frame, _accepted: True),
         ),
         (
             "fragments",
             "packets_of_all_sizes_are_sent",
             "net-01.06",
-            _cut(
-                lambda _model, _header, frame, _frames: [frame[:1000], *[frame[1000:]][: len(frame) > 1000]]
-            ),
+            cut(lambda _model, _header, frame, _frames: [frame[:1000], *[frame[1000:]][: len(frame) > 1000]]),
         ),
-        ("keys of 39 bytes", "limits_of_receive_side_scaling", "net-01.07", _put("rss_max_key_size", 39)),
+        ("keys of 39 bytes", "limits_of_receive_side_scaling", "net-01.07", put("rss_max_key_size", 39)),
         (
             "tables of 64 entries",
             "limits_of_receive_side_scaling",
             "net-01.08",
-            _put("rss_max_indirection_table_length", 64),
+            put("rss_max_indirection_table_length", 64),
         ),
         (
             "standby device that sends nothing",
             "standby_device_works",
             "net-01.09",
-            _cut(lambda model, _header, _frame, frames: [] if model.has(_F.STANDBY) else frames),
+            cut(lambda model, _header, _frame, frames: [] if model.has(_F.STANDBY) else frames),
         ),
-        ("speed of 32 bits", "speed_and_duplex_exist", "net-01.10", _put("speed", 0x8000_0000)),
-        ("duplex of 2", "speed_and_duplex_exist", "net-01.11", _put("duplex", 2)),
-        ("speed that changes", "speed_stays_while_the_link_is_up", "net-01.12", _cut(_faster)),
+        ("speed of 32 bits", "speed_and_duplex_exist", "net-01.10", put("speed", 0x8000_0000)),
+        ("duplex of 2", "speed_and_duplex_exist", "net-01.11", put("duplex", 2)),
+        ("speed that changes", "speed_stays_while_the_link_is_up", "net-01.12", cut(_faster)),
         (
             "link that is always up",
             "link_status_follows_the_cable",
@@ -154,7 +84,7 @@ CONFIG_FAULTS = [
             "address that changes",
             "address_is_that_of_a_station",
             "core-04.01",
-            _with_driver_ok("mac", 0x665544332200),
+            with_driver_ok("mac", 0x665544332200),
         ),
     )
 ]
@@ -169,7 +99,7 @@ def _stops_at_wrong_sums() -> Patch:
             broken.append(frame)
         return [] if broken else frames
 
-    return _cut(change)
+    return cut(change)
 
 
 def _only_right_lengths(_model: Any, header: PacketHeader, _frame: bytes, frames: list[bytes]) -> list[bytes]:
@@ -177,7 +107,7 @@ def _only_right_lengths(_model: Any, header: PacketHeader, _frame: bytes, frames
 
 
 TRANSMIT_FAULTS = [
-    Fault(name, check, clause, _cut(change) if not isinstance(change, tuple) else change[0])
+    Fault(name, check, clause, cut(change) if not isinstance(change, tuple) else change[0])
     for name, check, clause, change in (
         (
             "unknown flags",
@@ -291,18 +221,18 @@ def _completed(header: PacketHeader, frame: bytes) -> tuple[PacketHeader, bytes]
 RECEIVE_FAULTS = [
     Fault(name, check, clause, patch)
     for name, check, clause, patch in (
-        ("num_buffers of 0", "packets_of_all_sizes_are_received", "net-04.01", _says(num_buffers=0)),
+        ("num_buffers of 0", "packets_of_all_sizes_are_received", "net-04.01", says(num_buffers=0)),
         (
             "packet that ends early",
             "packets_of_all_sizes_are_received",
             "net-03.01",
-            _header(lambda header, frame: (header, frame[: max(14, len(frame) - 1)])),
+            header(lambda header, frame: (header, frame[: max(14, len(frame) - 1)])),
         ),
         (
             "one buffer too many in num_buffers",
             "packets_are_spread_over_buffers",
             "net-04.04",
-            _header(lambda header, frame: (replace(header, num_buffers=header.num_buffers + 1), frame)),
+            header(lambda header, frame: (replace(header, num_buffers=header.num_buffers + 1), frame)),
         ),
         ("buffers that are not full", "packets_are_spread_over_buffers", "net-04.03", _short_parts),
         ("buffers one by one", "packets_are_spread_over_buffers", "net-04.04", _one_at_a_time),
@@ -311,196 +241,56 @@ RECEIVE_FAULTS = [
             "DATA_VALID without GUEST_CSUM",
             "headers_without_offloads",
             "net-04.05",
-            _says(flags=NetHeaderFlag.DATA_VALID),
+            says(flags=NetHeaderFlag.DATA_VALID),
         ),
         (
             "TCPV4 without GUEST_TSO4",
             "headers_without_offloads",
             "net-04.07",
-            _says(gso_type=NetGso.TCPV4),
+            says(gso_type=NetGso.TCPV4),
         ),
         (
             "wrong checksum without GUEST_CSUM",
             "headers_without_offloads",
             "net-04.06",
-            _header(lambda header, frame: (header, frame[:-1] + bytes([frame[-1] ^ 1]))),
+            header(lambda header, frame: (header, frame[:-1] + bytes([frame[-1] ^ 1]))),
         ),
         (
             "checksum that is completed elsewhere",
             "headers_with_checksum_offload",
             "net-04.20",
-            _header(lambda header, frame: (replace(header, csum_offset=header.csum_offset & 6), frame)),
+            header(lambda header, frame: (replace(header, csum_offset=header.csum_offset & 6), frame)),
         ),
-        ("no pseudo header", "headers_with_checksum_offload", "net-04.19", _header(_completed)),
+        ("no pseudo header", "headers_with_checksum_offload", "net-04.19", header(_completed)),
         (
             "segmentation without a size",
             "headers_with_all_offloads",
             "net-04.28",
-            _header(lambda header, frame: _segmented(header, frame, gso_size=0)),
+            header(lambda header, frame: _segmented(header, frame, gso_size=0)),
         ),
         (
             "hdr_len that is too small",
             "headers_with_all_offloads",
             "net-04.31",
-            _header(lambda header, frame: _segmented(header, frame, hdr_len=14)),
+            header(lambda header, frame: _segmented(header, frame, hdr_len=14)),
         ),
         (
             "SECURITY without an association",
             "headers_without_security_associations",
             "net-04.39",
-            _says(flags=NetHeaderFlag.SECURITY),
+            says(flags=NetHeaderFlag.SECURITY),
         ),
         (
             "SECURITY_ERR without an association",
             "headers_without_security_associations",
             "net-04.42",
-            _says(flags=NetHeaderFlag.SECURITY_ERR),
+            says(flags=NetHeaderFlag.SECURITY_ERR),
         ),
         (
             "pieces that are left out",
             "buffers_in_pieces_are_filled",
             "net-03.01",
-            _header(lambda header, frame: (header, frame[:40] + frame[41:])),
-        ),
-    )
-]
-
-
-def _is_station(frame: bytes) -> bool:
-    return not frame[0] & 1
-
-
-def _late_address(port: Any) -> None:
-    def handle(model: Any, data: bytes) -> bytes:
-        model.schedule(2000, lambda: model.put("mac", int.from_bytes(data, "little")))
-        return b""
-
-    port.model.commands[NetClass.MAC, NetMacCommand.ADDR_SET] = handle
-
-
-FILTER_FAULTS = [
-    Fault(name, check, clause, patch)
-    for name, check, clause, patch in (
-        (
-            "promiscuous mode without effect",
-            "promiscuous_mode_receives_all",
-            "net-05.02",
-            _ignores(NetClass.RX, _RX.PROMISCUOUS),
-        ),
-        (
-            "no promiscuous mode",
-            "promiscuous_mode_receives_all",
-            "net-05.01",
-            lambda port: port.model.commands.pop((NetClass.RX, _RX.PROMISCUOUS)),
-        ),
-        (
-            "suppression above promiscuous mode",
-            "promiscuous_mode_is_above_the_others",
-            "net-05.03",
-            _accepts(lambda modes, frame, ok: ok and not (_RX.NO_UNICAST in modes and _is_station(frame))),
-        ),
-        (
-            "all-multicast without effect",
-            "all_multicast_receives_groups",
-            "net-05.04",
-            _ignores(NetClass.RX, _RX.ALL_MULTICAST),
-        ),
-        (
-            "all-unicast without effect",
-            "all_unicast_receives_stations",
-            "net-05.06",
-            _ignores(NetClass.RX, _RX.ALL_UNICAST),
-        ),
-        (
-            "multicast that is not suppressed",
-            "suppressed_multicast_is_not_received",
-            "net-05.07",
-            _accepts(lambda modes, frame, ok: ok or _RX.NO_MULTICAST in modes),
-        ),
-        (
-            "all-multicast above suppression",
-            "suppressed_multicast_is_not_received",
-            "net-05.08",
-            _accepts(lambda modes, _frame, ok: ok or {_RX.NO_MULTICAST, _RX.ALL_MULTICAST} <= modes),
-        ),
-        (
-            "broadcast is multicast",
-            "suppressed_multicast_is_not_received",
-            "net-05.09",
-            _accepts(lambda modes, frame, ok: ok and not (_RX.NO_MULTICAST in modes and frame[0] & 1)),
-        ),
-        (
-            "unicast that is not suppressed",
-            "suppressed_unicast_is_not_received",
-            "net-05.10",
-            _accepts(lambda modes, _frame, ok: ok or _RX.NO_UNICAST in modes),
-        ),
-        (
-            "all-unicast above suppression",
-            "suppressed_unicast_is_not_received",
-            "net-05.11",
-            _accepts(lambda modes, _frame, ok: ok or {_RX.NO_UNICAST, _RX.ALL_UNICAST} <= modes),
-        ),
-        (
-            "broadcast that is not suppressed",
-            "suppressed_broadcast_is_not_received",
-            "net-05.12",
-            _accepts(lambda modes, _frame, ok: ok or _RX.NO_BROADCAST in modes),
-        ),
-        (
-            "all-multicast above suppressed broadcast",
-            "suppressed_broadcast_is_not_received",
-            "net-05.13",
-            _accepts(lambda modes, _frame, ok: ok or {_RX.NO_BROADCAST, _RX.ALL_MULTICAST} <= modes),
-        ),
-        (
-            "no table of addresses",
-            "table_of_addresses_is_set_at_once",
-            "net-06.02",
-            lambda port: port.model.commands.pop((NetClass.MAC, NetMacCommand.TABLE_SET)),
-        ),
-        (
-            "table of addresses without effect",
-            "table_of_addresses_is_set_at_once",
-            "net-06.02",
-            _ignores(NetClass.MAC, NetMacCommand.TABLE_SET),
-        ),
-        (
-            "table of addresses that a reset leaves",
-            "table_of_addresses_is_empty_on_reset",
-            "net-06.01",
-            _kept("stations"),
-        ),
-        (
-            "no filter",
-            "frames_to_others_are_dropped",
-            "net-06.04",
-            _accepts(lambda _modes, _frame, _accepted: True),
-        ),
-        ("address that is set later", "address_is_set_at_once", "net-06.03", _late_address),
-        (
-            "tagged frames that are dropped",
-            "tagged_frames_are_received",
-            "net-07.01",
-            _accepts(lambda _modes, frame, accepted: accepted and frame[12:14] != b"\x81\0"),
-        ),
-        (
-            "VLANs that are not added",
-            "vlans_are_filtered",
-            "net-07.02",
-            _ignores(NetClass.VLAN, NetVlanCommand.ADD),
-        ),
-        (
-            "VLANs that are not removed",
-            "vlans_are_filtered",
-            "net-07.03",
-            _ignores(NetClass.VLAN, NetVlanCommand.DEL),
-        ),
-        (
-            "announcement for ever",
-            "announcement_is_acknowledged",
-            "net-08.01",
-            _ignores(NetClass.ANNOUNCE, 0),
+            header(lambda header, frame: (header, frame[:40] + frame[41:])),
         ),
     )
 ]
