@@ -67,11 +67,13 @@ class NetUser:
     """Drives ``subject``, a network device. After :meth:`start` there are receive buffers of ``room`` bytes.
 
     ``pairs`` are the pairs of queues, ``mtu`` the device's, None where it says none. Every packet that
-    arrives is held to :func:`.net_rule.judge`. By the legacy face headers have descriptors of their own.
+    arrives is held to :func:`.net_rule.judge`; without MRG_RXBUF its num_buffers only if ``counts``, so that
+    a device without it is found once. By the legacy face headers have descriptors of their own.
     """
 
-    def __init__(self, subject: Subject):
+    def __init__(self, subject: Subject, *, counts: bool = False):
         self.subject = subject
+        self.counts = counts
         self.pairs = 1
         self.mtu: int | None = None
         self.mac = BROADCAST
@@ -236,6 +238,8 @@ class NetUser:
             previous = waiting.popleft()
             contents.append(self.content(previous))
         frame = b"".join(contents)[size:]
+        if not self.counts and not subject.has(NetFeature.MRG_RXBUF):
+            header = replace(header, num_buffers=1)
         judge(subject.features, header, frame, mtu=self.mtu, security=self.security)
         return Arrival(frame, header, pair, spread)
 

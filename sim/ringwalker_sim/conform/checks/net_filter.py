@@ -244,8 +244,12 @@ async def vlans_are_filtered(subject: Subject) -> None:
 
     Wrong: a frame is dropped whose VLAN is in the table, or one is received whose VLAN is not.
     """
-    user = NetUser(subject)
-    await user.start(_F.CTRL_VQ, _F.CTRL_VLAN)
+    if subject.offers(_F.CTRL_RX):
+        # In promiscuous mode, which may be on at first, all packets should be received.
+        user = await _start(subject, _F.CTRL_VLAN)
+    else:
+        user = NetUser(subject)
+        await user.start(_F.CTRL_VQ, _F.CTRL_VLAN)
     for tag in (1, 5, 4094):
         await user.order(NetClass.VLAN, NetVlanCommand.ADD, tag.to_bytes(2, "little"), "net-07.02")
     for tag in (1, 5, 4094):
