@@ -88,5 +88,12 @@ FINDINGS: tuple[Finding, ...] = (
         ("virtio-blk-pci", "virtio-rng-pci"),
         (Way.PACKED,),
     ),
+    Finding(
+        "packets_of_all_sizes_are_received",
+        "net-04.01",
+        "QEMU writes num_buffers with MRG_RXBUF only. Without it the field keeps what the driver had there.",
+        ("virtio-net-pci",),
+        (Way.SPLIT, Way.PACKED),
+    ),
 )
 """All that is known, in the order of the page."""

@@ -153,7 +153,7 @@ async def addresses_of_a_table_pass_until_it_is_empty(dut):
         ([OTHER, OWN], [GROUP], everyone),
         (None, None, [OWN, ALL]),
     ):
-        if stations is None:
+        if stations is None or groups is None:
             dut.clear.value = 1
             await ClockCycles(dut.clk, 1)
             dut.clear.value = 0
