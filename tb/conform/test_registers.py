@@ -25,6 +25,12 @@ from ringwalker_sim.conform.subject import Timing
 from ringwalker_sim.conform.suite import FAILED, Outcome, all_checks
 from ringwalker_sim.conform.targets.local import open_local
 from ringwalker_sim.testing.conform.fault import Fault
+from ringwalker_sim.testing.conform.pci_faults import (
+    CAPABILITY_FAULTS,
+    FUNCTION_FAULTS,
+    INTERRUPT_FAULTS,
+    TRANSITIONAL_FAULTS,
+)
 from ringwalker_sim.testing.conform.register_faults import (
     CONFIG_FAULTS,
     FEATURE_FAULTS,
@@ -50,7 +56,16 @@ MODULES = (
 )
 MINE = [item for module in MODULES for item in vars(module).values() if isinstance(item, Check)]
 DEVICES = {
-    "blk": (*STATUS_FAULTS, *FEATURE_FAULTS, *QUEUE_FAULTS, *CONFIG_FAULTS),
+    "blk": (
+        *FUNCTION_FAULTS,
+        *TRANSITIONAL_FAULTS,
+        *CAPABILITY_FAULTS,
+        *STATUS_FAULTS,
+        *FEATURE_FAULTS,
+        *QUEUE_FAULTS,
+        *CONFIG_FAULTS,
+        *INTERRUPT_FAULTS,
+    ),
     "net": NET_FAULTS,
 }
 FAULTS = [pytest.param(name, fault, id=fault.name) for name, faults in DEVICES.items() for fault in faults]

@@ -32,7 +32,6 @@ class Tap:
         self.last: dict[str, int] = {}
         self._reads: list[tuple[int, int, int, Reading]] = []
         self._writes: list[tuple[int, int, int, Writing]] = []
-        self._plain = {name: getattr(port, name) for name in ("memory_write", "memory_read")}
         for space in ("memory", "io"):
             self._wrap(space)
         self._wrap_config()
@@ -49,11 +48,11 @@ class Tap:
         async def tapped_read(address: int, size: int) -> int:
             value = await read(address, size)
             place = port.space.locate(address, size, space == "io")
-            return value if place is None else self._read(*place, size, value)
+            return value if place is None else self._read(place[0], place[1], size, value)
 
         async def tapped_write(address: int, size: int, value: int) -> None:
             place = port.space.locate(address, size, space == "io")
-            kept = value if place is None else self._written(*place, size, value)
+            kept = value if place is None else self._written(place[0], place[1], size, value)
             if kept is not None:
                 await write(address, size, kept)
 
