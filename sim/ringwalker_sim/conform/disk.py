@@ -98,8 +98,11 @@ class Disk:
         view["type"], view["reserved"], view["sector"] = kind, 0, sector
         return header
 
-    async def request(self, kind: int, sector: int = 0, out: bytes = b"", room: int = 0) -> Answer:
-        """A request with ``out`` to read and ``room`` bytes to write, and its status behind them."""
+    async def request(
+        self, kind: int, sector: int = 0, out: bytes = b"", room: int = 0, clause: str | None = None
+    ) -> Answer:
+        """A request with ``out`` to read and ``room`` bytes to write, and its status behind them. ``clause``
+        and errors are those of :meth:`send`."""
         header = self.header(kind, sector)
         pieces = [Piece(header.address, header.length)]
         if out:
@@ -108,15 +111,18 @@ class Disk:
         if room:
             pieces.append(Piece(answer.address, room, True))
         pieces.append(Piece(answer.address + room, 1, True))
-        used = await self.send(pieces)
+        used = await self.send(pieces, clause)
         content = answer.array.tobytes()
         status = None if content[-1] == UNWRITTEN else content[-1]
         self.subject.check_guards(self.subject.by_ring("core-07.01", "core-13.01"))
         return Answer(status, content[:-1], used.length)
 
-    async def send(self, pieces: Sequence[Piece]) -> Used:
-        """Any buffer, until it is used. Errors: :class:`NotApplicable` when the device says that it has
-        failed, which is for requests that no driver must make."""
+    async def send(self, pieces: Sequence[Piece], clause: str | None = None) -> Used:
+        """Any buffer, until it is used.
+
+        ``clause`` is broken if it is not. Without one it is a request that no driver must make: a device may
+        fail, which ends in :class:`NotApplicable`, but has to say so, where a legacy one cannot.
+        """
         subject, queue = self.subject, self.subject.queues[_QUEUE]
         queue.offer(pieces)
         queue.publish()
@@ -125,9 +131,16 @@ class Disk:
         async def decided() -> bool:
             return queue.waiting or bool(await subject.status() & DeviceStatus.DEVICE_NEEDS_RESET)
 
-        await subject.until(decided, "core-01.02", "a request is not answered, and the device does not fail")
+        text = "a request is not answered"
+        try:
+            await subject.until(decided, clause or "core-01.02", text)
+        except Nonconformance:
+            if subject.legacy and clause is None:
+                raise NotApplicable(text) from None
+            raise
         if not queue.waiting:
-            raise NotApplicable("the device answers with DEVICE_NEEDS_RESET")
+            text = "the device answers with DEVICE_NEEDS_RESET"
+            raise NotApplicable(text) if clause is None else Nonconformance(clause, text)
         (used,) = await subject.used(queue, 1)
         return used
 
@@ -135,7 +148,7 @@ class Disk:
         self, clause: str, status: int, kind: int, sector: int = 0, out: bytes = b"", room: int = 0
     ) -> Answer:
         """A request whose status is to be ``status``."""
-        answer = await self.request(kind, sector, out, room)
+        answer = await self.request(kind, sector, out, room, clause)
         if answer.status != status:
             text = f"a request of type {kind} ends with status {answer.status}, and not {status}"
             raise Nonconformance(clause, text)
@@ -143,15 +156,15 @@ class Disk:
 
     async def read(self, sector: int, count: int = 1) -> bytes:
         """Some sectors."""
-        answer = await self.request(BlkRequestType.IN, sector, room=count * SECTOR_BYTES)
+        answer = await self.request(BlkRequestType.IN, sector, room=count * SECTOR_BYTES, clause="core-10.02")
         if answer.status != BlkStatus.OK:
             text = f"a read of sector {sector} ends with status {answer.status}"
             raise Nonconformance("core-10.02", text)
         return answer.data
 
-    async def write(self, sector: int, data: bytes) -> Answer:
-        """Write some sectors."""
-        return await self.request(BlkRequestType.OUT, sector, data)
+    async def write(self, sector: int, data: bytes, clause: str | None = None) -> Answer:
+        """Write some sectors. See :meth:`request`."""
+        return await self.request(BlkRequestType.OUT, sector, data, clause=clause)
 
     async def written(self, clause: str, sector: int, data: bytes) -> None:
         """Write some sectors, which is to succeed."""
@@ -169,7 +182,7 @@ class Disk:
             yield content
         finally:
             if await self.read(sector, count) != content:
-                await self.write(sector, content)
+                await self.write(sector, content, "core-10.02")
 
 
 def changed(content: bytes) -> bytes:

@@ -66,7 +66,7 @@ class ZonedDisk(Disk):
 
     async def act(self, kind: BlkRequestType, zone: Zone, clause: str, *allowed: int) -> int:
         """A request about a zone that ends with one of the statuses ``allowed``."""
-        answer = await self.request(kind, zone.start)
+        answer = await self.request(kind, zone.start, clause=clause)
         if answer.status not in allowed:
             names = " or ".join(BlkStatus(status).name for status in allowed)
             text = f"{kind.name} of a zone in state {zone.state} ends with {answer.status}, not {names}"

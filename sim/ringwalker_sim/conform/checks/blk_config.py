@@ -11,6 +11,7 @@ from ..subject import Subject
 
 __all__: list[str] = []
 
+_F = BlkFeature
 _BLK = is_type(DeviceType.BLK)
 
 
@@ -37,24 +38,30 @@ async def writethrough_without_flush(subject: Subject) -> None:
         raise Nonconformance("blk-01.03", f"writeback is {writeback} though FLUSH was not negotiated")
 
 
-def _padding() -> list[int]:
-    """Offsets of bytes that no field has."""
-    rows = [*BLK_CONFIG, *BLK_RANGE_CONFIG]
-    fields = {row.offset + byte for row in rows for byte in range(row.size)}
-    return [at for at in range(BLK_RANGE_CONFIG.zone_sectors.offset) if at not in fields]
+_FIELDS_BEHIND = {
+    (BLK_CONFIG.writeback, BLK_CONFIG.num_queues): (_F.MQ, _F.DISCARD, _F.WRITE_ZEROES),
+    (BLK_RANGE_CONFIG.write_zeroes_may_unmap, BLK_RANGE_CONFIG.max_secure_erase_sectors): (),
+}
+"""Fields with padding between them, and the features with fields behind it."""
 
 
 @check("blk-01.04", ways=WAYS, needs=[_BLK])
 async def padding_is_zero(subject: Subject) -> None:
-    """Reads the padding of the configuration, as far as the device's goes.
+    """Reads the padding of the configuration, where fields that the device has follow.
 
     Wrong: a byte that is not 0.
     """
     await subject.start(queues=[])
-    for offset in _padding():
-        value = await Disk(subject).byte(offset)
-        if value:
-            raise Nonconformance("blk-01.04", f"byte {offset:#x} of the configuration is {value:#x}")
+    seen = False
+    for (before, after), features in _FIELDS_BEHIND.items():
+        behind = any(subject.offers(feature) for feature in (*features, _F.SECURE_ERASE, _F.ZONED))
+        for offset in range(before.offset + before.size, after.offset) if behind else ():
+            value = await Disk(subject).byte(offset)
+            seen = True
+            if value:
+                raise Nonconformance("blk-01.04", f"byte {offset:#x} of the configuration is {value:#x}")
+    if not seen:
+        raise NotApplicable("no field of the device is behind padding")
 
 
 @check("blk-01.06", ways=(Way.LEGACY,), needs=[_BLK])

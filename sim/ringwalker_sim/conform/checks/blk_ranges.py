@@ -36,7 +36,7 @@ async def _refused(subject: Subject, kind: BlkRequestType, clause: str, all_flag
     start, count = await _range(subject, disk, kind)
     async with disk.kept(start, count):
         for flags in all_flags:
-            answer = await disk.request(kind, 0, disk.ranges((start, count, flags)))
+            answer = await disk.request(kind, 0, disk.ranges((start, count, flags)), clause=clause)
             if answer.status != BlkStatus.UNSUPP:
                 text = f"a {kind.name} with flags {flags:#x} ends with status {answer.status}"
                 raise Nonconformance(clause, text)
@@ -88,7 +88,9 @@ async def discard(subject: Subject) -> None:
     disk = Disk(subject)
     start, count = await _range(subject, disk, BlkRequestType.DISCARD)
     async with disk.kept(0, start + 2 * count) as before:
-        answer = await disk.request(BlkRequestType.DISCARD, 0, disk.ranges((start, count, 0)))
+        answer = await disk.request(
+            BlkRequestType.DISCARD, 0, disk.ranges((start, count, 0)), clause="blk-02.07"
+        )
         if answer.status == BlkStatus.IOERR:
             raise NotApplicable("the device fails the request, as it may")
         now = await disk.read(0, start + 2 * count)
@@ -140,7 +142,7 @@ async def secure_erase(subject: Subject) -> None:
         content = changed(before)
         await disk.written("core-10.02", 0, content)
         data = disk.ranges((start, count, 0))
-        answer = await disk.request(BlkRequestType.SECURE_ERASE, 0, data)
+        answer = await disk.request(BlkRequestType.SECURE_ERASE, 0, data, clause="core-10.02")
         if answer.status == BlkStatus.IOERR:
             raise NotApplicable("the device fails the request, as it may")
         now = await disk.read(0, start + 2 * count)

@@ -8,6 +8,7 @@ import numpy as np
 from ringwalker.spec.blk import SECTOR_BYTES, BlkFeature, BlkRequestType, BlkStatus
 
 from ...conform.check import Way
+from ...conform.disk import UNWRITTEN
 from .fault import Fault, around, nothing
 from .ring_patch import drops
 
@@ -49,14 +50,18 @@ def answers(change: Callable[..., Any]) -> Callable[[Any], None]:
     )
 
 
-def _renamed(kind: int | None, status: int) -> Callable[[Any], None]:
-    """All requests of a kind (None: of all that there are not) end with ``status``."""
+def _renamed(kind: int, status: int) -> Callable[[Any], None]:
+    """All requests of a kind end with ``status``."""
 
     def change(_model: Any, answer: Any, asked: int, *rest: Any) -> Any:
-        wrong = asked not in tuple(_T) if kind is None else asked == kind
-        return (_NOTHING, status) if wrong else answer(asked, *rest)
+        return (_NOTHING, status) if asked == kind else answer(asked, *rest)
 
     return answers(change)
+
+
+def _silent(_model: Any, answer: Any, kind: int, *rest: Any) -> Any:
+    """A status is not written: it stays what it is in the buffers of checks."""
+    return answer(kind, *rest) if kind in tuple(_T) else (_NOTHING, UNWRITTEN)
 
 
 def _refused_write(model: Any, _answer: Any, kind: int, sector: int, data: Any, room: int) -> Any:
@@ -177,7 +182,7 @@ DISK_FAULTS = [
         "core-10.02",
         lambda port: setattr(port.model, "serial", "a\1"),
     ),
-    Fault("all requests succeed", "requests_that_there_are_not", "core-10.02", _renamed(None, _S.OK)),
+    Fault("unknown requests have no status", "requests_that_there_are_not", "core-10.02", answers(_silent)),
     Fault("a disk without end", "reads_outside_the_disk", "core-10.02", answers(_endless)),
     Fault("a disk that is a ring", "writes_outside_the_disk", "core-10.02", answers(_wrapped)),
     Fault("odd requests are lost", "requests_of_odd_length", "core-01.02", drops(_odd)),
