@@ -31,6 +31,12 @@ from ringwalker_sim.testing.conform.pci_faults import (
     INTERRUPT_FAULTS,
     TRANSITIONAL_FAULTS,
 )
+from ringwalker_sim.testing.conform.queue_faults import (
+    LEGACY_FAULTS,
+    LEGACY_NET_FAULTS,
+    QUEUE_NET_FAULTS,
+    RESET_FAULTS,
+)
 from ringwalker_sim.testing.conform.register_faults import (
     CONFIG_FAULTS,
     FEATURE_FAULTS,
@@ -65,8 +71,10 @@ DEVICES = {
         *QUEUE_FAULTS,
         *CONFIG_FAULTS,
         *INTERRUPT_FAULTS,
+        *RESET_FAULTS,
+        *LEGACY_FAULTS,
     ),
-    "net": NET_FAULTS,
+    "net": (*NET_FAULTS, *QUEUE_NET_FAULTS, *LEGACY_NET_FAULTS),
 }
 FAULTS = [pytest.param(name, fault, id=fault.name) for name, faults in DEVICES.items() for fault in faults]
 
@@ -99,3 +107,9 @@ def test_a_fault_is_found(name: str, fault: Fault):
     found = outcomes(device(name, "transitional" if legacy else "modern"), [check], fault.patch)
     failed = [item for item in found if item.verdict == FAILED]
     assert [item.clause for item in failed[:1]] == [fault.clause], [item.text for item in found]
+
+
+def test_every_check_finds_a_fault():
+    found = {fault.check for faults in DEVICES.values() for fault in faults}
+    suspends = {item.name for item in vars(suspension).values() if isinstance(item, Check)}
+    assert {item.name for item in MINE} - found == suspends

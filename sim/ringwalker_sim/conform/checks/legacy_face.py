@@ -314,6 +314,8 @@ async def one_face_after_the_other(subject: Subject, steps: list[str]) -> None:
         try:
             await other.start()
             await (await stimulus(other)).do(2, "legacy-01.01")
+        except Nonconformance as error:
+            raise Nonconformance("legacy-01.01", f"by the way {step}: {error}") from None
         finally:
             await other.close()
 

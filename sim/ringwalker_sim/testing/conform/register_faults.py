@@ -18,6 +18,7 @@ __all__ = [
     "STATUS_FAULTS",
     "common_reads",
     "common_writes",
+    "writes_after",
 ]
 
 _READY = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK
@@ -83,7 +84,7 @@ def _accepts_once(port: Any) -> None:
     tap.writes(COMMON, "device_status", write)
 
 
-def _writes_after(register: str, value: int, cycles: int) -> Callable[[Any], None]:
+def writes_after(register: str, value: int, cycles: int) -> Callable[[Any], None]:
     """Some time after a register is written, the device writes into the last ring."""
 
     def patch(port: Any) -> None:
@@ -131,7 +132,7 @@ STATUS_FAULTS = (
         "memory is written after a reset",
         "a_device_that_was_reset_is_quiet",
         "core-03.02",
-        _writes_after("device_status", 0, 500),
+        writes_after("device_status", 0, 500),
     ),
 )
 
