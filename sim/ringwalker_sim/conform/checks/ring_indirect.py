@@ -90,9 +90,10 @@ async def tables_among_chains(subject: Subject) -> None:
     Wrong: a buffer that is used with a wrong result, or not at all, or a ring that gets out of step.
     """
     exchange = await started(subject, Feature.INDIRECT_DESC, size=16)
+    most = (exchange.queue.size - 1) // 2
     for number in range(12):
         for indirect in (None, 0, None) if number % 2 else (0, None, 0):
-            exchange.offer(exchange.finest_cut(2 + number % 3), indirect=indirect)
+            exchange.offer(exchange.finest_cut(min(2 + number % 3, most)), indirect=indirect)
         await _wait(exchange)
 
 

@@ -143,7 +143,8 @@ async def indices_wrap(subject: Subject) -> None:
             whole = (time.perf_counter() - begin) / (number + 1) * (last // len(made))
             if whole > subject.timing.long:
                 raise NotApplicable(f"65,536 buffers would take {whole:.0f} seconds")
-    await _batch(exchange, made, last % len(made))
+    if last % len(made):
+        await _batch(exchange, made, last % len(made))
     queue.free_places = list(range(queue.size))
     await subject.settle()
     for number in range(2 * _BEFORE_WRAP):
