@@ -12,12 +12,15 @@ from ringwalker.spec.blk import BlkRequestType
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker_sim.disk_image import DiskImage
+from ringwalker_sim.golden.build import model_of
 from ringwalker_sim.golden.model_port import ModelPort
+from ringwalker_sim.golden.ring_server import RingServer
 from ringwalker_sim.guest import blk as blk_module
 from ringwalker_sim.guest.blk import BlkDevice, BlkRequest, blk_driver
 from ringwalker_sim.guest.bus import VirtioBus, VirtioDeviceId
 from ringwalker_sim.guest.errors import BindError, DeviceError, RequestError, RequestTimeout
 from ringwalker_sim.guest.pci import enumerate_pci
+from ringwalker_sim.guest.software_port import SoftwarePort
 from ringwalker_sim.guest.transport.memory import MemoryTransport
 from ringwalker_sim.guest.transport.virtio_pci import VirtioPciTransport
 from ringwalker_sim.memory import GuestMemory
@@ -32,9 +35,14 @@ class Machine:
         self.config = config or DeviceConfig(queue_size=16)
         self.memory = GuestMemory(4 << 20)
         self.disk = np.random.default_rng(3).integers(0, 256, SECTORS * 512, np.uint8)
-        self.port = ModelPort(self.config, self.memory, DiskImage.of(self.disk), **model)
-        self.model = self.port.model
         self.kind = transport
+        if transport == "direct":
+            self.port: Any = SoftwarePort(self.memory)
+            self.model: Any = model_of(self.config, self.port.schedule, DiskImage.of(self.disk))
+            self.rings = RingServer(self.model, self.memory)
+        else:
+            self.port = ModelPort(self.config, self.memory, DiskImage.of(self.disk), **model)
+            self.model, self.rings = self.port.model, self.port.rings
         self.bus = VirtioBus()
         self.transport: Any = None
 
@@ -42,7 +50,7 @@ class Machine:
         # Bus mastering is what it needs without registers as well.
         (pci,) = await enumerate_pci(self.port)
         if self.kind == "direct":
-            self.transport = MemoryTransport(self.port.rings, VirtioDeviceId(0x5000, 2, 0x5000, 2, 0x010000))
+            self.transport = MemoryTransport(self.rings, VirtioDeviceId(0x5000, 2, 0x5000, 2, 0x010000))
         else:
             self.transport = await VirtioPciTransport.bind(pci, self.kind)
         await self.bus.register_virtio_device(self.transport.device)
@@ -349,7 +357,7 @@ def test_a_device_that_needs_a_reset(address: int) -> None:
         with pytest.raises(ValueError, match="add_buf gives EINVAL"):
             disk.submit(BlkRequestType.IN, 0, [(0, 0)], lambda _request: None)
         with pytest.raises(DeviceError, match="DEVICE_NEEDS_RESET"):
-            await disk.request(BlkRequestType.IN, 0, [(address, 512)])
+            await disk.request(BlkRequestType.OUT, 0, [(address, 512)])
         assert await machine.transport.needs_reset()
         with pytest.raises(DeviceError, match="DEVICE_NEEDS_RESET"):
             await disk.read(0, 1)
@@ -409,10 +417,10 @@ def test_a_queue_beyond_the_last_address_needs_a_reset(area: str) -> None:
     async def body(disk: BlkDevice) -> None:
         transport = machine.transport
         await transport.write_common("queue_select", 0)
+        await transport.write_common("queue_reset", 1)
         await transport.write_common(area, (1 << 64) - 16)
-        disk.submit(BlkRequestType.FLUSH, 0, [], lambda _request: None)
-        await disk.kick()
-        await machine.port.sleep(1000)
+        await transport.write_common("queue_enable", 1)
+        assert await transport.read_common("queue_enable") == 0
         assert await transport.needs_reset()
 
     machine.run(body)

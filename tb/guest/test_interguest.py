@@ -71,8 +71,9 @@ def test_the_copy_is_from_one_memory_straight_into_the_other() -> None:
         watches = [memory.watch(0, memory.size) for memory in guests.memories]
         await opened[0].driven.send(frame(1, 7, 100))
         await guests.port.sleep(1000)
-        assert [(hit.length, hit.write) for hit in watches[0].hits] == [(112, False)]
-        assert [(hit.length, hit.write) for hit in watches[1].hits] == [(112, True)]
+        # No access to a ring is longer than a descriptor.
+        payload = [[(hit.length, hit.write) for hit in watch.hits if hit.length > 16] for watch in watches]
+        assert payload == [[(112, False)], [(112, True)]]
         for item in opened:
             await item.close()
 

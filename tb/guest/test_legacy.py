@@ -158,7 +158,7 @@ def test_a_value_that_never_stays_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 
 
 def _odd_size(bench: Bench) -> None:
-    bench.port.rings.queues[0].size = 24
+    bench.port.model.queue_size = 24
 
 
 def _other_page(bench: Bench) -> None:

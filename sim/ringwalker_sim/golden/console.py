@@ -51,6 +51,11 @@ class ConsoleModel(FunctionModel):
         if queue == CONSOLE_RECEIVE_QUEUE:
             self._free.clear()
 
+    def finish_waiting(self) -> None:
+        """Give the receive buffers back."""
+        while self._free:
+            self._free.popleft().finish()
+
     def written(self, name: str) -> None:
         """Put out an emergency write at once."""
         if name == "emerg_wr":

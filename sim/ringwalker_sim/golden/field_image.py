@@ -38,6 +38,7 @@ def _ignore(_offset: int, _data: bytes) -> None:
 class FieldImage:
     """The field list of ``model``; ``size`` is in bytes.
 
+    ``status_write(value)`` is for a device with more to reset than the model.
     ``queue_read(index, name)`` and ``queue_write(index, name, value)`` access the registers of its queues,
     ``vector_read`` and ``vector_write`` the MSI-X vector of configuration changes, None without MSI-X.
     """
@@ -49,9 +50,11 @@ class FieldImage:
         queue_write: Callable[[int, str, int], None],
         vector_read: Callable[[], int] = lambda: NO_VECTOR,
         vector_write: Callable[[int], None] = lambda _vector: None,
+        status_write: Callable[[int], None] | None = None,
     ):
         self.model = model
         self._vector = vector_read, vector_write
+        self._status_write = status_write or (lambda value: model.write_status(value))
         self._queue_read = queue_read
         self._queue_write = queue_write
         self._headers = bytearray()
@@ -86,8 +89,8 @@ class FieldImage:
 
     def _build(self) -> None:
         model, volatile = self.model, FieldFlag.VOLATILE
-        self._number(CommonField.STATUS, 1, model.read_status, model.write_status, volatile)
-        self._number(CommonField.DEVICE_FEATURES, 8, lambda: model.features)
+        self._number(CommonField.STATUS, 1, lambda: model.read_status(), self._status_write, volatile)
+        self._number(CommonField.DEVICE_FEATURES, 8, lambda: model.offered_features())
         self._number(CommonField.DRIVER_FEATURES, 8, lambda: model.driver_features, self._accept)
         self._number(CommonField.GENERATION, 1, lambda: model.generation, flags=volatile)
         self._number(CommonField.CONFIG_VECTOR, 2, *self._vector)
@@ -101,7 +104,8 @@ class FieldImage:
         self._headers += bytes(4)
 
     def _accept(self, features: int) -> None:
-        self.model.driver_features = features
+        for word in range(2):
+            self.model.accept_word(word, features >> 32 * word & 0xFFFF_FFFF)
 
     def _device_field(self, field: DeviceField) -> None:
         start, end = field.start, field.start + field.size

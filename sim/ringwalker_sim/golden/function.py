@@ -18,6 +18,12 @@ __all__ = ["NO_CONFIG", "FunctionModel", "Request", "Schedule"]
 
 NO_CONFIG = RegisterTable("no_config", "A device without configuration.", ())
 
+_FREE = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FAILED
+"""Bits of the status that a driver can set at any time."""
+
+_STARTED = DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
+"""With one of these DEVICE_NEEDS_RESET is shown."""
+
 Schedule = Callable[[int, Callable[[], None]], None]
 """``schedule(cycles, action)`` runs ``action`` in ``cycles`` cycles, as :meth:`.Loop.schedule` does."""
 
@@ -55,13 +61,18 @@ class FunctionModel(ABC):
     False. ``legacy`` is set by a legacy face whose driver has begun: it may use the device before DRIVER_OK.
     ``latency`` is the time of a request in cycles.
 
-    ``change()`` is set by the transport; it sends a configuration change notification.
+    ``change()`` is set by the transport; it sends a configuration change notification. ``strict`` is set by
+    a transport of virtio 1.x: DRIVER_OK then needs FEATURES_OK, and that the features in ``required``.
     """
 
     device_type: int
     table: RegisterTable = NO_CONFIG
     admin_queues = 0
     """So many of the last queues are administration queues."""
+    strict = False
+    required = 0
+    only_legacy = False
+    """There are no drivers but legacy ones."""
 
     def __init__(
         self,
@@ -85,7 +96,7 @@ class FunctionModel(ABC):
         self.status = 0
         self.driver_features = 0
         self._foreign = [0, 0, 0]
-        self.needs_reset = False
+        self.needs_reset = self.suspending = self.suspended = self._held_change = False
         self.legacy = False
         self.change: Callable[[], None] = lambda: None
         self.server: Any = None
@@ -123,23 +134,37 @@ class FunctionModel(ABC):
         row = self.table[name]
         return int.from_bytes(self.config_bytes()[row.offset : row.offset + row.size], "little")
 
-    def changed(self) -> None:
-        """The configuration has changed: notify the driver.
-
-        However often it changes, the generation does not come back to what it was at the last read.
-        """
+    def altered(self) -> None:
+        """The configuration is another: it gets a new generation, never that of the last read."""
         self.generation = self.generation + 1 & 0xFF
         if self.generation == self._seen:
             self.generation = self.generation + 1 & 0xFF
-        self.change()
+
+    def changed(self) -> None:
+        """The configuration has changed: notify the driver, or do so when it resumes the device."""
+        self.altered()
+        if self.suspending or self.suspended:
+            self._held_change = True
+        else:
+            self.change()
+
+    def writable_bits(self, name: str) -> int:
+        """The bits of a field that the driver can write."""
+        return (1 << self.table[name].width) - 1
 
     def write_config(self, offset: int, data: bytes) -> None:
         """Write device configuration for the driver; read-only bytes keep their value."""
-        for row in self.table:
+        for row in self.table if not self.suspended else ():
             low, high = max(offset, row.offset), min(offset + len(data), row.offset + row.size)
             if low < high and row.access in (Access.RW, Access.WO):
                 self.content[low:high] = data[low - offset : high - offset]
+                self.put(row.name, self.field(row.name) & self.writable_bits(row.name))
                 self.written(row.name)
+
+    def field(self, name: str) -> int:
+        """What ``content`` has of a field."""
+        row = self.table[name]
+        return int.from_bytes(self.content[row.offset : row.offset + row.size], "little")
 
     def written(self, name: str) -> None:
         """The driver has written the field ``name``."""
@@ -147,12 +172,18 @@ class FunctionModel(ABC):
 
     # --- features and status -------------------------------------------------------------------------------
 
+    def offered_features(self) -> int:
+        """The mask of what the device offers."""
+        return self.features
+
     def accept_word(self, word: int, value: int) -> None:
         """Write 32 feature bits that the driver accepts: those from bit ``32 * word`` on.
 
         No device offers a bit from 64 on; one that is written as 1 keeps FEATURES_OK from being set. Words
-        from 4 on, which no version of virtio has, count until a reset.
+        from 4 on, which no version of virtio has, count until a reset. All are fixed by FEATURES_OK.
         """
+        if self.status & DeviceStatus.FEATURES_OK and self.strict:
+            return
         if word < 2:
             shift = 32 * word
             self.driver_features = self.driver_features & ~(0xFFFF_FFFF << shift) | value << shift
@@ -160,6 +191,16 @@ class FunctionModel(ABC):
             self._foreign[word - 2] = value
         else:
             self._foreign[2] |= value
+
+    def features_acceptable(self) -> bool:
+        """Whether the device can work with the features that the driver has accepted."""
+        unknown = self.driver_features & ~self.offered_features()
+        missing = self.required & ~self.driver_features
+        return not (self.legacy or unknown or missing or any(self._foreign))
+
+    def has(self, feature: int) -> bool:
+        """Whether the driver has accepted a feature."""
+        return bool(self.driver_features >> feature & 1)
 
     @property
     def running(self) -> bool:
@@ -169,26 +210,76 @@ class FunctionModel(ABC):
 
     def read_status(self) -> int:
         """Read the device status byte."""
-        return self.status | (DeviceStatus.DEVICE_NEEDS_RESET if self.needs_reset else 0)
+        started = not self.strict or self.status & _STARTED or self.legacy
+        return self.status | (DeviceStatus.DEVICE_NEEDS_RESET if self.needs_reset and started else 0)
 
     def write_status(self, value: int) -> None:
-        """Write the device status: sets bits; 0 resets. FEATURES_OK is set only for offered features."""
+        """Write the device status: sets bits; 0 resets."""
         if value == 0:
             self.reset()
             return
-        if value & DeviceStatus.FEATURES_OK and (any(self._foreign) or self.driver_features & ~self.features):
-            value &= ~DeviceStatus.FEATURES_OK
-        self.status |= value & ~DeviceStatus.DEVICE_NEEDS_RESET
+        self.status |= value & _FREE
+        if value & DeviceStatus.FEATURES_OK and self.features_acceptable():
+            self.status |= DeviceStatus.FEATURES_OK
+        if self.suspended:
+            if value & DeviceStatus.DRIVER_OK:
+                self.end_suspension()
+            return
+        if value & DeviceStatus.DRIVER_OK and self.may_start():
+            self.status |= DeviceStatus.DRIVER_OK
+        if value & DeviceStatus.SUSPEND and self.may_suspend():
+            self.begin_suspension()
+
+    def may_start(self) -> bool:
+        """Whether the driver can set DRIVER_OK."""
+        return bool(not self.strict or self.legacy or self.status & DeviceStatus.FEATURES_OK)
 
     def reset(self) -> None:
         """Stop all queues and restore the reset values."""
-        self.needs_reset = self.legacy = False
+        self.needs_reset = self.suspending = self.suspended = self._held_change = False
+        self.legacy = self.only_legacy
         self.status = self.driver_features = 0
         self._foreign = [0, 0, 0]
         if self.server is not None:
             self.server.reset()
 
     def fail(self) -> None:
-        """Stop, and set DEVICE_NEEDS_RESET."""
-        self.needs_reset = True
-        self.change()
+        """Stop, and set DEVICE_NEEDS_RESET; a driver that uses the device is notified."""
+        if self.needs_reset:
+            return
+        used = self.running or self.suspended
+        self.needs_reset, self.suspending = True, False
+        if used:
+            self.change()
+
+    # --- suspension. Ref: virtio 1.4, 3.4 ------------------------------------------------------------------
+
+    def may_suspend(self) -> bool:
+        """Whether the driver can suspend the device now."""
+        idle = not (self.suspending or self.suspended)
+        return self.running and idle and not self.legacy and self.has(Feature.SUSPEND)
+
+    def begin_suspension(self) -> None:
+        """Finish the buffers that were taken, then rest."""
+        self.suspending = True
+        self.finish_waiting()
+        self.settle()
+
+    def finish_waiting(self) -> None:
+        """Use the buffers that wait for the outside world, with nothing written."""
+        return
+
+    def settle(self) -> None:
+        """If nothing is left to do of a suspension, it is complete."""
+        if self.suspending and self.server.is_idle():
+            self.suspending, self.suspended = False, True
+            self.status = self.status & ~DeviceStatus.DRIVER_OK | DeviceStatus.SUSPEND
+
+    def end_suspension(self) -> None:
+        """Go on after a suspension."""
+        self.suspended = False
+        self.status = self.status & ~DeviceStatus.SUSPEND | DeviceStatus.DRIVER_OK
+        self.server.resume()
+        if self._held_change:
+            self._held_change = False
+            self.change()

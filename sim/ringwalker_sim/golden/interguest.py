@@ -35,6 +35,12 @@ class InterGuestNet(NetModel):
         if queue == NET_TRANSMIT_QUEUE:
             self._offered.clear()
 
+    def finish_waiting(self) -> None:
+        """Give all buffers back; frames that wait for the other guest are lost."""
+        super().finish_waiting()
+        while self._offered:
+            self._offered.popleft().finish()
+
     def write_status(self, value: int) -> None:
         """Write the device status. The link of the other guest follows it."""
         before = self.running

@@ -74,35 +74,29 @@ class LegacyFace:
     def _get(self, name: str) -> int:
         registers, model = self.registers, self.model
         if name == "device_features":
-            return (model.features | LEGACY_FEATURES) & LEGACY_FEATURE_BITS
+            return (model.offered_features() | LEGACY_FEATURES) & LEGACY_FEATURE_BITS
         if name == "driver_features":
             return model.driver_features & LEGACY_FEATURE_BITS
         if name == "queue_pfn":
             return registers.read_queue("desc") >> LEGACY_QUEUE_SHIFT & 0xFFFF_FFFF
         if name == "queue_size":
-            return registers.read_queue("size")
-        if name == "queue_msix_vector":
-            return registers.read_queue("vector")
-        if name == "device_status":
-            return model.read_status()
+            return model.queue_size if registers.read_queue("size") else 0
         if name == "isr_status":
             return registers.take_isr()
-        return 0 if name == "queue_notify" else getattr(registers, name)
+        return 0 if name == "queue_notify" else registers.read(name)
 
     def _set(self, name: str, value: int) -> None:
         registers, model = self.registers, self.model
         if name in _BEGINS and (value or name == "driver_features") and not model.status:
             model.legacy = True
-        if registers.write(name, value):
-            return
         if name == "driver_features":
-            model.driver_features = value & self._get("device_features")
+            model.accept_word(0, value & self._get("device_features") if model.legacy else value)
         elif name == "queue_pfn":
             self._set_page(value)
         elif name == "queue_notify":
             self.rings.doorbell(value)
         else:
-            setattr(registers, name, value)
+            registers.write(name, value)
 
     def _set_page(self, page: int) -> None:
         """Enable the selected queue with its rings at ``page``, unless it is enabled; 0 frees it."""

@@ -1,15 +1,16 @@
-"""The virtio structures of a device in Python. Ref: virtio 1.4, 4.1.4."""
+"""The virtio structures of the golden model, and the field list of 2007. Ref: virtio 1.4, 4.1.4."""
 
 from ringwalker.spec.fields import FIELDS_BASE
 from ringwalker.spec.modern import (
     COMMON,
     COMMON_BASE,
     DEVICE_BASE,
+    ISR,
     ISR_BASE,
     NOTIFY_BASE,
     NOTIFY_MULTIPLIER,
+    PAGE,
 )
-from ringwalker.spec.registers import Access
 
 from .field_image import FieldImage
 from .registers import SharedRegisters
@@ -18,94 +19,79 @@ __all__ = ["ModernFace"]
 
 
 class ModernFace:
-    """The structures, and the field list of 2007 behind them, as a view of ``registers``."""
+    """The structures, and behind them the field list if ``has_fields``, as a view of ``registers``.
 
-    def __init__(self, registers: SharedRegisters):
+    What lies between them reads 0, and ignores writes.
+    """
+
+    def __init__(self, registers: SharedRegisters, has_fields: bool = True):
         self.registers = registers
         self.rings = registers.rings
         self.model = registers.model
+        self.has_fields = has_fields
         self.fields = FieldImage(
             self.model,
             self.rings.register_read,
-            self._write_field_queue,
+            self.rings.register_write,
             lambda: registers.config_msix_vector,
             registers.set_config_vector,
+            lambda value: registers.write_status(value),
         )
-
-    def _write_field_queue(self, index: int, name: str, value: int) -> None:
-        """Write a register of a queue that is in the field list."""
-        if name == "vector":
-            self.registers.set_queue_vector(index, value)
-        else:
-            self.rings.register_write(index, name, value)
 
     def read(self, offset: int, size: int) -> int:
         """Read the register BAR."""
         if offset >= FIELDS_BASE:
-            return int.from_bytes(self.fields.read(offset - FIELDS_BASE, size), "little")
-        if offset >= NOTIFY_BASE:
-            return 0
-        if offset >= DEVICE_BASE:
-            content = self.model.read_config()
-            return int.from_bytes(content[offset - DEVICE_BASE :][:size].ljust(size, b"\0"), "little")
-        if offset >= ISR_BASE:
-            return self.registers.take_isr()
+            place = offset - FIELDS_BASE
+            return int.from_bytes(self.fields.read(place, size), "little") if self.has_fields else 0
+        base, place = offset // PAGE * PAGE, offset % PAGE
+        if base == DEVICE_BASE:
+            return int.from_bytes(self.read_config(place, size), "little")
+        if base == ISR_BASE:
+            return self.registers.take_isr() if place == ISR.isr_status.offset else 0
+        return self.read_common(place, size) if base == COMMON_BASE else 0
+
+    def read_config(self, offset: int, size: int) -> bytes:
+        """Bytes of the device configuration; 0 beyond its end."""
+        return self.model.read_config()[offset:][:size].ljust(size, b"\0")
+
+    def read_common(self, offset: int, size: int) -> int:
+        """Bytes of the common configuration."""
+        value = 0
         for row in COMMON:
-            if row.offset <= offset - COMMON_BASE < row.offset + row.size:
-                value = self.common(row.name) >> 8 * (offset - COMMON_BASE - row.offset)
-                return value & (1 << 8 * size) - 1
-        return 0
+            if row.offset < offset + size and offset < row.offset + row.size:
+                value |= self.common(row.name) << 8 * row.offset >> 8 * offset
+        return value & (1 << 8 * size) - 1
 
     def common(self, name: str) -> int:
         """A register of the common configuration."""
-        registers, model = self.registers, self.model
-        if name == "device_feature":
-            select = registers.device_feature_select
-            return model.features >> 32 * select if select < 4 else 0
-        if name == "driver_feature":
-            select = registers.driver_feature_select
-            return model.driver_features >> 32 * select & 0xFFFF_FFFF if select < 2 else 0
-        if name == "device_status":
-            return model.read_status()
-        if name == "config_generation":
-            return model.generation
-        if name == "num_queues":
-            return len(self.rings.queues) - model.admin_queues
-        if name == "admin_queue_index":
-            return len(self.rings.queues) - model.admin_queues if model.admin_queues else 0
-        if name == "admin_queue_num":
-            return model.admin_queues
-        if not name.startswith("queue_") or name == "queue_select":
-            return getattr(registers, name, 0)
-        return registers.read_queue("vector" if name == "queue_msix_vector" else name.removeprefix("queue_"))
+        return self.registers.read(name)
 
     def write(self, offset: int, size: int, value: int) -> None:
         """Write the register BAR."""
         if offset >= FIELDS_BASE:
-            self.fields.write(offset - FIELDS_BASE, value.to_bytes(size, "little"))
+            if self.has_fields:
+                self.fields.write(offset - FIELDS_BASE, value.to_bytes(size, "little"))
             return
-        if offset >= NOTIFY_BASE:
-            if self.model.running:
-                self.rings.doorbell((offset - NOTIFY_BASE) // NOTIFY_MULTIPLIER)
-            return
-        if offset >= DEVICE_BASE:
-            self.model.write_config(offset - DEVICE_BASE, value.to_bytes(size, "little"))
-            return
-        for row in COMMON if offset < ISR_BASE else ():
-            if row.offset <= offset - COMMON_BASE < row.offset + row.size:
-                shift = 8 * (offset - COMMON_BASE - row.offset)
-                mask = ((1 << 8 * size) - 1) << shift
-                self._set_common(row.name, self.common(row.name) & ~mask | value << shift & mask)
+        base, place = offset // PAGE * PAGE, offset % PAGE
+        if base == NOTIFY_BASE:
+            self.notify(place)
+        elif base == DEVICE_BASE:
+            self.model.write_config(place, value.to_bytes(size, "little"))
+        elif base == COMMON_BASE:
+            self.write_common(place, size, value)
 
-    def _set_common(self, name: str, value: int) -> None:
-        registers = self.registers
-        if registers.write(name, value):
-            return
-        if name == "driver_feature":
-            self.model.accept_word(registers.driver_feature_select, value)
-        elif COMMON[name].access is not Access.RW:
-            return
-        elif not name.startswith("queue_") or name == "queue_select":
-            setattr(registers, name, value)
-        else:
-            registers.write_queue(name.removeprefix("queue_"), value)
+    def notify(self, offset: int) -> None:
+        """A write to the notification structure; what is written does not matter, as all is read anew."""
+        queue, rest = divmod(offset, NOTIFY_MULTIPLIER)
+        if not rest and self.model.running:
+            self.rings.doorbell(queue)
+
+    def write_common(self, offset: int, size: int, value: int) -> None:
+        """Write bytes of the common configuration, the register at the lowest address first."""
+        data = value.to_bytes(size, "little")
+        for row in COMMON:
+            low, high = max(offset, row.offset), min(offset + size, row.offset + row.size)
+            if low < high:
+                kept = bytearray((self.common(row.name) & (1 << row.width) - 1).to_bytes(row.size, "little"))
+                kept[low - row.offset : high - row.offset] = data[low - offset : high - offset]
+                self.registers.write(row.name, int.from_bytes(kept, "little"))

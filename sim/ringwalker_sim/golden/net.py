@@ -37,6 +37,7 @@ _MODES = {
 _ALL_FRAMES, _ALL_GROUPS = NetRxMode.PROMISCUOUS, NetRxMode.ALL_MULTICAST
 _COUNT = 4
 """Bytes of the number in front of each table of addresses."""
+_MODE_BITS = int(_ALL_FRAMES | _ALL_GROUPS)
 _BACKLOG = 256
 """Most frames that wait for a receive buffer; further ones are dropped."""
 
@@ -94,7 +95,7 @@ class NetModel(FunctionModel):
     @property
     def rx_mode(self) -> NetRxMode:
         """The present receive mode."""
-        return NetRxMode(self.get("rx_mode") & 3)
+        return NetRxMode(self.get("rx_mode"))
 
     def set_link(self, up: bool) -> None:
         """Change the state of the link, with a configuration change notification."""
@@ -110,6 +111,16 @@ class NetModel(FunctionModel):
         """Drop the receive buffers."""
         if queue == NET_RECEIVE_QUEUE:
             self._free.clear()
+
+    def writable_bits(self, name: str) -> int:
+        """The receive mode has two bits."""
+        return _MODE_BITS if name == "rx_mode" else super().writable_bits(name)
+
+    def finish_waiting(self) -> None:
+        """Give the receive buffers back, and drop the frames that wait."""
+        self._waiting.clear()
+        while self._free:
+            self._free.popleft().finish()
 
     # --- frames --------------------------------------------------------------------------------------------
 
@@ -193,9 +204,11 @@ class NetModel(FunctionModel):
             bit = _MODES[NetRxCommand(number)]
             mode = int(self.rx_mode) & ~int(bit)
             self.put("rx_mode", mode | (int(bit) if data[0] else 0))
+            self.altered()
             return True
         if group == NetClass.MAC and number == NetMacCommand.ADDR_SET and len(data) == MAC_BYTES:
             self.put("mac", int.from_bytes(data, "little"))
+            self.altered()
             return True
         if group == NetClass.MAC and number == NetMacCommand.TABLE_SET and len(data) >= 2 * _COUNT:
             # The addresses are not kept: any station among them, or any group, stands for all.
