@@ -47,11 +47,10 @@ class Machine:
         self.transport: Any = None
 
     async def bind(self, ids: Any = ()) -> BlkDevice:
-        # Bus mastering is what it needs without registers as well.
-        (pci,) = await enumerate_pci(self.port)
         if self.kind == "direct":
             self.transport = MemoryTransport(self.rings, VirtioDeviceId(0x5000, 2, 0x5000, 2, 0x010000))
         else:
+            (pci,) = await enumerate_pci(self.port)
             self.transport = await VirtioPciTransport.bind(pci, self.kind)
         await self.bus.register_virtio_device(self.transport.device)
         await self.bus.register_virtio_driver(blk_driver(self.port, ids=ids))

@@ -38,7 +38,7 @@ def test_nothing_there() -> None:
 
 def test_oasis_identity() -> None:
     device = find(machine(DeviceConfig(identity=Identity(preset="oasis"))))
-    assert (device.id.vendor, device.id.device, device.id.subdevice) == (0x1AF4, 0x1042, 2)
+    assert (device.id.vendor, device.id.device, device.id.subdevice) == (0x1AF4, 0x1042, 0x42)
 
 
 def test_bars_are_sized_and_placed_in_the_windows() -> None:
