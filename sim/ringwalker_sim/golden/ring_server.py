@@ -237,14 +237,19 @@ class RingServer:
         whole = len(data) + len(tail) == request.room
         try:
             self.write_buffer(request, data[: request.room], tail)
-            self._complete(request, len(data) + (len(tail) if whole else 0))
+            self.complete(request, len(data) + (len(tail) if whole else 0))
         except DmaFault:
             self.model.fail()
         self.model.settle()
 
-    def _complete(self, request: _RingRequest, written: int) -> None:
+    def uses_in_order(self) -> bool:
+        """Whether buffers have to be used in the order in which they became available."""
+        return self.model.has(Feature.IN_ORDER)
+
+    def complete(self, request: _RingRequest, written: int) -> None:
+        """Use the buffer of a request, or keep it until those before it are done."""
         request.written = written
-        if not self.model.has(Feature.IN_ORDER):
+        if not self.uses_in_order():
             del self._open[request]
             self._use(request.index, [(request, written)])
             return

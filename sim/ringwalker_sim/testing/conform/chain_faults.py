@@ -3,31 +3,36 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ringwalker.spec.ring import DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, Descriptor
 
 from ...conform.check import Way
-from ...golden.rings import TakenChain
+from ...golden.rings import RingFault, TakenChain
+from ...memory import dtype_of
 from .fault import Fault, around
 from .ring_patch import drops, of_method, rings
 
 __all__ = ["CHAIN_FAULTS"]
 
 
+_DESCRIPTOR = dtype_of(Descriptor)
+
+
+def _descriptor(ring: Any, at: int) -> tuple[int, ...]:
+    """Address, length, flags and next of a descriptor of a split ring."""
+    return ring.read_descriptor(ring.queue.desc, at, _DESCRIPTOR)
+
+
 def _consecutive(_port: Any, ring: Any) -> None:
     def chain(_method: Callable[[int], TakenChain], head: int) -> TakenChain:
-        table = ring.memory.struct_view(ring.queue.desc, Descriptor, ring.queue.size)
         made = TakenChain(head)
         for at in range(head, head + ring.queue.size):
-            row = table[at % ring.queue.size]
-            piece = int(row["addr"]), int(row["len"])
-            made.add(ring.memory, piece, bool(int(row["flags"]) & DESC_F_WRITE))
-            if not int(row["flags"]) & DESC_F_NEXT:
+            address, length, flags, _next = _descriptor(ring, at % ring.queue.size)
+            made.add(address, length, bool(flags & DESC_F_WRITE))
+            if not flags & DESC_F_NEXT:
                 break
         return made
 
-    around(ring, "_chain", chain)
+    around(ring, "walk_chain", chain)
 
 
 def _refuses(port: Any) -> None:
@@ -42,16 +47,18 @@ def _refuses(port: Any) -> None:
     around(port.model, "take", take)
 
 
-def _short_tables(method: Callable[..., Any], address: int, length: int, struct: Any) -> Any:
+def _short_tables(method: Callable[..., int], address: int, length: int, flags: int) -> int:
     if length > 4 * 16:
-        raise ValueError("a table of more than 4 entries")
-    return method(address, length, struct)
+        raise RingFault("a table of more than 4 entries")
+    return method(address, length, flags)
 
 
-def _tables_in_sequence(method: Callable[..., Any], address: int, length: int, struct: Any) -> Any:
-    rows = method(address, length, struct).copy()
-    rows["next"] = np.arange(1, len(rows) + 1)
-    return rows
+def _tables_in_sequence(_port: Any, ring: Any) -> None:
+    def read(method: Callable[..., tuple[int, ...]], table: int, at: int, layout: Any) -> tuple[int, ...]:
+        row = method(table, at, layout)
+        return row if table == ring.queue.desc else (*row[:-1], at + 1)
+
+    around(ring, "read_descriptor", read)
 
 
 def _heads(wrong: Callable[[int, int], bool]) -> Callable[[Any], None]:
@@ -59,14 +66,13 @@ def _heads(wrong: Callable[[int, int], bool]) -> Callable[[Any], None]:
 
     def change(_port: Any, ring: Any) -> None:
         def chain(method: Callable[[int], TakenChain], head: int) -> TakenChain:
-            table = ring.memory.struct_view(ring.queue.desc, Descriptor, ring.queue.size)
-            flags = int(table[head]["flags"])
-            behind = int(table[int(table[head]["next"])]["flags"]) if flags & DESC_F_NEXT else 0
+            *_place, flags, following = _descriptor(ring, head)
+            behind = _descriptor(ring, following)[2] if flags & DESC_F_NEXT else 0
             if wrong(flags, behind):
-                raise ValueError("a wrong chain")
+                raise RingFault("a wrong chain")
             return method(head)
 
-        around(ring, "_chain", chain)
+        around(ring, "walk_chain", chain)
 
     return rings(change)
 
@@ -96,7 +102,7 @@ def _writes(place: Callable[[Any, TakenChain], int]) -> Callable[[Any], None]:
 
 def _reads_writable(port: Any) -> None:
     def take(method: Callable[..., None], queue: int, request: Any) -> None:
-        port.rings.access(request.chain.writable[0], False)
+        port.dma.read(*request.chain.writable[0])
         method(queue, request)
 
     around(port.model, "take", take)
@@ -117,7 +123,7 @@ CHAIN_FAULTS = [
         "a stray write",
         "nothing_else_is_written",
         "core-07.01",
-        _writes(lambda ring, _chain: ring.memory.base + ring.memory.size - 1),
+        _writes(lambda ring, _chain: ring.dma.memory.base + ring.dma.memory.size - 1),
     ),
     Fault(
         "a descriptor is written",
@@ -139,7 +145,7 @@ CHAIN_FAULTS = [
         _PACKED,
     ),
     Fault("a read of a writable buffer", "writable_buffers_are_not_read", "core-07.02", _reads_writable),
-    Fault("short tables", "indirect_tables", "core-08.02", of_method("_table", _short_tables)),
+    Fault("short tables", "indirect_tables", "core-08.02", of_method("indirect_entries", _short_tables)),
     Fault(
         "a table's WRITE flag counts",
         "write_flag_of_indirect_descriptor",
@@ -156,8 +162,8 @@ CHAIN_FAULTS = [
         "tables in sequence",
         "entries_of_table_in_any_order",
         "core-06.01",
-        of_method("_table", _tables_in_sequence),
+        rings(_tables_in_sequence),
     ),
-    Fault("wide tables", "tables_among_chains", "core-08.02", of_method("_chain", _wide_tables), _PACKED),
+    Fault("wide tables", "tables_among_chains", "core-08.02", of_method("walk_chain", _wide_tables), _PACKED),
 ]
 """For each check of chains at least one, in a disk."""

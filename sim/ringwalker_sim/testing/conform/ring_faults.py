@@ -1,11 +1,18 @@
 """Faults of notifications, and of order and sizes of rings, for the golden model: a check finds each."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from ringwalker.spec.features import Feature
-from ringwalker.spec.packed import DESC_F_AVAIL, DESC_F_USED
-from ringwalker.spec.ring import USED_RING_OFFSET, RingHeader, UsedElement
+from ringwalker.spec.packed import DESC_F_AVAIL, DESC_F_USED, PackedDescriptor
+from ringwalker.spec.ring import (
+    AVAIL_F_NO_INTERRUPT,
+    DESC_BYTES,
+    USED_FLAGS_OFFSET,
+    USED_RING_OFFSET,
+    UsedElement,
+)
 
 from ...conform.check import Way
 from ...golden.rings import TakenChain
@@ -43,15 +50,14 @@ def _event_always(_port: Any, ring: Any) -> None:
 
 def _flags_count_with_events(_port: Any, ring: Any) -> None:
     def wants(method: Callable[[], bool]) -> bool:
-        flags = int(ring.memory.struct_view(ring.queue.driver, RingHeader)[0]["flags"])
-        return method() and not flags & 1
+        return method() and not ring.read_avail_flags() & AVAIL_F_NO_INTERRUPT
 
     around(ring, "wants_interrupt", wants)
 
 
 def _late_event(_port: Any, ring: Any) -> None:
     def wants(method: Callable[[], bool]) -> bool:
-        return method() and ring._used.offset != 0
+        return method() and ring._used % ring.queue.size != 0
 
     around(ring, "wants_interrupt", wants)
 
@@ -60,7 +66,7 @@ def _used_flags(value: int) -> Callable[[Any], None]:
     def change(_port: Any, ring: Any) -> None:
         def chains(method: Callable[[], Iterator[TakenChain]]) -> Iterator[TakenChain]:
             yield from method()
-            ring.memory.struct_view(ring.queue.device, RingHeader)[0]["flags"] = value
+            ring.dma.write_number(ring.queue.device + USED_FLAGS_OFFSET, value, 2)
 
         around(ring, "chains", chains)
 
@@ -69,7 +75,7 @@ def _used_flags(value: int) -> Callable[[Any], None]:
 
 def _fails_without_buffers(port: Any) -> None:
     def visit(method: Callable[[int], None], index: int) -> None:
-        if port.rings.queues[index].enable and not port.rings._ring(index)._waiting():
+        if port.rings.queues[index].enable and not port.rings._ring(index).waiting():
             port.model.fail()
         method(index)
 
@@ -77,10 +83,14 @@ def _fails_without_buffers(port: Any) -> None:
 
 
 def _takes_too_many(_port: Any, ring: Any) -> None:
-    def waiting(method: Callable[[], int]) -> int:
-        return method() or int(ring.taken == _LEARNT)
+    def chains(method: Callable[[], Iterator[TakenChain]]) -> Iterator[TakenChain]:
+        if ring.taken == _LEARNT and not ring.waiting():
+            head = ring.read_avail_entry(ring.last_avail)
+            ring.last_avail, ring.taken = ring.last_avail + 1, ring.taken + 1
+            yield ring.walk_chain(head)
+        yield from method()
 
-    around(ring, "_waiting", waiting)
+    around(ring, "chains", chains)
 
 
 def _with_data(port: Any, lost: bool) -> None:
@@ -117,9 +127,11 @@ def _index_first(port: Any) -> None:
         write = request.finish
 
         def finish(data: Any = b"", tail: bytes = b"") -> None:
-            port.rings.finish(request, len(bytes(data)) + len(tail))
+            port.rings.complete(request, len(bytes(data)) + len(tail))
             port.rings._open[request] = None
-            around(port.rings, "finish", lambda keep, other, length: other is request or keep(other, length))
+            around(
+                port.rings, "complete", lambda keep, other, length: other is request or keep(other, length)
+            )
             port.schedule(20, lambda: (write(data, tail), port.rings._open.pop(request, None)))
 
         request.finish = finish
@@ -133,7 +145,7 @@ def _element_last(port: Any, ring: Any) -> None:
 
     def use(method: Callable[..., None], batch: Any) -> None:
         at = ring.queue.device + USED_RING_OFFSET
-        elements = ring.memory.struct_view(at, UsedElement, ring.queue.size)
+        elements = port.memory.struct_view(at, UsedElement, ring.queue.size)
         place = ring.used % ring.queue.size
         method(batch)
         element = elements[place].copy()
@@ -143,26 +155,32 @@ def _element_last(port: Any, ring: Any) -> None:
     around(ring, "use", use)
 
 
+def _row(port: Any, ring: Any, place: int) -> Any:
+    """The descriptor at a place of a packed ring, an array of one."""
+    at = ring.queue.desc + place % ring.queue.size * DESC_BYTES
+    return port.memory.struct_view(at, PackedDescriptor)
+
+
 def _ahead(port: Any, ring: Any) -> None:
     """The next descriptor but one is looked at, too."""
 
     def chains(method: Callable[[], Iterator[TakenChain]]) -> Iterator[TakenChain]:
         yield from method()
-        row = ring._rows[(ring._next.offset + 2) % ring.queue.size]
+        row = _row(port, ring, ring._next + 2)[0]
         if int(row["flags"]) & DESC_F_AVAIL and not int(row["flags"]) & DESC_F_USED:
             row["flags"] = DESC_F_AVAIL | DESC_F_USED
 
     around(ring, "chains", chains)
 
 
-def _uses_anything(_port: Any, ring: Any) -> None:
+def _uses_anything(port: Any, ring: Any) -> None:
     """A descriptor is used with every notification, available or not."""
 
     def chains(method: Callable[[], Iterator[TakenChain]]) -> Iterator[TakenChain]:
         found = list(method())
         if not found:
             both = DESC_F_AVAIL | DESC_F_USED
-            ring._rows[ring._next.offset]["flags"] = both if ring._next.wrap else 0
+            _row(port, ring, ring._next)["flags"] = both if ring.wrap(ring._next) else 0
         yield from found
 
     around(ring, "chains", chains)
@@ -170,7 +188,7 @@ def _uses_anything(_port: Any, ring: Any) -> None:
 
 def _changes_later(port: Any, ring: Any) -> None:
     def use(method: Callable[..., None], batch: Any) -> None:
-        row = ring._rows[ring._used.offset : ring._used.offset + 1]
+        row = _row(port, ring, ring._used)
         method(batch)
         if ring.taken > _LEARNT:
             port.schedule(300, lambda: row["len"].__iadd__(1))
@@ -194,7 +212,7 @@ def _twice(port: Any) -> None:
 
 
 def _no_order(port: Any) -> None:
-    around(port.rings, "_has", lambda method, feature: feature != Feature.IN_ORDER and method(feature))
+    around(port.rings, "uses_in_order", lambda _method: False)
 
 
 def _one_size(port: Any) -> None:
@@ -206,7 +224,7 @@ def _one_size(port: Any) -> None:
 
 
 def _few_at_once(_port: Any, ring: Any) -> None:
-    around(ring, "_waiting", lambda method: min(method(), 100))
+    around(ring, "chains", lambda method: islice(method(), 100))
 
 
 def _lost_queue(port: Any) -> None:
