@@ -49,12 +49,15 @@ class NetControl(Component):
     Members (W is ``data_width``):
 
     - ``chains`` In stream of ChainInfo: as in ChainPort, but a chain is taken after its packet
-    - ``readable`` In stream of byte_beat(W), and ``replies`` Out stream of reply_beat(W): as in ChainPort
+    - ``readable`` In stream of byte_beat(W): as in ChainPort
+    - ``replies`` Out stream of reply_beat(W): as in ChainPort
     - ``image`` In: the device configuration, byte 0 in the lowest bits
-    - ``set_mac`` Out 1, ``new_mac`` Out 48: a pulse, and the address with it, byte 0 in the lowest bits
-    - ``set_mode`` Out, ``new_mode`` Out 1: a pulse for each bit of the receive mode, and what it becomes
-    - ``set_table`` Out 1, ``new_table`` Out: a pulse, and the receive mode that lets the addresses of the
-      table pass
+    - ``set_mac`` Out 1: a pulse: the address is to become ``new_mac``
+    - ``new_mac`` Out 48: byte 0 in the lowest bits
+    - ``set_mode`` Out: a pulse for each bit of the receive mode that is to become ``new_mode``
+    - ``new_mode`` Out 1
+    - ``set_table`` Out 1: a pulse: the table of addresses is to become ``new_table``
+    - ``new_table`` Out: the receive mode that lets its addresses pass
 
     PROMISCUOUS and ALL_MULTICAST with one byte that is 0 or 1, ADDR_SET with the address of one station,
     TABLE_SET with two tables, and CONFIG READ are answered OK. The addresses of tables are not kept: while

@@ -40,8 +40,13 @@ class NetOutgoing(Component):
 
     - ``chain`` In(ChainPort(W)): of both queues
     - ``tx`` Out stream of byte_beat(W): frames to the MAC
-    - ``image``, ``set_mac``, ``new_mac``, ``set_mode``, ``new_mode``, ``set_table``, ``new_table``: as in
-      :class:`~.control.NetControl`
+    - ``image`` In: as in :class:`~.control.NetControl`, and so are the next six
+    - ``set_mac`` Out 1
+    - ``new_mac`` Out 48
+    - ``set_mode`` Out
+    - ``new_mode`` Out 1
+    - ``set_table`` Out 1
+    - ``new_table`` Out
     - ``legacy`` In 1, if ``config`` has a legacy face: as in :class:`~.transmit.NetTransmit`
 
     A transmit chain is a header and a frame. It is finished with ``written`` 0 once the MAC has the frame but

@@ -3,6 +3,7 @@
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import (
     MAC_BYTES,
+    NET_CONFIG,
     NetClass,
     NetControlAck,
     NetFeature,
@@ -12,7 +13,8 @@ from ringwalker.spec.net import (
     NetVlanCommand,
 )
 
-from ..check import WAYS, Nonconformance, check
+from ..changes import config_base
+from ..check import WAYS, Nonconformance, Way, check
 from ..conditions import has_medium, is_type, offers
 from ..net_user import BROADCAST, NetUser, make_frame
 from ..subject import Subject
@@ -220,6 +222,25 @@ async def address_is_set_at_once(subject: Subject) -> None:
         await user.accepts(make_frame(address, number), "net-06.03", "a frame to the address that was set")
         if address == new:
             await user.refuses(make_frame(old, 5), "net-06.04", "the old address")
+
+
+@check("legacy-01.02", ways=(Way.LEGACY,), needs=[is_type(DeviceType.NET), offers(_F.MAC), has_medium])
+async def address_is_written_by_legacy_drivers(subject: Subject) -> None:
+    """Writes another address into the configuration by the legacy interface, and lets frames come to it.
+
+    Wrong: the address does not read as it was written, or its frames are not received.
+    """
+    user = NetUser(subject)
+    await user.start()
+    old, new = user.mac, bytes.fromhex("02c0ffee0456")
+    bar, base = await config_base(subject)
+    for address in (new, old):
+        for at, byte in enumerate(address):
+            await subject.pci.bar_write(bar, base + NET_CONFIG.mac.offset + at, 1, byte)
+        shown = (await user.field("mac")).to_bytes(MAC_BYTES, "little")
+        if shown != address:
+            raise Nonconformance("legacy-01.02", f"the address is {shown.hex(':')}, not {address.hex(':')}")
+        await user.accepts(make_frame(address, 1), "legacy-01.02", "a frame to the address that was written")
 
 
 @check("net-07.01", ways=WAYS, needs=[is_type(DeviceType.NET), has_medium])

@@ -163,6 +163,9 @@ async def headers_with_all_offloads(subject: Subject) -> None:
     """
     more = (*GUEST_OFFLOADS, _F.GUEST_ECN, _F.GUEST_UDP_TUNNEL_GSO, _F.GUEST_UDP_TUNNEL_GSO_CSUM)
     found = [feature for feature in (*more, _F.OUT_NET_HEADER) if subject.offers(feature)]
+    coalescing = (_F.RSC_EXT, _F.HOST_TSO4, _F.CSUM)
+    if all(subject.offers(feature) for feature in coalescing):
+        found += coalescing
     if not found:
         raise NotApplicable("there are no offloads beside GUEST_CSUM")
     await _hold_to_the_rule(subject, _F.GUEST_CSUM, *found)

@@ -203,6 +203,7 @@ def _one_at_a_time(port: Any) -> None:
     around(model, "arranged", lambda _arranged, parts: arranged(parts))
 
 
+_COALESCED = NetHeaderFlag.NEEDS_CSUM | NetHeaderFlag.RSC_INFO
 _TO_SEGMENT = {"gso_type": int(NetGso.TCPV4), "hdr_len": 54, "gso_size": 500}
 
 
@@ -269,10 +270,16 @@ RECEIVE_FAULTS = [
             header(lambda header, frame: _segmented(header, frame, gso_size=0)),
         ),
         (
+            "coalesced segments that are not counted",
+            "headers_with_all_offloads",
+            "net-04.29",
+            header(_segmented),
+        ),
+        (
             "hdr_len that is too small",
             "headers_with_all_offloads",
             "net-04.31",
-            header(lambda header, frame: _segmented(header, frame, hdr_len=14)),
+            header(lambda header, frame: _segmented(header, frame, flags=_COALESCED, hdr_len=14)),
         ),
         (
             "SECURITY without an association",

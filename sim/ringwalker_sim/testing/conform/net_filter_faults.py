@@ -4,7 +4,7 @@ from typing import Any
 
 from ringwalker.spec.net import NetClass, NetMacCommand, NetRxCommand, NetVlanCommand
 
-from .fault import Fault
+from .fault import Fault, nothing
 from .net_patches import accepts, ignores, kept
 
 __all__ = ["FILTER_FAULTS"]
@@ -124,6 +124,12 @@ FILTER_FAULTS = [
             accepts(lambda _modes, _frame, _accepted: True),
         ),
         ("address that is set later", "address_is_set_at_once", "net-06.03", _late_address),
+        (
+            "address that is read-only",
+            "address_is_written_by_legacy_drivers",
+            "legacy-01.02",
+            lambda port: setattr(port.model, "write_config", nothing),
+        ),
         (
             "tagged frames that are dropped",
             "tagged_frames_are_received",

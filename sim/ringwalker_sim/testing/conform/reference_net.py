@@ -41,7 +41,7 @@ PAIRS = 3
 _F, _RX = NetFeature, NetRxCommand
 _TUNNELS = NetGso.UDP_TUNNEL_IPV4 | NetGso.UDP_TUNNEL_IPV6
 _BROADCAST = b"\xff" * MAC_BYTES
-_WITHOUT = (_F.RSC_EXT, _F.CTRL_GUEST_OFFLOADS)
+_WITHOUT = (_F.CTRL_GUEST_OFFLOADS,)
 _TABLE = RegisterTable(
     "reference_net_config",
     "The configuration of a network device, whole.",
