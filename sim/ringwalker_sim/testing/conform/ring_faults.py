@@ -88,7 +88,8 @@ def _takes_too_many(_port: Any, ring: Any) -> None:
             head = ring.read_avail_entry(ring.last_avail)
             ring.last_avail, ring.taken = ring.last_avail + 1, ring.taken + 1
             yield ring.walk_chain(head)
-        yield from method()
+        else:
+            yield from method()
 
     around(ring, "chains", chains)
 
