@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .check import Nonconformance
+from .check import Nonconformance, NotApplicable, Way
 from .packed_queue import PackedQueue
 from .queues import Offer, Queue, Used
 from .split_queue import SplitQueue
@@ -85,6 +85,13 @@ class Exchange:
         """Describe the next work. ``indirect``: so many of its last pieces are in a table, 0 for all."""
         return self.describe(self.new_work(pieces), indirect, places, table_flags)
 
+    def needs(self, work: Work, indirect: int | None = None) -> int:
+        """How many descriptors of the ring describe a work."""
+        if indirect is None:
+            return len(work.pieces)
+        packed = self.subject.way is Way.PACKED
+        return 1 if packed or not indirect else len(work.pieces) - indirect + 1
+
     def describe(
         self,
         work: Work,
@@ -92,8 +99,10 @@ class Exchange:
         places: Sequence[int] | None = None,
         table_flags: int = 0,
     ) -> Offer:
-        """Describe a work."""
+        """Describe a work. Errors: :class:`NotApplicable` when the queue is too short for it."""
         count = 0 if indirect is None else indirect or len(work.pieces)
+        if self.needs(work, indirect) > self.queue.vacant:
+            raise NotApplicable(f"a queue of {self.queue.size} entries is too short")
         self._check_areas()
         made = self.queue.offer(work.pieces, indirect=count, places=places, table_flags=table_flags)
         self._keep_areas()
@@ -198,6 +207,6 @@ async def started(
     :class:`NotApplicable`."""
     await subject.start(*features, size=size, interrupt=interrupt)
     exchange = Exchange(subject, await stimulus(subject))
-    if exchange.queue.order and interrupt != "none":
+    if interrupt != "none":
         await subject.settle()
     return exchange

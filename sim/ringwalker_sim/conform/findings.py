@@ -83,10 +83,29 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "interrupt_at_event_index",
         "core-09.06",
-        "After the start of a packed queue QEMU notifies of the first used buffer, whichever was asked for, "
-        "since it does not know yet what it has notified of.",
+        "At the start of a packed queue, and each time that its ring begins again, QEMU forgets what it has "
+        "notified of, and notifies of the next used buffer, whichever was asked for.",
         ("virtio-blk-pci", "virtio-rng-pci"),
         (Way.PACKED,),
+    ),
+    Finding(
+        "writethrough_without_flush",
+        "blk-01.03",
+        "QEMU leaves the cache mode as it is when CONFIG_WCE is negotiated, with FLUSH or without.",
+        ("virtio-blk-pci",),
+        (Way.SPLIT,),
+    ),
+    Finding(
+        "reads_outside_the_disk",
+        "core-10.02",
+        "QEMU counts all writable bytes as used when a read fails, though it writes the status only.",
+        ("virtio-blk-pci",),
+    ),
+    Finding(
+        "requests_of_odd_length",
+        "core-10.02",
+        "QEMU counts all writable bytes as used when a read fails, though it writes the status only.",
+        ("virtio-blk-pci",),
     ),
     Finding(
         "packets_of_all_sizes_are_received",

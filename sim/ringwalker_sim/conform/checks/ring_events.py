@@ -25,7 +25,6 @@ async def _one_by_one(exchange: Exchange, count: int, clause: str, text: str) ->
 
 async def _silent(exchange: Exchange, count: int, clause: str, text: str) -> None:
     """``count`` works, one at a time; there is no notification of them."""
-    await exchange.subject.settle()
     before = exchange.interrupts
     for _ in range(count):
         await exchange.run()

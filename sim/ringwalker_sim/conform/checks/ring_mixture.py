@@ -44,9 +44,10 @@ async def _mixture(subject: Subject, steps: list[Any], *features: Feature, claus
         if kind == "offer":
             work = exchange.new_work(amount if subject.any_layout else ())
             whole = table[0] and bool(indirect)
-            if queue.vacant < (1 if whole else len(work.pieces)):
+            indirectly = 0 if whole else None
+            if exchange.needs(work, indirectly) > queue.vacant:
                 await finish()
-            exchange.describe(work, 0 if whole else None)
+            exchange.describe(work, indirectly)
         elif kind == "publish":
             exchange.publish(amount)
             await exchange.kick()
