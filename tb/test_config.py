@@ -62,6 +62,8 @@ def test_another_function_takes_the_place_of_the_one_in_the_file():
         ({"pci": {"vectors": 3}}, "pci.vectors is 3; it must be an integer from 1 to 2"),
         ({"pci": {"serial_number": "1-2"}}, "pci.serial_number is '1-2'; it must be eight bytes such as"),
         ({"pci": {"msi": 4}}, "pci.msi is 4; it must be 0, 1 or 2"),
+        ({"pci": {"tags": 9}}, "pci.tags is 9; it must be 5, 8 or 10"),
+        ({"pci": {"tags": 8.0}}, "pci.tags is 8.0; it must be 5, 8 or 10"),
         ({"pci": {"msi": True}}, "pci.msi is True; it must be 0, 1 or 2"),
         ({"pci": {"msi": 1}}, "pci.msi is 1; it needs fields = false"),
         ({"pci": {"pins": 3}}, "pci.pins is not a setting; there are"),

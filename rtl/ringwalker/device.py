@@ -20,7 +20,7 @@ _TLP_STREAMS = ("completer_request", "completer_completion", "requester_request"
 class VirtioPciDevice(Component):
     """A virtio PCI function behind four TLP streams.
 
-    Members (W is ``config.data_width``):
+    Members (W is ``config.data_width``; tags have ``config.pci.tag_bits``):
 
     - ``completer_request`` In stream of request_beat(W): requests of the host
     - ``completer_completion`` Out stream of completion_beat(W): answers to them
@@ -38,14 +38,14 @@ class VirtioPciDevice(Component):
 
     def __init__(self, config: DeviceConfig):
         self.config = config
-        width = config.data_width
+        width, tag_bits = config.data_width, config.pci.tag_bits
         self._function_ports = function_parts(config).ports
         super().__init__(
             {
-                "completer_request": In(stream_of(request_beat(width))),
-                "completer_completion": Out(stream_of(completion_beat(width))),
-                "requester_request": Out(stream_of(request_beat(width))),
-                "requester_completion": In(stream_of(completion_beat(width))),
+                "completer_request": In(stream_of(request_beat(width, tag_bits))),
+                "completer_completion": Out(stream_of(completion_beat(width, tag_bits))),
+                "requester_request": Out(stream_of(request_beat(width, tag_bits))),
+                "requester_completion": In(stream_of(completion_beat(width, tag_bits))),
                 "intx": Out(1),
                 **self._function_ports,
                 "idle": Out(1),

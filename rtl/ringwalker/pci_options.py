@@ -46,6 +46,8 @@ class PciOptions:
     """Of the serial number capability: eight bytes in hex, joined by ``-``, the organization first."""
     aer: bool = False
     """Advanced error reporting, with a header log and messages to the root complex."""
+    tags: int = 8
+    """Bits of the longest tags: 5, 8 or 10. Software enables those of more than 5."""
     timeout_ranges: bool = False
     """Software can choose the completion time-out, and switch it off."""
 
@@ -57,6 +59,7 @@ class PciOptions:
     def __post_init__(self):
         if self.vectors is not None:
             check_range("pci.vectors", self.vectors, 1, MOST_VECTORS)
+        check(is_integer(self.tags) and self.tags in (5, 8, 10), "pci.tags", self.tags, "5, 8 or 10")
         check(is_integer(self.msi) and self.msi in (0, 1, 2), "pci.msi", self.msi, "0, 1 or 2")
         serial = self.serial_number
         if serial is not None:
@@ -66,3 +69,8 @@ class PciOptions:
             object.__setattr__(self, "rom_content", _read_rom(self.rom))
         check_flag("pci.aer", self.aer)
         check_flag("pci.timeout_ranges", self.timeout_ranges)
+
+    @property
+    def tag_bits(self) -> int:
+        """Bits of the tag in headers of the four TLP streams."""
+        return 10 if self.tags == 10 else 8

@@ -76,13 +76,15 @@ def test_words() -> None:
 def test_words_of_options(tmp_path: Path) -> None:
     rom = write_option_rom(tmp_path, 2560)
     serial = "02-00-00-FF-FE-00-00-01"
-    pci = PciOptions(vectors=2, serial_number=serial, timeout_ranges=True, msi=2, aer=True, rom=str(rom))
+    pci = PciOptions(
+        vectors=2, serial_number=serial, timeout_ranges=True, tags=10, msi=2, aer=True, rom=str(rom)
+    )
     content, sizes, *place = functions(DeviceConfig(queues=3, fields=False, pci=pci))
     text = format_function(decode(content, sizes, *place))
     for line in (
         r"^\tCapabilities: \[\w\w\] MSI-X: Enable- Count=2 Masked-$",
-        r"^\t\tDevCap2: Completion Timeout: Range ABCD, TimeoutDis\+$",
-        r"^\t\tDevCtl2: Completion Timeout: default, TimeoutDis-$",
+        r"^\t\tDevCap2: Completion Timeout: Range ABCD, TimeoutDis\+, 10BitTagComp\+ 10BitTagReq\+$",
+        r"^\t\tDevCtl2: Completion Timeout: default, TimeoutDis-, 10BitTagReq-$",
         r"^\tCapabilities: \[\w\w\] MSI: Enable- Count=1/2 Maskable\+ 64bit\+$",
         r"^\tExpansion ROM at 00000000 \[disabled\] \[size=4K\]$",
         r"^\tCapabilities: \[100\] Advanced Error Reporting$",

@@ -13,9 +13,9 @@ from ringwalker_sim.testing.option_rom import write_option_rom
 FUNCTIONS = [("blk", 1), ("blk", 3), ("blk", 256), ("net", 3), ("console", 2), ("rng", 1)]
 OPTIONS = [
     PciOptions(),
-    PciOptions(vectors=1, serial_number="02-00-00-ff-fe-00-00-01"),
-    PciOptions(msi=1, aer=True),
-    PciOptions(msi=2, aer=True, timeout_ranges=True, serial_number="00-11-22-33-44-55-66-77"),
+    PciOptions(vectors=1, tags=5, serial_number="02-00-00-ff-fe-00-00-01"),
+    PciOptions(msi=1, aer=True, tags=10),
+    PciOptions(msi=2, aer=True, tags=10, timeout_ranges=True, serial_number="00-11-22-33-44-55-66-77"),
 ]
 
 

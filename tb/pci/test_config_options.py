@@ -3,12 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from ringwalker.config import DeviceConfig
+from ringwalker.config import DeviceConfig, PciOptions
 from ringwalker.pci.capabilities import layout
 from ringwalker.pci.config_space import ConfigSpace
 from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES, BarType, MsiControl
 from ringwalker.spec.pci_extended import ExtendedCapabilityId, ExtendedHeader
-from ringwalker.spec.pcie import DeviceCapabilities2, DeviceControl, DeviceControl2
+from ringwalker.spec.pcie import DeviceCapabilities, DeviceCapabilities2, DeviceControl, DeviceControl2
 from ringwalker_sim.testing.devices import every_option
 from ringwalker_sim.testing.inprocess import Bench, simulated
 from ringwalker_sim.testing.option_rom import write_option_rom
@@ -121,10 +121,31 @@ async def test_software_chooses_the_completion_time_out(bench):
     assert (bench.value("timeout"), bench.value("timeout_disable")) == (0b1010, 0)
     await bench.set_register("pcie", "device_control_2", 0xFFFF)
     written = await bench.get_register("pcie", "device_control_2")
-    assert written == DeviceControl2.TIMEOUT | DeviceControl2.TIMEOUT_DISABLE
+    choices = DeviceControl2.TIMEOUT | DeviceControl2.TIMEOUT_DISABLE
+    assert written == choices | DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE
     assert bench.value("timeout_disable")
     await bench.set_register("pcie", "device_control", DeviceControl.INITIATE_FUNCTION_LEVEL_RESET)
     assert await bench.get_register("pcie", "device_control_2") == 0
+
+
+@simulated(Space)
+async def test_tags_of_ten_bits_are_enabled_by_a_bit_of_their_own_and_are_longer_than_extended_ones(bench):
+    able = await bench.get_register("pcie", "device_capabilities_2")
+    assert able & DeviceCapabilities2.TEN_BIT_TAG_COMPLETER
+    assert able & DeviceCapabilities2.TEN_BIT_TAG_REQUESTER
+    for long, extended in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        control = DeviceControl.EXTENDED_TAG_ENABLE if extended else 0
+        await bench.set_register("pcie", "device_control", control)
+        control = DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE if long else 0
+        await bench.set_register("pcie", "device_control_2", control)
+        assert (bench.value("ten_bit_tags"), bench.value("state.extended_tags")) == (long, long or extended)
+
+
+def test_tags_of_five_bits_leave_no_choice():
+    space = layout(DeviceConfig(pci=PciOptions(tags=5)))
+    row, _shift, _width = space["pcie"].locate("device_control")
+    assert not space["pcie"].values["device_capabilities"] & DeviceCapabilities.EXTENDED_TAG
+    assert not space.dwords[row].writable & DeviceControl.EXTENDED_TAG_ENABLE
 
 
 def test_a_device_without_options_has_none_of_them():

@@ -9,7 +9,7 @@ from ringwalker.pci.edge import UNCLAIMED_CYCLES, UNEXPECTED_CYCLES, PciEdge
 from ringwalker.spec.modern import FACE_BAR, MSIX_BAR, IsrBit
 from ringwalker.spec.pci import Command, MsiControl, MsixControl, Status
 from ringwalker.spec.pci_extended import CorrectableError, UncorrectableError
-from ringwalker.spec.pcie import DeviceControl, PcieDeviceStatus
+from ringwalker.spec.pcie import DeviceControl, DeviceControl2, PcieDeviceStatus
 from ringwalker.spec.tlp import CompletionStatus, ErrorMessage, RequestKind
 from ringwalker_sim.testing.edge_bench import EdgeBench
 from ringwalker_sim.testing.inprocess import simulated
@@ -17,7 +17,7 @@ from ringwalker_sim.testing.option_rom import write_option_rom
 
 _FOLDER = tempfile.TemporaryDirectory()
 ROM = write_option_rom(Path(_FOLDER.name))
-CONFIG = DeviceConfig(data_width=64, fields=False, pci=PciOptions(msi=2, aer=True, rom=str(ROM)))
+CONFIG = DeviceConfig(data_width=64, fields=False, pci=PciOptions(msi=2, tags=10, aer=True, rom=str(ROM)))
 SPACE = layout(CONFIG)
 BASES = {MSIX_BAR: 0xE000_0000, FACE_BAR: 0x9000_0000}
 MESSAGE, DATA = 0x1_FEE0_1000, 0x40
@@ -221,6 +221,40 @@ async def test_unexpected_completions_are_logged_whether_their_tag_is_nobodys_or
         await bench.cycles(3)
         assert await bench.config("aer", "header_log_2") >> 8 & 0xFF == 0x22
         await bench.config("aer", "uncorrectable_status", UncorrectableError.UNEXPECTED_COMPLETION)
+
+
+@simulated(Edge)
+async def test_a_completion_without_the_upper_bits_of_tags_of_ten_is_unexpected(bench):
+    await bench.begin()
+    await bench.config("aer", "correctable_mask", 0)
+    await bench.config("pcie", "device_control_2", DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE)
+    assert bench.value("core.state.extended_tags")
+    read = {"header_kind": RequestKind.MEMORY_READ.value, "header_length": 1, "first": 1, "last": 1}
+    bench.put("core.reads", read | {"header_tag": 0x22})
+    assert (await bench.get("requester_request"))["header_tag"] == 0x122
+    for tag in (0x122, 0x022, 0x322):
+        bench.put("requester_completion", {"header_tag": tag, "first": 1, "last": 1})
+    await bench.cycles(10)
+    assert [beat["header_tag"] for beat in bench.got("core.completions")] == [0x22]
+    status = await bench.config("aer", "uncorrectable_status")
+    assert status == UncorrectableError.UNEXPECTED_COMPLETION
+    # Bits 9 and 8 of the tag are bits 23 and 19 of the first dword; the first of the two is logged.
+    assert await bench.config("aer", "header_log_0") & (1 << 23 | 1 << 19) == 0
+    assert await bench.config("aer", "header_log_2") >> 8 & 0xFF == 0x22
+    await bench.config("aer", "uncorrectable_status", status)
+    bench.put("requester_completion", {"header_tag": 0x233, "first": 1, "last": 1})
+    await bench.cycles(10)
+    assert await bench.config("aer", "header_log_0") & (1 << 23 | 1 << 19) == 1 << 23
+    assert await bench.config("aer", "header_log_2") >> 8 & 0xFF == 0x33
+
+
+@simulated(Edge)
+async def test_a_request_with_a_tag_of_ten_bits_is_answered_with_it(bench):
+    await bench.begin()
+    for tag in (0x3A5, 0x15A, 0x0FF):
+        for address in (BASES[FACE_BAR], 0xDEAD_0000):
+            bench.send(RequestKind.MEMORY_READ, address, tag=tag)
+            assert (await bench.get("completer_completion"))["header_tag"] == tag
 
 
 @simulated(Edge)

@@ -25,7 +25,7 @@ from ringwalker.spec.modern import (
 )
 from ringwalker.spec.pci import HEADER, CapabilityId, ExpansionRom
 from ringwalker.spec.pci_extended import ADVANCED_ERROR_CAPABILITY, ExtendedHeader, UncorrectableError
-from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
+from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl, DeviceControl2
 from ringwalker.spec.ring import (
     DESC_F_NEXT,
     DESC_F_WRITE,
@@ -231,6 +231,13 @@ async def _report_error(port: Any, function: Any, config: DeviceConfig) -> None:
     assert port.root_port.error_messages == [MsgType.ERR_NONFATAL]
 
 
+async def _use_ten_bit_tags(function: Any, config: DeviceConfig) -> None:
+    """From now on tags of reads have ten bits."""
+    at = layout(config)["pcie"].offset + PCIE_CAPABILITY.device_control_2.offset
+    control = await function.config_read_word(at)
+    await function.config_write_word(at, control | DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE)
+
+
 async def enumerate_and_interrupt(port: Any, device: dict[str, Any]) -> dict[str, Any]:
     """cocotbext-pcie alone: its enumeration, its BAR windows, its messages; requests by hand."""
     config = DeviceConfig.from_dict(device)
@@ -245,6 +252,8 @@ async def enumerate_and_interrupt(port: Any, device: dict[str, Any]) -> dict[str
         await _report_error(port, function, config)
     registers = _Registers(function.bar_window[FACE_BAR])
     disk = _Disk(port, registers, config.queues - 1)
+    if config.pci.tags == 10:
+        await _use_ten_bit_tags(function, config)
     if config.pci.msi:
         await _use_msi(function, config, disk)
     vectors = await function.alloc_irq_vectors(1, config.vectors)
@@ -263,4 +272,5 @@ async def enumerate_and_interrupt(port: Any, device: dict[str, Any]) -> dict[str
         raw = await function.bar_window[LEGACY_BAR].read(row.offset, row.size)
         assert int.from_bytes(raw, "little") == await registers.read("device_status")
     assert port.faults == []
+    assert {tag >> 8 for tag in port.endpoint.tags} == {int(config.pci.tags == 10)}
     return {"serial": serial}

@@ -7,6 +7,8 @@ import pytest
 
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.pci_extended import ADVANCED_ERROR_CAPABILITY, ExtendedHeader
+from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl, DeviceControl2
+from ringwalker.spec.tlp import ErrorMessage
 from ringwalker_sim.engine.engines import open_engine
 from ringwalker_sim.guest.machine import Machine
 from ringwalker_sim.guest.opening import open_device
@@ -61,6 +63,37 @@ def test_a_driver_uses_msi_on_the_native_engine() -> None:
     with open_engine("native", CONFIG, GuestMemory(1 << 20), plain=True) as port:
         port.run(read_noise(port))
         assert port.tlps()["up_message"] == 4
+
+
+def test_reads_with_tags_of_ten_bits_are_answered_on_the_native_engine() -> None:
+    with open_engine("native", CONFIG, GuestMemory(1 << 20), plain=True) as port:
+        control = layout(CONFIG)["pcie"].offset + PCIE_CAPABILITY.device_control_2.offset
+
+        async def enable() -> int:
+            (pci,) = await enumerate_pci(port)
+            enabled = int(DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE)
+            await port.config_write(pci.bdf, control, 2, enabled)
+            return await port.config_read(pci.bdf, control, 2)
+
+        assert port.run(enable()) == DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE
+        port.run(read_noise(port))
+        assert port.tlps()["up_memory_read"] > 0
+
+
+def test_the_native_engines_host_hears_of_errors() -> None:
+    with open_engine("native", CONFIG, GuestMemory(1 << 20), plain=True) as port:
+
+        async def err() -> None:
+            (pci,) = await enumerate_pci(port)
+            control = layout(CONFIG)["pcie"].offset + PCIE_CAPABILITY.device_control.offset
+            enable = DeviceControl.NON_FATAL_ERROR_ENABLE | DeviceControl.UNSUPPORTED_REQUEST_ENABLE
+            await port.config_write(pci.bdf, control, 2, enable)
+            await port.memory_write(0x1234_5678, 4, 0)
+            await port.sleep(100)
+
+        port.run(err())
+        assert port.error_messages == [ErrorMessage.NON_FATAL]
+        assert port.tlps()["up_error_message"] == 1
 
 
 @pytest.mark.parametrize("by_message", [False, True])

@@ -183,20 +183,28 @@ def _msix(offset: int, config: DeviceConfig) -> Structure:
 
 
 def _pcie(offset: int, config: DeviceConfig) -> Structure:
+    tags = config.pci.tags
+    able, control_2 = 0, 0
+    if config.pci.timeout_ranges:
+        able |= TIMEOUT_ABILITIES
+        control_2 |= DeviceControl2.TIMEOUT | DeviceControl2.TIMEOUT_DISABLE
+    if tags == 10:
+        able |= DeviceCapabilities2.TEN_BIT_TAG_COMPLETER | DeviceCapabilities2.TEN_BIT_TAG_REQUESTER
+        control_2 |= DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE
     values: dict[str, int] = {
         "id": CapabilityId.PCI_EXPRESS,
         "capabilities": placed(PcieCapabilities.VERSION, 2),
         "device_capabilities": placed(
             DeviceCapabilities.MAX_PAYLOAD_SUPPORTED, encode_bytes(config.max_payload)
         )
-        | DeviceCapabilities.EXTENDED_TAG
+        | (DeviceCapabilities.EXTENDED_TAG if tags > 5 else 0)
         | DeviceCapabilities.ROLE_BASED_ERROR_REPORTING
         | DeviceCapabilities.FUNCTION_LEVEL_RESET,
         "link_capabilities": placed(LinkCapabilities.SPEED, LINK_GENERATION)
         | placed(LinkCapabilities.WIDTH, LINK_LANES)
         | LinkCapabilities.ASPM_OPTIONALITY,
         "link_status": placed(LinkStatus.SPEED, LINK_GENERATION) | placed(LinkStatus.WIDTH, LINK_LANES),
-        "device_capabilities_2": TIMEOUT_ABILITIES if config.pci.timeout_ranges else 0,
+        "device_capabilities_2": able,
         "link_capabilities_2": placed(LinkCapabilities2.SPEEDS, (1 << LINK_GENERATION) - 1),
         "link_control_2": placed(LinkControl2.TARGET_SPEED, LINK_GENERATION),
     }
@@ -212,8 +220,10 @@ def _pcie(offset: int, config: DeviceConfig) -> Structure:
         | LinkControl.EXTENDED_SYNCH,
         "link_control_2": LinkControl2.TARGET_SPEED,
     }
-    if config.pci.timeout_ranges:
-        writable["device_control_2"] = DeviceControl2.TIMEOUT | DeviceControl2.TIMEOUT_DISABLE
+    if control_2:
+        writable["device_control_2"] = control_2
+    if tags == 5:
+        writable["device_control"] &= ~DeviceControl.EXTENDED_TAG_ENABLE
     w1c: dict[str, int] = {
         "device_status": PcieDeviceStatus.CORRECTABLE_ERROR
         | PcieDeviceStatus.NON_FATAL_ERROR

@@ -10,12 +10,12 @@ from ..buffers import StreamFifo
 from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import RegisterPort
-from ..spec.tlp import RequestHeader, completion_beat, request_beat
+from ..spec.tlp import RequestHeader, completion_beat, request_beat, with_tag
 from ..streams import stream_of
 from .bar import Bar
 from .capabilities import bars, expansion_rom
 from .ports import ConfigPort, FunctionState
-from .request_answers import NonPostedRequest, RequestAnswers
+from .request_answers import RequestAnswers, nonposted_request
 from .request_intake import RequestIntake
 
 __all__ = ["NONPOSTED_REQUESTS", "Completer"]
@@ -40,9 +40,9 @@ class Completer(Component):
     What becomes of a request is said in :class:`~.request_intake.RequestIntake` and
     :class:`~.request_answers.RequestAnswers`.
 
-    Parameters: ``config`` (the data width and the BARs); ``bar_list`` replaces the BARs of ``config``.
+    Parameters: ``config`` (the data width, the BARs and the tags); ``bar_list`` replaces its BARs.
 
-    Members (W is ``config.data_width``):
+    Members (W is ``config.data_width``; tags have ``config.pci.tag_bits``):
 
     - ``requests`` In stream of request_beat(W)
     - ``completions`` Out stream of completion_beat(W)
@@ -63,12 +63,13 @@ class Completer(Component):
     """
 
     def __init__(self, config: DeviceConfig, bar_list: Sequence[Bar] | None = None):
-        self._width = config.data_width
+        self._width, self._tag_bits = config.data_width, config.pci.tag_bits
+        header = with_tag(RequestHeader, self._tag_bits)
         self._bars = (*bars(config), *expansion_rom(config)) if bar_list is None else tuple(bar_list)
         super().__init__(
             {
-                "requests": In(stream_of(request_beat(self._width))),
-                "completions": Out(stream_of(completion_beat(self._width))),
+                "requests": In(stream_of(request_beat(self._width, self._tag_bits))),
+                "completions": Out(stream_of(completion_beat(self._width, self._tag_bits))),
                 "config": Out(ConfigPort()),
                 "posted_registers": Out(RegisterPort()),
                 "registers": Out(RegisterPort()),
@@ -77,17 +78,18 @@ class Completer(Component):
                 "unsupported_posted": Out(1),
                 "poisoned": Out(1),
                 "poisoned_posted": Out(1),
-                "header": Out(RequestHeader),
-                "header_posted": Out(RequestHeader),
+                "header": Out(header),
+                "header_posted": Out(header),
                 "idle": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m: Any = Module()
-        m.submodules.intake = intake = RequestIntake(self._width, self._bars)
-        m.submodules.nonposted = nonposted = StreamFifo(NonPostedRequest, NONPOSTED_REQUESTS)
-        m.submodules.answers = answers = RequestAnswers(self._width, self._bars)
+        bits = self._tag_bits
+        m.submodules.intake = intake = RequestIntake(self._width, self._bars, bits)
+        m.submodules.nonposted = nonposted = StreamFifo(nonposted_request(bits), NONPOSTED_REQUESTS)
+        m.submodules.answers = answers = RequestAnswers(self._width, self._bars, bits)
         connect(m, flipped(self.requests), intake.requests)
         connect(m, intake.registers, flipped(self.posted_registers))
         connect(m, intake.nonposted, nonposted.i)

@@ -59,6 +59,8 @@ class ConfigSpace(Component):
     """Level: messages of MSI that wait."""
     errors: Out(ErrorRegisters())
     """Advanced error reporting, if there is any."""
+    ten_bit_tags: Out(1)
+    """Software has enabled 10-bit tags, if there are any."""
     timeout: Out(4)
     """The completion time-out that software chose, as device control 2 codes it."""
     timeout_disable: Out(1)
@@ -215,18 +217,21 @@ class ConfigSpace(Component):
         power = _bits(self._field("pm", "control_status"), PmControlStatus.POWER_STATE)
         awake = power == PowerState.D0
         device_control = self._field("pcie", "device_control")
+        extended_tags, options = _bits(device_control, DeviceControl.EXTENDED_TAG_ENABLE), self._device.pci
+        if options.tags == 10:
+            control_2 = self._field("pcie", "device_control_2")
+            m.d.comb += self.ten_bit_tags.eq(_bits(control_2, DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE))
+            extended_tags = extended_tags | self.ten_bit_tags
         m.d.comb += [
             state.io_enable.eq(_bits(command, Command.IO_ENABLE) & awake),
             state.memory_enable.eq(_bits(command, Command.MEMORY_ENABLE) & awake),
             state.bus_master_enable.eq(_bits(command, Command.BUS_MASTER_ENABLE) & awake),
             state.intx_disable.eq(_bits(command, Command.INTX_DISABLE)),
-            state.extended_tags.eq(_bits(device_control, DeviceControl.EXTENDED_TAG_ENABLE)),
+            state.extended_tags.eq(extended_tags),
             state.msix_enable.eq(_bits(control, MsixControl.ENABLE)),
             state.msix_function_mask.eq(_bits(control, MsixControl.FUNCTION_MASK)),
         ]
-        device_control_2 = (
-            self._field("pcie", "device_control_2") if self._device.pci.timeout_ranges else Const(0, 16)
-        )
+        device_control_2 = self._field("pcie", "device_control_2") if options.timeout_ranges else Const(0, 16)
         m.d.comb += [
             self.timeout.eq(_bits(device_control_2, DeviceControl2.TIMEOUT)),
             self.timeout_disable.eq(_bits(device_control_2, DeviceControl2.TIMEOUT_DISABLE)),

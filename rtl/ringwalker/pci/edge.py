@@ -12,7 +12,7 @@ from ..component import Component
 from ..config import DeviceConfig
 from ..interfaces import CorePort
 from ..spec.modern import MSIX_BAR
-from ..spec.tlp import CompletionHeader
+from ..spec.tlp import CompletionHeader, with_tag
 from ..streams import completion_beat, request_beat, stream_of
 from ..tlp.arbiter import TlpArbiter
 from ..tlp.raw_header import raw_completion_header, raw_request_header
@@ -25,6 +25,7 @@ from .error_reporting import ErrorReporting
 from .msi import MsiSender
 from .msix import MsixTable
 from .rom import RomContent
+from .ten_bit_tags import TenBitTags
 from .timeout_steps import TimeoutSteps
 
 __all__ = ["PciEdge"]
@@ -36,7 +37,7 @@ UNCLAIMED_CYCLES, UNEXPECTED_CYCLES = 1, 5
 class PciEdge(Component):
     """A PCI function between four TLP streams and the core.
 
-    Members (W is ``config.data_width``):
+    Members (W is ``config.data_width``; tags have ``config.pci.tag_bits``):
 
     - ``completer_request`` In stream of request_beat(W): requests of the host
     - ``completer_completion`` Out stream of completion_beat(W): answers to them
@@ -55,13 +56,14 @@ class PciEdge(Component):
 
     def __init__(self, config: DeviceConfig):
         self.config = config
-        width = config.data_width
+        width, tag_bits = config.data_width, config.pci.tag_bits
+        self._stray: Any = Signal(name="stray") if config.pci.tags == 10 else None
         super().__init__(
             {
-                "completer_request": In(stream_of(request_beat(width))),
-                "completer_completion": Out(stream_of(completion_beat(width))),
-                "requester_request": Out(stream_of(request_beat(width))),
-                "requester_completion": In(stream_of(completion_beat(width))),
+                "completer_request": In(stream_of(request_beat(width, tag_bits))),
+                "completer_completion": Out(stream_of(completion_beat(width, tag_bits))),
+                "requester_request": Out(stream_of(request_beat(width, tag_bits))),
+                "requester_completion": In(stream_of(completion_beat(width, tag_bits))),
                 "intx": Out(1),
                 "core": Out(CorePort(width)),
                 "idle": Out(1),
@@ -117,8 +119,7 @@ class PciEdge(Component):
         connect(m, core.reads, requester.i0)
         for n, stream in enumerate((messages[0], core.posted, *messages[1:]), 1):
             connect(m, stream, getattr(requester, f"i{n}"))
-        connect(m, requester.o, flipped(self.requester_request))
-        connect(m, flipped(self.requester_completion), core.completions)
+        self._requester(m, requester.o, space)
 
         if config.pci.timeout_ranges:
             m.submodules.timeout_steps = steps = TimeoutSteps(config)
@@ -146,7 +147,7 @@ class PciEdge(Component):
             space.transactions_pending.eq(core.transactions_pending),
             space.completion_unsupported.eq(errors.unsupported),
             space.completion_aborted.eq(errors.aborted),
-            space.unexpected_completion.eq(errors.unexpected),
+            space.unexpected_completion.eq(self._or_stray(errors.unexpected)),
             space.unsupported_request.eq(completer.unsupported),
             space.unsupported_posted.eq(completer.unsupported_posted),
             space.poisoned_request.eq(completer.poisoned | completer.poisoned_posted),
@@ -155,18 +156,37 @@ class PciEdge(Component):
         ]
         return m
 
+    def _or_stray(self, pulse: Any) -> Any:
+        """``pulse``, or a completion that never reached the core was dropped ``UNCLAIMED_CYCLES`` ago."""
+        return pulse if self._stray is None else pulse | self._stray
+
+    def _requester(self, m: Any, requests: Any, space: Any) -> None:
+        """Requests to the host, and completions to the core."""
+        inside, outside = flipped(self.core).completions, flipped(self.requester_completion)
+        if self._stray is None:
+            connect(m, requests, flipped(self.requester_request))
+            connect(m, outside, inside)
+            return
+        m.submodules.ten_bit_tags = tags = TenBitTags(self.config.data_width)
+        connect(m, requests, tags.requests)
+        connect(m, tags.long_requests, flipped(self.requester_request))
+        connect(m, outside, tags.long_completions)
+        connect(m, tags.completions, inside)
+        m.d.comb += [tags.enable.eq(space.ten_bit_tags), self._stray.eq(tags.stray)]
+
     def _report_errors(self, m: Any, reporting: Any, space: Any, completer: Any) -> None:
         """Errors, each with the header that it is about."""
         connect(m, space.errors, reporting.registers)
         errors, completion = self.core.errors, self.requester_completion
+        layout = with_tag(CompletionHeader, self.config.pci.tag_bits)
         # What a completion was is known so many cycles later.
         headers = [completion.p.header]
         for n in range(UNEXPECTED_CYCLES):
-            following: Any = Signal(CompletionHeader, name=f"header_{n + 1}")
+            following: Any = Signal(layout, name=f"header_{n + 1}")
             m.d.sync += following.eq(headers[-1])
             headers.append(following)
         early, late = (headers[cycles].as_value() for cycles in (UNCLAIMED_CYCLES, UNEXPECTED_CYCLES))
-        unexpected = data.View(CompletionHeader, Mux(errors.unclaimed, early, late))
+        unexpected = data.View(layout, Mux(self._or_stray(errors.unclaimed), early, late))
         poisoned = completion.valid & completion.p.first & completion.p.header.poisoned
         request, posted = raw_request_header(completer.header), raw_request_header(completer.header_posted)
         for name, happens, header in (
@@ -175,7 +195,7 @@ class PciEdge(Component):
             ("unsupported_posted", completer.unsupported_posted, posted),
             ("poisoned_posted", completer.poisoned_posted, posted),
             ("poisoned_completion", poisoned, raw_completion_header(completion.p.header)),
-            ("unexpected", errors.unexpected, raw_completion_header(unexpected)),
+            ("unexpected", self._or_stray(errors.unexpected), raw_completion_header(unexpected)),
             ("timed_out", errors.timed_out, Const(0, 128)),
         ):
             m.d.comb += [

@@ -9,13 +9,20 @@ from amaranth.lib.wiring import In, Out
 
 from ..component import Component
 from ..interfaces import RegisterPort
-from ..spec.tlp import MAX_LENGTH_DWORDS, CompletionStatus, RequestHeader, RequestKind, completion_beat
+from ..spec.tlp import (
+    MAX_LENGTH_DWORDS,
+    CompletionStatus,
+    RequestHeader,
+    RequestKind,
+    completion_beat,
+    with_tag,
+)
 from ..streams import stream_of
 from .bar import Bar, BarDecode
 from .byte_span import ByteSpan
 from .ports import ConfigPort, FunctionState
 
-__all__ = ["NonPostedRequest", "RequestAnswers"]
+__all__ = ["NonPostedRequest", "RequestAnswers", "nonposted_request"]
 
 _CUT_DWORDS = 16
 """Read completions end at multiples of 64 bytes: the smallest read completion boundary."""
@@ -31,6 +38,13 @@ class NonPostedRequest(data.Struct):
     data: unsigned(32)
 
 
+def nonposted_request(tag_bits: int) -> Any:
+    """The layout of NonPostedRequest with a tag of ``tag_bits``."""
+    if tag_bits == 8:
+        return NonPostedRequest
+    return data.StructLayout({"header": with_tag(RequestHeader, tag_bits), "data": unsigned(32)})
+
+
 class RequestAnswers(Component):
     """Carries out requests that are not posted, one after the other, and answers each.
 
@@ -41,7 +55,7 @@ class RequestAnswers(Component):
     Request, as are poisoned writes, which change nothing. Read data comes in whole dwords, in completions
     that end at multiples of 64 bytes; a beat is offered when all of its data is there.
 
-    Parameters: ``data_width`` (W) in bits; ``bars``, the BARs there are.
+    Parameters: ``data_width`` (W) in bits; ``bars``, the BARs there are; ``tag_bits`` of the headers.
 
     Members:
 
@@ -61,13 +75,13 @@ class RequestAnswers(Component):
     Ref: PCIe 3.1, 2.2.7 to 2.2.9, 2.3.1, 2.7.2.2
     """
 
-    def __init__(self, data_width: int, bars: Sequence[Bar]):
+    def __init__(self, data_width: int, bars: Sequence[Bar], tag_bits: int = 8):
         self._bars = tuple(bars)
         self._slots = data_width // 32
         super().__init__(
             {
-                "requests": In(stream_of(NonPostedRequest)),
-                "completions": Out(stream_of(completion_beat(data_width))),
+                "requests": In(stream_of(nonposted_request(tag_bits))),
+                "completions": Out(stream_of(completion_beat(data_width, tag_bits))),
                 "config": Out(ConfigPort()),
                 "registers": Out(RegisterPort()),
                 "state": In(FunctionState()),

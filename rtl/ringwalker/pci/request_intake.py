@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..component import Component
 from ..interfaces import RegisterPort
-from ..spec.tlp import MAX_LENGTH_DWORDS, RequestHeader, RequestKind, request_beat
+from ..spec.tlp import MAX_LENGTH_DWORDS, RequestHeader, RequestKind, request_beat, with_tag
 from ..streams import stream_of
 from .bar import Bar, BarDecode
 from .ports import FunctionState
-from .request_answers import NonPostedRequest
+from .request_answers import nonposted_request
 
 __all__ = ["RequestIntake"]
 
@@ -27,7 +27,7 @@ class RequestIntake(Component):
     A request that is not posted is passed on when all posted ones before it are done, with the first dword of
     its payload. Later posted ones do not wait until it is answered.
 
-    Parameters: ``data_width`` (W) in bits; ``bars``, the BARs there are.
+    Parameters: ``data_width`` (W) in bits; ``bars``, the BARs there are; ``tag_bits`` of the headers.
 
     Members:
 
@@ -46,22 +46,23 @@ class RequestIntake(Component):
     Ref: PCIe 3.1, 2.2.7, 2.3.1, 2.4.1 (posted requests wait for no others), 2.7.2.2
     """
 
-    def __init__(self, data_width: int, bars: Sequence[Bar]):
+    def __init__(self, data_width: int, bars: Sequence[Bar], tag_bits: int = 8):
         self._bars = tuple(bars)
+        header = with_tag(RequestHeader, tag_bits)
         super().__init__(
             {
-                "requests": In(stream_of(request_beat(data_width))),
-                "nonposted": Out(stream_of(NonPostedRequest)),
+                "requests": In(stream_of(request_beat(data_width, tag_bits))),
+                "nonposted": Out(stream_of(nonposted_request(tag_bits))),
                 "registers": Out(RegisterPort()),
                 "state": In(FunctionState()),
                 "unsupported": Out(1),
                 "poisoned": Out(1),
-                "header": Out(RequestHeader),
+                "header": Out(header),
                 "idle": Out(1),
             }
         )
         # The request in flight, and the beat of it that is being worked on.
-        self._header: Any = Signal(RequestHeader, name="header")
+        self._header: Any = Signal(header, name="header")
         self._data: Any = Signal(data_width, name="data")
         self._dwords: Any = Signal(data_width // 32, name="dwords")
         self._last: Any = Signal(name="last")

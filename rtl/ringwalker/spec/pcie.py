@@ -60,7 +60,7 @@ PCIE_CAPABILITY = RegisterTable(
         Register("root_capabilities", 0x1E, 16, _RO, "None."),
         Register("root_status", 0x20, 32, _RO, "None."),
         Register("device_capabilities_2", 0x24, 32, _RO, "Device capabilities 2."),
-        Register("device_control_2", 0x28, 16, _RW, "Device control 2: completion time-out."),
+        Register("device_control_2", 0x28, 16, _RW, "Device control 2: completion time-out, 10-bit tags."),
         Register("device_status_2", 0x2A, 16, _RO, "None."),
         Register("link_capabilities_2", 0x2C, 32, _RO, "Supported speeds."),
         Register("link_control_2", 0x30, 16, _RW, "Target speed; kept for software."),
@@ -118,10 +118,12 @@ class PcieDeviceStatus(enum.IntFlag):
 
 
 class DeviceCapabilities2(enum.IntFlag):
-    """Fields of the device capabilities 2 register: which ranges of completion time-outs there are."""
+    """Fields of the device capabilities 2 register. Ref: PCIe 4.0, 7.5.3.15 (10-bit tags)."""
 
     TIMEOUT_RANGES = 0xF
     TIMEOUT_DISABLE = 1 << 4
+    TEN_BIT_TAG_COMPLETER = 1 << 16
+    TEN_BIT_TAG_REQUESTER = 1 << 17
 
 
 class DeviceControl2(enum.IntFlag):
@@ -129,6 +131,7 @@ class DeviceControl2(enum.IntFlag):
 
     TIMEOUT = 0xF
     TIMEOUT_DISABLE = 1 << 4
+    TEN_BIT_TAG_REQUESTER_ENABLE = 1 << 12
 
 
 class LinkCapabilities(enum.IntFlag):

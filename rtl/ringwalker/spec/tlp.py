@@ -3,6 +3,8 @@
 Ref: PCI Express Base Specification 3.1, chapter 2 (2.2.1 fields, 2.2.7 requests, 2.2.9 completions).
 """
 
+from typing import Any
+
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
@@ -15,6 +17,7 @@ __all__ = [
     "RequestKind",
     "completion_beat",
     "request_beat",
+    "with_tag",
 ]
 
 MAX_LENGTH_DWORDS = 1024
@@ -98,6 +101,14 @@ class CompletionHeader(data.Struct):
     poisoned: unsigned(1)
 
 
+def with_tag(struct: Any, tag_bits: int) -> Any:
+    """``struct``, which has a field ``tag``, with one of ``tag_bits``; 8 leaves it as it is."""
+    if tag_bits == 8:
+        return struct
+    layout: Any = data.Layout.cast(struct)
+    return data.StructLayout({**layout.members, "tag": unsigned(tag_bits)})
+
+
 def _beat(header, data_width: int) -> data.StructLayout:
     if data_width not in (64, 128, 256, 512):
         raise ValueError(f"data_width must be 64, 128, 256 or 512, not {data_width!r}")
@@ -112,17 +123,18 @@ def _beat(header, data_width: int) -> data.StructLayout:
     )
 
 
-def request_beat(data_width: int) -> data.StructLayout:
+def request_beat(data_width: int, tag_bits: int = 8) -> data.StructLayout:
     """One beat of a request stream.
 
     ``data`` holds payload dwords packed from bit 0 up: the first dword of the payload is bits 31:0 of the
     first beat whatever the address. ``dwords`` has a one for each dword of ``data`` that is payload: all
     of them in every beat but the last, the low ones there, none in a packet without payload (which is
-    one beat). Errors: ``ValueError`` for a width other than 64, 128, 256 or 512.
+    one beat). The tag of the header has ``tag_bits``.
+    Errors: ``ValueError`` for a width other than 64, 128, 256 or 512.
     """
-    return _beat(RequestHeader, data_width)
+    return _beat(with_tag(RequestHeader, tag_bits), data_width)
 
 
-def completion_beat(data_width: int) -> data.StructLayout:
+def completion_beat(data_width: int, tag_bits: int = 8) -> data.StructLayout:
     """One beat of a completion stream; ``data`` and ``dwords`` as in :func:`request_beat`."""
-    return _beat(CompletionHeader, data_width)
+    return _beat(with_tag(CompletionHeader, tag_bits), data_width)

@@ -9,8 +9,13 @@ from ..spec.tlp import RequestKind
 __all__ = ["raw_completion_header", "raw_request_header"]
 
 
+def _tag_bit(header: Any, number: int) -> Any:
+    """A bit of the tag beyond the lowest eight; 0 where the tag does not have it."""
+    return header.tag[number] if number < len(header.tag) else Const(0, 1)
+
+
 def _dword0(with_data: Any, far: Any, kind: Any, header: Any) -> Any:
-    """Format, type, traffic class, attributes, poison and length."""
+    """Format, type, upper bits of the tag, traffic class, attributes, poison and length."""
     return Cat(
         header.length[:10],
         Const(0, 2),
@@ -18,9 +23,9 @@ def _dword0(with_data: Any, far: Any, kind: Any, header: Any) -> Any:
         header.poisoned,
         Const(0, 3),
         header.attributes[2],
-        Const(0, 1),
+        _tag_bit(header, 8),
         header.traffic_class,
-        Const(0, 1),
+        _tag_bit(header, 9),
         kind,
         far,
         with_data,
@@ -33,7 +38,7 @@ def raw_request_header(header: Any) -> Any:
 
     Type and message code are as far as the decoded header says: those of OTHER_NON_POSTED and MESSAGE are 0.
 
-    Ref: PCIe 3.1, 2.2.1, 2.2.7
+    Ref: PCIe 3.1, 2.2.1, 2.2.7; PCIe 4.0, 2.2.6.2 (tags of ten bits)
     """
     kind = header.kind
     memory = (kind == RequestKind.MEMORY_READ) | (kind == RequestKind.MEMORY_WRITE)
@@ -53,7 +58,7 @@ def raw_request_header(header: Any) -> Any:
     return Cat(
         Mux(far, address[:32], 0),
         Mux(far, address[32:], third),
-        Cat(header.first_be, header.last_be, header.tag, header.requester_id),
+        Cat(header.first_be, header.last_be, header.tag[:8], header.requester_id),
         _dword0(writes, far, type_, header),
     )
 
@@ -62,7 +67,7 @@ def raw_completion_header(header: Any) -> Any:
     """The 128 bits of a CompletionHeader, first byte highest; the last dword is 0. Ref: PCIe 3.1, 2.2.9."""
     return Cat(
         Const(0, 32),
-        Cat(header.lower_address, Const(0, 1), header.tag, header.requester_id),
+        Cat(header.lower_address, Const(0, 1), header.tag[:8], header.requester_id),
         Cat(header.byte_count[:12], Const(0, 1), header.status, header.completer_id),
         _dword0(header.has_data, Const(0, 1), Const(0b01010, 5), header),
     )

@@ -131,7 +131,7 @@ def _pcie_lines(cap: Fields) -> list[str]:
         f"DevCtl: {signs(control, enables)}",
         f"        MaxPayload {payload} bytes, MaxReadReq {read_request} bytes",
         f"DevSta: {signs(cap['device_status'], states)}",
-        *_timeout_lines(cap),
+        *_second_lines(cap),
         f"LnkCap: Speed {speed('link_capabilities', LinkCapabilities)}, "
         f"Width x{field_of(cap['link_capabilities'], LinkCapabilities.WIDTH)}",
         f"LnkCtl: RCB {boundary} bytes, {signs(cap['link_control'], link_controls)}",
@@ -145,11 +145,27 @@ def _pcie_lines(cap: Fields) -> list[str]:
 _TIMEOUT_RANGES = "ABCD"
 
 
-def _timeout_lines(cap: Fields) -> list[str]:
+def _second_lines(cap: Fields) -> list[str]:
+    """Device capabilities 2 and device control 2, where there is anything in them."""
     able, control = cap["device_capabilities_2"], cap["device_control_2"]
+    abilities, controls = _timeout_words(able, control)
+    completer, requester = (
+        DeviceCapabilities2.TEN_BIT_TAG_COMPLETER,
+        DeviceCapabilities2.TEN_BIT_TAG_REQUESTER,
+    )
+    if able & (completer | requester):
+        abilities.append(signs(able, {"10BitTagComp": completer, "10BitTagReq": requester}))
+        controls.append(signs(control, {"10BitTagReq": DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE}))
+    if not abilities:
+        return []
+    return [f"DevCap2: {', '.join(abilities)}", f"DevCtl2: {', '.join(controls)}"]
+
+
+def _timeout_words(able: int, control: int) -> tuple[list[str], list[str]]:
+    """Of completion time-outs, which there are and which is chosen."""
     ranges = field_of(able, DeviceCapabilities2.TIMEOUT_RANGES)
     if not ranges:
-        return []
+        return [], []
     names = "".join(name for n, name in enumerate(_TIMEOUT_RANGES) if ranges >> n & 1)
     disable = signs(able, {"TimeoutDis": DeviceCapabilities2.TIMEOUT_DISABLE})
     code = field_of(control, DeviceControl2.TIMEOUT)
@@ -159,10 +175,10 @@ def _timeout_lines(cap: Fields) -> list[str]:
         if code not in COMPLETION_TIMEOUTS_US
         else "{}us to {}us".format(*COMPLETION_TIMEOUTS_US[code])
     )
-    return [
-        f"DevCap2: Completion Timeout: Range {names}, {disable}",
-        f"DevCtl2: Completion Timeout: {length}, {disabled}",
-    ]
+    return (
+        [f"Completion Timeout: Range {names}, {disable}"],
+        [f"Completion Timeout: {length}, {disabled}"],
+    )
 
 
 def _virtio_lines(cap: Fields) -> list[str]:

@@ -284,28 +284,37 @@ class ConfigLayout:
         self._capability("msix", CapabilityId.MSIX, MSIX_CAPABILITY, values, writable=writable)
 
     def _pcie(self) -> None:
-        config, timeouts = self.config, self.config.pci.timeout_ranges
+        config, options = self.config, self.config.pci
         payload = {128: 0, 256: 1, 512: 2, 1024: 3, 2048: 4, 4096: 5}[config.max_payload]
         lanes = _LANES * _lowest(LinkCapabilities.WIDTH)
         able = (
             DeviceCapabilities.FUNCTION_LEVEL_RESET
             | DeviceCapabilities.ROLE_BASED_ERROR_REPORTING
-            | DeviceCapabilities.EXTENDED_TAG
+            | (DeviceCapabilities.EXTENDED_TAG if options.tags >= 8 else 0)
         )
+        able_2, control_2 = 0, 0
+        if options.timeout_ranges:
+            able_2 = DeviceCapabilities2.TIMEOUT_RANGES | DeviceCapabilities2.TIMEOUT_DISABLE
+            control_2 = DeviceControl2.TIMEOUT | DeviceControl2.TIMEOUT_DISABLE
+        if options.tags >= 10:
+            able_2 |= DeviceCapabilities2.TEN_BIT_TAG_REQUESTER | DeviceCapabilities2.TEN_BIT_TAG_COMPLETER
+            control_2 |= DeviceControl2.TEN_BIT_TAG_REQUESTER_ENABLE
         values = {
             "capabilities": _PCIE_VERSION,
             "device_capabilities": able | payload,
             "link_capabilities": LinkCapabilities.ASPM_OPTIONALITY | lanes | _GENERATION,
             "link_status": lanes | _GENERATION,
-            "device_capabilities_2": _members(DeviceCapabilities2) if timeouts else 0,
+            "device_capabilities_2": able_2,
             "link_capabilities_2": (1 << _GENERATION) - 1 << 1,
             "link_control_2": _GENERATION,
         }
         for_link = {"link_control": _members(LinkControl), "link_control_2": LinkControl2.TARGET_SPEED}
         control = _members(DeviceControl, DeviceControl.INITIATE_FUNCTION_LEVEL_RESET)
         writable = {"device_control": control, **for_link}
-        if timeouts:
-            writable["device_control_2"] = DeviceControl2.TIMEOUT | DeviceControl2.TIMEOUT_DISABLE
+        if options.tags < 8:
+            writable["device_control"] &= ~DeviceControl.EXTENDED_TAG_ENABLE
+        if control_2:
+            writable["device_control_2"] = control_2
         errors = _members(PcieDeviceStatus, PcieDeviceStatus.TRANSACTIONS_PENDING)
         self._capability(
             "pcie",

@@ -50,7 +50,7 @@ SERVED_BLK = DeviceConfig(data_width=64, identity=Identity(preset="oasis"))
 OPTIONAL_RNG = replace(
     SMALL_RNG,
     identity=Identity(preset="oasis"),
-    pci=PciOptions(msi=2, serial_number="02-00-00-ff-fe-00-00-01", aer=True),
+    pci=PciOptions(msi=2, serial_number="02-00-00-ff-fe-00-00-01", tags=10, aer=True),
 )
 """An entropy device with those options of ``[pci]`` that QEMU shows to a guest: for campaigns."""
 
@@ -64,6 +64,7 @@ def every_option(rom: Path) -> DeviceConfig:
         vectors=3,
         msi=2,
         serial_number="02-00-00-ff-fe-00-00-01",
+        tags=10,
         timeout_ranges=True,
         aer=True,
         rom=str(rom),

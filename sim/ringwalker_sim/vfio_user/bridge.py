@@ -7,6 +7,7 @@ from typing import Any
 
 from ringwalker.spec.modern import MSIX_BAR
 from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
+from ringwalker.spec.tlp import ErrorMessage
 
 from ..engine.native.abi import STATS, EventKind
 from ..engine.native.engine import NativeEvent
@@ -260,6 +261,8 @@ class EngineBridge:
                     self._msi.fire(event.b)
             case EventKind.INTX:
                 self._intx.set_level(bool(event.b))
+            case EventKind.ERROR_MESSAGE:
+                log.warning("%s: the device reports an error: %s", self.name, ErrorMessage(event.status).name)
             case EventKind.EXTERNAL_READ:
                 self._external_read(event)
             case EventKind.EXTERNAL_WRITE:

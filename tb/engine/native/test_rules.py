@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from ringwalker.config import DeviceConfig
-from ringwalker.spec.tlp import RequestKind
+from ringwalker.spec.tlp import ErrorMessage, RequestKind
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native.abi import EventKind
 from ringwalker_sim.engine.native.build import TOP
@@ -34,7 +34,7 @@ def engine():
 
 
 def send(engine, kind, address, length, first_be=0xF, last_be=0xF, tag=0, offence=0):
-    """Let the device send one request and run until it is done."""
+    """Let the device send one request and run until it is done; events but for those of its line."""
     values = {
         "length": length,
         "first_be": first_be,
@@ -47,8 +47,14 @@ def send(engine, kind, address, length, first_be=0xF, last_be=0xF, tag=0, offenc
     engine.memory_write(OFFSETS["source"], address, 8)
     engine.memory_write(OFFSETS["destination"], raw, 8)
     engine.memory_write(OFFSETS["control"], 1, 4)
-    for _ in range(2):
-        assert [event.kind for event in engine.run(1000)] == [EventKind.INTX], "busy, then not"
+    levels, others = [], []
+    while len(levels) < 2:
+        events = engine.run(1000)
+        assert events
+        for event in events:
+            (levels if event.kind == EventKind.INTX else others).append(event)
+    assert [event.b for event in levels] == [1, 0], "busy, then not"
+    return others
 
 
 LEGAL = [
@@ -88,6 +94,33 @@ ILLEGAL = [
 def test_illegal_requests_are_named(engine, request_, text):
     with pytest.raises(ProtocolError, match=text):
         send(engine, *request_)
+
+
+@pytest.mark.parametrize("code", ErrorMessage)
+def test_a_message_of_an_error_is_counted_and_told(engine, code):
+    events = send(engine, RequestKind.MESSAGE, 0, 0, code.value & 0xF, code.value >> 4)
+    assert [event.status for event in events] == [code.value]
+    assert engine.tlps()["up_error_message"] == 1
+    assert engine.violations == []
+
+
+ILLEGAL_MESSAGES = [
+    ((0, 0, 0x0, 0x2), "message with code 0x20 is of no error"),
+    ((0, 0, 0x2, 0x3), "message with code 0x32 is of no error"),
+    ((0, 1, 0x1, 0x3), "message of an error with a length of 1 dwords"),
+    ((0x1000, 0, 0x1, 0x3), "message of an error with reserved fields: address 0x1000"),
+]
+
+
+@pytest.mark.parametrize(("request_", "text"), ILLEGAL_MESSAGES)
+def test_illegal_messages_are_named(engine, request_, text):
+    with pytest.raises(ProtocolError, match=text):
+        send(engine, RequestKind.MESSAGE, *request_)
+
+
+def test_a_message_with_the_wrong_requester_is_named(engine):
+    with pytest.raises(ProtocolError, match="message with requester id 0101, not 0100"):
+        send(engine, RequestKind.MESSAGE, 0, 0, 0x0, 0x3, offence=Offence.REQUESTER.value)
 
 
 OFFENCES = [

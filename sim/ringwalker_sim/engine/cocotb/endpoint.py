@@ -66,7 +66,7 @@ class RtlEndpoint(Device):
     host memory has a latency. ``stalls`` makes an iterator for each stream by name, or None.
     ``max_payload`` and ``max_read_request`` (bytes) are what the device may use; more is an
     ``AssertionError``, as is any other broken rule. ``tlps`` counts packets, writes to
-    ``message_window`` as messages, by ``up_`` or ``down_`` and kind.
+    ``message_window`` as messages, by ``up_`` or ``down_`` and kind. ``tags`` are those of all reads so far.
     """
 
     def __init__(self, dut: Any, latency_steps: int = 0, stalls: Any = None):
@@ -82,6 +82,7 @@ class RtlEndpoint(Device):
         self.tlps: Counter[str] = Counter()
         self.reads_in_flight: dict[int, int] = {}
         self.most_reads_in_flight = 0
+        self.tags: set[int] = set()
         self.data_width = len(dut.requester_request_data)
         stall: Any = stalls or (lambda _name: None)
 
@@ -172,6 +173,7 @@ class RtlEndpoint(Device):
             )
             assert tlp.tag not in self.reads_in_flight, f"{shown}: tag {tlp.tag} is in use"
             self.reads_in_flight[tlp.tag] = tlp.length
+            self.tags.add(tlp.tag)
             self.most_reads_in_flight = max(self.most_reads_in_flight, len(self.reads_in_flight))
 
     def _accept_completion(self, sink: BeatSink) -> None:

@@ -13,8 +13,10 @@ from ringwalker.spec.tlp import (
     MAX_LENGTH_DWORDS,
     CompletionHeader,
     CompletionStatus,
+    ErrorMessage,
     RequestHeader,
     RequestKind,
+    with_tag,
 )
 from ringwalker.streams import StorageOp
 
@@ -74,6 +76,8 @@ class EventKind(enum.IntEnum):
     DISK_FAILURE = 11
     """The store under the disk refused a ``StorageOp``, ``status``, at byte ``a`` with error number ``b``, 0
     for a file that ends before. Each kind once."""
+    ERROR_MESSAGE = 13
+    """The device reported an error: ``status`` is an ``ErrorMessage``."""
 
 
 FAULT_WRITE = 1
@@ -127,6 +131,7 @@ STATS = (
     "up_memory_read",
     "up_memory_write",
     "up_message",
+    "up_error_message",
     "up_completion",
     "up_completion_data",
     "up_other",
@@ -175,12 +180,14 @@ def fields_of(layout: Any) -> dict[str, data.Field]:
 PAGE_BYTES = 4096
 """No request crosses a multiple of it. Ref: PCI Express Base 3.1, 2.2.7."""
 
-HEADERS = (RequestHeader, CompletionHeader)
-"""The headers of TLPs, as they lie beside the data of a beat."""
+HEADERS: dict[str, Any] = {
+    struct.__name__: with_tag(struct, 10) for struct in (RequestHeader, CompletionHeader)
+}
+"""The headers of TLPs by name, as they lie beside the data of a beat; the tag may be shorter there."""
 
 _CONSTANTS = {
     "max_length_dwords": MAX_LENGTH_DWORDS,
-    "tag_count": 1 << fields_of(RequestHeader)["tag"].width,
+    "tag_count": 1 << fields_of(HEADERS["RequestHeader"])["tag"].width,
     "lower_address_range": 1 << fields_of(CompletionHeader)["lower_address"].width,
     "page_bytes": PAGE_BYTES,
     "sector_bytes": SECTOR_BYTES,
@@ -196,6 +203,7 @@ _CONSTANTS = {
 _ENUMS = {
     "RequestKind": RequestKind,
     "CompletionStatus": CompletionStatus,
+    "ErrorMessage": ErrorMessage,
     "StorageOp": StorageOp,
     "BlkRequestType": BlkRequestType,
     "EventKind": EventKind,
@@ -215,7 +223,7 @@ class CParameters(ctypes.Structure):
 class CStats(ctypes.Structure):
     """``struct Stats``: 64-bit counters. ``*_bytes`` count the wire, ``*_payload`` data alone.
 
-    ``skipped_cycles`` of ``cycles`` were not simulated.
+    ``skipped_cycles`` of ``cycles`` were not simulated. ``up_message`` counts interrupts that are writes.
     """
 
     _fields_ = [(name, ctypes.c_uint64) for name in STATS]
@@ -264,8 +272,8 @@ def spec_header() -> str:
     lines.append("")
     for name, members in _ENUMS.items():
         lines += _enum(name, members)
-    for layout in HEADERS:
-        lines += _layout(layout.__name__, layout)
+    for name, layout in HEADERS.items():
+        lines += _layout(name, layout)
     lines += _struct("Parameters", [(name, 64) for name in PARAMETERS], ctypes.sizeof(CParameters))
     lines += _struct("Stats", [(name, 64) for name in STATS], ctypes.sizeof(CStats))
     lines += _struct("Event", list(_EVENT), ctypes.sizeof(CEvent))

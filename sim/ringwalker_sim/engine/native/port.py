@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ringwalker.spec.tlp import RequestKind
+from ringwalker.spec.tlp import ErrorMessage, RequestKind
 
 from ...guest.loop import Loop, StuckError
 from ...guest.port import Port
@@ -34,6 +34,8 @@ class NativePort(Loop, Port):
         self.on_pump: Callable[[int], None] | None = None
         """Gets the status of PUMP events."""
         self.unexpected_messages: list[tuple[int, int]] = []
+        self.error_messages: list[ErrorMessage] = []
+        """What the device has reported to the root complex, in order."""
 
     # --- the loop -----------------------------------------------------------------------------------------
 
@@ -64,6 +66,8 @@ class NativePort(Loop, Port):
             elif event.kind is EventKind.INTX and event.b:
                 for callback in self._intx:
                     callback()
+            elif event.kind is EventKind.ERROR_MESSAGE:
+                self.error_messages.append(ErrorMessage(event.status))
             elif event.kind is EventKind.PUMP:
                 if self.on_pump:
                     self.on_pump(event.status)

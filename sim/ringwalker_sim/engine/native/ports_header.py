@@ -67,7 +67,9 @@ def _payload(stream: _Stream, data_width: int) -> list[str]:
     if list(stream.fields) == ["payload"]:
         return [f"  using Payload = {_field_type('payload', stream.fields['payload'], data_width)};"]
     header = {name.removeprefix("header_") for name in stream.fields if name.startswith("header_")}
-    rows = [f"    {layout.__name__} header{{}};" for layout in HEADERS if fields_of(layout).keys() == header]
+    rows = [
+        f"    {kind} header{{}};" for kind, layout in HEADERS.items() if fields_of(layout).keys() == header
+    ]
     rows += [
         f"    {_field_type(name, port, data_width)} {name}{{}};"
         for name, port in stream.fields.items()

@@ -61,7 +61,7 @@ bool Cpu::next_nonposted(RequestPacket& out) {
     return false;
   }
   Waiting& item = nonposted_.front();
-  item.packet.header.tag = static_cast<std::uint8_t>(found - pending_.begin());
+  item.packet.header.tag = static_cast<std::uint16_t>(found - pending_.begin());
   *found = {Pending::State::BUSY, item.packet.header, item.ticket, deadline, item.offset, item.length, {}};
   earliest_deadline_ = std::min(earliest_deadline_, deadline);
   blocked_deadline_ = never;

@@ -14,6 +14,8 @@ void Host::sent(const RequestPacket& packet) {
   stats.request_beats += beats_of(packet.payload.size());
   if (h.kind == RequestKind::MEMORY_READ) {
     ++stats.up_memory_read;
+  } else if (h.kind == RequestKind::MESSAGE) {
+    ++stats.up_error_message;
   } else if (h.kind != RequestKind::MEMORY_WRITE) {
     ++stats.up_other;
     return;
@@ -38,7 +40,7 @@ void Host::sent(const CompletionPacket& packet) {
   up_.put(packet, completion_bytes + payload);
 }
 
-// INTx is a message behind all writes before it.
+// INTx is a message behind all writes before it; here it has no code.
 void Host::sent_level(bool level) {
   RequestPacket packet;
   packet.header.kind = RequestKind::MESSAGE;
@@ -66,7 +68,9 @@ void Host::arrived(const RequestPacket& packet) {
     if (peer_.fires(h.address, packet.payload[0])) return;
     shared_.event(EventKind::MESSAGE, 0, h.address, packet.payload[0]);
   } else if (h.kind == RequestKind::MESSAGE) {
-    shared_.event(EventKind::INTX, 0, 0, h.address);
+    const unsigned code = message_code(h);
+    if (is_error(code)) shared_.event(EventKind::ERROR_MESSAGE, code, 0, 0);
+    if (code == 0) shared_.event(EventKind::INTX, 0, 0, h.address);
   } else {
     memory_.write(packet);
   }

@@ -19,6 +19,14 @@ inline unsigned payload_dwords(const RequestHeader& header) { return is_write(he
 
 inline unsigned payload_dwords(const CompletionHeader& header) { return header.has_data ? header.length : 0u; }
 
+// The code of a message, which is where the byte enables are on the wire.
+inline unsigned message_code(const RequestHeader& header) { return header.last_be << 4 | header.first_be; }
+
+inline bool is_error(unsigned code) {
+  return code == static_cast<unsigned>(ErrorMessage::CORRECTABLE) ||
+         code == static_cast<unsigned>(ErrorMessage::NON_FATAL) || code == static_cast<unsigned>(ErrorMessage::FATAL);
+}
+
 template <class Header>
 struct Packet {
   Header header{};

@@ -15,9 +15,31 @@ bool byte_enables_legal(const RequestHeader& h) {
   return quadword || (rises(h.first_be) && falls(h.last_be));
 }
 
+// What all requests have in common.
+void check_sender(Shared& shared, const RequestHeader& h, const char* name, int requester_id) {
+  if (requester_id >= 0 && h.requester_id != requester_id) {
+    shared.violation("%s with requester id %04x, not %04x", name, h.requester_id, requester_id);
+  }
+  if (h.traffic_class != 0) shared.violation("%s in traffic class %u", name, h.traffic_class);
+}
+
+// A message of an error to the root complex. Ref: PCIe 3.1, 2.2.8.3.
+void check_message(Shared& shared, const RequestHeader& h) {
+  if (!is_error(message_code(h))) shared.violation("message with code 0x%02x is of no error", message_code(h));
+  if (h.length != 0) shared.violation("message of an error with a length of %u dwords", h.length);
+  if (h.address != 0 || h.attributes != 0 || h.poisoned) {
+    shared.violation("message of an error with reserved fields: address 0x%" PRIx64 ", attributes %u, poisoned %u",
+                     h.address, h.attributes, h.poisoned);
+  }
+}
+
 }  // namespace
 
 void check_request(Shared& shared, const RequestHeader& h, int requester_id) {
+  if (h.kind == RequestKind::MESSAGE) {
+    check_message(shared, h);
+    return check_sender(shared, h, "message", requester_id);
+  }
   const bool read = h.kind == RequestKind::MEMORY_READ;
   const char* name = read ? "read" : "write";
   if (!read && h.kind != RequestKind::MEMORY_WRITE) {
@@ -38,10 +60,7 @@ void check_request(Shared& shared, const RequestHeader& h, int requester_id) {
     shared.violation("%s of %u dwords at 0x%" PRIx64 " has byte enables 0x%x and 0x%x", name, h.length, h.address,
                      h.first_be, h.last_be);
   }
-  if (requester_id >= 0 && h.requester_id != requester_id) {
-    shared.violation("%s with requester id %04x, not %04x", name, h.requester_id, requester_id);
-  }
-  if (h.traffic_class != 0) shared.violation("%s in traffic class %u", name, h.traffic_class);
+  check_sender(shared, h, name, requester_id);
 }
 
 }  // namespace rw
