@@ -12,6 +12,7 @@ from ringwalker_sim.conform.checks import (
     entropy,
     net_config,
     net_filter,
+    net_mixture,
     net_parameters,
     net_receive,
     net_steering,
@@ -32,7 +33,7 @@ from ringwalker_sim.testing.conform.stream_faults import CONSOLE_FAULTS, ENTROPY
 REFERENCE_NET = f"{reference_net.__name__}:KIND"
 REFERENCE_CONSOLE = f"{reference_console.__name__}:KIND"
 
-NET = (net_config, net_transmit, net_receive, net_filter, net_steering, net_parameters)
+NET = (net_config, net_transmit, net_receive, net_filter, net_steering, net_parameters, net_mixture)
 CHECKS: dict[str, list[Check]] = {
     function: [item for module in modules for item in vars(module).values() if isinstance(item, Check)]
     for function, modules in (

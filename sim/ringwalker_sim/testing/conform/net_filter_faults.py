@@ -4,8 +4,8 @@ from typing import Any
 
 from ringwalker.spec.net import NetClass, NetMacCommand, NetRxCommand, NetVlanCommand
 
-from .fault import Fault, nothing
-from .net_patches import accepts, ignores, kept
+from .fault import Fault, around, nothing
+from .net_patches import Patch, accepts, ignores, kept
 
 __all__ = ["FILTER_FAULTS"]
 
@@ -22,6 +22,20 @@ def _late_address(port: Any) -> None:
         return b""
 
     port.model.commands[NetClass.MAC, NetMacCommand.ADDR_SET] = handle
+
+
+def _stays_on(mode: NetRxCommand) -> Patch:
+    """A mode is turned on by any command for it."""
+
+    def handle(device: Any, _data: bytes) -> bytes:
+        device.modes.add(mode)
+        return b""
+
+    return lambda port: port.model.commands.update({(NetClass.RX, mode): handle})
+
+
+def _loses_long_packets(port: Any) -> None:
+    around(port.model, "accepts", lambda accepts, frame: len(frame) < 1000 and accepts(frame))
 
 
 FILTER_FAULTS = [
@@ -148,6 +162,14 @@ FILTER_FAULTS = [
             "net-07.03",
             ignores(NetClass.VLAN, NetVlanCommand.DEL),
         ),
+        ("promiscuous mode that stays on", "filters_in_any_order", "net-06.04", _stays_on(_RX.PROMISCUOUS)),
+        (
+            "suppression that is forgotten",
+            "filters_in_any_order",
+            "net-05.11",
+            ignores(NetClass.RX, _RX.NO_UNICAST),
+        ),
+        ("packet that gets lost", "packets_both_ways", "net-03.01", _loses_long_packets),
         (
             "announcement for ever",
             "announcement_is_acknowledged",
