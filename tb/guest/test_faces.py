@@ -1,4 +1,4 @@
-"""Every function by every register face, on the rings that go with it, with MSI-X and INTx."""
+"""Every function by every register face, on the rings that go with it, with each interrupt."""
 
 import itertools
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ringwalker.config import DeviceConfig, Identity
+from ringwalker.config import DeviceConfig, Identity, PciOptions
 from ringwalker.spec.features import Feature
 from ringwalker_sim.guest.machine import Machine
 from ringwalker_sim.guest.opening import open_device
@@ -81,6 +81,17 @@ def test_every_face_of_a_model(function: str, cell: tuple[str, ...]) -> None:
     config = config_of(function, cell[0], identity=identity, legacy_io=number % 3 > 0)
     with surroundings(config, real=False) as (port, outside):
         run_cell(port, outside, function, cell, 20)
+
+
+@pytest.mark.parametrize("use", USES, ids=" ".join)
+def test_every_face_of_a_model_with_msi(use: tuple[str, ...]) -> None:
+    number = USES.index(use)
+    function = list(BOTH)[number % len(BOTH)]
+    identity, pci = Identity(preset="oasis"), PciOptions(msi=1 + number % 2)
+    config = config_of(function, use[0], identity=identity, pci=pci)
+    with surroundings(config, real=False) as (port, outside):
+        run_cell(port, outside, function, (*use, "msi"), 20)
+        run_cell(port, outside, function, (*use, "intx"), 20)
 
 
 @pytest.mark.parametrize("function", BOTH)
