@@ -20,12 +20,13 @@ _ONE_ENABLED = MsiControl.MESSAGES_ENABLED & -MsiControl.MESSAGES_ENABLED
 
 
 class MsixTable:
-    """The guest's MSI-X table, which is on this side of the socket, and the eventfds of its vectors."""
+    """The guest's MSI-X table, which is on this side of the socket, as are its pending bits, and the eventfds
+    of its vectors. ``table`` and ``pending`` are the BAR and the offset of either."""
 
-    def __init__(self, client: Client, vectors: int, bar: int, offset: int):
+    def __init__(self, client: Client, vectors: int, table: tuple[int, int], pending: tuple[int, int]):
         self.client = client
-        self.bar = bar
-        self.first = offset
+        self.bar, self.first = table
+        self._pending_bar, self._pending_first = pending
         self.entries = bytearray(vectors * MSIX_ENTRY_BYTES)
         self.vectors = vectors
         self.eventfds: dict[int, int] = {}
@@ -33,6 +34,16 @@ class MsixTable:
 
     def holds(self, bar: int, offset: int) -> bool:
         return bar == self.bar and self.first <= offset < self.first + len(self.entries)
+
+    def holds_pending(self, bar: int, offset: int) -> bool:
+        """Whether a place is one of the pending bits."""
+        place = offset - self._pending_first
+        return bar == self._pending_bar and 0 <= place < (self.vectors + 63) // 64 * 8
+
+    def pending_bits(self, offset: int, size: int) -> int:
+        """What ``size`` bytes of the pending bits say."""
+        bits = sum(1 << vector for vector in self.pending)
+        return bits >> 8 * (offset - self._pending_first) & (1 << 8 * size) - 1
 
     def field(self, vector: int, name: str) -> int:
         row = MSIX_TABLE_ENTRY[name]

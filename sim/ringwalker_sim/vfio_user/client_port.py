@@ -119,12 +119,15 @@ class VfioPort(Loop, Port):
     def _find_msix(self) -> tuple[int, MsixTable]:
         at = self._find_capability(CapabilityId.MSIX)
         if not at:
-            return -1, MsixTable(self.client, 0, -1, 0)
+            return -1, MsixTable(self.client, 0, (-1, 0), (-1, 0))
         control = at + MSIX_CAPABILITY.control.offset
         vectors = (self._config(control, 2) & MsixControl.TABLE_SIZE) + 1
-        place = self._config(at + MSIX_CAPABILITY.table.offset, 4)
-        bar = place & MsixTableOffset.BAR
-        return control, MsixTable(self.client, vectors, bar, place & ~int(MsixTableOffset.BAR))
+        mask = int(MsixTableOffset.BAR)
+        table, pending = (
+            (place & mask, place & ~mask)
+            for place in (self._config(at + MSIX_CAPABILITY[name].offset, 4) for name in ("table", "pba"))
+        )
+        return control, MsixTable(self.client, vectors, table, pending)
 
     # --- the loop -----------------------------------------------------------------------------------------
 
@@ -216,6 +219,9 @@ class VfioPort(Loop, Port):
             at = offset - self.msix.first
             return int.from_bytes(self.msix.entries[at : at + size], "little")
         value = int.from_bytes(self.client.read(bar, offset, size), "little")
+        if not io and self.msix.holds_pending(bar, offset):
+            # The device masks all vectors, this side each of them.
+            value |= self.msix.pending_bits(offset, size)
         self._unmask()
         return value
 
