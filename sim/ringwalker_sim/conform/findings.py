@@ -114,5 +114,51 @@ FINDINGS: tuple[Finding, ...] = (
         ("virtio-net-pci",),
         (Way.SPLIT, Way.PACKED),
     ),
+    Finding(
+        "a_change_before_driver_ok_has_a_generation",
+        "pci-05.06",
+        "QEMU counts the generation with the notification of a change, and has none before DRIVER_OK.",
+        ("virtio-blk-pci", "virtio-net-pci"),
+        (Way.SPLIT,),
+    ),
+    Finding(
+        "many_changes_do_not_hide_one_another",
+        "pci-05.06",
+        "QEMU counts changes whether they were read or not, in eight bits: 256 of them look like none.",
+        ("virtio-blk-pci",),
+        (Way.SPLIT,),
+    ),
+    Finding(
+        "the_header_has_its_registers",
+        "legacy-04.01",
+        "As by the modern face: a select beyond QEMU's 1024 queues is ignored.",
+        ways=(Way.LEGACY,),
+    ),
+    Finding(
+        "queues_work_before_driver_ok",
+        "legacy-02.02",
+        "QEMU's network card and source of entropy wait for DRIVER_OK, whichever the face.",
+        ("virtio-net-pci", "virtio-rng-pci"),
+        (Way.LEGACY,),
+    ),
+    Finding(
+        "writethrough_without_flush",
+        "blk-01.03",
+        "QEMU shows the mode of its own cache in writeback, whatever was negotiated.",
+        ("virtio-blk-pci",),
+        (Way.SPLIT,),
+    ),
+    Finding(
+        "reads_outside_the_disk",
+        "core-10.02",
+        "QEMU counts the data buffers of a read that it refuses as written.",
+        ("virtio-blk-pci",),
+    ),
+    Finding(
+        "requests_of_odd_length",
+        "core-10.02",
+        "The same, of requests that are no whole sectors.",
+        ("virtio-blk-pci",),
+    ),
 )
 """All that is known, in the order of the page."""

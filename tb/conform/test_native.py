@@ -1,0 +1,49 @@
+"""The suite on this project's hardware: every check that applies passes, on every ring and face."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ringwalker_sim.cli.main import main
+from ringwalker_sim.conform.session import Session
+from ringwalker_sim.conform.suite import FAILED, PASSED, all_checks, select
+from ringwalker_sim.conform.targets.cocotb import run_in_cocotb
+from ringwalker_sim.conform.targets.local import open_local
+from ringwalker_sim.testing.devices import SMALL_BLK, TRANSITIONAL
+from ringwalker_sim.waves.fst import read_fst_signals
+
+MOST_SECONDS = 60.0
+"""What all checks of one device may take, of a processor."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", TRANSITIONAL)
+def test_the_device_passes_all_that_applies(function: str) -> None:
+    with Session(lambda: open_local("native", TRANSITIONAL[function])) as session:
+        begin = time.process_time()
+        outcomes = session.run(all_checks())
+        spent = time.process_time() - begin
+    assert [f"{item.id}: {item.clause}: {item.text}" for item in outcomes if item.verdict == FAILED] == []
+    assert sum(item.verdict == PASSED for item in outcomes) > 200
+    assert spent < MOST_SECONDS
+
+
+@pytest.mark.slow
+def test_the_device_passes_under_cocotb() -> None:
+    chosen = select(["nothing_is_used_before_driver_ok"])
+    outcomes = run_in_cocotb(SMALL_BLK, chosen, seed=3)
+    assert [(item.check.name, item.verdict, item.seed) for item in outcomes] == [
+        (check.name, PASSED, 3) for check in chosen
+    ]
+
+
+@pytest.mark.slow
+def test_waves_are_of_the_one_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "device.toml"
+    config.write_text(SMALL_BLK.to_toml())
+    words = ["--config", str(config), "reset_clears_status", "--way", "split", "--waves", "check.fst"]
+    assert main(["conform", *words]) == 0
+    assert read_fst_signals("check.fst")
+    assert Path("check.fst").stat().st_size > 1000
