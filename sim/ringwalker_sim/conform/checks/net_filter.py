@@ -261,7 +261,8 @@ async def tagged_frames_are_received(subject: Subject) -> None:
     needs=[is_type(DeviceType.NET), offers(_F.CTRL_VQ, _F.CTRL_VLAN), has_medium],
 )
 async def vlans_are_filtered(subject: Subject) -> None:
-    """Adds and removes VLANs, and lets frames come that have their tags, others, and none.
+    """Adds and removes VLANs, the first to an empty table, and lets frames come that have their tags, others,
+    and none.
 
     Wrong: a frame is dropped whose VLAN is in the table, or one is received whose VLAN is not.
     """
@@ -271,6 +272,7 @@ async def vlans_are_filtered(subject: Subject) -> None:
     else:
         user = NetUser(subject)
         await user.start(_F.CTRL_VQ, _F.CTRL_VLAN)
+    await user.refuses(make_frame(user.mac, 5, vlan=5), "net-07.03", "there is no VLAN in the table")
     for tag in (1, 5, 4094):
         await user.order(NetClass.VLAN, NetVlanCommand.ADD, tag.to_bytes(2, "little"), "net-07.02")
     for tag in (1, 5, 4094):

@@ -94,6 +94,30 @@ async def pairs_beyond_the_number_are_not_used(subject: Subject) -> None:
         await _arrive_below(user, pairs, "net-09.02")
 
 
+@check("more-04.01", ways=WAYS, needs=[_NET, offers(_F.CTRL_VQ, _F.MQ), has_medium])
+async def flows_come_back_on_their_pair(subject: Subject) -> None:
+    """Sends a packet of a flow of its own on each pair, twice in another order, and lets the answers come.
+
+    Wrong: an answer is in the receive queue of another pair, which should not be.
+    """
+    user = await _start(subject, _F.MQ)
+    if user.pairs < 2:
+        raise NotApplicable("there is one pair of queues")
+    await _set_pairs(user, user.pairs)
+    pairs = range(min(user.pairs, 8))
+    for order in (pairs, [*pairs][::-1]):
+        for flow, pair in enumerate(order):
+            there, back = _address(10 + flow), _address(100)
+            text = b"flow%d" % flow
+            out = ethernet(NEIGHBOUR, user.mac, ipv4(back, there, TCP, tcp(4000, 5000 + flow, text)))
+            answer = ethernet(user.mac, NEIGHBOUR, ipv4(there, back, TCP, tcp(5000 + flow, 4000, text)))
+            await user.send(out, pair=pair)
+            arrival = await user.accepts(answer, "more-04.01", "the answer of a flow")
+            if arrival.pair != pair:
+                wrong = f"the answer to pair {pair + 1} is in receive queue {arrival.pair + 1}"
+                raise Nonconformance("more-04.01", wrong)
+
+
 _RESETTING = [_NET, offers(_F.CTRL_VQ, _F.MQ, Feature.RING_RESET), has_medium]
 
 
@@ -199,7 +223,7 @@ async def packets_are_steered_by_their_hash(subject: Subject) -> None:
             _check_hash(user, arrival, (kind, value), "net-10.01", "receive-side scaling")
 
 
-@check("net-10.01", ways=RINGS, needs=[_NET, offers(_F.CTRL_VQ, _F.HASH_REPORT), has_medium])
+@check("net-10.01", "more-04.02", ways=RINGS, needs=[_NET, offers(_F.CTRL_VQ, _F.HASH_REPORT), has_medium])
 async def hashes_are_reported(subject: Subject) -> None:
     """Lets packets come before hashes are configured, and after that, without receive-side scaling.
 
@@ -210,7 +234,7 @@ async def hashes_are_reported(subject: Subject) -> None:
     config = HashConfig(supported)
     for types in (0, supported):
         if types:
-            await _configure(user, config, "net-10.01")
+            await _configure(user, config, "more-04.02")
         for frame in _kinds(user.mac):
             arrival = await user.accepts(frame, "net-10.01", "a packet with HASH_REPORT")
             _check_hash(user, arrival, packet_hash(frame, types, config.key), "net-10.01", "HASH_REPORT")

@@ -101,6 +101,18 @@ STEERING_FAULTS = [
             _command(NetClass.MQ, NetMqCommand.VQ_PAIRS_SET, _one_pair_more),
         ),
         (
+            "flows that come back elsewhere",
+            "flows_come_back_on_their_pair",
+            "more-04.01",
+            _steer(lambda _model, pair: None if pair is None else (pair + 1) % 3),
+        ),
+        (
+            "no command for hashes",
+            "hashes_are_reported",
+            "more-04.02",
+            _command(NetClass.MQ, NetMqCommand.HASH_CONFIG, lambda *_arguments: None),
+        ),
+        (
             "packets of a queue that is reset are lost",
             "another_queue_is_chosen_for_one_that_is_reset",
             "net-09.03",

@@ -34,6 +34,14 @@ def _stays_on(mode: NetRxCommand) -> Patch:
     return lambda port: port.model.commands.update({(NetClass.RX, mode): handle})
 
 
+def _all_vlans_at_first(port: Any) -> None:
+    def reset(reset: Any) -> None:
+        reset()
+        port.model.vlans = set(range(4096))
+
+    around(port.model, "reset", reset)
+
+
 def _loses_long_packets(port: Any) -> None:
     around(port.model, "accepts", lambda accepts, frame: len(frame) < 1000 and accepts(frame))
 
@@ -150,6 +158,7 @@ FILTER_FAULTS = [
             "net-07.01",
             accepts(lambda _modes, frame, accepted: accepted and frame[12:14] != b"\x81\0"),
         ),
+        ("VLANs that a reset leaves", "vlans_are_filtered", "net-07.03", _all_vlans_at_first),
         (
             "VLANs that are not added",
             "vlans_are_filtered",
