@@ -205,9 +205,15 @@ def _tables_overlap(port: Any) -> None:
     port.space.bytes[pending : pending + 4] = port.space.bytes[table : table + 4]
 
 
-def _dwords(port: Any) -> None:
-    port.model.features |= 1 << Feature.NOTIFICATION_DATA
-    _says(CapabilityType.NOTIFY, multiplier=2)(port)
+def _doorbells(offers: bool, multiplier: int) -> Callable[[Any], None]:
+    """Doorbells ``multiplier`` bytes apart, of a device that offers NOTIFICATION_DATA or not."""
+
+    def patch(port: Any) -> None:
+        feature = 1 << Feature.NOTIFICATION_DATA
+        port.model.features = port.model.features & ~feature | (feature if offers else 0)
+        _says(CapabilityType.NOTIFY, multiplier=multiplier)(port)
+
+    return patch
 
 
 def _window(change: Callable[[int, int], int | None], writing: bool = True) -> Callable[[Any], None]:
@@ -242,9 +248,11 @@ CAPABILITY_FAULTS = (
         "the multiplier is 3",
         "doorbells_of_words_fit",
         "pci-06.03",
-        _says(CapabilityType.NOTIFY, multiplier=3),
+        _doorbells(False, 3),
     ),
-    Fault("doorbells of dwords are 2 bytes apart", "doorbells_of_dwords_fit", "pci-06.07", _dwords),
+    Fault(
+        "doorbells of dwords are 2 bytes apart", "doorbells_of_dwords_fit", "pci-06.07", _doorbells(True, 2)
+    ),
     Fault("the slower structure comes first", "better_structures_come_first", "pci-04.03", _slow_first),
     Fault(
         "shared memory goes beyond its BAR",

@@ -7,11 +7,11 @@ from ringwalker.spec.features import Feature
 from ringwalker.spec.legacy import LEGACY, LEGACY_BAR, LEGACY_MSIX, legacy_device_config_offset
 from ringwalker.spec.modern import COMMON, ISR, ISR_BASE, NO_VECTOR, DeviceStatus
 
-from .fault import Fault
+from .fault import Fault, around
 from .register_faults import common_reads, writes_after
-from .register_tap import tap_of
+from .register_tap import Tap, tap_of
 
-__all__ = ["LEGACY_FAULTS", "LEGACY_NET_FAULTS", "QUEUE_NET_FAULTS", "RESET_FAULTS"]
+__all__ = ["LEGACY_FAULTS", "LEGACY_NET_FAULTS", "QUEUE_NET_FAULTS", "RESET_FAULTS", "SUSPEND_FAULTS"]
 
 
 # --- the reset of a queue ----------------------------------------------------------------------------------
@@ -99,6 +99,57 @@ QUEUE_NET_FAULTS = (
 )
 
 
+# --- suspension --------------------------------------------------------------------------------------------
+
+_STARTED = 0xF
+_SUSPEND = int(DeviceStatus.SUSPEND)
+
+
+def _suspends_early(tap: Tap, value: int) -> int:
+    """SUSPEND reads as it was written before DRIVER_OK."""
+    return value if value & DeviceStatus.DRIVER_OK else value | tap.last.get("device_status", 0) & _SUSPEND
+
+
+def _notifies_at_once(port: Any) -> None:
+    """A change of the configuration is notified of although the device is suspended."""
+    callbacks: list[Callable[[], None]] = []
+
+    def target(method: Callable[..., Any], callback: Callable[[], None]) -> Any:
+        callbacks.append(callback)
+        return method(callback)
+
+    def changed(method: Callable[[], None]) -> None:
+        if port.model.status & _SUSPEND:
+            # The first vector of those that were set up last.
+            port.schedule(10, callbacks[-port.config.vectors])
+        method()
+
+    around(port, "msi_target", target)
+    around(port.model, "changed", changed)
+
+
+SUSPEND_FAULTS = (
+    Fault(
+        "a device that is not started is suspended",
+        "suspend_counts_once_the_device_works",
+        "more-01.01",
+        common_reads("device_status", _suspends_early),
+    ),
+    Fault(
+        "a suspended device writes memory",
+        "a_suspended_device_is_quiet",
+        "more-01.03",
+        writes_after("device_status", _STARTED | _SUSPEND, 1_000),
+    ),
+    Fault(
+        "a suspended device notifies of a change",
+        "changes_wait_for_the_end_of_suspension",
+        "more-01.04",
+        _notifies_at_once,
+    ),
+)
+
+
 # --- the legacy interface ----------------------------------------------------------------------------------
 
 
@@ -117,10 +168,11 @@ def _words_are_swapped(port: Any) -> None:
 def _does_not_move(port: Any) -> None:
     """Device configuration begins where it does without MSI-X."""
     read, moved = port.legacy.read, legacy_device_config_offset(True)
+    enabled = port.interrupts.msix_enabled
     distance = moved - legacy_device_config_offset(False)
 
     def instead(offset: int, size: int) -> int:
-        return read(offset + distance if port.msix.enabled and offset >= moved else offset, size)
+        return read(offset + distance if enabled() and offset >= moved else offset, size)
 
     port.legacy.read = instead
 
