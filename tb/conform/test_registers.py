@@ -25,10 +25,10 @@ from ringwalker_sim.conform.subject import Timing
 from ringwalker_sim.conform.suite import FAILED, Outcome, all_checks
 from ringwalker_sim.conform.targets.local import open_local
 from ringwalker_sim.testing.conform.fault import Fault
+from ringwalker_sim.testing.conform.interrupt_faults import INTERRUPT_FAULTS
 from ringwalker_sim.testing.conform.pci_faults import (
     CAPABILITY_FAULTS,
     FUNCTION_FAULTS,
-    INTERRUPT_FAULTS,
     TRANSITIONAL_FAULTS,
 )
 from ringwalker_sim.testing.conform.queue_faults import (
