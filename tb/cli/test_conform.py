@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ringwalker_sim.cli import conform
+from ringwalker_sim.cli import conform_run
 from ringwalker_sim.cli.main import build_parser, main
 from ringwalker_sim.conform.check import Way
 from ringwalker_sim.conform.suite import FAILED, PASSED, Outcome, select
@@ -88,7 +88,7 @@ def test_a_should_that_is_not_kept_gives_0(
             Outcome(check, Way.PACKED, FAILED, "soft", "core-01.02"),
         ]
 
-    monkeypatch.setattr(conform, "_tested", tested)
+    monkeypatch.setattr(conform_run, "_tested", tested)
     assert main(["conform", CHECK]) == 0
     assert "does not keep a SHOULD" in capsys.readouterr().out
 
@@ -125,7 +125,7 @@ def test_ctrl_c_closes_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(conform, "_opener", lambda *_: opened)
+    monkeypatch.setattr(conform_run, "_opener", lambda *_: opened)
     assert main(["conform", CHECK]) == 130
     assert closed == [True]
 

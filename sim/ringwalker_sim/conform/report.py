@@ -168,7 +168,8 @@ def page_html(reports: Sequence[Report]) -> str:
 def _device_html(number: int, report: Report) -> list[str]:
     parts = [
         f'<h2 id="device{number}">{escape(report.device)}</h2>',
-        "<table><tr><th>Check</th><th>Way</th><th>Clauses</th><th>Result</th></tr>",
+        "<table><tr><th>Check</th><th>Way</th><th>Clauses</th><th>Result</th>",
+        "<th>cycles</th><th>seconds</th></tr>",
     ]
     for item in report.outcomes:
         kind = kind_of(item)
@@ -180,6 +181,7 @@ def _device_html(number: int, report: Report) -> list[str]:
             shown += f": {escape(broken(item))}: {escape(item.text)}"
             shown += f"<p><code>{escape(report.replay(item))}</code></p>"
         name = f"<details><summary><code>{item.check.name}</code></summary>{''.join(told)}</details>"
-        cells = (name, str(item.way), " ".join(item.check.clauses), shown)
+        spent = (f"{item.cycles:,}", f"{item.seconds:.2f}")
+        cells = (name, str(item.way), " ".join(item.check.clauses), shown, *spent)
         parts.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return [*parts, "</table>"]
