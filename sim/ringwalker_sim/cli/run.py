@@ -1,6 +1,7 @@
 """The command ``run``: a device under a guest driver, for each function what its record says."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -113,6 +114,8 @@ def _add_function(functions: Any, name: str, command: RunCommand) -> None:
         add_model_option(machine)
     text = "chooses places, data and whatever is random in the machine (default 1)"
     machine.add_argument("--seed", metavar="N", type=int, default=1, help=text)
+    text = "do the same on the golden model, a device in Python, and compare all that must be equal"
+    machine.add_argument("--against", choices=("model",), help=text)
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
@@ -138,6 +141,28 @@ def _driver_face(options: argparse.Namespace, config: DeviceConfig) -> str | Non
     if options.driver_face is not None:
         raise UsageError(f"--driver-face: a device on transport {options.transport} has no registers")
     return None
+
+
+def _carry_out(options: argparse.Namespace, command: RunCommand, engine: str) -> Any:
+    """What does the job: on one device, or on two that are compared."""
+    if options.against is None:
+        return command.carry_out or run_on_engine
+    from ..workload.facing import run_against
+
+    if options.transport != "pci":
+        raise UsageError(f"--against: a device on transport {options.transport} is a model itself")
+    if engine != "native":
+        raise UsageError(f"--against: it is for engine native, not {engine}")
+    if getattr(options, "inter_guest", False):
+        raise UsageError("--against: an exchange between two guests is not compared")
+    return partial(run_against, options.against)
+
+
+def _show_against(result: dict[str, Any]) -> None:
+    """One line of what the comparison has found, on standard error."""
+    against, seen = result["against"], result["against"]["differences"]
+    outcome = f"differs: {seen[0]}" if seen else "does the same"
+    print(f"{against['engine']} {outcome}; {against['buffers']} buffers compared", file=sys.stderr)
 
 
 def _check_waves(options: argparse.Namespace, engine: str) -> None:
@@ -178,7 +203,7 @@ def run(function: str, options: argparse.Namespace) -> int:
     job = command.job(options, config, **machine)
     if options.waves:
         note_config(options.waves, config)
-    carry_out = command.carry_out or run_on_engine
+    carry_out = _carry_out(options, command, engine)
     with progress_bar() as (progress, status):
         result = carry_out(engine, config, job, waves=options.waves, progress=progress, status=status)
     result = {
@@ -200,5 +225,7 @@ def run(function: str, options: argparse.Namespace) -> int:
         with noted(unwritten):
             write_json(options.json, result)
     on_stderr = "-" in (options.json, getattr(options, "output", None))
+    if "against" in result:
+        _show_against(result)
     (command.show or print_numbers)(result, on_stderr)
     return verdict(result)

@@ -17,7 +17,7 @@ from ..memory import GuestMemory
 if TYPE_CHECKING:
     from ..workload.job import Job
 
-__all__ = ["ENGINES", "open_engine", "run_on_engine"]
+__all__ = ["ENGINES", "open_engine", "run_here", "run_on_engine"]
 
 ENGINES = ("native", "cocotb", "model")
 """``native``: the Verilated device with a host in C++. ``cocotb``: the same device behind cocotbext-pcie.
@@ -61,6 +61,7 @@ def open_engine(
 
         latency = _MODEL_LATENCY if host is None else parameters.latency
         port = ModelPort(config, memory, disk, seed=seed, latency=latency)
+        port.max_payload, port.max_read_request = parameters.max_payload, parameters.max_read_request
         port.disk = disk
         yield port
     elif name == "software":
@@ -119,11 +120,11 @@ def run_on_engine(
             config, job, simulator=simulator, waves=waves, progress=status, on_progress=progress
         )
     else:
-        result = _run_here(name, config, job, waves, progress, status, at_once)
+        result = run_here(name, config, job, waves, progress, status, at_once)
     return {"engine": name, **result, "elapsed_s": time.perf_counter() - begin}
 
 
-def _run_here(
+def run_here(
     name: str,
     config: DeviceConfig,
     job: "Job",
@@ -131,8 +132,11 @@ def _run_here(
     progress: Any,
     status: Status | None,
     at_once: bool,
+    around: Callable[[Any, Any], Any] | None = None,
+    disk: DiskImage | None = None,
 ) -> dict[str, Any]:
-    disk = job.open_disk(config)
+    """``around(port, run)`` does ``run()`` in its place; ``disk`` takes the place of the job's."""
+    disk = job.open_disk(config) if disk is None else disk
     try:
         with open_engine(
             name if job.transport == "pci" else "software",
@@ -145,7 +149,11 @@ def _run_here(
             status=status,
             at_once=at_once,
         ) as port:
-            result = port.run(job.run(port, config, progress))
+
+            def run() -> dict[str, Any]:
+                return port.run(job.run(port, config, progress))
+
+            result = run() if around is None else around(port, run)
             failures = [] if disk is None else disk.failures
             return {**result, "disk_failures": failures, "cycles_total": port.now()}
     finally:

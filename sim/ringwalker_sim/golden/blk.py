@@ -61,7 +61,7 @@ class BlkModel(FunctionModel):
         self.put("capacity", self.capacity)
         self.put("seg_max", self.queue_size - 2)
         self.put("blk_size", self.block_size)
-        self.put("num_queues", self.queue_count)
+        self.put("num_queues", self.queue_count if self.queue_count > 1 else 0)
         return bytes(self.content)
 
     def set_capacity(self, sectors: int) -> None:

@@ -6,6 +6,7 @@ The order of its fields is that of the hardware (:mod:`ringwalker.transport.fiel
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ringwalker.spec.blk import BLK_CONFIG
 from ringwalker.spec.fields import (
     FIELD_QUEUE_BYTES,
     FIELD_QUEUE_STRIDE,
@@ -108,6 +109,10 @@ class FieldImage:
             self.model.accept_word(word, features >> 32 * word & 0xFFFF_FFFF)
 
     def _device_field(self, field: DeviceField) -> None:
+        if field.rows == (BLK_CONFIG.num_queues,):
+            # It was there before the feature that the field of the device configuration goes with.
+            self._number(field.kind, field.size, lambda: self.model.queue_count)
+            return
         start, end = field.start, field.start + field.size
         self._add(
             field.kind,

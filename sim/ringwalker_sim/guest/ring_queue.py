@@ -16,6 +16,7 @@ from ringwalker.spec.ring import DESC_ALIGN, DESC_BYTES, DESC_F_WRITE
 
 from ..memory import Buffer, GuestMemory
 from .errors import BindError, DeviceError, VirtioError
+from .recorder import Recorder
 from .virtqueue import Chain, Virtqueue
 
 __all__ = ["RING_FEATURES", "BufferSet", "IndirectTables", "QueueControl", "QueueSignals", "RingVirtqueue"]
@@ -48,6 +49,11 @@ class QueueControl:
     async def notify(self, vq: "RingVirtqueue") -> None:
         """Notify the device of new buffers."""
         return
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What is told of all buffers of the queues, if anything is."""
+        return None
 
     def signals(self, vq: "RingVirtqueue") -> QueueSignals | None:
         """The signals of a queue that has a doorbell in memory and a message of its own; else None."""
@@ -179,6 +185,9 @@ class RingVirtqueue(Virtqueue):
         self.in_order = bool(features >> Feature.IN_ORDER & 1)
         self.interrupt_after = 1
         self._control = control or QueueControl()
+        self._recorder = self._control.recorder
+        if self._recorder is not None:
+            self._recorder.set_up(index, size, type(self).__name__, features)
         self._stopping = False
         self._drained = False
         self._returned: list[Chain] = []
@@ -268,10 +277,16 @@ class RingVirtqueue(Virtqueue):
                 raise
         return tokens, np.array(lengths, np.uint32)
 
+    def _note_added(self, chain: Chain) -> None:
+        if self._recorder is not None:
+            self._recorder.added(self.index, self.memory, chain)
+
     def _take(self) -> tuple[Chain, int] | None:
         while (taken := self._take_used()) is not None:
             chain, length = taken
             if not self._drained or length or not chain.writable:
+                if self._recorder is not None:
+                    self._recorder.taken(self.index, self.memory, chain, length)
                 return taken
             self._returned.append(chain)
         return None

@@ -153,8 +153,14 @@ class Virtqueue(ABC):
         if self.descriptors(count) > self.num_free:
             return -errno.ENOSPC
         self._number += 1
-        self._expose(Chain(data, list(sg), out_num, self._number))
+        chain = Chain(data, list(sg), out_num, self._number)
+        self._expose(chain)
+        self._note_added(chain)
         return 0
+
+    def _note_added(self, chain: Chain) -> None:
+        """A buffer was added."""
+        return
 
     @property
     def used_pending(self) -> bool:

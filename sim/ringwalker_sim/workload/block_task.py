@@ -1,7 +1,8 @@
 """What a guest does with its disk, always verified: workloads, reading all of it, writing all of it."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
@@ -162,6 +163,10 @@ class BlockTask(DeviceTask):
     """The one of ``PHASES`` whose waves are recorded, beside the set-up of the device; None: all."""
     ring_features: tuple[str, ...] = ()
     """What the driver makes use of in split rings: ``"INDIRECT_DESC"``, ``"EVENT_IDX"``, ..."""
+
+    def again(self, folder: Path) -> "BlockTask":
+        """See :meth:`Task.again`."""
+        return self if self.read_all is None else replace(self, read_all=str(folder / "read-all.img"))
 
     def __post_init__(self):
         if self.waves_during not in (None, *PHASES):

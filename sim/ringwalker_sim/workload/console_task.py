@@ -11,7 +11,7 @@ from ringwalker.config import DeviceConfig
 from ..guest.console import ConsoleDevice
 from ..guest.opening import OpenDevice
 from .figures import Traffic, difference, result_of_traffic
-from .job import DeviceTask, Progress
+from .job import DeviceTask, Progress, model_behind
 
 __all__ = ["ConsoleTask"]
 
@@ -73,12 +73,12 @@ class ConsoleTask(DeviceTask):
         """Type, echo, compare."""
         port: Any = opened.machine.port
         content, shown = self.content, bytearray()
-        if opened.model is None:
+        if (model := model_behind(opened)) is None:
             port.engine.ports.uart.on_bytes = shown.extend
             enter: Callable[[bytes], Any] = port.engine.ports.uart.send
         else:
-            opened.model.on_bytes = shown.extend
-            enter = opened.model.type
+            model.on_bytes = shown.extend
+            enter = model.type
         traffic = Traffic("echo", "bytes")
 
         def tick() -> None:

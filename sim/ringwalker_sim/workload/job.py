@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
@@ -25,7 +26,17 @@ from ..guest.transport.pci_interrupts import INTERRUPTS
 from ..host.parameters import HostParameters
 from .json_values import decode, decode_named, encode, encode_named
 
-__all__ = ["RING_NAMES", "CallTask", "DescribeTask", "DeviceTask", "Job", "OpenTask", "Progress", "Task"]
+__all__ = [
+    "RING_NAMES",
+    "CallTask",
+    "DescribeTask",
+    "DeviceTask",
+    "Job",
+    "OpenTask",
+    "Progress",
+    "Task",
+    "model_behind",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of what is being done, how much is done, and of how much."""
@@ -47,6 +58,10 @@ class Task(ABC):
 
         Errors: :class:`~..errors.RingwalkerError` of any kind.
         """
+
+    def again(self, folder: Path) -> "Task":
+        """The same task for another device; what it would write goes into files in ``folder``."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,12 @@ class Job:
                 f"{min(unknown)} is no part of a Job; there is {', '.join(cls.__dataclass_fields__)}"
             )
         return cls(decode_named(Task, content.get("task")), host=host, **others)
+
+
+def model_behind(opened: OpenDevice) -> Any:
+    """The device in Python that is opened; None for one of hardware."""
+    model = opened.model
+    return getattr(opened.machine.port, "model", None) if model is None else model
 
 
 class DeviceTask(Task):

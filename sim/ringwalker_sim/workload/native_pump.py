@@ -33,7 +33,7 @@ _MOST = 1 << 22
 
 def pump_for(port: Any, disk: BlkDevice, phase: Phase, depth: int) -> Pump:
     """The fastest pump there is for a phase on a disk behind a port. Errors: as those of :class:`Pump`."""
-    native = getattr(port, "engine", None) is not None
+    native = getattr(port, "engine", None) is not None and port.recorder is None
     fast = native and isinstance(phase, Synthetic) and phase.total <= _MOST
     return (FastPump if fast else Pump)(port, disk, phase, depth)
 

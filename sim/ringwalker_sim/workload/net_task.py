@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..guest.software_port import SecondGuest, SoftwarePort
 from ..memory import GuestMemory
 from .figures import Traffic, packets, result_of_traffic
 from .frame_traffic import Arrivals, promiscuous, random_frames, send_frames
-from .job import DeviceTask, Job, Progress, Task, open_for
+from .job import DeviceTask, Job, Progress, Task, model_behind, open_for
 from .pcap import write_frames
 
 __all__ = ["EXCHANGE_TRANSPORTS", "ExchangeTask", "NetTask", "run_exchange"]
@@ -50,15 +50,19 @@ class NetTask(DeviceTask):
     frames: tuple[bytes, ...]
     capture: str | None = None
 
+    def again(self, folder: Path) -> "NetTask":
+        """See :meth:`Task.again`."""
+        return self if self.capture is None else replace(self, capture=str(folder / "capture.pcap"))
+
     async def work(
         self, opened: OpenDevice, config: DeviceConfig, progress: Progress | None
     ) -> dict[str, Any]:
         """Send and compare; the result is that of :func:`~.figures.result_of_traffic`."""
         port: Any = opened.machine.port
-        if opened.model is None:
+        if (model := model_behind(opened)) is None:
             port.engine.ports.mac.loopback(True)
         else:
-            opened.model.loopback = True
+            model.loopback = True
         traffic = Traffic("out and back", "frames")
         arrivals = Arrivals(port, self.frames, traffic, _counter(len(self.frames), progress))
         await promiscuous(opened)

@@ -12,6 +12,7 @@ from ringwalker.spec.registers import Register, RegisterTable
 from ..bus import VirtioDevice
 from ..errors import BindError, DeviceError, RequestTimeout
 from ..pci import PciDevice
+from ..recorder import Recorder
 from ..ring_queue import QueueSignals, RingVirtqueue
 from ..virtqueue import Virtqueue
 from .field_space import Field, FieldSpace
@@ -51,6 +52,11 @@ class PciTransport(RingTransport):
         self._fields: FieldSpace | None = None
         self._changed: Callable[[], None] | None = None
         self._interrupts = PciInterrupts(self, interrupt, self.vqs, self._config_interrupt)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """See :class:`QueueControl`."""
+        return self.port.recorder
 
     # --- what faces do -------------------------------------------------------------------------------------
 
