@@ -5,7 +5,14 @@ import pytest
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.blk import BlkFeature
 from ringwalker_sim.conform.check import Check, Way
-from ringwalker_sim.conform.checks import blk_config, blk_ranges, blk_requests, blk_zone_states, blk_zones
+from ringwalker_sim.conform.checks import (
+    blk_config,
+    blk_data,
+    blk_ranges,
+    blk_requests,
+    blk_zone_states,
+    blk_zones,
+)
 from ringwalker_sim.conform.subject import Timing
 from ringwalker_sim.conform.suite import FAILED, PASSED, Device, Outcome, all_checks
 from ringwalker_sim.conform.targets.local import disk_of
@@ -16,7 +23,7 @@ from ringwalker_sim.testing.conform.disk_medium import ReferenceMedium
 from ringwalker_sim.testing.conform.fault import Fault
 from ringwalker_sim.testing.conform.zone_faults import ZONE_FAULTS
 
-MODULES = (blk_config, blk_ranges, blk_requests, blk_zone_states, blk_zones)
+MODULES = (blk_config, blk_data, blk_ranges, blk_requests, blk_zone_states, blk_zones)
 MINE = [item for module in MODULES for item in vars(module).values() if isinstance(item, Check)]
 QUICK = Timing(patience=20_000, quiet=1_000)
 FOLDER = "ringwalker_sim.testing.conform"

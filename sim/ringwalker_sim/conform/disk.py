@@ -1,7 +1,7 @@
 """Requests to a block device, for the checks of it. Ref: virtio 1.4, 5.2.6."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from ringwalker.spec.blk import (
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.registers import Register
 
+from ..guest.errors import VirtioError
 from ..memory import Buffer, dtype_of
 from .check import Nonconformance, NotApplicable
 from .queues import Piece, Used
@@ -103,19 +104,33 @@ class Disk:
     ) -> Answer:
         """A request with ``out`` to read and ``room`` bytes to write, and its status behind them. ``clause``
         and errors are those of :meth:`send`."""
+        pieces, answer = self.described(kind, sector, out, room)
+        used = await self.send(pieces, clause)
+        self.subject.check_guards(self.subject.by_ring("core-07.01", "core-13.01"))
+        return self.answered(answer, used)
+
+    def described(
+        self, kind: int, sector: int, out: bytes, room: int, most: int | None = None
+    ) -> tuple[list[Piece], Buffer]:
+        """The descriptors of a request, none of data longer than ``most``, and the buffer of its answer."""
         header = self.header(kind, sector)
         pieces = [Piece(header.address, header.length)]
-        if out:
-            pieces.append(Piece(self.subject.buffer(len(out), out).address, len(out)))
         answer = self.subject.buffer(room + 1, bytes([UNWRITTEN]) * (room + 1))
-        if room:
+        data = self.subject.buffer(len(out), out).address if out else answer.address
+        length = len(out) or room
+        step = most or length
+        for at in range(0, length, step) if length else ():
+            pieces.append(Piece(data + at, min(step, length - at), not out))
+        if out and room:
             pieces.append(Piece(answer.address, room, True))
         pieces.append(Piece(answer.address + room, 1, True))
-        used = await self.send(pieces, clause)
+        return pieces, answer
+
+    @staticmethod
+    def answered(answer: Buffer, used: Used) -> Answer:
+        """What a request was answered."""
         content = answer.array.tobytes()
-        status = None if content[-1] == UNWRITTEN else content[-1]
-        self.subject.check_guards(self.subject.by_ring("core-07.01", "core-13.01"))
-        return Answer(status, content[:-1], used.length)
+        return Answer(None if content[-1] == UNWRITTEN else content[-1], content[:-1], used.length)
 
     async def send(self, pieces: Sequence[Piece], clause: str | None = None) -> Used:
         """Any buffer, until it is used.
@@ -180,9 +195,16 @@ class Disk:
         content = await self.read(sector, count)
         try:
             yield content
-        finally:
-            if await self.read(sector, count) != content:
-                await self.write(sector, content, "core-10.02")
+        except Exception:
+            with suppress(Nonconformance, NotApplicable, VirtioError):
+                await self.subject.start()
+                await self._put_back(sector, content)
+            raise
+        await self._put_back(sector, content)
+
+    async def _put_back(self, sector: int, content: bytes) -> None:
+        if await self.read(sector, len(content) // SECTOR_BYTES) != content:
+            await self.write(sector, content, "core-10.02")
 
 
 def changed(content: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Zones of a block device, for the checks of them. Ref: virtio 1.4, 5.2.6."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from ringwalker.spec.blk import (
     SECTOR_BYTES,
     ZONE_BYTES,
+    BlkFeature,
     BlkRequestType,
     BlkStatus,
     BlkZoneDescriptor,
@@ -17,6 +18,7 @@ from ringwalker.spec.blk import (
     BlkZoneType,
 )
 
+from ..guest.errors import VirtioError
 from ..memory import dtype_of
 from .check import Nonconformance, NotApplicable
 from .disk import Disk
@@ -93,6 +95,13 @@ class ZonedDisk(Disk):
             raise NotApplicable(f"{count} empty zones are wanted, and {len(found)} are in the report")
         try:
             yield found
-        finally:
-            for zone in found:
-                await self.request(BlkRequestType.ZONE_RESET, zone.start)
+        except Exception:
+            with suppress(Nonconformance, NotApplicable, VirtioError):
+                await self.subject.start(BlkFeature.ZONED)
+                await self._reset(found)
+            raise
+        await self._reset(found)
+
+    async def _reset(self, zones: Sequence[Zone]) -> None:
+        for zone in zones:
+            await self.request(BlkRequestType.ZONE_RESET, zone.start, clause="blk-02.24")

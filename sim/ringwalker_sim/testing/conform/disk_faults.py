@@ -64,6 +64,19 @@ def _silent(_model: Any, answer: Any, kind: int, *rest: Any) -> Any:
     return answer(kind, *rest) if kind in tuple(_T) else (_NOTHING, UNWRITTEN)
 
 
+def _short_reads(_model: Any, answer: Any, kind: int, sector: int, data: Any, room: int) -> Any:
+    """No more than 32 sectors are read."""
+    content, status = answer(kind, sector, data, room)
+    return (content[: 32 * SECTOR_BYTES] if kind == _T.IN else content), status
+
+
+def _lost_writes(_model: Any, answer: Any, kind: int, sector: int, data: Any, room: int) -> Any:
+    """A write of more than two sectors is not done."""
+    if kind == _T.OUT and len(data) > 2 * SECTOR_BYTES:
+        return _NOTHING, _S.OK
+    return answer(kind, sector, data, room)
+
+
 def _refused_write(model: Any, _answer: Any, kind: int, sector: int, data: Any, room: int) -> Any:
     """A write that is refused, and done."""
     if kind == _T.OUT:
@@ -185,6 +198,8 @@ DISK_FAULTS = [
     Fault("unknown requests have no status", "requests_that_there_are_not", "core-10.02", answers(_silent)),
     Fault("a disk without end", "reads_outside_the_disk", "core-10.02", answers(_endless)),
     Fault("a disk that is a ring", "writes_outside_the_disk", "core-10.02", answers(_wrapped)),
+    Fault("long reads end early", "long_reads", "core-10.02", answers(_short_reads)),
+    Fault("writes that are lost", "random_requests", "core-10.02", answers(_lost_writes)),
     Fault("odd requests are lost", "requests_of_odd_length", "core-01.02", drops(_odd)),
     Fault(
         "a wrong status for zones",
