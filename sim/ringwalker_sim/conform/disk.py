@@ -169,8 +169,9 @@ class Disk:
             raise Nonconformance(clause, text)
         return answer
 
-    async def read(self, sector: int, count: int = 1) -> bytes:
-        """Some sectors."""
+    async def read(self, sector: int, count: int | None = None) -> bytes:
+        """Some sectors, by default a block."""
+        count = await self.unit() if count is None else count
         answer = await self.request(BlkRequestType.IN, sector, room=count * SECTOR_BYTES, clause="core-10.02")
         if answer.status != BlkStatus.OK:
             text = f"a read of sector {sector} ends with status {answer.status}"

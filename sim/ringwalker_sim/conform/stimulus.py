@@ -3,7 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from ringwalker.spec.blk import ID_BYTES, SECTOR_BYTES, BlkRequestHeader, BlkRequestType
+from ringwalker.spec.blk import (
+    BLK_CONFIG,
+    ID_BYTES,
+    SECTOR_BYTES,
+    BlkFeature,
+    BlkRequestHeader,
+    BlkRequestType,
+)
 from ringwalker.spec.console import CONSOLE_TRANSMIT_QUEUE
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import LEGACY_NET_HEADER_BYTES, NET_TRANSMIT_QUEUE, NetHeader
@@ -72,24 +79,28 @@ def cut(buffer: Buffer, lengths: Sequence[int], writable: bool) -> list[Piece]:
 
 
 class _BlkRead(Work):
-    def __init__(self, subject: Subject, sector: int, lengths: Sequence[int], expected: bytes | None):
+    """A read of ``length`` bytes at a sector; ``lengths`` cut header and answer."""
+
+    def __init__(
+        self, subject: Subject, sector: int, length: int, lengths: Sequence[int], expected: bytes | None
+    ):
         header = subject.buffer(dtype_of(BlkRequestHeader).itemsize)
         view = subject.memory.struct_view(header.address, BlkRequestHeader)[0]
         view["type"], view["reserved"], view["sector"] = BlkRequestType.IN, 0, sector
-        self.answer = subject.buffer(SECTOR_BYTES + 1, bytes([_UNWRITTEN]) * (SECTOR_BYTES + 1))
+        self.answer = subject.buffer(length + 1, bytes([_UNWRITTEN]) * (length + 1))
         self.pieces = cut(header, lengths, False) + cut(self.answer, lengths, True)
         self.expected = expected
 
     @property
     def content(self) -> bytes:
-        return self.answer.array[:SECTOR_BYTES].tobytes()
+        return self.answer.array[:-1].tobytes()
 
     def check(self, used: Used, clause: str) -> None:
         status = int(self.answer.array[-1])
         if status:
-            raise Nonconformance(clause, f"a read of a sector ends with status {status:#x}")
+            raise Nonconformance(clause, f"a read of a block ends with status {status:#x}")
         if self.expected is not None and self.content != self.expected:
-            raise Nonconformance(clause, "a sector does not hold what it held when it was read before")
+            raise Nonconformance(clause, "a block does not hold what it held when it was read before")
 
 
 class _BlkName(Work):
@@ -105,33 +116,38 @@ class _BlkName(Work):
 
 
 class BlkStimulus(Stimulus):
-    """Reads of the first sectors. What they hold is learnt from the first read of each."""
+    """Reads of the first blocks. What they hold is learnt from the first read of each."""
 
     queue = 0
-    SECTORS = 8
+    BLOCKS = 8
 
     def __init__(self, subject: Subject):
         super().__init__(subject)
+        self.unit = 1
+        """Sectors of a block."""
         self.content: dict[int, bytes] = {}
 
     async def learn(self) -> None:
-        """Read each sector once, one at a time."""
+        """Read each block once, one at a time."""
+        if self.subject.offers(BlkFeature.BLK_SIZE):
+            size = await self.subject.transport.read_device_field(BLK_CONFIG.blk_size)
+            self.unit = max(1, size // SECTOR_BYTES)
         queue = self.subject.queues[self.queue]
-        for sector in range(self.SECTORS):
-            work = self.work(sector)
+        for block in range(self.BLOCKS):
+            work = self.work(block)
             queue.offer(work.pieces)
             queue.publish()
             await self.subject.kick(queue)
             (used,) = await self.subject.used(queue, 1)
             work.check(used, "core-10.02")
-            self.content[sector] = work.content
+            self.content[block] = work.content
 
     def work(self, number: int, pieces: Sequence[int] = ()) -> _BlkRead:
-        """A read of a sector."""
-        sector = number % self.SECTORS
+        """A read of a block."""
+        block, length = number % self.BLOCKS, self.unit * SECTOR_BYTES
         if not pieces and not self.subject.any_layout:
-            pieces = (SECTOR_BYTES,)
-        return _BlkRead(self.subject, sector, pieces, self.content.get(sector))
+            pieces = (length,)
+        return _BlkRead(self.subject, block * self.unit, length, pieces, self.content.get(block))
 
     def light_work(self, number: int) -> Work:
         """A request of the name of the disk."""
