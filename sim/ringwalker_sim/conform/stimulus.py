@@ -17,7 +17,7 @@ from ringwalker.spec.net import LEGACY_NET_HEADER_BYTES, NET_TRANSMIT_QUEUE, Net
 
 from ..memory import Buffer, dtype_of
 from .check import Nonconformance, NotApplicable
-from .queues import Piece, Used
+from .queues import Piece, Queue, Used
 from .subject import Subject
 
 __all__ = ["BlkStimulus", "Stimulus", "Work", "cut", "stimulus"]
@@ -49,6 +49,18 @@ class Stimulus(ABC):
     def work(self, number: int, pieces: Sequence[int] = ()) -> Work:
         """Work number ``number``. ``pieces`` are lengths into which its readable bytes, and then its writable
         bytes, are cut: the last of each takes the rest. By default as few as the face allows."""
+
+    def flood(self, queue: Queue, most: int) -> int:
+        """Make work number 0 and on available at once, ``most`` or as much as there are descriptors for; how
+        much that is."""
+        for number in range(most):
+            pieces = self.work(number).pieces
+            if len(pieces) > queue.vacant:
+                most = number
+                break
+            queue.offer(pieces)
+        queue.publish()
+        return most
 
     async def do(self, count: int, clause: str) -> None:
         """Do work number 0 to ``count - 1``, one after the other. Errors: :class:`Nonconformance` of

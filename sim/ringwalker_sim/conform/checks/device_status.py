@@ -125,9 +125,7 @@ async def a_device_that_was_reset_is_quiet(subject: Subject, steps: list[list[An
         await subject.start()
         source = await stimulus(subject)
         queue = subject.queues.pop(source.queue)
-        for number in range(count):
-            queue.offer(source.work(number).pieces)
-        queue.publish()
+        source.flood(queue, count)
         await subject.kick(queue)
         await subject.port.sleep(delay)
         try:

@@ -44,13 +44,6 @@ async def _start(subject: Subject) -> Stimulus:
     return await stimulus(subject)
 
 
-def _offer(source: Stimulus, queue: Queue, count: int) -> None:
-    """Make some work available."""
-    for number in range(count):
-        queue.offer(source.work(number).pieces)
-    queue.publish()
-
-
 @check("pci-05.09", "pci-05.10", "pci-05.11", "pci-05.12", "pci-05.13", ways=RINGS, needs=_NEEDS)
 async def queue_reset_reads_what_happens(subject: Subject) -> None:
     """Reads queue_reset after a reset of the device, with the queue enabled, while it is reset, and when it
@@ -84,7 +77,7 @@ async def a_queue_that_was_reset_is_quiet(subject: Subject) -> None:
     """
     source = await _start(subject)
     queue = subject.queues[source.queue]
-    _offer(source, queue, 4)
+    source.flood(queue, 4)
     await subject.kick(queue)
     await _reset_queue(subject, queue.index)
     await grace(subject)
@@ -96,7 +89,7 @@ async def a_queue_that_was_reset_is_quiet(subject: Subject) -> None:
         if subject.interrupts(queue.index) != notified:
             raise Nonconformance("core-05.01", "there is a notification of a queue that was reset")
         queue.take()
-        _offer(source, queue, 2)
+        source.flood(queue, 2)
         before = image(subject, queue)
         await subject.kick(queue)
     await _again(subject, queue.index)
@@ -130,10 +123,10 @@ async def other_queues_go_on(subject: Subject) -> None:
     others = [index for index in subject.queues if index != source.queue][:8]
     for index in others:
         queue = subject.queues[source.queue]
-        _offer(source, queue, 2)
+        count = source.flood(queue, 2)
         await subject.kick(queue)
         await _reset_queue(subject, index)
-        await subject.used(queue, 2, "core-05.01")
+        await subject.used(queue, count, "core-05.01")
     await source.do(1, "core-05.01")
 
 
@@ -156,7 +149,7 @@ async def resets_of_a_queue_at_any_time(subject: Subject, steps: list[list[Any]]
             await source.do(count, "core-05.02")
             continue
         if kind == "flood":
-            _offer(source, queue, count)
+            source.flood(queue, count)
             await subject.kick(queue)
             await subject.port.sleep(delay)
         await _reset_queue(subject, index)

@@ -61,10 +61,8 @@ async def a_suspended_device_is_quiet(subject: Subject) -> None:
     """
     source = await _start(subject)
     queue = subject.queues[source.queue]
-    for count in (0, 1, 4):
-        for number in range(count):
-            queue.offer(source.work(number).pieces)
-        queue.publish()
+    for most in (0, 1, 4):
+        count = source.flood(queue, most)
         await subject.kick(queue)
         await _change(subject, DeviceStatus.SUSPEND, "more-01.06")
         await grace(subject)
