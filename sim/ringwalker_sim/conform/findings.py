@@ -141,24 +141,5 @@ FINDINGS: tuple[Finding, ...] = (
         ("virtio-net-pci", "virtio-rng-pci"),
         (Way.LEGACY,),
     ),
-    Finding(
-        "writethrough_without_flush",
-        "blk-01.03",
-        "QEMU shows the mode of its own cache in writeback, whatever was negotiated.",
-        ("virtio-blk-pci",),
-        (Way.SPLIT,),
-    ),
-    Finding(
-        "reads_outside_the_disk",
-        "core-10.02",
-        "QEMU counts the data buffers of a read that it refuses as written.",
-        ("virtio-blk-pci",),
-    ),
-    Finding(
-        "requests_of_odd_length",
-        "core-10.02",
-        "The same, of requests that are no whole sectors.",
-        ("virtio-blk-pci",),
-    ),
 )
 """All that is known, in the order of the page."""

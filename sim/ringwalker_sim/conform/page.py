@@ -152,7 +152,10 @@ def _findings(devices: list[Mapping[str, Any]]) -> Iterator[str]:
     yield "A test fails for a failure that is not here, and for an entry that no longer shows."
     for finding in FINDINGS:
         clause = clauses()[finding.clause]
-        seen = sorted({f"{item['device']} ({way})" for item in devices for way in _ways_of(finding, item)})
+        ways = {item["device"]: [] for item in devices}
+        for item in devices:
+            ways[item["device"]] += _ways_of(finding, item)
+        seen = [f"{name} ({', '.join(dict.fromkeys(found))})" for name, found in ways.items() if found]
         yield ""
         yield f"- **{finding.clause}** ({clause.keyword}; check `{finding.check}`). {clause.says}"
         yield f"  {finding.why} Seen on {', '.join(seen) or 'none'}."
