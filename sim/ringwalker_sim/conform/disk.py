@@ -107,7 +107,9 @@ class Disk:
         pieces, answer = self.described(kind, sector, out, room)
         used = await self.send(pieces, clause)
         self.subject.check_guards(self.subject.by_ring("core-07.01", "core-13.01"))
-        return self.answered(answer, used)
+        answered = self.answered(answer, used)
+        self.subject.note("answer", [kind, answered.status, answered.length])
+        return answered
 
     def described(
         self, kind: int, sector: int, out: bytes, room: int, most: int | None = None
