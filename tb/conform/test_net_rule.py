@@ -8,10 +8,9 @@ import pytest
 from ringwalker.spec.features import Feature
 from ringwalker.spec.net import NetFeature, NetGso, NetHashReport, NetHeaderFlag
 from ringwalker_sim.conform.check import Nonconformance
-from ringwalker_sim.conform.net_hash import KEY, HashConfig, packet_hash, toeplitz
-from ringwalker_sim.conform.net_header import PacketHeader, header_size
-from ringwalker_sim.conform.net_rule import judge
-from ringwalker_sim.conform.packets import (
+from ringwalker_sim.conform.net.hash import KEY, HashConfig, packet_hash, toeplitz
+from ringwalker_sim.conform.net.header import PacketHeader, header_size
+from ringwalker_sim.conform.net.packets import (
     CWR,
     TCP,
     UDP,
@@ -29,6 +28,7 @@ from ringwalker_sim.conform.packets import (
     udp,
     vxlan,
 )
+from ringwalker_sim.conform.net.rule import judge
 
 F, FLAG = NetFeature, NetHeaderFlag
 HERE, THERE = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"

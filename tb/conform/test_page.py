@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ringwalker_sim.cli.main import main
-from ringwalker_sim.conform import coverage
 from ringwalker_sim.conform.check import Way
 from ringwalker_sim.conform.clauses import Clause, clauses
-from ringwalker_sim.conform.findings import FINDINGS, Finding, judge
-from ringwalker_sim.conform.page import FIGURES, PAGE, page, read_figures
+from ringwalker_sim.conform.results import coverage
+from ringwalker_sim.conform.results.findings import FINDINGS, Finding, judge
+from ringwalker_sim.conform.results.page import FIGURES, PAGE, page, read_figures
 from ringwalker_sim.conform.suite import FAILED, PASSED, Outcome, all_checks, select
 
 DOCS = Path("docs")

@@ -17,7 +17,7 @@ from ringwalker_sim.conform.checks import (
     ring_order,
     ring_sizes,
 )
-from ringwalker_sim.conform.split_queue import SplitQueue
+from ringwalker_sim.conform.rings.split_queue import SplitQueue
 from ringwalker_sim.conform.subject import Timing
 from ringwalker_sim.conform.suite import FAILED, PASSED, SKIPPED, Device, Outcome, all_checks, run_checks
 from ringwalker_sim.conform.targets.local import disk_of, medium_of

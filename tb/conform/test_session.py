@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from ringwalker_sim.conform.check import ONCE, Check, Nonconformance, NotApplicable, Way
-from ringwalker_sim.conform.outcomes import outcome_from_json, outcome_to_json
-from ringwalker_sim.conform.report import Report, junit_xml, page_html, reports_json
+from ringwalker_sim.conform.results.outcomes import outcome_from_json, outcome_to_json
+from ringwalker_sim.conform.results.report import Report, junit_xml, page_html, reports_json
 from ringwalker_sim.conform.session import Session
 from ringwalker_sim.conform.shrink import resumed, shrinking
 from ringwalker_sim.conform.suite import FAILED, PASSED, SKIPPED, Outcome, all_checks

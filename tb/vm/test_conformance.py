@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ringwalker_sim.conform.check import Way
-from ringwalker_sim.conform.findings import judge
 from ringwalker_sim.conform.medium import ConsoleMedium, DiskMedium, NetMedium
+from ringwalker_sim.conform.results.findings import judge
 from ringwalker_sim.conform.session import Session
 from ringwalker_sim.conform.suite import all_checks
 from ringwalker_sim.conform.targets.qemu import QEMU_DEVICES, open_qemu

@@ -11,7 +11,7 @@ __all__ = ["write_docs"]
 
 def _measure() -> dict[str, Any]:
     """The figures of all devices. Errors: ``ToolError`` when there is no QEMU."""
-    from ..conform.examined import devices, examine
+    from ..conform.results.examined import devices, examine
     from ..vm.qemu import find_qemu
 
     qemu = find_qemu()
@@ -22,7 +22,7 @@ def _measure() -> dict[str, Any]:
 
 def write_docs(options: argparse.Namespace) -> int:
     """Write page and figures; the exit code. Errors: :class:`.UsageError`."""
-    from ..conform.page import FIGURES, PAGE, page, read_figures
+    from ..conform.results.page import FIGURES, PAGE, page, read_figures
 
     if options.source and not options.docs:
         raise UsageError("--from: it is for --docs")

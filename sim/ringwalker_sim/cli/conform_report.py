@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..conform.check import Check, Way
-from ..conform.outcomes import kind_of
-from ..conform.report import Report, broken
+from ..conform.results.outcomes import kind_of
+from ..conform.results.report import Report, broken
 from ..conform.suite import SKIPPED, Outcome
 
 __all__ = ["print_checks", "print_reports"]

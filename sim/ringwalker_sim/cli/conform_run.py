@@ -10,7 +10,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 
 from ..conform.check import Check, Way
-from ..conform.report import Report, junit_xml, page_html, reports_json
+from ..conform.results.report import Report, junit_xml, page_html, reports_json
 from ..conform.session import Session
 from ..conform.suite import Outcome, select
 from ..conform.targets.target import OpenTarget

@@ -1,6 +1,6 @@
 """Whether a device leaves memory and the driver alone."""
 
-from .queues import Queue
+from .rings.queues import Queue
 from .subject import Subject
 
 __all__ = ["grace", "image"]

@@ -17,7 +17,7 @@ from ringwalker.spec.net import LEGACY_NET_HEADER_BYTES, NET_TRANSMIT_QUEUE, Net
 
 from ..memory import Buffer, dtype_of
 from .check import Nonconformance, NotApplicable
-from .queues import Piece, Queue, Used
+from .rings.queues import Piece, Queue, Used
 from .subject import Subject
 
 __all__ = ["BlkStimulus", "Stimulus", "Work", "cut", "stimulus"]

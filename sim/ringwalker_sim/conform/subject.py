@@ -22,9 +22,9 @@ from ..guest.transport.virtio_pci import VirtioPciTransport
 from ..memory import Buffer
 from .check import Nonconformance, NotApplicable, Way
 from .medium import Medium
-from .packed_queue import PackedQueue
-from .queues import Queue, Used
-from .split_queue import SplitQueue
+from .rings.packed_queue import PackedQueue
+from .rings.queues import Queue, Used
+from .rings.split_queue import SplitQueue
 
 __all__ = ["STARTED", "Subject", "Timing"]
 

@@ -20,11 +20,11 @@ from ringwalker.spec.net_flow import (
 
 from ...memory import dtype_of
 from ...struct_bytes import struct_of
-from ..administration import Administration
+from ..admin.commands import Administration
+from ..admin.members import member_of
+from ..admin.object_kinds import changed, object_kinds
 from ..check import RINGS, Nonconformance, NotApplicable, check
 from ..conditions import offers
-from ..members import member_of
-from ..object_kinds import changed, object_kinds
 from ..subject import Subject
 
 __all__: list[str] = []

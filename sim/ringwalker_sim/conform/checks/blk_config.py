@@ -3,9 +3,9 @@
 from ringwalker.spec.blk import BLK_CONFIG, BLK_RANGE_CONFIG, BlkFeature
 from ringwalker.spec.ids import DeviceType
 
+from ..blk.disk import Disk
 from ..check import WAYS, Nonconformance, NotApplicable, Way, check
 from ..conditions import has_medium, is_type, offers
-from ..disk import Disk
 from ..medium import DiskMedium
 from ..subject import Subject
 

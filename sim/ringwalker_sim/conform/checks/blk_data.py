@@ -7,10 +7,10 @@ from ringwalker.spec.blk import SECTOR_BYTES, BlkFeature, BlkRequestType, BlkSta
 from ringwalker.spec.ids import DeviceType
 
 from ...memory import Buffer
+from ..blk.disk import Answer, Disk, cannot_be_written
 from ..check import WAYS, Nonconformance, NotApplicable, check
 from ..conditions import is_type
-from ..disk import Answer, Disk, cannot_be_written
-from ..queues import Offer
+from ..rings.queues import Offer
 from ..subject import Subject
 
 __all__: list[str] = []

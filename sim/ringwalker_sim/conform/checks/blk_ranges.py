@@ -3,9 +3,9 @@
 from ringwalker.spec.blk import SECTOR_BYTES, BlkFeature, BlkRequestType, BlkStatus
 from ringwalker.spec.ids import DeviceType
 
+from ..blk.disk import Disk, cannot_be_written, changed
 from ..check import WAYS, Nonconformance, NotApplicable, Way, check
 from ..conditions import is_type, offers
-from ..disk import Disk, cannot_be_written, changed
 from ..subject import Subject
 
 __all__: list[str] = []

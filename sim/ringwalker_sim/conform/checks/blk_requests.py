@@ -14,11 +14,11 @@ from ringwalker.spec.blk import (
 from ringwalker.spec.ids import DeviceType
 
 from ...memory import dtype_of
+from ..blk.disk import UNWRITTEN, Disk, cannot_be_written, changed
 from ..check import WAYS, Nonconformance, NotApplicable, check
 from ..conditions import is_type, lacks, offers
-from ..disk import UNWRITTEN, Disk, cannot_be_written, changed
 from ..medium import DiskMedium
-from ..queues import Piece
+from ..rings.queues import Piece
 from ..stimulus import cut
 from ..subject import Subject
 

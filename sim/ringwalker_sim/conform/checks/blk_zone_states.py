@@ -11,10 +11,10 @@ from ringwalker.spec.blk import (
 )
 from ringwalker.spec.ids import DeviceType
 
+from ..blk.zones import Zone, ZonedDisk
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import is_type, offers
 from ..subject import Subject
-from ..zones import Zone, ZonedDisk
 
 __all__: list[str] = []
 

@@ -13,10 +13,10 @@ from ringwalker.spec.blk import (
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.modern import DeviceStatus
 
+from ..blk.zones import Zone, ZonedDisk
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import is_type, offers
 from ..subject import STARTED, Subject
-from ..zones import Zone, ZonedDisk
 
 __all__: list[str] = []
 

@@ -18,7 +18,7 @@ from ..changes import config_base, read_field
 from ..check import WAYS, Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
 from ..medium import ConsoleMedium
-from ..queues import Queue
+from ..rings.queues import Queue
 from ..stimulus import cut
 from ..subject import Subject
 

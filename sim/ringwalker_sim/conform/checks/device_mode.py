@@ -17,11 +17,11 @@ from ringwalker.spec.pci import (
     PowerState,
 )
 
-from ..administration import Answer
+from ..admin.commands import Answer
+from ..admin.members import Member, member_of
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import offers
-from ..members import Member, member_of
-from ..queues import Queue
+from ..rings.queues import Queue
 from ..stimulus import Stimulus, Work, stimulus
 from ..subject import Subject
 

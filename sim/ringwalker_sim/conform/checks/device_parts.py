@@ -15,10 +15,10 @@ from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import COMMON, NO_VECTOR, DeviceStatus
 
 from ...memory import dtype_of
+from ..admin.members import PARTS_COMMANDS, Member, Part, member_of
+from ..admin.object_kinds import changed
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import offers
-from ..members import PARTS_COMMANDS, Member, Part, member_of
-from ..object_kinds import changed
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -6,9 +6,9 @@ from ringwalker.spec.modern import DeviceStatus, IsrBit
 from ringwalker.spec.ring import DESC_F_NEXT
 
 from ..check import WAYS, Nonconformance, NotApplicable, check
-from ..packed_queue import PackedQueue
-from ..queues import Piece, Queue
-from ..split_queue import SplitQueue
+from ..rings.packed_queue import PackedQueue
+from ..rings.queues import Piece, Queue
+from ..rings.split_queue import SplitQueue
 from ..stimulus import Stimulus, stimulus
 from ..subject import Subject
 

@@ -13,10 +13,10 @@ from ringwalker.spec.net_flow import (
 )
 
 from ...struct_bytes import struct_bytes
-from ..administration import Administration
+from ..admin.commands import Administration
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import is_type, offers
-from ..flow_rules import FLOW_COMMANDS, FlowRules, mask_of, selector
+from ..net.flow_rules import FLOW_COMMANDS, FlowRules, mask_of, selector
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -17,10 +17,10 @@ from ringwalker.spec.net_flow import (
 from ...struct_bytes import struct_bytes
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
-from ..flow_bench import OTHER, THIS, FlowBench
-from ..flow_rules import key_of, mask_of, selector
-from ..net_user import NEIGHBOUR
-from ..packets import TCP, UDP, ethernet, ipv4, ipv6, tcp, udp
+from ..net.flow_bench import OTHER, THIS, FlowBench
+from ..net.flow_rules import key_of, mask_of, selector
+from ..net.packets import TCP, UDP, ethernet, ipv4, ipv6, tcp, udp
+from ..net.user import NEIGHBOUR
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -12,11 +12,11 @@ from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.ipsec import IpsecCapability, IpsecDirection
 from ringwalker.spec.net import NetFeature
 
-from ..administration import Administration
+from ..admin.commands import Administration
+from ..admin.object_kinds import Associations
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import is_type, offers
-from ..flow_rules import FLOW_COMMANDS
-from ..object_kinds import Associations
+from ..net.flow_rules import FLOW_COMMANDS
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -12,8 +12,8 @@ from ringwalker.spec.net import (
 from ..changes import read_field
 from ..check import WAYS, Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
-from ..net_user import BROADCAST, NetUser, make_frame
-from ..packets import ETHERNET_BYTES, VLAN_BYTES
+from ..net.packets import ETHERNET_BYTES, VLAN_BYTES
+from ..net.user import BROADCAST, NetUser, make_frame
 from ..subject import Subject
 
 __all__: list[str] = []

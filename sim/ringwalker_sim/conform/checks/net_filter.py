@@ -16,7 +16,7 @@ from ringwalker.spec.net import (
 from ..changes import config_base
 from ..check import WAYS, Nonconformance, Way, check
 from ..conditions import has_medium, is_type, offers
-from ..net_user import BROADCAST, NetUser, make_frame
+from ..net.user import BROADCAST, NetUser, make_frame
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -8,8 +8,8 @@ from ringwalker.spec.net import MAC_BYTES, NetClass, NetFeature, NetMacCommand, 
 
 from ..check import WAYS, Nonconformance, check
 from ..conditions import has_medium, is_type, offers
-from ..net_user import BROADCAST, NetUser, make_frame
-from ..packets import ETHERNET_BYTES
+from ..net.packets import ETHERNET_BYTES
+from ..net.user import BROADCAST, NetUser, make_frame
 from ..subject import Subject
 
 __all__: list[str] = []

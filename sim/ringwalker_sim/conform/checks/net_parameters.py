@@ -20,7 +20,7 @@ from ringwalker.spec.net import (
 from ...memory import dtype_of
 from ..check import RINGS, Nonconformance, NotApplicable, check
 from ..conditions import has_msix, is_type, offers
-from ..net_user import BROADCAST, NetUser, make_frame
+from ..net.user import BROADCAST, NetUser, make_frame
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -6,9 +6,9 @@ from ringwalker.spec.net import NetFeature
 
 from ..check import WAYS, Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
-from ..net_rule import GUEST_OFFLOADS
-from ..net_user import NEIGHBOUR, NetUser, make_frame
-from ..packets import CWR, ETHERNET_BYTES, TCP, UDP, ethernet, ipv4, ipv6, tcp, udp, vxlan
+from ..net.packets import CWR, ETHERNET_BYTES, TCP, UDP, ethernet, ipv4, ipv6, tcp, udp, vxlan
+from ..net.rule import GUEST_OFFLOADS
+from ..net.user import NEIGHBOUR, NetUser, make_frame
 from ..subject import Subject
 
 __all__: list[str] = []
@@ -19,7 +19,7 @@ _V4 = bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])
 _V6 = bytes.fromhex("20010db8000000000000000000000001"), bytes.fromhex("20010db8000000000000000000000002")
 
 _RULES = [f"net-04.{number:02d}" for number in (*range(5, 38), 39, 42)]
-"""What :func:`.net_rule.judge` holds each packet to, of what devices do without security associations."""
+"""What :func:`..net.rule.judge` holds each packet to, of what devices do without security associations."""
 
 
 @check("net-03.01", "net-03.02", "net-04.01", ways=WAYS, needs=[_NET, has_medium])

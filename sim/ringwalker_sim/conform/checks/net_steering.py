@@ -21,9 +21,9 @@ from ringwalker.spec.net import (
 from ..changes import read_field
 from ..check import RINGS, WAYS, Nonconformance, NotApplicable, check
 from ..conditions import has_medium, is_type, offers
-from ..net_hash import HashConfig, hash_bit, packet_hash
-from ..net_user import NEIGHBOUR, Arrival, NetUser, make_frame
-from ..packets import TCP, UDP, ethernet, geneve, ipv4, ipv6, tcp, udp, vxlan
+from ..net.hash import HashConfig, hash_bit, packet_hash
+from ..net.packets import TCP, UDP, ethernet, geneve, ipv4, ipv6, tcp, udp, vxlan
+from ..net.user import NEIGHBOUR, Arrival, NetUser, make_frame
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -5,9 +5,9 @@ from ringwalker.spec.net import NetFeature, NetGso, NetHeaderFlag
 
 from ..check import WAYS, Nonconformance, check
 from ..conditions import has_medium, is_type, offers
-from ..net_header import PacketHeader
-from ..net_user import BROADCAST, NEIGHBOUR, NetUser, make_frame
-from ..packets import TCP, ethernet, ipv4, is_valid, layers, pseudo_sum, tcp, udp, vxlan
+from ..net.header import PacketHeader
+from ..net.packets import TCP, ethernet, ipv4, is_valid, layers, pseudo_sum, tcp, udp, vxlan
+from ..net.user import BROADCAST, NEIGHBOUR, NetUser, make_frame
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -7,8 +7,8 @@ from ringwalker.spec.features import Feature
 
 from ..check import RINGS, Nonconformance, check
 from ..conditions import offers
-from ..queues import Queue
 from ..quiet import grace, image
+from ..rings.queues import Queue
 from ..stimulus import Stimulus, stimulus
 from ..subject import Subject
 

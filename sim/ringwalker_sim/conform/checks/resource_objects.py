@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from ringwalker.spec.admin import AdminGroup, AdminOpcode, AdminStatus
 from ringwalker.spec.features import Feature
 
+from ..admin.object_kinds import FlowGroups, ObjectKind, object_kinds
 from ..check import Nonconformance, NotApplicable, check
 from ..conditions import offers
-from ..flow_rules import FlowRules
-from ..object_kinds import FlowGroups, ObjectKind, object_kinds
+from ..net.flow_rules import FlowRules
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -4,7 +4,7 @@ from ringwalker.spec.features import Feature
 
 from ..check import WAYS, Nonconformance, Way, check
 from ..conditions import offers
-from ..exchange import Exchange, started
+from ..rings.exchange import Exchange, started
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -5,8 +5,8 @@ from ringwalker.spec.modern import DeviceStatus
 
 from ...memory import Access
 from ..check import RINGS, WAYS, Nonconformance, NotApplicable, Way, check
-from ..exchange import Exchange, started
-from ..queues import Offer
+from ..rings.exchange import Exchange, started
+from ..rings.queues import Offer
 from ..subject import Subject
 
 __all__: list[str] = []

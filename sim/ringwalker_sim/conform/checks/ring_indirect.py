@@ -5,7 +5,7 @@ from ringwalker.spec.ring import DESC_F_NEXT, DESC_F_WRITE, Descriptor
 
 from ..check import WAYS, Way, check
 from ..conditions import offers
-from ..exchange import Exchange, started
+from ..rings.exchange import Exchange, started
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -7,7 +7,7 @@ from ringwalker.spec.features import Feature
 
 from ..check import RINGS, WAYS, Way, check
 from ..conditions import offers
-from ..exchange import started
+from ..rings.exchange import started
 from ..subject import Subject
 
 __all__: list[str] = []

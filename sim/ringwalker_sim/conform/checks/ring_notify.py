@@ -5,9 +5,9 @@ from ringwalker.spec.packed import EventFlags
 
 from ..check import RINGS, WAYS, Nonconformance, Way, check
 from ..conditions import offers
-from ..exchange import Exchange, started
-from ..packed_queue import PackedQueue
-from ..split_queue import SplitQueue
+from ..rings.exchange import Exchange, started
+from ..rings.packed_queue import PackedQueue
+from ..rings.split_queue import SplitQueue
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -7,9 +7,9 @@ from ringwalker.spec.packed import DESC_F_AVAIL, DESC_F_USED
 
 from ..check import RINGS, WAYS, Nonconformance, Way, check
 from ..conditions import offers
-from ..exchange import Exchange, started
-from ..packed_queue import PackedQueue
-from ..queues import Used
+from ..rings.exchange import Exchange, started
+from ..rings.packed_queue import PackedQueue
+from ..rings.queues import Used
 from ..subject import Subject
 
 __all__: list[str] = []

@@ -10,9 +10,9 @@ from ringwalker.spec.ids import DeviceType
 
 from ..check import RINGS, WAYS, Nonconformance, NotApplicable, Way, check
 from ..conditions import is_type, offers
-from ..exchange import Exchange, started
-from ..queues import Offer
-from ..split_queue import SplitQueue
+from ..rings.exchange import Exchange, started
+from ..rings.queues import Offer
+from ..rings.split_queue import SplitQueue
 from ..subject import Subject
 
 __all__: list[str] = []

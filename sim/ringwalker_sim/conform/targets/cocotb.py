@@ -12,7 +12,7 @@ from ...errors import ParameterError
 from ...function.simulation import simulation_of
 from ...workload.job import Job, Progress, Task
 from ..check import Check, Way
-from ..outcomes import outcome_from_json, outcome_to_json
+from ..results.outcomes import outcome_from_json, outcome_to_json
 from ..suite import FAILED, Outcome, all_checks
 from .local import MEMORY_BYTES, fill_disk, medium_of
 from .target import Target

@@ -7,8 +7,8 @@ import numpy as np
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkFeature, BlkRequestType, BlkStatus
 
+from ...conform.blk.disk import UNWRITTEN
 from ...conform.check import Way
-from ...conform.disk import UNWRITTEN
 from .fault import Fault, around, nothing
 from .ring_patch import drops
 

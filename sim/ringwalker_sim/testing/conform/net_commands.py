@@ -22,7 +22,7 @@ from ringwalker.spec.net import (
     NetVlanCommand,
 )
 
-from ...conform.net_hash import HashConfig
+from ...conform.net.hash import HashConfig
 from ...memory import dtype_of
 
 __all__ = ["COMMANDS", "CONTEXTS"]

@@ -10,8 +10,8 @@ from ringwalker.spec.net import (
     NetRxCommand,
 )
 
-from ...conform.net_header import PacketHeader
-from ...conform.packets import complete, is_valid, layers
+from ...conform.net.header import PacketHeader
+from ...conform.net.packets import complete, is_valid, layers
 from .fault import Fault, around, nothing
 from .net_patches import Patch, accepts, cut, header, put, says, with_driver_ok
 

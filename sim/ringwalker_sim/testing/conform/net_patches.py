@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
-from ...conform.net_header import PacketHeader
+from ...conform.net.header import PacketHeader
 from .fault import around
 
 __all__ = ["Patch", "accepts", "cut", "header", "ignores", "kept", "put", "says", "with_driver_ok"]

@@ -26,9 +26,9 @@ from ringwalker.spec.net import (
 )
 from ringwalker.spec.registers import RegisterTable
 
-from ...conform.net_hash import HashConfig, packet_hash
-from ...conform.net_header import PacketHeader, header_size
-from ...conform.packets import TCP, complete, inner_layers, ipv4, layers, pseudo_sum
+from ...conform.net.hash import HashConfig, packet_hash
+from ...conform.net.header import PacketHeader, header_size
+from ...conform.net.packets import TCP, complete, inner_layers, ipv4, layers, pseudo_sum
 from ...function.simulation import FunctionSimulation
 from ...golden.function import Request, Schedule
 from ...golden.net import NetModel

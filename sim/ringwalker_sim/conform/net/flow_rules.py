@@ -18,12 +18,12 @@ from ringwalker.spec.net_flow import (
     FlowSelector,
 )
 
-from ..memory import dtype_of
-from ..struct_bytes import struct_bytes, struct_of
-from .administration import Administration, Answer
-from .check import NotApplicable
-from .object_kinds import changed
-from .subject import Subject
+from ...memory import dtype_of
+from ...struct_bytes import struct_bytes, struct_of
+from ..admin.commands import Administration, Answer
+from ..admin.object_kinds import changed
+from ..check import NotApplicable
+from ..subject import Subject
 
 __all__ = ["FLOW_COMMANDS", "FlowRules", "key_of", "mask_of", "selector"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ringwalker.spec.ring import DESC_ALIGN, DESC_BYTES, DESC_F_NEXT, DESC_F_WRITE
 
-from ..memory import Buffer, GuestMemory
+from ...memory import Buffer, GuestMemory
 
 __all__ = ["Offer", "Piece", "Queue", "Used"]
 

@@ -16,7 +16,7 @@ from ringwalker.spec.packed import (
 )
 from ringwalker.spec.ring import DESC_ALIGN, DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
 
-from ..memory import GuestMemory
+from ...memory import GuestMemory
 from .queues import Offer, Piece, Queue, Used
 
 __all__ = ["PackedQueue"]

@@ -15,11 +15,11 @@ from ringwalker.spec.admin import (
 )
 from ringwalker.spec.features import Feature
 
-from ..memory import Buffer, dtype_of
-from ..struct_bytes import struct_bytes, struct_of
-from .check import Nonconformance, NotApplicable
-from .queues import Piece, Queue
-from .subject import Subject
+from ...memory import Buffer, dtype_of
+from ...struct_bytes import struct_bytes, struct_of
+from ..check import Nonconformance, NotApplicable
+from ..rings.queues import Piece, Queue
+from ..subject import Subject
 
 __all__ = ["Administration", "Answer", "bits_of"]
 

@@ -33,7 +33,7 @@ from ringwalker.spec.ring import (
     used_event_offset,
 )
 
-from ..memory import GuestMemory
+from ...memory import GuestMemory
 from .queues import Offer, Piece, Queue, Used
 
 __all__ = ["SplitQueue"]

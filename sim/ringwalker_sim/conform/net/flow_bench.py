@@ -5,10 +5,10 @@ from typing import Any
 from ringwalker.spec.net import NET_RECEIVE_QUEUE, NetClass, NetFeature, NetMqCommand
 from ringwalker.spec.net_flow import FlowAction, FlowResource
 
-from .check import Nonconformance, NotApplicable
+from ..check import Nonconformance, NotApplicable
+from ..subject import Subject
 from .flow_rules import FlowRules
-from .net_user import NetUser
-from .subject import Subject
+from .user import NetUser
 
 __all__ = ["OTHER", "THIS", "FlowBench"]
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .check import Nonconformance, NotApplicable, Way
+from ..check import Nonconformance, NotApplicable, Way
+from ..stimulus import Stimulus, Work, stimulus
+from ..subject import Subject
 from .packed_queue import PackedQueue
 from .queues import Offer, Queue, Used
 from .split_queue import SplitQueue
-from .stimulus import Stimulus, Work, stimulus
-from .subject import Subject
 
 __all__ = ["Exchange", "started"]
 

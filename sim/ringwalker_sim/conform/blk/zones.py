@@ -18,9 +18,9 @@ from ringwalker.spec.blk import (
     BlkZoneType,
 )
 
-from ..guest.errors import VirtioError
-from ..memory import dtype_of
-from .check import Nonconformance, NotApplicable
+from ...guest.errors import VirtioError
+from ...memory import dtype_of
+from ..check import Nonconformance, NotApplicable
 from .disk import Disk
 
 __all__ = ["Zone", "ZonedDisk"]

@@ -19,11 +19,11 @@ from ringwalker.spec.ipsec import (
 from ringwalker.spec.net import NetFeature
 from ringwalker.spec.net_flow import FlowCapability, FlowGroup, FlowResource, FlowResourceCapability
 
-from ..memory import dtype_of
-from ..struct_bytes import struct_bytes, struct_of
-from .administration import Administration, Answer
-from .check import NotApplicable
-from .subject import Subject
+from ...memory import dtype_of
+from ...struct_bytes import struct_bytes, struct_of
+from ..check import NotApplicable
+from ..subject import Subject
+from .commands import Administration, Answer
 
 __all__ = ["MOST_OBJECTS", "Associations", "FlowGroups", "ObjectKind", "changed", "object_kinds"]
 

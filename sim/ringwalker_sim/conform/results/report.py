@@ -9,9 +9,9 @@ from html import escape
 from typing import Any
 from xml.etree import ElementTree
 
-from .clauses import clauses
+from ..clauses import clauses
+from ..suite import FAILED, SKIPPED, Outcome
 from .outcomes import COUNTS, count, kind_of, outcome_to_json
-from .suite import FAILED, SKIPPED, Outcome
 
 __all__ = ["Report", "broken", "junit_xml", "page_html", "reports_json"]
 

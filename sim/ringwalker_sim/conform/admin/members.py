@@ -23,14 +23,14 @@ from ringwalker.spec.pci import CONFIG_SPACE_BYTES, EXTENDED_CONFIG_SPACE_BYTES,
 from ringwalker.spec.pci_extended import ExtendedHeader
 from ringwalker.spec.sr_iov import SR_IOV_CAPABILITY, SR_IOV_ID, VF_BARS, SrIovControl
 
-from ..guest.errors import BindError, VirtioError
-from ..guest.pci import PciDevice
-from ..guest.pci_bars import Bar
-from ..memory import dtype_of
-from ..struct_bytes import struct_bytes, struct_of
-from .administration import Administration, Answer
-from .check import Nonconformance, NotApplicable, Way
-from .subject import Subject
+from ...guest.errors import BindError, VirtioError
+from ...guest.pci import PciDevice
+from ...guest.pci_bars import Bar
+from ...memory import dtype_of
+from ...struct_bytes import struct_bytes, struct_of
+from ..check import Nonconformance, NotApplicable, Way
+from ..subject import Subject
+from .commands import Administration, Answer
 
 __all__ = ["GET_OBJECT", "PARTS_COMMANDS", "SET_OBJECT", "Member", "Part", "member_of", "parts_bytes"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ringwalker.spec.features import Feature
 from ringwalker.spec.net import NetFeature, NetGso, NetHeaderFlag
 
-from .check import Nonconformance
-from .net_header import PacketHeader, has_feature
+from ..check import Nonconformance
+from .header import PacketHeader, has_feature
 from .packets import (
     CWR,
     ETHERNET_BYTES,

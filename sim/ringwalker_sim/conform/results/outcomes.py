@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .check import Way
-from .clauses import clauses
-from .suite import FAILED, PASSED, Outcome, all_checks
+from ..check import Way
+from ..clauses import clauses
+from ..suite import FAILED, PASSED, Outcome, all_checks
 
 __all__ = ["COUNTS", "count", "kind_of", "outcome_from_json", "outcome_to_json"]
 

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from .check import Check
-from .clauses import CHAPTERS, Clause, clauses
-from .suite import all_checks
+from ..check import Check
+from ..clauses import CHAPTERS, Clause, clauses
+from ..suite import all_checks
 
 __all__ = ["MOST_UNCHECKED", "STATEMENTS", "checks_of", "is_listed", "problems"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .check import Way
-from .suite import FAILED, Outcome
+from ..check import Way
+from ..suite import FAILED, Outcome
 
 __all__ = ["FINDINGS", "Finding", "judge"]
 

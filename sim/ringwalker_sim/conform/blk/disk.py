@@ -19,11 +19,11 @@ from ringwalker.spec.blk import (
 from ringwalker.spec.modern import DeviceStatus
 from ringwalker.spec.registers import Register
 
-from ..guest.errors import VirtioError
-from ..memory import Buffer, dtype_of
-from .check import Nonconformance, NotApplicable
-from .queues import Piece, Used
-from .subject import Subject
+from ...guest.errors import VirtioError
+from ...memory import Buffer, dtype_of
+from ..check import Nonconformance, NotApplicable
+from ..rings.queues import Piece, Used
+from ..subject import Subject
 
 __all__ = ["UNWRITTEN", "Answer", "Disk", "cannot_be_written", "changed"]
 

@@ -15,16 +15,16 @@ from ringwalker.spec.net import (
     NetHeaderFlag,
 )
 
-from ..memory import Buffer
-from .changes import read_field
-from .check import Nonconformance, NotApplicable
-from .medium import NetMedium
-from .net_header import PacketHeader, header_size
-from .net_rule import GUEST_OFFLOADS, judge
+from ...memory import Buffer
+from ..changes import read_field
+from ..check import Nonconformance, NotApplicable
+from ..medium import NetMedium
+from ..rings.queues import Queue, Used
+from ..stimulus import cut
+from ..subject import Subject
+from .header import PacketHeader, header_size
 from .packets import ETHERNET_BYTES, VLAN_BYTES, complete
-from .queues import Queue, Used
-from .stimulus import cut
-from .subject import Subject
+from .rule import GUEST_OFFLOADS, judge
 
 __all__ = ["BROADCAST", "NEIGHBOUR", "Arrival", "NetUser", "make_frame"]
 
@@ -67,7 +67,7 @@ class NetUser:
     """Drives ``subject``, a network device. After :meth:`start` there are receive buffers of ``room`` bytes.
 
     ``pairs`` are the pairs of queues, ``mtu`` the device's, None where it says none. Every packet that
-    arrives is held to :func:`.net_rule.judge`; without MRG_RXBUF its num_buffers only if ``counts``, so that
+    arrives is held to :func:`.rule.judge`; without MRG_RXBUF its num_buffers only if ``counts``, so that
     a device without it is found once. By the legacy face headers have descriptors of their own.
     """
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..testing.devices import TRANSITIONAL
-from ..vm.qemu import Qemu
-from .check import Way
+from ...testing.devices import TRANSITIONAL
+from ...vm.qemu import Qemu
+from ..check import Way
+from ..session import Session
+from ..suite import FAILED, Outcome, all_checks
+from ..targets.local import open_local
+from ..targets.qemu import QEMU_DEVICES, open_qemu
+from ..targets.target import Target
 from .outcomes import count
-from .session import Session
-from .suite import FAILED, Outcome, all_checks
-from .targets.local import open_local
-from .targets.qemu import QEMU_DEVICES, open_qemu
-from .targets.target import Target
 
 __all__ = ["Examined", "devices", "examine"]
 

@@ -6,13 +6,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..errors import ParameterError
-from ..markdown import markdown_table
-from .check import Way
-from .clauses import Clause, clauses
+from ...errors import ParameterError
+from ...markdown import markdown_table
+from ..check import Way
+from ..clauses import Clause, clauses
+from ..suite import all_checks
 from .coverage import checks_of, is_listed
 from .findings import FINDINGS, Finding
-from .suite import all_checks
 
 __all__ = ["FIGURES", "PAGE", "page", "read_figures"]
 

@@ -1,0 +1,1 @@
+"""The administration queue as the checks use it, objects made by it, and virtual functions."""

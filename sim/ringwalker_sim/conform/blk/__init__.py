@@ -1,0 +1,1 @@
+"""A block device as the checks use it: requests and zones."""

@@ -1,0 +1,1 @@
+"""A network device as the checks use it, and what the specification says of packets and flows."""
