@@ -140,6 +140,9 @@ def test_the_page_is_about_the_devices_that_are_measured():
     ]
     assert measured == [(case.name, case.target, _all_said(case.config)) for case in CASES]
     assert [len(item["routed"]) for item in DEVICES] == [case.seeds for case in CASES]
+    for item, case in zip(DEVICES, CASES, strict=True):
+        given = [(option["name"], option["settings"]) for option in item.get("options", ())]
+        assert given == [(option.name, option.settings) for option in case.options]
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ _OPTIONS = """\
 ### Faces and options
 
 What each face and each option adds to the device above, which is synthesized as a whole each time. The
-differences to the first line are in parentheses. Some tens of LUTs are chance, since yosys maps the rest of
-the device differently too."""
+differences to the first line are in parentheses. Up to a hundred LUTs are chance, since yosys maps the rest
+of the device differently too: a serial number is nothing but constants."""
 
 _BEFORE = """\
 A device without them is compared with the same device before there were any: after the commit "{subject}".
