@@ -206,3 +206,15 @@ def test_the_page_is_whole_and_escaped(report: Report) -> None:
     assert "a &lt;b&gt; &amp;" in page
     assert "prefers-color-scheme: dark" in page
     assert "http" not in page
+
+
+def test_a_device_without_split_rings_is_tested_by_packed_ones() -> None:
+    config = replace(SMALL_RNG, ring="packed")
+    rings = replace(made("b", passes), ways=(Way.SPLIT, Way.LEGACY))
+    with Session(lambda: open_local("model", config)) as session:
+        assert session.device.ways == (Way.PACKED,)
+        once, split = session.run([replace(made("a", passes), once=True), rings])
+        assert (once.way, once.verdict) == (Way.PACKED, PASSED)
+        assert split.verdict == SKIPPED
+    with Session(Opener()) as session:
+        assert session.device.ways == (Way.SPLIT, Way.PACKED)

@@ -39,7 +39,8 @@ class Way(enum.StrEnum):
 
 
 ONCE = (Way.SPLIT,)
-"""For what has nothing to do with rings, and is of the modern face."""
+"""For what has nothing to do with rings, and is of the modern face; a device without split rings is tested by
+the other way. What is about split rings says so with a tuple of its own."""
 
 RINGS = (Way.SPLIT, Way.PACKED)
 """For what both formats of rings have."""
@@ -58,7 +59,7 @@ class Check:
     ``does`` says what it does, ``wrong`` what a device would do wrong. ``run(subject)`` passes by returning;
     it raises :class:`Nonconformance` or :class:`NotApplicable`. ``steps(random)``: the steps that a random
     check takes, which ``run(subject, steps)`` gets: any part of them is a valid test, so that a failure can
-    be shrunk.
+    be shrunk. ``once``: it has nothing to do with rings, and is of the modern face.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Check:
     wrong: str
     run: Callable[..., Awaitable[None]]
     steps: Callable[[Any], list[Any]] | None = None
+    once: bool = False
 
 
 _registered: dict[str, Check] = {}
@@ -96,7 +98,8 @@ def check(
         if not does or not wrong or name in _registered:
             raise ValueError(f"check {name} needs a name of its own and a docstring with 'Wrong:'")
         does, wrong = (" ".join(part.split()) for part in (does, wrong))
-        made = Check(name, about, tuple(ways), tuple(needs), does, wrong, function, steps)
+        once = ways is ONCE
+        made = Check(name, about, tuple(ways), tuple(needs), does, wrong, function, steps, once)
         _registered[name] = made
         return made
 

@@ -116,7 +116,19 @@ class Device:
             await subject.find()
         except VirtioError:
             return False
-        return way is not Way.PACKED or subject.offers(Feature.RING_PACKED)
+        if way is Way.LEGACY or not subject.offers(Feature.RING_PACKED):
+            return way is not Way.PACKED
+        return way is Way.PACKED or await self._takes_split(subject)
+
+    async def _takes_split(self, subject: Subject) -> bool:
+        """Whether a device that offers packed rings can do without."""
+        try:
+            await subject.reset()
+            await subject.negotiate()
+            await subject.reset()
+        except Nonconformance as error:
+            return error.clause != "core-02.02"
+        return True
 
     def subject(self, way: Way) -> Subject:
         """The device, for one run of a check."""
@@ -125,7 +137,8 @@ class Device:
     def ways_of(self, check: Check, ways: Sequence[Way] = tuple(Way)) -> list[Way]:
         """Those of ``ways`` by which a check is run; one that the device does not have where it has none of
         them, so that there is an outcome which says so."""
-        wanted = [way for way in check.ways if way in ways]
+        possible = check.ways if not check.once or Way.SPLIT in self.ways else (Way.PACKED,)
+        wanted = [way for way in possible if way in ways]
         return [way for way in wanted if way in self.ways] or wanted[:1]
 
     async def run(self, check: Check, way: Way, steps: list[Any] | None = None) -> Outcome:

@@ -32,8 +32,9 @@ async def _propose(subject: Subject, mask: int) -> bool:
 
 
 def _needed(subject: Subject) -> int:
-    """What a device may insist on, of what it offers."""
-    return sum(1 << feature for feature in OPTIONAL_TRANSPORT if subject.offers(feature))
+    """What a device may insist on, of what it offers, and the rings of the way."""
+    needed = sum(1 << feature for feature in OPTIONAL_TRANSPORT if subject.offers(feature))
+    return needed | subject.wanted() & 1 << Feature.RING_PACKED
 
 
 @check("core-15.01")

@@ -122,7 +122,7 @@ async def _check_doorbells(subject: Subject, width: int, clauses: tuple[str, str
             raise Nonconformance(power, f"the multiplier is {multiplier}")
         if row["size"] < width:
             raise Nonconformance(least, f"the notification structure has {row['size']} bytes")
-        for accept in (subject.wanted(), subject.offered & ~(1 << Feature.RING_PACKED)):
+        for accept in (subject.wanted(), subject.offered & ~(1 << Feature.RING_PACKED) | subject.wanted()):
             await subject.reset()
             await subject.negotiate(accept=accept)
             for index in range(await subject.common("num_queues")):

@@ -79,7 +79,8 @@ def _accepts_once(port: Any) -> None:
 
     def write(value: int) -> int:
         count[0] += value == _READY
-        return value & ~_OK if count[0] > 1 else value
+        # Before the check, they are accepted once to see whether the device has split rings.
+        return value & ~_OK if count[0] > 2 else value
 
     tap.writes(COMMON, "device_status", write)
 
