@@ -12,6 +12,8 @@ _EXAMPLES = """\
 examples:
   ringwalker conform --function all --ring both --face transitional
       the four functions one after the other, by split rings, packed rings and the legacy face
+  ringwalker conform --function blk --against model
+      the hardware and the golden model: what both find, and the buffers that both use
   ringwalker conform --engine model --function net 'net-*' --html net.html
       the checks of the clauses of the network chapter, on the model in Python, and a page
   ringwalker conform --socket device.sock --junit conform.xml
@@ -51,6 +53,8 @@ def add_parser(commands: Any) -> None:
     how.add_argument("--seed", metavar="N", type=int, default=1, help="of all random choices (default 1)")
     how.add_argument("--steps", metavar="JSON", help="the steps of the one random check")
     add_model_option(how)
+    text = "the same checks on the golden model, a device in Python, and what they find is compared"
+    how.add_argument("--against", choices=("model",), help=text)
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="waves of the one check (engine native)")
     output.add_argument("--json", metavar="FILE", help="write all results as JSON ('-': standard output)")

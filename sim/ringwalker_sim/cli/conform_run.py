@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 
 from ..conform.check import Check, Way
+from ..conform.facing import outcome_differences
 from ..conform.results.report import Report, junit_xml, page_html, reports_json
 from ..conform.session import Session
 from ..conform.suite import Outcome, select
@@ -50,6 +52,8 @@ def _check_target(options: argparse.Namespace) -> None:
     given = [name for name in _DEVICE_OPTIONS if getattr(options, name) is not None]
     if len(foreign) > 1:
         raise UsageError("--socket and --qemu: one device is tested")
+    if options.against and (foreign or options.engine not in (None, "native")):
+        raise UsageError("--against: it is for the built-in devices on engine native")
     if options.qemu_option and not options.qemu:
         raise UsageError("--qemu-option: it is for --qemu")
     if foreign and (given or options.engine):
@@ -170,6 +174,20 @@ def _tested(
         return session.run(chosen, ways, steps=steps, progress=progress)
 
 
+def _against(
+    options: argparse.Namespace,
+    config: DeviceConfig,
+    chosen: Sequence[Check],
+    title: str,
+    outcomes: Sequence[Outcome],
+    bar: tuple[Callable[[str, int, int], None], Callable[[str], None]],
+) -> list[str]:
+    """What the golden model does in another way than the device of ``outcomes``."""
+    other = argparse.Namespace(**{**vars(options), "engine": options.against, "waves": None})
+    found = outcome_differences(outcomes, _tested(other, config, chosen, f"{title}: the model", bar))
+    return [f"{config.function}: {line}" for line in found]
+
+
 def carry_out(options: argparse.Namespace) -> int:
     """Test what the options describe; the exit code. Errors: :class:`.UsageError`."""
     chosen = select(options.patterns)
@@ -181,13 +199,20 @@ def carry_out(options: argparse.Namespace) -> int:
     _steps(options, chosen)
     for name in ("json", "junit", "html"):
         check_output(f"--{name}", getattr(options, name))
-    reports = []
+    reports: list[Report] = []
+    differences: list[str] = []
     with progress_bar() as bar:
         for title, config, command in _titled(options):
             if options.waves and config is not None:
                 note_config(options.waves, config)
-            reports.append(Report(title, command, _tested(options, config, chosen, title, bar)))
-    return _finish(options, reports)
+            outcomes = _tested(options, config, chosen, title, bar)
+            reports.append(Report(title, command, outcomes))
+            if options.against and config is not None:
+                differences += _against(options, config, chosen, title, outcomes, bar)
+    for line in differences:
+        print(f"ringwalker: the model differs: {line}", file=sys.stderr)
+    code = _finish(options, reports)
+    return EXIT_FAILED if differences else code
 
 
 def _finish(options: argparse.Namespace, reports: list[Report]) -> int:

@@ -394,4 +394,5 @@ class Subject:
             if item.length > item.offer.room and not item.batched:
                 text = f"{item.length} bytes are said to be written into {item.offer.room}"
                 raise Nonconformance("core-10.02", text)
+            self.note("used", queue.seen(item, self.type != DeviceType.ENTROPY))
         return found

@@ -143,6 +143,16 @@ class Queue(ABC):
             item.tables.clear()
         return [*skipped, Used(offer, key, length, flags)]
 
+    def seen(self, used: Used, content: bool = True) -> tuple[int, bytes, int, int, bytes]:
+        """What can be seen of a used buffer: the queue, what was in it, its room, the used length, and with
+        ``content`` what was written."""
+        assert used.offer is not None
+        read, written = bytearray(), bytearray()
+        for piece in used.offer.pieces:
+            (written if piece.writable else read).extend(self.memory.read(piece.address, piece.length))
+        shown = bytes(written[: used.length]) if content else b""
+        return self.index, bytes(read), used.offer.room, used.length, shown
+
     def _is_out(self, offer: Offer) -> bool:
         return self.in_flight.get(offer.key) is offer
 
