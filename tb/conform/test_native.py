@@ -1,6 +1,7 @@
 """The suite on this project's hardware: every check that applies passes, on every ring and face."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from ringwalker_sim.conform.session import Session
 from ringwalker_sim.conform.suite import FAILED, PASSED, all_checks, select
 from ringwalker_sim.conform.targets.cocotb import run_in_cocotb
 from ringwalker_sim.conform.targets.local import open_local
-from ringwalker_sim.testing.devices import SMALL_BLK, TRANSITIONAL
+from ringwalker_sim.testing.devices import BOTH, SMALL_BLK, TRANSITIONAL
 from ringwalker_sim.waves.fst import read_fst_signals
 
 MOST_SECONDS = 60.0
@@ -27,6 +28,20 @@ def test_the_device_passes_all_that_applies(function: str) -> None:
     assert [f"{item.id}: {item.clause}: {item.text}" for item in outcomes if item.verdict == FAILED] == []
     assert sum(item.verdict == PASSED for item in outcomes) > 200
     assert spent < MOST_SECONDS
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    ("face", "ring"),
+    [("modern", "split"), ("modern", "packed"), ("transitional", "split"), ("legacy", "split")],
+)
+@pytest.mark.parametrize("function", BOTH)
+@pytest.mark.parametrize("engine", ["model", "native"])
+def test_every_face_and_ring_passes(engine: str, function: str, face: str, ring: str) -> None:
+    config = replace(TRANSITIONAL[function], face=face, ring=ring)
+    with Session(lambda: open_local(engine, config)) as session:
+        outcomes = session.run(all_checks())
+    assert [f"{item.id}: {item.clause}: {item.text}" for item in outcomes if item.verdict == FAILED] == []
 
 
 @pytest.mark.slow
