@@ -153,6 +153,13 @@ def test_the_golden_model_has_no_code_of_the_hardware():
     assert {name: parts for name, parts in more.items() if parts} == {}
 
 
+def test_the_golden_model_has_no_code_of_drivers():
+    shared = {"port.py", "software_port.py", "transport/pipe_records.py", "transport/device_fields.py"}
+    guest = GOLDEN.parent / "guest"
+    found = {path for module in GOLDEN.rglob("*.py") for path in reached(module, GOLDEN.parent)}
+    assert {str(path.relative_to(guest)) for path in found if guest in path.parents} <= shared
+
+
 def test_code_of_the_hardware_in_the_golden_model_is_found(tmp_path):
     for name, text in (
         ("golden/a.py", "from ringwalker.spec.pci import X\nfrom ..other import b"),

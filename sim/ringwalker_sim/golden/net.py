@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ringwalker.spec.features import Feature
 from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import (
     MAC_BYTES,
@@ -15,19 +16,22 @@ from ringwalker.spec.net import (
     NetControlAck,
     NetControlHeader,
     NetFeature,
+    NetHeader,
     NetMacCommand,
     NetRxCommand,
     NetRxMode,
     NetStatus,
 )
 
-from ..guest.net_header import net_header, net_header_bytes
 from ..memory import dtype_of
 from .function import FunctionModel, Request, Schedule
 
 __all__ = ["NetModel"]
 
 _COMMAND = dtype_of(NetControlHeader).itemsize
+_HEADER = dtype_of(NetHeader)
+_BEFORE_COUNT = (_HEADER.fields or {})["num_buffers"][1]
+"""Bytes of the header in front of the number of buffers, which drivers of virtio 0.9.5 do not have."""
 _SHORTEST = 14
 _BROADCAST = b"\xff" * MAC_BYTES
 _MODES = {
@@ -90,7 +94,13 @@ class NetModel(FunctionModel):
     @property
     def header_bytes(self) -> int:
         """Bytes in front of the frame in a buffer."""
-        return net_header_bytes(self.driver_features)
+        counts = self.has(Feature.VERSION_1) or self.has(NetFeature.MRG_RXBUF)
+        return _HEADER.itemsize if counts else _BEFORE_COUNT
+
+    def received_header(self) -> bytes:
+        """The header of a frame that is in one buffer."""
+        count = (1).to_bytes(_HEADER.itemsize - _BEFORE_COUNT, "little")
+        return (bytes(_BEFORE_COUNT) + count)[: self.header_bytes]
 
     @property
     def rx_mode(self) -> NetRxMode:
@@ -152,7 +162,7 @@ class NetModel(FunctionModel):
                 request.finish()
             else:
                 self.received += 1
-                request.finish(net_header(self.driver_features, 1) + frame)
+                request.finish(self.received_header() + frame)
             return True
         return False
 
