@@ -104,9 +104,7 @@ class LegacyFace:
         if selected >= len(self.rings.queues):
             return
         if not page:
-            vector = registers.read_queue("vector")
             self.rings.reset_queue(selected)
-            registers.set_queue_vector(selected, vector)
         elif not registers.read_queue("enable"):
             start, size = page << LEGACY_QUEUE_SHIFT, self.model.queue_size
             registers.write_queue("size", size)
