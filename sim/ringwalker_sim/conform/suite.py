@@ -58,7 +58,8 @@ class Outcome:
 
     ``text`` says what is wrong, or why it was skipped; ``clause`` is the one that is broken. ``cycles`` of
     the port and ``seconds`` are what it took. ``steps`` are those of a random check that failed, as few as
-    were found to be enough; ``seed`` is its seed. ``notes`` are its observations.
+    were found to be enough; ``seed`` is its seed. ``notes`` are its observations, and ``sources`` those of
+    :attr:`.Subject.arrived` that have interrupted.
     """
 
     check: Check
@@ -71,6 +72,7 @@ class Outcome:
     seed: int = 1
     steps: list[Any] | None = None
     notes: list[tuple[str, Any]] = field(default_factory=list)
+    sources: frozenset[int] = frozenset()
 
     @property
     def id(self) -> str:
@@ -173,7 +175,13 @@ class Device:
         except (VirtioError, StuckError) as error:
             made = replace(made, verdict=FAILED, text=str(error), clause=check.clauses[0], steps=steps)
         spent = time.perf_counter() - begin
-        return replace(made, cycles=self.pci.port.now() - start, seconds=spent, notes=list(subject.notes))
+        return replace(
+            made,
+            cycles=self.pci.port.now() - start,
+            seconds=spent,
+            notes=list(subject.notes),
+            sources=frozenset(source for source, count in subject.arrived.items() if count),
+        )
 
     async def shrink(self, outcome: Outcome) -> Outcome:
         """The same failure with as few steps as are found to be enough."""
