@@ -1,4 +1,4 @@
-"""The suite on this project's hardware: what applies passes, by every ring and face, as in the golden model."""
+"""The suite on this project's hardware: what applies passes, by every ring and face, as in golden models."""
 
 from dataclasses import replace
 from pathlib import Path
