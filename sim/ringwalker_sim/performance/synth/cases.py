@@ -87,6 +87,7 @@ FACES_AND_OPTIONS = (
     Option({"pci": {"vectors": 1}}),
     *(Option({"pci": {key: value}}) for key, value in _PCI.items()),
     Option({"face": "transitional", "suspend": True, "pci": _PCI}, "transitional, with all of these options"),
+    Option({"pci": {"tags": 10}}),
 )
 """What a device can be given, each by itself; the first is the one that the others are compared with."""
 
