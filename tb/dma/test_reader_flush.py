@@ -12,6 +12,13 @@ from ringwalker_sim.testing.inprocess import Bench, simulated
 WIDTH = 64
 TIMEOUT = 300
 TAGS = TagRange(low=3, low_count=4)
+EARLY = {
+    "header_tag": TAGS.low,
+    "header_status": CompletionStatus.COMPLETER_ABORT.value,
+    "first": 1,
+    "last": 1,
+}
+"""A completion with the first tag that is used; nobody has asked for it yet."""
 
 
 class Reader(Bench):
@@ -124,6 +131,37 @@ async def test_a_request_that_was_not_taken_is_withdrawn(bench: Reader) -> None:
     await bench.cycles(20)
     assert not bench.asked
     await bench.check_new(2, 3)
+
+
+@simulated(Reader)
+async def test_a_completion_before_its_request_is_unexpected(bench: Reader) -> None:
+    bench.stall("requests")
+    bench.read(1)
+    await bench.until(lambda: bench.value("requests.valid"))
+    bench.put("completions", EARLY)
+    await bench.cycles(8)
+    assert bench.counts == {"failed": 0, "unexpected": 1}
+    bench.stall("requests", probability=0)
+    await bench.until(lambda: bench.asked)
+    bench.answer(TAGS.low)
+    assert (await bench.get("port.data"))["data"] == 64
+    await bench.check_new(2, 3)
+
+
+@simulated(Reader)
+async def test_a_completion_of_a_withdrawn_request_is_unexpected(bench: Reader) -> None:
+    for cycles_before in range(5):
+        bench.stall("requests")
+        bench.read(1)
+        await bench.until(lambda: bench.value("requests.valid"))
+        bench.put("completions", {**EARLY, "header_tag": bench.value("requests.payload")["header_tag"]})
+        await bench.cycles(cycles_before)
+        await bench.flush()
+        bench.stall("requests", probability=0)
+        await bench.cycles(20)
+        assert bench.counts == {"failed": 0, "unexpected": cycles_before + 1}
+        assert bench.value("answered")
+        await bench.check_new(2, 3)
 
 
 @simulated(Reader)

@@ -58,7 +58,8 @@ class DmaReader(Component):
       pulse if several time out together, and none for reads that were forgotten.
     - ``unsupported``, ``aborted`` Out 1, pulses with ``failed``: the completion status was Unsupported
       Request, or Completer Abort.
-    - ``unexpected`` Out 1, pulse: a completion was dropped because its tag was not outstanding.
+    - ``unexpected`` Out 1, pulse: a completion was dropped because its tag was not outstanding, or its
+      request has not left yet.
     - ``timed_out`` Out 1, pulse: reads ended since no completion came, also reads that were forgotten.
 
     Latency: 1 cycle from a read to its request; 5 cycles from the last completion beat to the first beat of
@@ -92,6 +93,8 @@ class DmaReader(Component):
         self._blocked = Signal()
         self._sent = Signal(range(tags.slots + 1))
         self._forgets = Signal()
+        self._unsent = Signal()
+        self._unsent_slot = Signal(slot)
         self._last_slot = Signal(slot, init=tags.low_count - 1)
         super().__init__(
             {
@@ -119,7 +122,6 @@ class DmaReader(Component):
         wiring.connect(m, wiring.flipped(self.completions), completions.i)
         wiring.connect(m, completions.write, slots.write)
         m.d.comb += [
-            completions.outstanding.eq(self._outstanding),
             completions.fresh.eq(self._fresh),
             self.idle.eq((self._in_use == 0) & ~self.requests.valid & ~self.port.data.valid),
         ]
@@ -154,12 +156,16 @@ class DmaReader(Component):
         ]
         with m.If(self.requests.ready):
             m.d.sync += self.requests.valid.eq(0)
+            with m.If(self.requests.valid):
+                m.d.sync += self._unsent.eq(0)
         with m.If(self._opened):
             m.d.sync += self._open_slot.eq(self._next(self._open_slot))
             with m.If(~self.abort):
                 header = self.requests.p.header
                 m.d.sync += [
                     self.requests.valid.eq(1),
+                    self._unsent.eq(1),
+                    self._unsent_slot.eq(self._open_slot),
                     header.kind.eq(RequestKind.MEMORY_READ),
                     header.address.eq(request.p.address & ~Const(3, 64)),
                     header.length.eq(span.dwords),
@@ -253,6 +259,8 @@ class DmaReader(Component):
         )
         begun, loaded = only(completions.begun, completions.slot), only(self._loaded, self._head)
         m.d.comb += [
+            # Nothing can answer a request that has not left, also not one that was withdrawn.
+            completions.outstanding.eq(self._outstanding & ~only(self._unsent, self._unsent_slot)),
             waiting.eq((self._outstanding != 0) & ~completions.active & ~self.requests.valid),
             expired.eq(waiting & timer[-1]),
             quarantine_next.eq(
@@ -297,4 +305,5 @@ class DmaReader(Component):
             m.d.sync += self._forgets.eq(1)
         with m.Elif(self._forgets & self.answered):
             m.d.sync += self._forgets.eq(0)
-            m.d.sync += [state.eq(0) for state in (self._in_use, self._outstanding, self._done)]
+            state = (self._in_use, self._outstanding, self._done, self._unsent)
+            m.d.sync += [one.eq(0) for one in state]
