@@ -1,0 +1,1 @@
+"""Properties of blocks that are proved, not tested: what each says, its proof, and a fault that breaks it."""

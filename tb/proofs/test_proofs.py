@@ -1,0 +1,123 @@
+"""Proofs: the tools find what is wrong, the page is up to date, and the properties hold."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringwalker_sim.errors import ParameterError
+from ringwalker_sim.proofs.__main__ import main
+from ringwalker_sim.proofs.bench import Bench
+from ringwalker_sim.proofs.catalogue import PROPERTIES, select, try_all
+from ringwalker_sim.proofs.page import FIGURES, PAGE, page, read_figures
+from ringwalker_sim.proofs.property import Change, Property, block_class
+
+DOCS = Path("docs")
+QUICK = (
+    "elastic_buffer_keeps_order",
+    "arbiter_keeps_packets_whole",
+    "arbiter_starves_nobody",
+    "cutter_keeps_the_limits",
+    "gate_drops_whole_packets",
+    "doorbells_are_not_lost",
+    "vectors_are_sent_or_pending",
+    "used_index_follows_its_elements",
+    "driver_ok_needs_features_ok",
+    "configuration_changes_are_not_lost",
+    "tags_are_not_reused_in_flight",
+)
+"""One of each kind; they take seconds together."""
+
+
+def failures(properties: list[Property], folder: Path) -> dict[str, Any]:
+    return {one.name: one for one in try_all(properties, folder) if not one.good}
+
+
+def test_properties_hold_and_fail_on_their_mutants(tmp_path: Path) -> None:
+    quick = [replace(one, depth=min(one.depth, 14)) for one in select(QUICK)]
+    assert len(quick) == len(QUICK)
+    assert failures(quick, tmp_path) == {}
+
+
+@pytest.mark.slow
+def test_all_properties_hold_and_fail_on_their_mutants(tmp_path: Path) -> None:
+    # What follows the tags for longer is for scripts/prove.
+    every = [one if one.inductive else replace(one, depth=min(one.depth, 14)) for one in PROPERTIES]
+    assert failures(every, tmp_path) == {}
+
+
+def test_what_does_not_hold_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def build(b: Bench, cls: Any) -> None:
+        it = b.block(cls(4))
+        b.prove(it.idle)
+
+    right = select(["half_buffer_keeps_order"])[0]
+    (result,) = try_all([replace(right, name="wrong", build=build)], tmp_path)
+    assert not result.proved
+    assert (tmp_path / "wrong.vcd").stat().st_size
+
+
+def test_a_mutant_that_breaks_nothing_is_found(tmp_path: Path) -> None:
+    right = select(["half_buffer_keeps_order"])[0]
+    harmless = replace(right.mutant, new=right.mutant.old + " ")
+    (result,) = try_all([replace(right, mutant=harmless)], tmp_path)
+    assert result.proved
+    assert not result.mutant
+
+
+def test_what_is_said_within_a_condition_holds_always(tmp_path: Path) -> None:
+    def build(b: Bench, cls: Any) -> None:
+        it = b.block(cls(4))
+        with b.m.If(it.o.valid):
+            b.prove(it.idle | ~b.past(it.idle))
+
+    right = select(["half_buffer_keeps_order"])[0]
+    (result,) = try_all([replace(right, name="wrong", build=build)], tmp_path)
+    assert not result.proved
+
+
+def test_a_change_must_fit_once() -> None:
+    with pytest.raises(ParameterError, match="0 times 'no such text'"):
+        block_class("buffers", "HalfBuffer", (Change("", "no such text", ""),))
+    with pytest.raises(ParameterError, match="not once"):
+        block_class("buffers", "HalfBuffer", (Change("", "self", ""),))
+
+
+def test_a_mutant_is_seen_by_nobody_else() -> None:
+    one = select(["half_buffer_keeps_order"])[0]
+    before = block_class(one.module, one.block)
+    assert block_class(one.module, one.block, (one.mutant,)) is not before
+    assert block_class(one.module, one.block) is before
+
+
+def test_the_page_is_up_to_date() -> None:
+    made = page(read_figures(DOCS / FIGURES))
+    assert (DOCS / PAGE).read_text() == made, "run scripts/prove --docs docs"
+
+
+def test_the_page_has_all_that_is_proved() -> None:
+    figures = read_figures(DOCS / FIGURES)
+    assert {name for name, one in figures.items() if one["proved"] and one["mutant"]} == {
+        one.name for one in PROPERTIES
+    }
+
+
+def test_names_are_of_one_property_each() -> None:
+    assert len({one.name for one in PROPERTIES}) == len(PROPERTIES)
+
+
+def test_the_list_and_a_name_that_nothing_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "starves"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 3
+    assert all("starves" in line for line in shown)
+    assert main(["no_such_property"]) == 2
+    assert "no_such_property" in capsys.readouterr().err
+
+
+def test_a_property_is_proved_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = tmp_path / "figures.json"
+    assert main(["half_buffer_keeps_order", "--json", str(figures), "--work", str(tmp_path / "work")]) == 0
+    assert "1 of 1 properties are proved" in capsys.readouterr().out
+    assert read_figures(figures)["half_buffer_keeps_order"]["proved"] is True
