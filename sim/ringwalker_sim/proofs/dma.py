@@ -240,7 +240,26 @@ def requester_id_stays_within_a_packet(b: Bench, cls: Any) -> None:
     b.prove(~held | (b.inside("stamp") == Mux(it.o.valid, identity, first)))
 
 
+@statement(
+    "dma.byte_packer",
+    "BytePacker",
+    "64 bits",
+    16,
+    Change("a beat leaves a byte early", "(total >= size)", "(total >= size - 1)"),
+    inductive=False,
+)
+def byte_packer_fills_its_beats(b: Bench, cls: Any) -> None:
+    """All beats of a packet but the last are full, and the last has a byte at least."""
+    it = b.block(cls(64))
+    b.input_holds(it.i)
+    b.assume((it.i.p.count != 0) & (it.i.p.count <= 8 - it.i.p.start))
+    right, _inside = _well_formed(b, it.o)
+    b.prove(right)
+    b.prove(~it.o.valid | Mux(it.o.p.last, (it.o.p.count != 0) & (it.o.p.count <= 8), it.o.p.count == 8))
+
+
 PROPERTIES = (
+    byte_packer_fills_its_beats,
     cutter_covers_the_run,
     cutter_keeps_the_limits,
     planner_stays_in_the_segment,

@@ -94,7 +94,28 @@ def tags_are_kept_until_all_is_there(b: Bench, cls: Any) -> None:
     b.prove(~sends | (left == 0))
 
 
-_ALWAYS = Change(
+@statement(
+    "dma.reader",
+    "DmaReader",
+    "64 bits, 2 tags, a time-out of 4 cycles; any completions of these tags, any flush, any abort",
+    16,
+    Change(
+        "a request that waits for the link can be answered",
+        "self._outstanding & ~only(self._unsent, self._unsent_slot)",
+        "self._outstanding",
+    ),
+    inductive=False,
+)
+def what_has_not_left_has_no_answer(b: Bench, cls: Any) -> None:
+    """Until its first request leaves the reader waits for no answer, and no completion is one."""
+    it, _tag, _sends, _answers = _reader(b, cls)
+    left = Signal()
+    b.m.d.sync += left.eq(left | _taken(it.requests))
+    b.prove(left | it.answered)
+    b.prove(left | ~(it.unsupported | it.aborted))
+
+
+_LATE = Change(
     "a doorbell in the cycle of the visit is lost",
     "pending.eq((pending & ~taken & ~cleared) | rung)",
     "pending.eq((pending | rung) & ~taken & ~cleared)",
@@ -114,7 +135,7 @@ def _scheduler(b: Bench, cls: Any) -> tuple[Any, Any, Any, Any]:
     return it, queue, visited, owed
 
 
-@statement("queue.scheduler", "Scheduler", "4 queues", 2, _ALWAYS, mutant_depth=6)
+@statement("queue.scheduler", "Scheduler", "4 queues", 2, _LATE, mutant_depth=6)
 def doorbells_are_not_lost(b: Bench, cls: Any) -> None:
     """After a doorbell its queue is pending until a later visit to it is taken, or it is cleared."""
     it, _queue, _visited, owed = _scheduler(b, cls)
@@ -284,6 +305,7 @@ def used_index_is_reported_after_its_write(b: Bench, cls: Any) -> None:
 PROPERTIES = (
     tags_are_not_reused_in_flight,
     tags_are_kept_until_all_is_there,
+    what_has_not_left_has_no_answer,
     doorbells_are_not_lost,
     scheduler_starves_no_queue,
     masked_functions_are_silent,
