@@ -261,8 +261,8 @@ def test_a_device_that_fails_is_exit_code_1(
 ) -> None:
     from ringwalker_sim.golden.ring_server import RingServer
 
-    finish = RingServer.finish
-    monkeypatch.setattr(RingServer, "finish", lambda self, request, _written: finish(self, request, 10**6))
+    complete = RingServer.complete
+    monkeypatch.setattr(RingServer, "complete", lambda self, request, _: complete(self, request, 10**6))
     image()
     assert run("--image", "disk.img") == 1
     error = capsys.readouterr().err
