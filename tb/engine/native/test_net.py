@@ -172,7 +172,12 @@ def test_control_commands_change_what_is_received() -> None:
         assert await net.control(bytes([NetClass.MAC, NetMacCommand.ADDR_SET]) + station) == OK
         mine = frame(60, station)
         assert await received(mine, frame(60)) == [mine]
-        assert await net.control(bytes([NetClass.MAC, NetMacCommand.TABLE_SET]) + bytes(8)) == ERR
+        table = bytes([NetClass.MAC, NetMacCommand.TABLE_SET])
+        assert await net.control(table + bytes(7)) == ERR
+        assert await net.control(table + bytes(4) + (1).to_bytes(4, "little") + group[:6]) == OK
+        assert await received(group, other) == [group]
+        assert await net.control(table + bytes(8)) == OK
+        assert await received(group, other) == []
         await net.reset()
         await net.start()
         low = await net.transport.get(NET_CONFIG.mac) & (1 << 48) - 1
