@@ -34,6 +34,7 @@ def failures(properties: list[Property], folder: Path) -> dict[str, Any]:
     return {one.name: one for one in try_all(properties, folder) if not one.good}
 
 
+@pytest.mark.slow
 def test_properties_hold_and_fail_on_their_mutants(tmp_path: Path) -> None:
     quick = [replace(one, depth=min(one.depth, 14)) for one in select(QUICK)]
     assert len(quick) == len(QUICK)
@@ -49,6 +50,7 @@ def test_all_others_hold_and_fail_on_their_mutants(tmp_path: Path) -> None:
     assert failures(short, tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_what_does_not_hold_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def build(b: Bench, cls: Any) -> None:
         it = b.block(cls(4))
@@ -60,6 +62,7 @@ def test_what_does_not_hold_is_found(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (tmp_path / "wrong.vcd").stat().st_size
 
 
+@pytest.mark.slow
 def test_a_mutant_that_breaks_nothing_is_found(tmp_path: Path) -> None:
     right = select(["half_buffer_keeps_order"])[0]
     harmless = replace(right.mutant, new=right.mutant.old + " ")
@@ -68,6 +71,7 @@ def test_a_mutant_that_breaks_nothing_is_found(tmp_path: Path) -> None:
     assert not result.mutant
 
 
+@pytest.mark.slow
 def test_what_is_said_within_a_condition_holds_always(tmp_path: Path) -> None:
     def build(b: Bench, cls: Any) -> None:
         it = b.block(cls(4))
@@ -118,6 +122,7 @@ def test_the_list_and_a_name_that_nothing_has(capsys: pytest.CaptureFixture[str]
     assert "no_such_property" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_property_is_proved_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = tmp_path / "figures.json"
     assert main(["half_buffer_keeps_order", "--json", str(figures), "--work", str(tmp_path / "work")]) == 0

@@ -66,7 +66,7 @@ def test_the_machine_crosses_too() -> None:
             {"rings": ("MAGIC",)},
             "rings has 'MAGIC'; there is INDIRECT_DESC, EVENT_IDX, RING_PACKED, IN_ORDER",
         ),
-        ({"interrupt": "msi"}, "interrupt is 'msi'; it must be one of msix, intx"),
+        ({"interrupt": "line"}, "interrupt is 'line'; it must be one of msix, msi, intx"),
         ({"seed": "x"}, "seed is 'x'; it must be an integer"),
         ({"memory_bytes": 1}, "memory_bytes is 1; it must be an integer from 65536 up"),
         ({"host": {"latency": 1}}, "host is {'latency': 1}; it must be HostParameters"),
