@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,23 @@ def test_too_little_memory_is_one_line(megabytes: int, message: str) -> None:
     command = [sys.executable, "-c", LITTLE_MEMORY, str(megabytes), *WORDS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    # A thread that cannot be started may be reported by Python before the line.
-    assert done.stderr.splitlines()[-1].startswith(f"ringwalker: {message}")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"ringwalker: {message}")
+
+
+@pytest.mark.parametrize(
+    "refused", [RuntimeError("can't start new thread"), MemoryError(), OSError(12, "no")]
+)
+def test_what_is_refused_to_work_beside_is_left_to_whoever_needs_it(refused: Exception) -> None:
+    def build() -> None:
+        raise refused
+
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", lambda args: said.append(repr(args.exc_value)))
+        with compiling.built_meanwhile(build):
+            pass
+    assert said == []
 
 
 def test_a_missing_compiler_is_one_line(

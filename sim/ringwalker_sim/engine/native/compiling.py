@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -201,8 +201,10 @@ def compile_units(folder: Path, units: Sequence[Unit], flags: Sequence[str], pro
 
     objects = []
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        futures = [pool.submit(compile_one, unit) for unit in units]
+        futures: list[Future[str]] = []
         try:
+            for unit in units:
+                futures.append(pool.submit(compile_one, unit))
             for future in futures:
                 objects.append(future.result())
                 progress(f"compiling the model: {len(objects)} of {len(units)}")
@@ -245,11 +247,12 @@ def shared_parts(waves: bool, sanitize: bool, progress: Progress) -> tuple[Path,
 def built_meanwhile(build: Callable[[], object]) -> Iterator[None]:
     """``build`` is called while the block runs, and has come to its end behind it.
 
-    Its errors are left to whoever needs what it builds.
+    Its errors, and what the system refuses it (memory, threads, files), are left to whoever needs what it
+    builds.
     """
 
     def quietly() -> None:
-        with suppress(RingwalkerError):
+        with suppress(RingwalkerError, MemoryError, OSError, RuntimeError):
             build()
 
     thread = Thread(target=quietly)
