@@ -47,8 +47,17 @@ def _cut_soon(engine: str, path: Path, **workload: Any) -> dict[str, Any]:
     return run_on_engine(engine, SMALL_BLK, job, progress=lambda _name, _done, _total: os.truncate(path, 0))
 
 
-@pytest.mark.parametrize("engine", ["model", "native", pytest.param("cocotb", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["randread", "randrw"])
+@pytest.mark.parametrize(
+    ("engine", "kind"),
+    [
+        ("model", "randread"),
+        ("model", "randrw"),
+        ("native", "randread"),
+        ("native", "randrw"),
+        pytest.param("cocotb", "randrw", marks=pytest.mark.slow),
+        pytest.param("cocotb", "randread", marks=pytest.mark.campaign),
+    ],
+)
 def test_an_image_that_is_cut_answers_with_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, engine: str, kind: str
 ) -> None:

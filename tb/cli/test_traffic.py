@@ -137,8 +137,13 @@ def test_what_the_terminal_shows_is_alone_on_standard_output(capfdbinary):
     assert capfdbinary.readouterr().out == b"hello, console\n"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("guests", [[], ["--inter-guest"]])
+@pytest.mark.parametrize(
+    "guests",
+    [
+        pytest.param([], marks=pytest.mark.slow, id="one guest"),
+        pytest.param(["--inter-guest"], marks=pytest.mark.campaign, id="two guests"),
+    ],
+)
 def test_waves_of_frames_have_a_layout(guests):
     options = ["--frames", "20", "--waves", "run.fst", *guests]
     assert main(["run", "net", "--config", "net.toml", *options]) == 0

@@ -35,8 +35,13 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("config", [pytest.param(WIDE, id="256 bits"), pytest.param(None, id="every option")])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(None, id="every option", marks=pytest.mark.slow),
+        pytest.param(WIDE, id="256 bits", marks=pytest.mark.campaign),
+    ],
+)
 def test_cocotbext_pcie_enumerates_it_and_drives_its_interrupts(
     config: DeviceConfig | None, tmp_path: Path
 ) -> None:
@@ -61,13 +66,12 @@ def _native(config: DeviceConfig, job: dict[str, Any], image: Path) -> dict[str,
         return port.run(scripted_requests(port, **job))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "interrupt"),
     [
-        pytest.param(WIDE, "msix", id="256 bits, MSI-X"),
-        pytest.param(THREE, "intx", id="64 bits, 3 queues, INTx"),
-        pytest.param(SMALL_BLK, "intx", id="64 bits, INTx"),
+        pytest.param(WIDE, "msix", id="256 bits, MSI-X", marks=pytest.mark.slow),
+        pytest.param(THREE, "intx", id="64 bits, 3 queues, INTx", marks=pytest.mark.campaign),
+        pytest.param(SMALL_BLK, "intx", id="64 bits, INTx", marks=pytest.mark.slow),
     ],
 )
 def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ringwalker_sim.testing.cuts import KINDS
 
 
 @pytest.mark.parametrize(
-    "cuts", [8, pytest.param(60, marks=pytest.mark.slow), pytest.param(500, marks=pytest.mark.campaign)]
+    "cuts", [8, pytest.param(20, marks=pytest.mark.slow), pytest.param(500, marks=pytest.mark.campaign)]
 )
 def test_no_cut_hangs_or_loses_what_was_acknowledged(cuts: int) -> None:
     command = [sys.executable, "-m", "ringwalker_sim.testing.cuts", "--cuts", str(cuts)]

@@ -42,8 +42,14 @@ def parity(tmp_path, monkeypatch) -> str:
     return to_verilog(Parity(), flow.TOP)[0]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("target", "inputs"), [("ecp5", 4), ("ice40", 4), ("xilinxup", 6)])
+@pytest.mark.parametrize(
+    ("target", "inputs"),
+    [
+        pytest.param("ecp5", 4, marks=pytest.mark.slow),
+        pytest.param("ice40", 4, marks=pytest.mark.campaign),
+        pytest.param("xilinxup", 6, marks=pytest.mark.slow),
+    ],
+)
 def test_a_block_that_can_be_counted_by_hand(parity, target, inputs):
     whole = flow.logic(parity, "", TARGETS[target])
     # Each LUT takes ``inputs`` signals and leaves one, so that many are needed at least.
