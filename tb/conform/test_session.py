@@ -13,11 +13,11 @@ from ringwalker_sim.conform.check import ONCE, Check, Nonconformance, NotApplica
 from ringwalker_sim.conform.results.outcomes import outcome_from_json, outcome_to_json
 from ringwalker_sim.conform.results.report import Report, junit_xml, page_html, reports_json
 from ringwalker_sim.conform.session import Session
-from ringwalker_sim.conform.shrink import resumed, shrinking
 from ringwalker_sim.conform.suite import FAILED, PASSED, SKIPPED, Outcome, all_checks
 from ringwalker_sim.conform.targets.local import open_local
 from ringwalker_sim.conform.targets.target import Target
 from ringwalker_sim.errors import ParameterError
+from ringwalker_sim.shrink import resumed, shrinking
 from ringwalker_sim.testing.devices import SMALL_RNG
 from ringwalker_sim.vm.qtest import QtestError
 

@@ -7,8 +7,8 @@ from random import Random
 from typing import Any, Self
 
 from ..errors import RingwalkerError
+from ..shrink import resumed, shrinking
 from .check import Check, Way
-from .shrink import resumed, shrinking
 from .suite import FAILED, SKIPPED, Device, Outcome
 from .targets.target import OpenTarget, Target
 

@@ -15,11 +15,11 @@ from ..guest.errors import VirtioError
 from ..guest.loop import StuckError
 from ..guest.pci import PciDevice, enumerate_pci
 from ..guest.port import Port
+from ..shrink import resumed, shrinking
 from .check import Check, Nonconformance, NotApplicable, Way
 from .checks import MODULES
 from .clauses import clauses
 from .medium import Medium
-from .shrink import resumed, shrinking
 from .subject import Subject, Timing
 
 __all__ = ["FAILED", "PASSED", "SKIPPED", "Device", "Outcome", "all_checks", "run_checks", "select"]

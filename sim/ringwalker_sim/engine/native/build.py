@@ -23,7 +23,7 @@ from .device_objects import DeviceObjects
 from .ports_header import peripherals_header, ports_header
 from .translate import VERILATOR_FLAGS, translate
 
-__all__ = ["SANITIZERS", "TOP", "build_library"]
+__all__ = ["SANITIZERS", "TOP", "build_library", "model_units"]
 
 
 def _optimization(quick: bool) -> str:
@@ -31,7 +31,7 @@ def _optimization(quick: bool) -> str:
     return "-O1" if quick else "-O2"
 
 
-def _model_units(model: Path, optimization: str) -> list[Unit]:
+def model_units(model: Path, optimization: str) -> list[Unit]:
     """What Verilator wrote. Code that runs once is not optimised at all."""
     paths = sorted(model.glob("*.cpp"))
     slow = [path for path in paths if any(part in path.name for part in ("__Slow", "__Syms", "__Trace"))]
@@ -69,7 +69,7 @@ def build_library(
             device = DeviceObjects(ports, waves, False, sanitize)
             with built_meanwhile(device.kept):
                 translate(folder, verilog, ports, waves)
-                units = _model_units(folder / "model", optimization)
+                units = model_units(folder / "model", optimization)
                 objects = compile_units(folder, units, variant_flags(waves), progress)
             link([*objects, *device.of(folder).values(), *shared], library, waves, sanitize)
             for path in objects:

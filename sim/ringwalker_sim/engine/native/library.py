@@ -53,6 +53,15 @@ _INSPECTION: Functions = {
 _ADOPTION: Functions = {"rw_adopt": (None, [POINTER, POINTER])}
 """Of their plain models only."""
 
+_COVERAGE: Functions = {
+    "rw_coverage_size": (U64, [HANDLE]),
+    "rw_coverage": (POINTER, [HANDLE]),
+    "rw_coverage_states": (POINTER, [HANDLE]),
+    "rw_coverage_pairs": (POINTER, [HANDLE]),
+    "rw_coverage_forget": (None, [HANDLE]),
+}
+"""Of models that count what toggles only."""
+
 
 def load(path: Path, peripherals: Iterable[type[Peripheral]]) -> ctypes.CDLL:
     """The library at ``path``, whose device has ``peripherals``, with argument and result types set.
@@ -65,10 +74,12 @@ def load(path: Path, peripherals: Iterable[type[Peripheral]]) -> ctypes.CDLL:
         raise ToolError(f"the model cannot be loaded: {error}") from None
     inspection = _INSPECTION if hasattr(library, "rw_record") else {}
     adoption = _ADOPTION if hasattr(library, "rw_adopt") else {}
+    coverage = _COVERAGE if hasattr(library, "rw_coverage") else {}
     for functions in (
         _FUNCTIONS,
         inspection,
         adoption,
+        coverage,
         *(peripheral.functions for peripheral in peripherals),
     ):
         for name, (result, arguments) in functions.items():

@@ -70,6 +70,7 @@ class Host {
   MemoryMap& memory() { return memory_; }
   ReadServer& reads() { return reads_; }
   Cpu& cpu() { return cpu_; }
+  Root* root() { return pins_.model().rootp; }
 #if RW_CHANGES
   Inspector& inspector() { return inspector_; }
   Chunks* chunks() { return pins_.chunks(); }
