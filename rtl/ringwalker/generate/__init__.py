@@ -1,6 +1,5 @@
 """A configuration as files to take away: Verilog, a map of its signals, a C header, a FuseSoC core."""
 
-import importlib.metadata
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from amaranth.lib import wiring
 from ..config import DeviceConfig
 from ..outputs import make_folder, write_file
 from ..verilog import verilog_design
+from ..version import __version__
 from .core_file import core_file
 from .documents import register_reference
 from .header import c_header
@@ -40,13 +40,6 @@ def verilog_and_signals(component: wiring.Component, name: str) -> tuple[str, di
     return design.text, signal_map(design, name)
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("ringwalker")
-    except importlib.metadata.PackageNotFoundError:
-        return "0.0.0"
-
-
 def generate(
     config: DeviceConfig, directory: str | Path, component: wiring.Component | None = None
 ) -> list[Path]:
@@ -67,7 +60,7 @@ def generate(
         f"{name}.v": text,
         f"{name}_signals.json": json.dumps(signals, indent=1) + "\n",
         f"{name}_regs.h": c_header(config),
-        f"{name}.core": core_file(config, _version()),
+        f"{name}.core": core_file(config, __version__),
         f"{name}.vlt": lint_waivers(name),
         f"{name}.toml": config.to_toml(),
     }

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ringwalker.version import __version__
+
 from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, RingwalkerError
 from . import (
     bench,
@@ -13,6 +15,7 @@ from . import (
     bench_engines,
     bench_guest,
     bench_rings,
+    completion,
     conform,
     guest,
     lspci,
@@ -41,6 +44,7 @@ COMMANDS = (
     bench_rings,
     bench_build,
     synth,
+    completion,
 )
 """The commands in the order of ``--help``: modules with ``add_parser(commands)``, which puts the command's
 function into ``command`` of the parsed options: ``run(options)``, whose result is the exit code."""
@@ -53,6 +57,7 @@ def build_parser(function: str | None = None) -> argparse.ArgumentParser:
         description="A virtio PCI device as hardware, in simulation.",
         epilog="'ringwalker COMMAND --help' has examples of each command.",
     )
+    parser.add_argument("--version", action="version", version=f"ringwalker {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         if command is run:
