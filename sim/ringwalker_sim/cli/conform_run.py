@@ -19,12 +19,12 @@ from ..conform.targets.target import OpenTarget
 from ..errors import EXIT_FAILED, noted
 from ..function.simulation import built_in_functions
 from ..waves.fst_join import require_whole
+from ..waves.note import note_config
 from .conform_report import print_checks, print_reports
 from .devices import modern_config
 from .options import UsageError, check_output
 from .report import progress_bar, report_unwritten, write_json
 from .standard_output import write_output
-from .waves import note_config
 
 __all__ = ["carry_out"]
 

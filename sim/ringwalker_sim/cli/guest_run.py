@@ -24,11 +24,11 @@ from ..vm.machine import VfioUserDevice
 from ..vm.qemu import VFIO_USER_MINIMUM
 from ..vm.session import Disk, linux_config, run_guest
 from ..vm.setup import GuestSetup, guest_setup
+from ..waves.note import note_config
 from ..workload.images import default_image, make_file_system
 from .devices import check_no_window, modern_config, parse_device, waves_window
 from .options import UsageError, check_output
 from .report import report_unwritten, status_line, write_json
-from .waves import note_config
 
 __all__ = ["guest_command"]
 

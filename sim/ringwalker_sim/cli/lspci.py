@@ -5,8 +5,8 @@ from typing import Any
 
 from ..engine.engines import run_on_engine
 from ..errors import noted
+from ..lspci.config_space import decode, format_function, hex_dump
 from ..workload.job import DescribeTask, Job
-from .config_space import decode, format_function, hex_dump
 from .options import add_command, add_device_options, add_engine_option, device_config
 from .report import report_unwritten, status_line, write_json
 

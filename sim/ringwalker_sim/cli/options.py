@@ -1,7 +1,6 @@
 """Options that several commands have, and what they come to."""
 
 import argparse
-import dataclasses
 import errno
 import os
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from ringwalker.config import FACES, RINGS, DeviceConfig
 from ringwalker.function.kind import FUNCTIONS
 
 from ..errors import RingwalkerError
-from ..host.parameters import HostParameters, LatencyShape
+from ..host.parameters import HostParameters
 
 __all__ = [
     "RAW",
@@ -29,6 +28,7 @@ __all__ = [
     "check_output",
     "device_config",
     "link_host",
+    "option",
     "positive",
 ]
 
@@ -150,51 +150,34 @@ def add_interface_options(parser: Any) -> None:
     group.add_argument("--driver-face", choices=tuple(DRIVER_FACES), help=text)
 
 
-def _read(path: str | None, function: str | None) -> DeviceConfig:
-    """The configuration in a file, or the usual one; ``function`` takes the place of the one there."""
-    return DeviceConfig.from_toml(path, function) if path else DeviceConfig.from_dict({}, function)
+def option(name: str) -> str:
+    """How a choice is called on the command line: ``--data-width`` for ``data_width``."""
+    return f"--{name.replace('_', '-')}"
 
 
 def device_config(options: argparse.Namespace, function: str | None = None) -> DeviceConfig:
     """The configuration that the options of :func:`add_device_options` describe, for ``function``.
 
-    Errors: ``ConfigError``; :class:`UsageError` for a configuration file of another function.
+    Errors: as for :func:`~..workload.choices.device_of`.
     """
-    changes: dict[str, Any] = {}
+    from ..workload.choices import device_of
+
+    names = ("clock_mhz", "data_width", "queues", "ring", "face", "preset")
+    changes = {name: getattr(options, name, None) for name in names}
     chosen = getattr(options, "function", None)
-    # A file need not name a function of the user's own to have a table of its settings.
-    config = _read(options.config, function if function and ":" in function else chosen)
-    if function is not None and config.function not in (function, DeviceConfig().function):
-        raise UsageError(f"--config {options.config}: its function is {config.function}, not {function}")
-    if function is not None and function != config.function:
-        config = _read(options.config, function)
-    if getattr(options, "clock_mhz", None) is not None:
-        changes["clock_mhz"] = options.clock_mhz
-    if options.data_width is not None:
-        changes["data_width"] = options.data_width
-    if options.queues is not None:
-        changes["queues"] = options.queues
-    if getattr(options, "ring", None) is not None:
-        changes["ring"] = options.ring
-    if getattr(options, "face", None) is not None:
-        changes["face"] = options.face
-    if options.preset is not None:
-        changes["identity"] = dataclasses.replace(config.identity, preset=options.preset)
-    return dataclasses.replace(config, **changes)
-
-
-_LATENCY = 125
+    return device_of(function, options.config, chosen=chosen, named=option, **changes)
 
 
 def add_link_options(parser: Any) -> None:
     """``--link``, the device's clock, and how long the host takes to answer a read."""
     from ..host.link import LINKS
+    from ..workload.choices import LATENCY
 
     parser.add_argument("--link", choices=tuple(LINKS), help="the link's rate counts (default: no limit)")
     text = "the device's clock (default 250), which times in ns and the link's rate refer to"
     parser.add_argument("--clock-mhz", metavar="N", type=positive, help=text)
     latency = parser.add_mutually_exclusive_group()
-    text = f"cycles from a read request of the device to its completion (default {_LATENCY})"
+    text = f"cycles from a read request of the device to its completion (default {LATENCY})"
     latency.add_argument("--latency", metavar="N", type=positive, help=text)
     latency.add_argument("--latency-ns", metavar="N", type=positive, help="the same in ns")
     text = "mean of what a read takes beyond that, exponentially distributed (default 0)"
@@ -202,25 +185,13 @@ def add_link_options(parser: Any) -> None:
 
 
 def link_host(options: argparse.Namespace, engine: str, config: DeviceConfig) -> HostParameters:
-    """What the options of :func:`add_link_options` come to. Errors: :class:`UsageError` for an engine without
-    a link; :class:`~..errors.ParameterError`.
+    """What the options of :func:`add_link_options` come to. Errors: :class:`~..errors.ParameterError`, also
+    for an engine without a link.
     """
-    from ..host.link import LINKS
+    from ..workload.choices import host_of
 
-    for option in ("link", "latency_tail_ns"):
-        if getattr(options, option) is not None and engine != "native":
-            name = option.replace("_", "-")
-            raise UsageError(f"--{name}: the {engine} engine has no model of the link")
-    latency = options.latency or _LATENCY
-    if options.latency_ns is not None:
-        latency = max(1, round(options.latency_ns * config.clock_mhz / 1000))
-    values: dict[str, Any] = {"latency": latency}
-    if options.link is not None:
-        values["link_bytes_per_cycle"] = LINKS[options.link].bytes_per_cycle(config.clock_mhz)
-    if options.latency_tail_ns is not None:
-        values["latency_jitter"] = round(options.latency_tail_ns * config.clock_mhz / 1000)
-        values["latency_shape"] = LatencyShape.LONG_TAIL
-    return HostParameters(**values)
+    names = ("link", "latency", "latency_ns", "latency_tail_ns")
+    return host_of(config, engine, named=option, **{name: getattr(options, name) for name in names})
 
 
 def check_output(option: str, name: str | None) -> None:

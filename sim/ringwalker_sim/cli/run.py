@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
@@ -12,9 +11,10 @@ from ringwalker.config import DeviceConfig
 from ..engine.engines import run_on_engine
 from ..errors import noted
 from ..function.simulation import FunctionError, RunCommand, built_in_functions, simulation_of
-from ..guest.transport.faces import driver_face
 from ..guest.transport.pci_interrupts import INTERRUPTS
 from ..waves.fst_join import require_whole
+from ..waves.note import note_config
+from ..workload.choices import check_waves, engine_of, machine_of
 from .options import (
     UsageError,
     add_command,
@@ -26,9 +26,9 @@ from .options import (
     check_output,
     device_config,
     link_host,
+    option,
 )
 from .report import print_numbers, progress_bar, verdict, write_json
-from .waves import note_config
 
 __all__ = ["add_parser", "run", "split_function"]
 
@@ -121,28 +121,6 @@ def _add_function(functions: Any, name: str, command: RunCommand) -> None:
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
 
 
-def _engine(options: argparse.Namespace, command: RunCommand) -> str:
-    """The engine that was asked for, or that goes with the transport."""
-    asked = getattr(options, "engine", None)
-    if options.transport == "pci":
-        return asked or command.engines[0]
-    if asked not in (None, "model"):
-        raise UsageError(f"--engine {asked}: transport {options.transport} has no hardware")
-    return "model"
-
-
-def _driver_face(options: argparse.Namespace, config: DeviceConfig) -> str | None:
-    """The register face that the driver uses; None on a transport without any."""
-    if options.transport == "pci":
-        face = driver_face(config.face, options.driver_face)
-        if face == "legacy" and options.in_order:
-            raise UsageError("--in-order: a legacy driver cannot ask for that")
-        return face
-    if options.driver_face is not None:
-        raise UsageError(f"--driver-face: a device on transport {options.transport} has no registers")
-    return None
-
-
 def _carry_out(options: argparse.Namespace, command: RunCommand, engine: str) -> Any:
     """What does the job: on one device, or on two that are compared."""
     if options.against is None:
@@ -165,19 +143,6 @@ def _show_against(result: dict[str, Any]) -> None:
     print(f"{against['engine']} {outcome}; {against['buffers']} buffers compared", file=sys.stderr)
 
 
-def _check_waves(options: argparse.Namespace, engine: str) -> None:
-    if not options.waves:
-        return
-    if options.transport != "pci":
-        raise UsageError(f"--waves: a device on transport {options.transport} has no signals")
-    if engine == "model":
-        raise UsageError("--waves: a device in Python has no signals")
-    if Path(options.waves).suffix != ".fst":
-        raise UsageError(f"--waves {options.waves}: the name must end with .fst")
-    if Path(options.waves).exists() and not Path(options.waves).is_file():
-        raise UsageError(f"--waves {options.waves}: waves are written to a regular file")
-
-
 def run(function: str, options: argparse.Namespace) -> int:
     """``ringwalker run FUNCTION``."""
     command = simulation_of(function).run
@@ -185,21 +150,11 @@ def run(function: str, options: argparse.Namespace) -> int:
     config: DeviceConfig = command.configure(options, device_config(options, function))
     for name in ("waves", "json"):
         check_output(f"--{name}", getattr(options, name))
-    engine = _engine(options, command)
-    _check_waves(options, engine)
-    if options.interrupt == "msi" and options.transport == "pci" and not config.pci.msi:
-        raise UsageError("--interrupt msi: the device has no MSI; a configuration with [pci] msi = 1 has it")
-    used_face = _driver_face(options, config)
-    packed = config.ring != "split"
-    machine: dict[str, Any] = {
-        "interface": options.interface,
-        "transport": options.transport,
-        "interrupt": options.interrupt,
-        "driver_face": used_face,
-        "rings": (*(("RING_PACKED",) if packed else ()), *(("IN_ORDER",) if options.in_order else ())),
-        "seed": options.seed,
-        "host": link_host(options, engine, config),
-    }
+    engine = engine_of(getattr(options, "engine", None), options.transport, command.engines[0], option)
+    check_waves(options.waves, engine, options.transport, option)
+    names = ("interface", "transport", "interrupt", "driver_face", "in_order", "seed")
+    machine = machine_of(config, named=option, **{name: getattr(options, name) for name in names})
+    machine["host"] = link_host(options, engine, config)
     job = command.job(options, config, **machine)
     if options.waves:
         note_config(options.waves, config)
@@ -211,7 +166,7 @@ def run(function: str, options: argparse.Namespace) -> int:
         "interface": options.interface,
         "transport": options.transport,
         "face": config.face if options.transport == "pci" else None,
-        "driver_face": used_face,
+        "driver_face": machine["driver_face"],
         "data_width": config.data_width if engine != "model" or options.transport == "pci" else None,
         "seed": options.seed,
     }

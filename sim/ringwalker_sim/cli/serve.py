@@ -167,8 +167,8 @@ def _figures(handles: Sequence[Any]) -> dict[str, Any]:
 def run(options: argparse.Namespace) -> int:
     """``ringwalker serve``."""
     from ..vfio_user.serving import serve_devices
+    from ..waves.note import note_config
     from .serve_report import live_table, logging_to, print_figures
-    from .waves import note_config
 
     check_output("--stats-json", options.stats_json)
     devices = _devices(options)

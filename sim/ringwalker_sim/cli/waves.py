@@ -1,4 +1,4 @@
-"""The command ``waves``: a layout for a viewer; and what a run leaves beside its waves for it."""
+"""The command ``waves``: a layout for a viewer."""
 
 import argparse
 import json
@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
-from ringwalker.outputs import write_file
 
 from ..toolchain import build_once, content_hash
 from ..waves.fst import read_fst_signals
 from ..waves.layout import open_waves, trace_prefix, write_layout
+from ..waves.note import note_of
 from .options import UsageError, add_command
 from .report import status_line
 
-__all__ = ["add_parser", "note_config", "run", "signal_map"]
+__all__ = ["add_parser", "run", "signal_map"]
 
 _EXAMPLES = """\
 examples:
@@ -29,15 +29,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("fst", metavar="FILE.fst", help="waves that a run has written")
     text = "configuration of the device (default: FILE.toml, which the run has left beside the waves)"
     parser.add_argument("--config", metavar="FILE.toml", help=text)
-
-
-def _note(fst: Path) -> Path:
-    return fst.with_suffix(".toml")
-
-
-def note_config(fst: str | Path, config: DeviceConfig) -> None:
-    """Leave beside the waves which device they show. Errors: ``OutputError``."""
-    write_file(_note(Path(fst)), f"# the device whose waves are in {Path(fst).name}\n{config.to_toml()}")
 
 
 def signal_map(config: DeviceConfig) -> dict[str, Any]:
@@ -64,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         traced = read_fst_signals(fst)
     except OSError as error:
         raise UsageError(f"{fst}: {error.strerror}") from None
-    note = Path(options.config) if options.config else _note(fst)
+    note = Path(options.config) if options.config else note_of(fst)
     config = DeviceConfig.from_toml(note) if options.config or note.exists() else DeviceConfig()
     with status_line("laying out the signals"):
         signals = signal_map(config)

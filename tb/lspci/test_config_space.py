@@ -12,9 +12,9 @@ from ringwalker.config import DeviceConfig, Identity, PciOptions
 from ringwalker.function.kind import FunctionKind
 from ringwalker.pci.capabilities import layout
 from ringwalker.spec.pci import HEADER
-from ringwalker_sim.cli.config_space import decode, format_function, hex_dump
 from ringwalker_sim.disk_image import DiskImage
 from ringwalker_sim.golden.model_port import ModelPort
+from ringwalker_sim.lspci.config_space import decode, format_function, hex_dump
 from ringwalker_sim.memory import GuestMemory
 from ringwalker_sim.testing.option_rom import write_option_rom
 from ringwalker_sim.workload.job import DescribeTask, Job

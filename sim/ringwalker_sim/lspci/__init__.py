@@ -1,0 +1,1 @@
+"""A PCI function in words, in the manner of lspci."""
