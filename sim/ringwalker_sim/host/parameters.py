@@ -46,6 +46,14 @@ class Fault(enum.IntEnum):
     POISONED = 2
     LOST = 3
     LATE = 4
+    DOUBLED = 5
+    """Its last completion comes twice."""
+    OVERSIZED = 6
+    """Its last completion has a dword more than was asked for."""
+    WRONG_TAG = 7
+    """It is answered with another tag."""
+    UNEXPECTED = 8
+    """Its last completion is followed by one with a tag that is not in use."""
 
 
 def _check(condition: bool, name: str, value: object, wanted: str) -> None:

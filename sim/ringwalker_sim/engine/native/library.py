@@ -35,6 +35,8 @@ _FUNCTIONS: Functions = {
     "rw_pump_frames": (None, [HANDLE, POINTER, POINTER]),
     "rw_pump_done": (U64, [HANDLE]),
     "rw_pump_stop": (None, [HANDLE]),
+    "rw_companion_host": (POINTER, [HANDLE]),
+    "rw_accompany": (None, [HANDLE, POINTER]),
     "rw_trace": (None, [HANDLE, U32]),
     "rw_trace_next": (U32, [HANDLE, ctypes.c_char_p]),
 }

@@ -103,6 +103,11 @@ std::uint64_t rw_pump_done(Host* host) noexcept { return host->pump()->take_done
 
 void rw_pump_stop(Host* host) noexcept { host->pump()->stop(); }
 
+// What a companion in another library works with; it lives as long as the host.
+rw::CompanionHost* rw_companion_host(Host* host) noexcept { return &host->for_companion(); }
+
+void rw_accompany(Host* host, rw::Companion* companion) noexcept { host->accompany(*companion); }
+
 // Completes the trace file and goes on in another; zero when that cannot be written.
 std::uint32_t rw_trace_next(Host* host, const char* path) noexcept { return host->trace_next(path); }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "memory_map.h"
+
 namespace rw {
 namespace {
 
@@ -42,6 +44,12 @@ std::uint64_t Cpu::submit(RequestKind kind, std::uint64_t address, std::uint32_t
   return tickets_;
 }
 
+std::uint64_t Cpu::submit(const RequestPacket& packet) {
+  const Extent bytes = extent(packet.header);
+  (is_posted(packet.header.kind) ? posted_ : nonposted_).push_back({packet, ++tickets_, bytes.offset, bytes.count, false});
+  return tickets_;
+}
+
 bool Cpu::next(RequestPacket& out) {
   const bool first = !nonposted_.empty() && (posted_.empty() || nonposted_.front().ticket < posted_.front().ticket);
   if (first && next_nonposted(out)) return true;
@@ -62,7 +70,7 @@ bool Cpu::next_nonposted(RequestPacket& out) {
   }
   Waiting& item = nonposted_.front();
   item.packet.header.tag = static_cast<std::uint16_t>(found - pending_.begin());
-  *found = {Pending::State::BUSY, item.packet.header, item.ticket, deadline, item.offset, item.length, {}};
+  *found = {Pending::State::BUSY, item.packet.header, item.ticket, deadline, item.offset, item.length, {}, item.kept};
   earliest_deadline_ = std::min(earliest_deadline_, deadline);
   blocked_deadline_ = never;
   out = std::move(item.packet);
@@ -134,7 +142,7 @@ void Cpu::finish(Pending& p, Outcome outcome) {
   if (read && outcome == Outcome::SUCCESS) {
     if (p.length <= event_bytes) {
       std::memcpy(&value, p.data.data(), p.data.size());
-    } else {
+    } else if (p.kept) {
       answers_[p.ticket] = std::move(p.data);
     }
   }

@@ -21,6 +21,9 @@ class Cpu {
   std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
                        const std::uint8_t* data);
 
+  // Queues a request with this header but for the tag. Its answer is checked, but nobody gets the data.
+  std::uint64_t submit(const RequestPacket& packet);
+
   // The next request TLP; false when there is none, or none that has a credit.
   bool next(RequestPacket& out);
 
@@ -49,6 +52,7 @@ class Cpu {
     std::uint64_t ticket = 0;
     std::uint32_t offset = 0;  // of the first byte in the first dword
     std::uint32_t length = 0;
+    bool kept = true;  // the data of the answer
   };
   // LOST: it was given up, but the device may still hold it.
   struct Pending {
@@ -59,6 +63,7 @@ class Cpu {
     std::uint32_t offset = 0;
     std::uint32_t length = 0;
     std::vector<std::uint8_t> data{};
+    bool kept = true;
   };
 
   bool next_nonposted(RequestPacket& out);

@@ -102,6 +102,29 @@ std::uint32_t Host::serve(std::uint64_t most_cycles, PeerSetup& setup, Event* ou
   return take_events(out, room);
 }
 
+void Host::accompany(Companion& companion) {
+  companion_ = &companion;
+  for (;;) {
+    const Companion::Turn turn = companion.turn();
+    if (turn.cycles == 0) break;
+    shared_.stop = false;
+    pass(shared_.now + turn.cycles, turn.only_busy);
+  }
+  companion_ = nullptr;
+}
+
+bool Host::take(Event& event) {
+  if (shared_.events.empty()) return false;
+  event = shared_.events.front();
+  shared_.events.pop_front();
+  return true;
+}
+
+std::uint64_t Host::submit(const RequestPacket& packet) {
+  calm_ = 0;
+  return cpu_.submit(packet);
+}
+
 std::uint32_t Host::take_events(Event* out, std::uint32_t room) {
   std::deque<Event>& events = shared_.events;
   const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(room, events.size()));
@@ -180,6 +203,7 @@ void Host::drive_requests() {
     if (cpu_.next(packet)) {
       const bool wide = packet.header.kind == RequestKind::MEMORY_READ || is_posted(packet.header.kind);
       down_.occupy(shared_.now, (wide ? request_64_bytes : request_32_bytes) + 4 * packet.payload.size());
+      if (companion_) companion_->offered(packet);
       request_source_.start(std::move(packet));
     }
   }
@@ -193,6 +217,7 @@ void Host::drive_completions() {
     CompletionPacket packet;
     if (reads_.next(packet)) {
       down_.occupy(shared_.now, completion_bytes + 4 * packet.payload.size());
+      if (companion_) companion_->offered(packet);
       completion_source_.start(std::move(packet));
     }
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "companion.h"
 #include "cpu.h"
 #if RW_CHANGES
 #include "inspector.h"
@@ -24,7 +25,7 @@
 
 namespace rw {
 
-class Host {
+class Host final : private CompanionHost {
  public:
   // trace is the FST file to write, or null. Throws std::runtime_error when it cannot be written.
   Host(const Parameters& parameters, const char* trace);
@@ -40,12 +41,16 @@ class Host {
   // when a message is Python's. No event is left from before.
   std::uint32_t serve(std::uint64_t most_cycles, PeerSetup& setup, Event* out, std::uint32_t room);
 
+  // Lets companion work until it ends. No event is left from before, and the link has no limits.
+  void accompany(Companion& companion);
+  CompanionHost& for_companion() { return *this; }
+
   // Nothing is in flight on either side, and nothing will happen before somebody asks for it. Known only
   // after a run. Never true for a model that has no port idle.
   bool quiet() const { return calm_ >= settle_cycles && shared_.events.empty(); }
 
   std::uint64_t submit(RequestKind kind, std::uint64_t address, std::uint32_t length, std::uint16_t target_id,
-                       const std::uint8_t* data);
+                       const std::uint8_t* data) override;
   // What is behind one of the device's ports; wake is for whoever changes what it will do.
   template <class P>
   P& peripheral() {
@@ -87,6 +92,16 @@ class Host {
   // Messages of a peer that are taken before time has to pass.
   static constexpr unsigned messages_at_once = 256;
 
+  const Shared& now() const override { return shared_; }
+  std::uint64_t submit(const RequestPacket& packet) override;
+  void inject(FaultKind kind, std::uint64_t nth, std::uint64_t delay) override { reads_.inject(kind, nth, delay); }
+  void clear_faults() override { reads_.clear_faults(); }
+  void restart(std::uint64_t cycles) override { reset(cycles); }
+  bool take(Event& event) override;
+  bool take_violation(std::string& text) override { return shared_.take_violation(text); }
+  void wake() override { shared_.stop = true; }
+  bool at_rest() const override { return calm_ >= settle_cycles; }
+
   void pass(std::uint64_t end, bool until_quiet);
   std::uint32_t take_events(Event* out, std::uint32_t room);
   void cycle();
@@ -119,6 +134,7 @@ class Host {
   ReadServer reads_{shared_, memory_};
   Cpu cpu_{shared_};
   std::unique_ptr<Pump> pump_{};
+  Companion* companion_ = nullptr;
   PeerMessages peer_{shared_, cpu_};
   Uplink up_;
   LinkModel down_;

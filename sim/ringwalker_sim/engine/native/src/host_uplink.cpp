@@ -61,6 +61,13 @@ void Host::transfer_uplink() {
 
 void Host::arrived(const RequestPacket& packet) {
   const RequestHeader& h = packet.header;
+  if (companion_) {
+    if (h.kind == RequestKind::MESSAGE && message_code(h) == 0) {
+      companion_->arrived_level(h.address != 0);
+    } else {
+      companion_->arrived(packet);
+    }
+  }
   if (h.kind == RequestKind::MEMORY_READ) {
     reads_.request(h);
   } else if (is_message(h)) {
@@ -76,6 +83,9 @@ void Host::arrived(const RequestPacket& packet) {
   }
 }
 
-void Host::arrived(const CompletionPacket& packet) { cpu_.complete(packet); }
+void Host::arrived(const CompletionPacket& packet) {
+  if (companion_) companion_->arrived(packet);
+  cpu_.complete(packet);
+}
 
 }  // namespace rw

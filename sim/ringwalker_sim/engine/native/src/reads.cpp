@@ -5,6 +5,11 @@
 #include "guarded.h"
 
 namespace rw {
+namespace {
+
+constexpr std::uint16_t small_tags = 1 << 5;  // that every device has
+
+}  // namespace
 
 ReadServer::ReadServer(Shared& shared, MemoryMap& memory)
     : shared_(shared), memory_(memory), rng_(shared.parameters.seed ^ 0x72656164u) {}
@@ -19,7 +24,8 @@ void ReadServer::request(const RequestHeader& header) {
   const Parameters& p = shared_.parameters;
   std::uint64_t time = shared_.now + p.latency + jitter();
   const Planned* fault = planned_fault();
-  const bool apart = fault != nullptr && (fault->kind == FaultKind::LOST || fault->kind == FaultKind::LATE);
+  const auto is = [&](FaultKind kind) { return fault != nullptr && fault->kind == kind; };
+  const bool apart = is(FaultKind::LOST) || is(FaultKind::LATE) || is(FaultKind::WRONG_TAG);
   if (!apart) {
     in_flight_[header.tag] = true;
     shared_.stats.most_reads_in_flight = std::max(shared_.stats.most_reads_in_flight, ++count_in_flight_);
@@ -32,6 +38,10 @@ void ReadServer::request(const RequestHeader& header) {
     if (fault->kind == FaultKind::UNSUPPORTED_REQUEST) read.status = CompletionStatus::UNSUPPORTED_REQUEST;
     if (fault->kind == FaultKind::COMPLETER_ABORT) read.status = CompletionStatus::COMPLETER_ABORT;
     read.poisoned = fault->kind == FaultKind::POISONED;
+    if (fault->kind == FaultKind::WRONG_TAG) {
+      read.header.tag ^= std::max<std::uint16_t>(1, static_cast<std::uint16_t>(fault->delay % small_tags));
+    }
+    read.spoilt = fault->kind;
   }
   std::size_t slot = slots_.size();
   if (unused_.empty()) {
@@ -65,6 +75,11 @@ const ReadServer::Planned* ReadServer::planned_fault() {
 }
 
 bool ReadServer::next(CompletionPacket& out) {
+  if (!stray_.empty()) {
+    out = std::move(stray_.front());
+    stray_.pop_front();
+    return true;
+  }
   if (due_.empty() || due_.top().time > shared_.now) return false;
   const Due due = due_.top();
   due_.pop();
@@ -94,6 +109,7 @@ bool ReadServer::next(CompletionPacket& out) {
     fill(out, read, stop, nullptr);
   }
   if (stop == read.end) {
+    if (read.spoilt) spoil(out, *read.spoilt);
     unused_.push_back(due.slot);
     return true;
   }
@@ -142,6 +158,19 @@ std::uint64_t ReadServer::cut(const Read& read) {
   return std::min(stop, read.end);
 }
 
+// The last completion of a read comes twice, is too long, or is followed by one with a tag that is not in use.
+void ReadServer::spoil(CompletionPacket& out, FaultKind kind) {
+  if (kind == FaultKind::OVERSIZED && out.header.has_data && out.header.length < max_length_dwords) {
+    ++out.header.length;
+    out.payload.push_back(0xdeadbeefu);
+  }
+  if (kind != FaultKind::DOUBLED && kind != FaultKind::UNEXPECTED) return;
+  stray_.push_back(out);
+  if (kind == FaultKind::DOUBLED) return;
+  const auto unused = std::find(in_flight_.begin(), in_flight_.begin() + small_tags, false);
+  stray_.back().header.tag = static_cast<std::uint16_t>(unused - in_flight_.begin());
+}
+
 // Makes the completion, with the bytes at host if there is one; false when its memory is gone.
 bool ReadServer::fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host) {
   const RequestHeader& request = read.header;
@@ -180,6 +209,7 @@ void ReadServer::inject(FaultKind kind, std::uint64_t nth, std::uint64_t delay) 
 
 void ReadServer::reset() {
   due_ = {};
+  stray_.clear();
   slots_.clear();
   unused_.clear();
   in_flight_.fill(false);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <deque>
+#include <optional>
 #include <queue>
 #include <vector>
 
@@ -30,13 +32,16 @@ class ReadServer {
   std::uint64_t in_flight() const { return count_in_flight_; }
 
   // Nothing waits to be returned.
-  bool quiet() const { return due_.empty() && waiting_ == 0; }
+  bool quiet() const { return due_.empty() && waiting_ == 0 && stray_.empty(); }
 
   // The last beat of a completion was taken by the device.
   void sent(const CompletionHeader& header, std::size_t dwords);
 
-  // The nth read from now (0 is the next) will fail; delay in cycles counts for LATE.
+  // The nth read from now (0 is the next) will fail; delay in cycles counts for LATE, and is the bits of the tag
+  // that are wrong for WRONG_TAG.
   void inject(FaultKind kind, std::uint64_t nth, std::uint64_t delay);
+
+  void clear_faults() { planned_.clear(); }
 
   void reset();
 
@@ -47,6 +52,7 @@ class ReadServer {
     std::uint64_t end = 0;
     CompletionStatus status = CompletionStatus::SUCCESS;
     bool poisoned = false;
+    std::optional<FaultKind> spoilt{};  // what becomes of its last completion
     bool waiting = false;               // for the answer of external memory
     std::vector<std::uint8_t> data{};  // that answer: bytes up to end
   };
@@ -66,6 +72,7 @@ class ReadServer {
   std::uint64_t jitter();
   const std::uint8_t* find(const Read& read);
   std::uint64_t cut(const Read& read);
+  void spoil(CompletionPacket& out, FaultKind kind);
   bool fill(CompletionPacket& out, const Read& read, std::uint64_t stop, const std::uint8_t* host);
 
   Shared& shared_;
@@ -76,6 +83,7 @@ class ReadServer {
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_{};
   std::vector<Planned> planned_{};
   Planned taken_{};
+  std::deque<CompletionPacket> stray_{};  // completions that nobody asked for
   std::uint64_t order_ = 0;
   std::uint64_t latest_ = 0;
   std::array<bool, tag_count> in_flight_{};
