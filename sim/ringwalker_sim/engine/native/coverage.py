@@ -44,12 +44,13 @@ _FLAGS = ("--coverage-toggle", "--coverage-max-width", "1024")
 _DEFINES = ("-UVM_COVERAGE", "-DVM_COVERAGE=1")
 _LAYOUT = "coverage.json"
 _ROOT = f"{PREFIX}___024root"
-_SEPARATOR = "__DOT__"
 _INSERT = re.compile(
     r"__vlCoverToggleInsert\((?P<begin>\d+), (?P<end>\d+), (?P<ranged>[01]), "
     r"&\(vlSymsp->__Vcoverage\[(?P<first>\d+)\]\), first, \"[^\"]*\", \d+, \d+, \"(?P<scope>[^\"]*)\", "
     r"\"[^\"]*\", \"(?P<name>[^\"]*)\"\)"
 )
+_ESCAPE = re.compile(r"__0([0-9A-F]{2})")
+_NUMBER = re.compile(r"\$\d+")
 _COUNTERS = re.compile(r"uint32_t __Vcoverage\[(\d+)\];")
 _STATE = re.compile(r"^\s*(CData|SData)/\*(\d+):0\*/ (\w+__DOT__fsm_state);", re.MULTILINE)
 _REGISTER = re.compile(
@@ -92,16 +93,22 @@ class CoverageLayout:
         return sum(size * size for size in self.sizes)
 
 
+def _plain(name: str) -> str:
+    """A name as the device has it: without Verilator's escapes, and without numbers that keep names apart."""
+    return _NUMBER.sub("", _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name))
+
+
 def _layout(model: Path) -> CoverageLayout:
     """What the generated code says of its counters."""
     text = "".join(path.read_text() for path in sorted(model.glob("*Slow.cpp")))
     signals = []
     for match in _INSERT.finditer(text):
         begin, end = int(match["begin"]), int(match["end"])
-        scope = match["scope"].removeprefix(f".{TOP}").removeprefix(".device").removeprefix(".")
-        scope = re.sub(r"\$\d+", "", scope)
+        scope = _plain(match["scope"].removeprefix(f".{TOP}").removeprefix(".device").removeprefix("."))
         signals.append(
-            SignalPoints(scope, match["name"], int(match["first"]), abs(end - begin) + 1, min(begin, end))
+            SignalPoints(
+                scope, _plain(match["name"]), int(match["first"]), abs(end - begin) + 1, min(begin, end)
+            )
         )
     signals.sort(key=lambda item: item.first)
     found = _COUNTERS.search((model / f"{PREFIX}__Syms.h").read_text())
