@@ -1,0 +1,207 @@
+"""The devices that are fuzzed, and the set-ups that make them ready for a case.
+
+A device is ``function:ring:face``, such as ``blk:split:modern``. A set-up is words joined by ``+``: ``msix``
+or ``intx``, and any of
+
+- ``indirect``, ``event``, ``order``, ``data``: VIRTIO_F_INDIRECT_DESC, EVENT_IDX, IN_ORDER, NOTIFICATION_DATA
+- ``small``, ``odd``: rings of 4 entries, or of 7 (packed only), in place of 8
+- ``all``: all queues of a block device in place of two
+"""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from ringwalker.config import DeviceConfig
+from ringwalker.spec.features import Feature
+from ringwalker.spec.legacy import LEGACY, LEGACY_MSIX, legacy_device_offset, legacy_driver_offset
+from ringwalker.spec.modern import COMMON, DeviceStatus
+from ringwalker.spec.net import NetFeature
+from ringwalker.spec.pci import MSIX_CAPABILITY, MsixControl
+from ringwalker.spec.registers import Register
+
+from ..testing.devices import BOTH, TRANSITIONAL
+from .good import good_requests
+from .operations import Operation, fill, write
+from .scene import Queue, Role, Scene
+from .spaces import Space
+
+__all__ = ["DEVICES", "MEMORY_BYTES", "Ready", "Target", "target"]
+
+MEMORY_BYTES = 1 << 20
+"""Guest memory begins at address 0. Behind it there is nothing."""
+
+_QUEUE_BYTES = 0x4000
+_BUFFERS = 0x1_8000
+"""A queue has so many bytes for its areas. What good requests use is in front of the buffers of cases."""
+
+_ROLES = {
+    "blk": (Role.BLOCK,) * 4,
+    "net": (Role.RECEIVE, Role.TRANSMIT, Role.CONTROL),
+    "console": (Role.RECEIVE, Role.TRANSMIT),
+    "rng": (Role.ENTROPY,),
+}
+_WORDS = {
+    "indirect": Feature.INDIRECT_DESC,
+    "event": Feature.EVENT_IDX,
+    "order": Feature.IN_ORDER,
+    "data": Feature.NOTIFICATION_DATA,
+}
+_FEATURES = {"net": 1 << NetFeature.CTRL_VQ | 1 << NetFeature.CTRL_RX}
+_SIZES = {"small": 4, "odd": 7}
+_USUAL_SIZE = 8
+_OTHER_WORDS = ("msix", "intx", "all")
+_STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a set-up does, from a device status of 0 on, and what it leaves behind.
+
+    It ends with a good request on every queue, which must succeed with the right data.
+    """
+
+    operations: tuple[Operation, ...]
+    scene: Scene
+
+
+def _configs() -> dict[str, DeviceConfig]:
+    found = {}
+    for name in BOTH:
+        for ring in ("split", "packed"):
+            found[f"{name}:{ring}:modern"] = BOTH[name]
+            found[f"{name}:{ring}:transitional"] = TRANSITIONAL[name]
+        found[f"{name}:split:legacy"] = TRANSITIONAL[name]
+    return found
+
+
+DEVICES = _configs()
+"""What is built for each device. ``transitional`` is the modern face of a device that has both, ``legacy`` is
+its other one."""
+
+
+class Target:
+    """A device of :data:`DEVICES`. Errors: ``ValueError`` for another, and for set-ups that there are not."""
+
+    def __init__(self, key: str):
+        if key not in DEVICES:
+            raise ValueError(f"{key!r} is no device; there are {', '.join(DEVICES)}")
+        self.key = key
+        self.config = DEVICES[key]
+        self.function, ring, self.face = key.split(":")
+        self.packed = ring == "packed"
+        self.legacy = self.face == "legacy"
+        self._ready: dict[str, Ready] = {}
+
+    @cached_property
+    def setups(self) -> tuple[str, ...]:
+        """The usual set-ups, for a campaign to choose from."""
+        if self.legacy:
+            return "msix", "intx", "msix+indirect", "intx+indirect+event", "msix+event"
+        words = ["indirect", "event", "order", "data"]
+        found = [*words, "indirect+event", "indirect+order", "event+data", "indirect+event+order+data"]
+        found += ["small", "small+indirect+event", *(["odd", "odd+event"] if self.packed else [])]
+        names = [f"{'msix' if n % 3 else 'intx'}+{words}" for n, words in enumerate(found)]
+        return ("msix", "intx", *names, *(["msix+all"] if self.function == "blk" else []))
+
+    def setup(self, name: str) -> Ready:
+        """Operations that make the device ready, kept. Errors: ``ValueError``."""
+        if name not in self._ready:
+            self._ready[name] = self._compose(name)
+        return self._ready[name]
+
+    def _compose(self, name: str) -> Ready:
+        words = name.split("+")
+        for word in words:
+            if word not in (*_WORDS, *_SIZES, *_OTHER_WORDS):
+                raise ValueError(f"{word!r} is no word of a set-up")
+        features = sum(1 << bit for word, bit in _WORDS.items() if word in words) | _FEATURES.get(
+            self.function, 0
+        )
+        if not self.legacy:
+            features |= 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
+            features |= self.packed << Feature.RING_PACKED
+        queues = self._queues(words)
+        compose = self._legacy if self.legacy else self._modern
+        operations = [_interrupts("intx" not in words), *_emptied(queues), *compose(queues, features, words)]
+        notify_data = "data" in words
+        checks, queues = good_requests(self.function, queues, 10 if self.legacy else 12, notify_data)
+        scene = Scene(
+            self.function,
+            Space.LEGACY if self.legacy else Space.COMMON,
+            tuple(queues),
+            (_BUFFERS, MEMORY_BYTES),
+            (0, MEMORY_BYTES),
+            features,
+            10 if self.legacy else 12,
+        )
+        return Ready((*operations, *checks), scene)
+
+    def _queues(self, words: list[str]) -> list[Queue]:
+        size = self.config.queue_size if self.legacy else _USUAL_SIZE
+        for word, other in _SIZES.items():
+            size = other if word in words and not self.legacy else size
+        roles = _ROLES[self.function]
+        if self.function == "blk" and "all" not in words:
+            roles = roles[:2]
+        found = []
+        for number, role in enumerate(roles):
+            desc = _QUEUE_BYTES * (number + 1)
+            driver = desc + (legacy_driver_offset(size) if self.legacy else 0x1000)
+            device = desc + (legacy_device_offset(size) if self.legacy else 0x2000)
+            found.append(Queue(number, size, self.packed, desc, driver, device, role))
+        return found
+
+    def _modern(self, queues: list[Queue], features: int, words: list[str]) -> list[Operation]:
+        msix = "intx" not in words
+        operations = [_set(COMMON.device_status, _STARTED)]
+        for half in range(2):
+            operations += [
+                _set(COMMON.driver_feature_select, half),
+                _set(COMMON.driver_feature, features >> 32 * half & 0xFFFF_FFFF),
+            ]
+        ready = _STARTED | DeviceStatus.FEATURES_OK
+        operations.append(_set(COMMON.device_status, ready))
+        operations += [_set(COMMON.config_msix_vector, 0)] if msix else []
+        for queue in queues:
+            operations += [_set(COMMON.queue_select, queue.number), _set(COMMON.queue_size, queue.size)]
+            for name in ("desc", "driver", "device"):
+                operations.append(_set(COMMON[f"queue_{name}"], getattr(queue, name)))
+            operations += [_set(COMMON.queue_msix_vector, queue.number + 1)] if msix else []
+            operations.append(_set(COMMON.queue_enable, 1))
+        return [*operations, _set(COMMON.device_status, ready | DeviceStatus.DRIVER_OK)]
+
+    def _legacy(self, queues: list[Queue], features: int, words: list[str]) -> list[Operation]:
+        msix = "intx" not in words
+        operations = [_old(LEGACY.device_status, _STARTED), _old(LEGACY.driver_features, features)]
+        operations += [_old(LEGACY_MSIX.config_msix_vector, 0)] if msix else []
+        for queue in queues:
+            operations += [
+                _old(LEGACY.queue_select, queue.number),
+                _old(LEGACY.queue_pfn, queue.desc >> 12),
+            ]
+            operations += [_old(LEGACY_MSIX.queue_msix_vector, queue.number + 1)] if msix else []
+        return [*operations, _old(LEGACY.device_status, _STARTED | DeviceStatus.DRIVER_OK)]
+
+
+def _set(register: Register, value: int) -> Operation:
+    return write(Space.COMMON, register.offset, register.size, value)
+
+
+def _old(register: Register, value: int) -> Operation:
+    return write(Space.LEGACY, register.offset, register.size, value)
+
+
+def _interrupts(msix: bool) -> Operation:
+    """MSI-X on or off."""
+    register = MSIX_CAPABILITY.control
+    return write(Space.MSIX_CAPABILITY, register.offset, register.size, MsixControl.ENABLE if msix else 0)
+
+
+def _emptied(queues: list[Queue]) -> list[Operation]:
+    return [fill(queue.desc, _QUEUE_BYTES, 0) for queue in queues]
+
+
+@cache
+def target(key: str) -> Target:
+    """The one :class:`Target` of a device."""
+    return Target(key)
