@@ -261,6 +261,11 @@ class NativeEngine:
                 self._handle, number, item.address, item.length, int(item.reads), int(item.writes)
             )
 
+    def accompany(self, companion: int) -> None:
+        """Let a companion (``src/companion.h``) in another library work until it ends."""
+        self.library.rw_accompany(self.handle(), companion)
+        self.now = self.library.rw_now(self._handle)
+
     # --- requests of the CPU ------------------------------------------------------------------------------
 
     def reaches(self, bdf: int) -> bool:

@@ -1,0 +1,30 @@
+"""Cases run on devices that other tests build."""
+
+import pytest
+
+from ringwalker_sim.fuzz.case import Case
+from ringwalker_sim.fuzz.executor import Executor
+from ringwalker_sim.fuzz.operations import Recovery, expect_memory, read, wait
+from ringwalker_sim.fuzz.spaces import Space
+from ringwalker_sim.fuzz.target import target
+
+pytestmark = pytest.mark.slow
+
+KEY = "blk:split:transitional"
+
+
+def test_every_set_up_and_reset_leads_to_good_requests():
+    with Executor(KEY) as executor:
+        cases = [Case(KEY, name, (wait(20),), kind) for name in target(KEY).setups for kind in Recovery]
+        outcomes = executor.run_batch(cases)
+        assert [outcome.findings for outcome in outcomes] == [()] * len(cases)
+        assert all(100 < outcome.cycles < 3000 for outcome in outcomes)
+
+
+def test_what_is_expected_in_vain_is_found_where_it_was_expected():
+    case = Case(KEY, "msix", (wait(5), expect_memory(0x2_0000, 2, 7, 50), read(Space.COMMON, 0x14, 1)))
+    with Executor(KEY) as executor:
+        (finding,) = executor.run(case).findings
+        assert (finding.rule, finding.operation) == ("expected", 1)
+        # The next case begins with a device like new.
+        assert executor.run(Case(KEY, "intx", (wait(5),))).findings == ()
