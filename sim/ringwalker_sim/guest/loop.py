@@ -8,7 +8,7 @@ An engine derives from :class:`Loop`, supplies :meth:`Loop.now` and :meth:`Loop.
 import heapq
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 from ..errors import EXIT_FAILED, RingwalkerError
@@ -133,10 +133,14 @@ class LoopTask:
     async def join(self) -> Any:
         """Wait for its end; its result, or its exception raised here."""
         self._joined = True
-        result = await self._finished
+        await self._finished
+        return self.result()
+
+    def result(self) -> Any:
+        """The result of a task that has ended, or its exception raised here."""
         if self._error is not None:
             raise self._error
-        return result
+        return self._finished.value
 
     def cancel(self) -> None:
         """End it where it waits. Coroutines that join it get None."""
@@ -181,6 +185,8 @@ class Loop(ABC):
         self._cancelled = 0
         self._tasks: set[LoopTask] = set()
         self._failed: LoopTask | None = None
+        self.turning = False
+        """A coroutine or a callback is running: nothing else can be run meanwhile."""
 
     @abstractmethod
     def now(self) -> int:
@@ -219,28 +225,54 @@ class Loop(ABC):
         """Run ``action`` in ``cycles`` cycles. :meth:`run` raises what it raises."""
         self._call_at(self.now() + cycles, _Action(action))
 
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run ``coroutine`` to its end and return its result. Tasks that are still running then are
-        cancelled.
+    def run(self, coroutine: Coroutine[Any, Any, Any], keep: bool = False) -> Any:
+        """Run ``coroutine`` to its end and return its result. Tasks that it started and that are still
+        running then are cancelled; with ``keep`` they go on in the next call.
 
         Errors: the exception of ``coroutine``, or of a failed task that nobody joins.
         """
         before = self.running()
+        main = self._begin(coroutine)
+        try:
+            while not self._turn(main):
+                pass
+        finally:
+            for task in {main} if keep else self.running() - before:
+                task.cancel()
+        return main.result()
+
+    async def run_beside(
+        self, coroutine: Coroutine[Any, Any, Any], others: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """As :meth:`run` with ``keep``, in a coroutine of somebody else's scheduler: ``await others()`` lets
+        that one go on, after every step in time. Several may be in flight.
+        """
+        main = self._begin(coroutine)
+        try:
+            while not self._turn(main):
+                await others()
+        finally:
+            main.cancel()
+        return main.result()
+
+    def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> LoopTask:
         main = self.start(coroutine)
         main._joined = True
+        return main
+
+    def _turn(self, main: LoopTask) -> bool:
+        """Let all that are ready take a step, or else time pass; whether ``main`` has ended."""
+        self.turning = True
         try:
-            while not main.done:
+            if not main.done:
                 self._run_ready()
                 self._raise_failure()
-                if not main.done and not self._ready:
-                    self.advance(self._next_deadline())
-                    self._fire_timers()
+            if not main.done and not self._ready:
+                self.advance(self._next_deadline())
+                self._fire_timers()
         finally:
-            for task in self.running() - before:
-                task.cancel()
-        if main._error is not None:
-            raise main._error
-        return main._finished.value
+            self.turning = False
+        return main.done
 
     def running(self) -> set[LoopTask]:
         """The tasks that have not ended."""

@@ -19,7 +19,7 @@ from .job import DeviceTask, Progress
 from .native_pump import pump_for
 from .synthetic import Synthetic
 
-__all__ = ["PHASES", "WORKLOADS", "BlockTask", "RunResult", "Transfer", "Workload"]
+__all__ = ["PHASES", "WORKLOADS", "BlockTask", "RunResult", "Transfer", "Workload", "run_phase"]
 
 WORKLOADS = ("randread", "randwrite", "randrw", "seqread", "seqwrite")
 
@@ -117,20 +117,28 @@ def _phases(task: "BlockTask", disk: BlkDevice, port: Port) -> list[tuple[str, P
     return phases
 
 
+async def run_phase(
+    port: Port, disk: BlkDevice, phase: Phase, depth: int, progress: Progress | None = None
+) -> tuple[Pump, dict[str, Any]]:
+    """Do all of ``phase`` with ``depth`` requests in flight, and close it: who did it, and its figures, as in
+    ``phases`` of :class:`RunResult`. Errors: those of the pump.
+    """
+    before, cpu = time.perf_counter(), time.process_time()
+    pump = pump_for(port, disk, phase, depth)
+    try:
+        await pump.run(progress)
+    finally:
+        phase.close()
+    return pump, _summary(phase.name, pump, time.perf_counter() - before, time.process_time() - cpu)
+
+
 async def _run_phases(port: Port, disk: BlkDevice, task: "BlockTask", progress: Progress | None) -> RunResult:
     result = RunResult(clock_mhz=port.clock_mhz)
     latencies: list[int] = []
     for kind, phase, depth in _phases(task, disk, port):
         if task.waves_during is not None:
             port.trace(kind == task.waves_during)
-        before, cpu = time.perf_counter(), time.process_time()
-        pump = pump_for(port, disk, phase, depth)
-        try:
-            await pump.run(progress)
-        finally:
-            phase.close()
-        wall = time.perf_counter() - before
-        summary = _summary(phase.name, pump, wall, time.process_time() - cpu)
+        pump, summary = await run_phase(port, disk, phase, depth, progress)
         result.phases.append(summary)
         for name in ("requests", "bytes", "errors", "cycles", "wall_s", "cpu_s"):
             setattr(result, name, getattr(result, name) + summary[name])

@@ -35,7 +35,9 @@ __all__ = [
     "OpenTask",
     "Progress",
     "Task",
+    "describe",
     "model_behind",
+    "open_for",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -230,7 +232,8 @@ async def _rom_size(pci: PciDevice) -> int:
     return -(mask & ~enable) & 0xFFFFFFFF
 
 
-async def _describe(pci: PciDevice) -> dict[str, Any]:
+async def describe(pci: PciDevice) -> dict[str, Any]:
+    """``bdf``, ``config`` (hexadecimal), and sizes of ``bars`` and ``rom`` of a function."""
     content = bytearray()
     extended = await pci.port.config_read(pci.bdf, CONFIG_SPACE_BYTES, 4)
     has_extended = extended not in (0, 0xFFFFFFFF)
@@ -258,7 +261,7 @@ class DescribeTask(Task):
         found = await enumerate_pci(port, assign=len(port.mmio32) > 0)
         if not found:
             raise BindError("no PCI function answers")
-        return {"functions": [await _describe(pci) for pci in found]}
+        return {"functions": [await describe(pci) for pci in found]}
 
 
 @dataclass(frozen=True)
