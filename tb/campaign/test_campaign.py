@@ -85,7 +85,7 @@ def test_the_first_failure_ends_the_run_where_that_is_asked_for():
     with pytest.raises(TaskError, match="a bug: IndexError") as caught:
         run(None, tasks, stop_at_failure=True)
     assert str(caught.value) == "a bug: IndexError: nobody expected this"
-    assert "in wrong" in caught.value.__notes__[0]
+    assert "in wrong" in caught.value.trace
     assert calls == [1, "bug"]
 
 

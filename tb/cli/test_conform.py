@@ -1,7 +1,7 @@
 """The command ``conform``: what it refuses, what it writes, and its exit codes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (["--waves", "w.vcd", "--way", "split", CHECK], "must end with .fst"),
         (["--waves", "w.fst", "--engine", "model", "--way", "split", CHECK], "only the native engine"),
         (["--json", "absent/file.json"], "there is no folder absent"),
+        (["--socket", "s", "--workers", "2"], "there is one device, which one process tests"),
+        (["--waves", "w.fst", "--way", "split", "--campaign", "c", CHECK], "of one check, which one process"),
+        (["--workers", "2", "--scheduler", "a:1", CHECK], "the workers of a scheduler are not started here"),
+        (["--scheduler", "a", CHECK], "scheduler tcp://a: missing port number"),
         (["--function", "all", "--queues", "2"], "not for --function all"),
         (["--socket", "absent.sock"], "absent.sock: there is no device"),
         (["--engine", "cocotb", "--function", "net"], "cannot have a device with function net"),
@@ -128,6 +132,47 @@ def test_ctrl_c_closes_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conform_run, "_opener", lambda *_: opened)
     assert main(["conform", CHECK]) == 130
     assert closed == [True]
+
+
+def _found(path: str) -> list[tuple[Any, ...]]:
+    """What is the same whoever runs the checks."""
+    names = ("check", "way", "verdict", "clauses", "text", "clause", "steps", "seed")
+    return [
+        (device["device"], *(repr(row.get(name)) for name in names))
+        for device in json.loads(Path(path).read_text())["devices"]
+        for row in device["outcomes"]
+    ]
+
+
+def _same_in_a_campaign(functions: str, patterns: Sequence[str], *options: str) -> list[tuple[Any, ...]]:
+    words = ["conform", "--engine", "model", "--function", functions, "--ring", "both", *patterns]
+    assert main([*words, "--json", "alone.json"]) == 0
+    assert main([*words, "--campaign", "c", *options, "--json", "parts.json"]) == 0
+    found = _found("alone.json")
+    assert _found("parts.json") == found
+    return found
+
+
+def test_a_campaign_finds_the_same_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    # A check by two of the ways, one that is run once, and one for which there is no way.
+    patterns = [CHECK, "ids_name_a_virtio_device", "the_header_has_its_registers"]
+    found = _same_in_a_campaign("rng", patterns)
+    assert {row[2] for row in found} == {"'split'", "'packed'", "'legacy'"}
+    results = Path("c/results.jsonl")
+    rows = results.read_text().splitlines(keepends=True)
+    assert len(rows) == 3
+    results.write_text("".join(rows[:-1]) + rows[-1][:20])
+    words = ["conform", "--engine", "model", "--function", "rng", "--ring", "both", *patterns]
+    assert main([*words, "--campaign", "c", "--json", "again.json"]) == 0
+    assert _found("again.json") == found
+    assert results.read_text().splitlines(keepends=True)[:-1] == rows[:-1]
+    assert main([*words, "--campaign", "c", "--seed", "2"]) == 2
+    assert "c: is of another campaign: tasks is" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_workers_find_the_same() -> None:
+    assert len(_same_in_a_campaign("all", ["core-01.*"], "--workers", "2")) > 40
 
 
 def test_help_has_examples() -> None:

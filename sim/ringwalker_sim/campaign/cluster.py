@@ -17,7 +17,7 @@ from distributed.comm.addressing import get_address_host, get_address_host_port,
 from distributed.core import rpc
 
 from ..errors import RingwalkerError
-from .flights import ClusterError, Flights, Prepared
+from .flights import ClusterError, Flights, LostClusterError, Prepared
 from .runner import Runner
 from .task import Call, Result, Say, Task
 from .work import EndAtOnce, work
@@ -53,7 +53,7 @@ class _Cluster(Runner):
         try:
             yield from flights.results()
         except OSError as error:
-            raise ClusterError(f"the scheduler does not answer: {error}") from None
+            raise LostClusterError(f"the scheduler does not answer: {error}") from None
         finally:
             with suppress(Exception):  # The scheduler may be gone.
                 self._client.cancel(flights.give_up(), force=True)

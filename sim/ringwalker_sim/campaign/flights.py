@@ -12,7 +12,7 @@ from distributed import KilledWorker
 from ..errors import EXIT_FAILED, RingwalkerError
 from .task import Call, Result, Say, Task
 
-__all__ = ["ClusterError", "Flights", "Prepared"]
+__all__ = ["ClusterError", "Flights", "LostClusterError", "Prepared"]
 
 _POLL_SECONDS = 0.5
 
@@ -24,7 +24,11 @@ Prepared = dict[tuple[str, str], Mapping[str, Any] | None]
 
 
 class ClusterError(RingwalkerError):
-    """The scheduler cannot be reached, or is gone; the message says which."""
+    """The scheduler cannot be reached; the message says why."""
+
+
+class LostClusterError(ClusterError):
+    """The scheduler that had the tasks is gone."""
 
     exit_code = EXIT_FAILED
 
@@ -76,7 +80,7 @@ class Flights:
         return [flight.future for flight in self._flights.values()]
 
     def results(self) -> Iterator[Result]:
-        """What comes of the tasks, in the order in which they end. Errors: :class:`ClusterError`."""
+        """What comes of the tasks, in the order in which they end. Errors: :class:`LostClusterError`."""
         while self._waiting or self._suspects or self._flights:
             yield from self._start()
             try:
@@ -105,9 +109,7 @@ class Flights:
                     self._prepared[host, words] = None
                     self._begin(call, f"preparing {host}", [host], host)
         running = [flight for flight in self._flights.values() if isinstance(flight.call, Task)]
-        if any(flight.alone for flight in running):
-            return
-        if self._suspects and not self._waiting and not running:
+        if self._suspects and not self._waiting and not running:  # It has nothing beside it.
             task = self._suspects.pop()
             self._begin(task, task.key, self._hosts_for(task, machines), alone=True)
             return
@@ -154,7 +156,7 @@ class Flights:
     def _outcome(self, flight: _Flight) -> dict[str, Any] | None:
         """What came of a call that has ended; None if it is to be run again."""
         if flight.future.status in ("cancelled", "lost"):
-            raise ClusterError("the scheduler has gone, or has forgotten what it was given")
+            raise LostClusterError("the scheduler has gone, or has forgotten what it was given")
         error = flight.future.exception()
         if error is None:
             return flight.future.result()

@@ -17,13 +17,12 @@ Say = Callable[[str], None]
 
 
 class TaskError(RingwalkerError):
-    """A task failed: the message begins with its key. Of what nobody expected, a note is the traceback."""
+    """A task failed: the message begins with its key. ``trace`` is the traceback of what nobody expected."""
 
     def __init__(self, result: "Result"):
         super().__init__(f"{result.key}: {result.error}")
         self.exit_code = result.exit_code
-        if result.trace:
-            self.add_note(result.trace)
+        self.trace = result.trace
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from ..conform.check import Way
+from .campaign_options import add_campaign_options
 from .options import add_command, add_device_options, add_engine_option, add_model_option
 
 __all__ = ["add_parser", "run"]
@@ -20,6 +21,8 @@ examples:
       any device that listens on a vfio-user socket
   ringwalker conform --qemu virtio-net-pci --qemu-option disable-legacy=on --qemu-option mq=on
       QEMU's own device with these properties
+  ringwalker conform --function all --ring both --face transitional --workers 2 --campaign results
+      by two processes; the same command again goes on if it was stopped
   ringwalker conform --list 'core-09.*'
       which checks there are of some clauses, and what they do
   ringwalker conform --function rng reset_clears_status --way packed --waves reset.fst
@@ -55,6 +58,7 @@ def add_parser(commands: Any) -> None:
     add_model_option(how)
     text = "the same checks on the golden model, a device in Python, and what they find is compared"
     how.add_argument("--against", choices=("model",), help=text)
+    add_campaign_options(parser, "1; with more, each way of each device is a task")
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="waves of the one check (engine native)")
     output.add_argument("--json", metavar="FILE", help="write all results as JSON ('-': standard output)")

@@ -20,6 +20,7 @@ from ..errors import EXIT_FAILED, noted
 from ..function.simulation import built_in_functions
 from ..waves.fst_join import require_whole
 from ..waves.note import note_config
+from .conform_campaign import is_campaign, test_in_campaign
 from .conform_report import print_checks, print_reports
 from .devices import modern_config
 from .options import UsageError, check_output
@@ -201,6 +202,12 @@ def carry_out(options: argparse.Namespace) -> int:
         check_output(f"--{name}", getattr(options, name))
     reports: list[Report] = []
     differences: list[str] = []
+    if is_campaign(options):
+        titled, steps = list(_titled(options)), _steps(options, chosen)
+        for report, lines in test_in_campaign(options, titled, chosen, steps, _properties(options)):
+            reports.append(report)
+            differences += lines
+        return _end(options, reports, differences)
     with progress_bar() as bar:
         for title, config, command in _titled(options):
             if options.waves and config is not None:
@@ -209,6 +216,11 @@ def carry_out(options: argparse.Namespace) -> int:
             reports.append(Report(title, command, outcomes))
             if options.against and config is not None:
                 differences += _against(options, config, chosen, title, outcomes, bar)
+    return _end(options, reports, differences)
+
+
+def _end(options: argparse.Namespace, reports: list[Report], differences: list[str]) -> int:
+    """Say what was found; the exit code."""
     for line in differences:
         print(f"ringwalker: the model differs: {line}", file=sys.stderr)
     code = _finish(options, reports)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ringwalker.version import __version__
 
+from ..campaign.task import TaskError
 from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, RingwalkerError
 from . import (
     bench,
@@ -118,6 +119,8 @@ def _ended(work: Callable[[], int], options: argparse.Namespace) -> int:
     except MemoryError as error:
         return _fail(str(error) or "there is not enough memory", EXIT_FAILED, options)
     except RingwalkerError as error:
+        if isinstance(error, TaskError):
+            sys.stderr.write(error.trace)
         return _fail(str(error), error.exit_code, options)
 
 

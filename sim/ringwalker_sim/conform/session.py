@@ -57,15 +57,18 @@ class Session:
         *,
         steps: list[Any] | None = None,
         progress: Any = lambda _outcome: None,
+        only: Way | None = None,
     ) -> list[Outcome]:
         """Run checks, each by those of ``ways`` that the device has. ``steps``: those of the one check.
 
-        ``progress`` gets each outcome.
+        ``progress`` gets each outcome. With ``only``, none is run but those by this one of the ways.
         """
         outcomes: list[Outcome] = []
         lost = ""
         for check in chosen:
             for way in self.device.ways_of(check, ways):
+                if only not in (None, way):
+                    continue
                 if lost:
                     outcome = Outcome(check, way, SKIPPED, lost, seed=self.seed)
                 else:

@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amaranth.lib import wiring
 
@@ -20,7 +20,14 @@ from .remaining import with_remaining_time
 if TYPE_CHECKING:
     from .successor import Successor
 
-__all__ = ["MODEL_VARIABLE", "first_library", "library_for", "model_library", "plain_by_default"]
+__all__ = [
+    "MODEL_VARIABLE",
+    "build_model",
+    "first_library",
+    "library_for",
+    "model_library",
+    "plain_by_default",
+]
 
 MODEL_VARIABLE = "RINGWALKER_MODEL"
 """Variable of the environment: ``plain``, ``quick`` or ``changes``, the model where nothing else is said. A
@@ -129,3 +136,12 @@ def model_library(
             _say_plain(error)
     quick = os.environ.get(MODEL_VARIABLE) == _QUICK
     return build_library(verilog, ports, waves=waves, sanitize=sanitize, quick=quick, progress=progress)
+
+
+def build_model(say: Callable[[str], None], config: Mapping[str, Any], plain: bool | None = None) -> None:
+    """Build the model that an engine for the device of ``config``, as of ``DeviceConfig.to_dict``, will want.
+
+    Errors: as for :func:`model_library`.
+    """
+    found = DeviceConfig.from_dict(config)
+    library_for(found, None, None, plain=plain, waves=False, sanitize=False, at_once=False, progress=say)
