@@ -4,6 +4,7 @@ import asyncio
 import doctest
 import gc
 import importlib
+import inspect
 import subprocess
 import sys
 import warnings
@@ -233,6 +234,13 @@ def test_a_request_that_asyncio_cancels_is_over_and_the_device_goes_on() -> None
     assert asyncio.run(main()).startswith(b"\xff")
 
 
+def test_an_operation_says_what_it_takes() -> None:
+    with model() as disk:
+        assert str(inspect.signature(disk.read)) == "(sector: int, count: int = 1, queue: int = 0) -> bytes"
+        assert disk.read.__doc__.startswith("Read ``count`` sectors")
+        assert ".aio" in repr(disk.read)
+
+
 def test_coroutines_of_the_guest_run_together() -> None:
     with model() as disk:
         first, second = disk.gather(disk.read.coroutine(0), disk.read.coroutine(1, 2))
@@ -267,6 +275,18 @@ def test_an_exception_in_the_block_comes_out_and_the_image_is_free(tmp_path: Pat
     image.write_bytes(bytes(8 * SECTOR))
     with pytest.raises(KeyError), model(image=image) as disk:
         raise KeyError(disk.read(0)[0])
+
+    def refuse() -> None:
+        raise rw.RingwalkerError("no room")
+
+    def fail() -> None:
+        with model(image=image) as disk:
+            disk.disk.flush = refuse
+            raise KeyError
+
+    with pytest.raises(KeyError) as caught:
+        fail()
+    assert caught.value.__notes__ == ["and the device could not be closed: no room"]
     with model(image=image):
         with pytest.raises(rw.RingwalkerError, match="another process is using the image"):
             model(image=image)

@@ -13,9 +13,11 @@ from ringwalker.spec.ids import DeviceType
 from ringwalker.spec.net import NetFeature
 
 from ..disk_image import DiskImage
+from ..errors import RingwalkerError
 from ..guest.opening import OpenDevice
 from ..guest.transport.pci_transport import PciTransport
 from ..memory import GuestMemory
+from ..waves.fst_join import require_whole
 from ..workload.job import model_behind
 from .counters import Counters
 from .latencies import Latencies
@@ -93,6 +95,7 @@ class Device:
             self._runner.run(self._opened.close())
         finally:
             self._end()
+        self._check_waves()
 
     async def close_aio(self) -> None:
         """The same under asyncio."""
@@ -102,6 +105,12 @@ class Device:
             await self._runner.run_aio(self._opened.close())
         finally:
             self._end()
+        self._check_waves()
+
+    def _check_waves(self) -> None:
+        """See that the disk had room for the waves. Errors: ``OutputError``."""
+        if self.waves.path is not None:
+            require_whole(self.waves.path)
 
     def _end(self) -> None:
         """End the simulation, whatever the driver is doing; waves are complete then."""
@@ -118,8 +127,11 @@ class Device:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if error is None:
             self.close()
-        else:
+            return
+        try:
             self._end()
+        except RingwalkerError as another:
+            error.add_note(f"and the device could not be closed: {another}")
 
     def __del__(self) -> None:
         if getattr(self, "_stack", None) is not None:

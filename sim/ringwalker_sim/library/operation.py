@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
@@ -75,8 +76,14 @@ class Call(Generic[P, R]):
     ``device.read.coroutine(0)`` is the guest's coroutine itself, for ``device.run`` and ``device.gather``.
     """
 
-    def __init__(self, owner: HasRunner, function: Callable[..., Coroutine[Any, Any, R]]):
+    def __init__(
+        self,
+        owner: HasRunner,
+        function: Callable[..., Coroutine[Any, Any, R]],
+        signature: inspect.Signature,
+    ):
         functools.update_wrapper(self, function)
+        self.__signature__ = signature
         self._owner = owner
         self._function = function
 
@@ -106,10 +113,12 @@ class Operation(Generic[P, R]):
         self._function: Any = function
         wrapper: Any = self
         functools.update_wrapper(wrapper, function)
+        whole = inspect.signature(function)
+        self._signature = whole.replace(parameters=list(whole.parameters.values())[1:])
 
     @overload
     def __get__(self, owner: None, kind: type) -> Self: ...
     @overload
     def __get__(self, owner: HasRunner, kind: type) -> Call[P, R]: ...
     def __get__(self, owner: Any, kind: type) -> Any:
-        return self if owner is None else Call(owner, self._function)
+        return self if owner is None else Call(owner, self._function, self._signature)
