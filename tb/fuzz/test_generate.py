@@ -31,23 +31,23 @@ SCENES = {"split": scene(False), "packed": scene(True)}
 
 
 def operations(seed: int, count: int = CASES) -> list[Operation]:
-    maker = CaseMaker(DEVICE, SCENES, seed)
+    maker = CaseMaker(DEVICE, DEVICE, SCENES, seed)
     return [item for number in range(count) for item in maker.case(number).operations]
 
 
 def test_a_number_gives_the_same_case_again() -> None:
     kept = [(3, 0), (5, 1)]
-    one, other = (CaseMaker(DEVICE, SCENES, 7, kept) for _ in range(2))
+    one, other = (CaseMaker(DEVICE, DEVICE, SCENES, 7, kept) for _ in range(2))
     forwards = [one.case(number) for number in range(CASES)]
     backwards = [other.case(number) for number in reversed(range(CASES))]
     assert forwards == backwards[::-1]
     assert len({case.operations for case in forwards}) == CASES
-    assert CaseMaker(DEVICE, SCENES, 8, kept).case(0) != forwards[0]
+    assert CaseMaker(DEVICE, DEVICE, SCENES, 8, kept).case(0) != forwards[0]
 
 
 def test_a_case_that_was_kept_is_made_as_it_was_when_it_was_found() -> None:
-    early = CaseMaker(DEVICE, SCENES, 1, [(4, 0)])
-    later = CaseMaker(DEVICE, SCENES, 1, [(4, 0), (9, 1)])
+    early = CaseMaker(DEVICE, DEVICE, SCENES, 1, [(4, 0)])
+    later = CaseMaker(DEVICE, DEVICE, SCENES, 1, [(4, 0), (9, 1)])
     assert later._case(9, 1) == early.case(9)
 
 
@@ -61,7 +61,7 @@ def test_every_kind_of_operation_is_there() -> None:
 
 
 def test_all_of_them_have_a_text_form_and_a_binary_one() -> None:
-    maker = CaseMaker(DEVICE, SCENES, 2, [(n, n) for n in range(9)])
+    maker = CaseMaker(DEVICE, DEVICE, SCENES, 2, [(n, n) for n in range(9)])
     for number in range(CASES):
         case = maker.case(number)
         assert Case.parse(case.text()) == case
@@ -77,7 +77,7 @@ def test_writes_of_guest_memory_stay_within_it() -> None:
 
 
 def test_a_mutation_expects_nothing_and_does_not_grow_for_ever() -> None:
-    maker = CaseMaker(DEVICE, SCENES, 4, [(n, n) for n in range(60)])
+    maker = CaseMaker(DEVICE, DEVICE, SCENES, 4, [(n, n) for n in range(60)])
     for number in range(60, 60 + CASES):
         assert len(maker.case(number).operations) <= MOST_OPERATIONS + 30
     for number in range(CASES):

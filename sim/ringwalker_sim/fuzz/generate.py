@@ -156,14 +156,18 @@ def recovery_of(chance: Random, operations: Sequence[Operation]) -> Recovery:
 
 
 class CaseMaker:
-    """The cases of the campaign with ``seed`` on ``device``, with ``scenes`` by the names of its set-ups.
+    """The cases of the campaign with ``seed`` on ``device``, with ``scenes`` by the names of its set-ups, as
+    cases of the device ``where``, which has the same.
 
     ``kept`` are the cases worth changing, in the order in which they were found. Each is made again from its
     own number and those that were kept before it, so two numbers say all of a case.
     """
 
-    def __init__(self, device: str, scenes: Mapping[str, Scene], seed: int, kept: Sequence[Parent] = ()):
+    def __init__(
+        self, device: str, where: str, scenes: Mapping[str, Scene], seed: int, kept: Sequence[Parent] = ()
+    ):
         self._device = device
+        self._where = where
         self._scenes = dict(scenes)
         self._names = tuple(self._scenes)
         self._seed = seed
@@ -190,4 +194,4 @@ class CaseMaker:
             parent, other = self._parent(chance, count), self._parent(chance, count)
             setup = parent.setup
             operations = mutated(chance, self._scenes[setup], parent.operations, other.operations)
-        return Case(self._device, setup, tuple(operations), recovery_of(chance, operations))
+        return Case(self._where, setup, tuple(operations), recovery_of(chance, operations))

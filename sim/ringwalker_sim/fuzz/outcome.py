@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Finding", "Outcome"]
+__all__ = ["RULES", "Finding", "Outcome"]
+
+RULES = {
+    "link": "The device keeps to the rules of PCI Express and of streams.",
+    "answer": "Every request of the host is answered in time.",
+    "time": "A case comes to its end.",
+    "reset": "A reset has ended in time.",
+    "expected": "What a right request asks for comes in time, with the right data.",
+}
+"""The rules, by name, each with a sentence."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ or ``intx``, and any of
 - ``all``: all queues of a block device in place of two
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from ringwalker.config import DeviceConfig
@@ -64,13 +64,20 @@ class Ready:
     scene: Scene
 
 
+TIMEOUT_CYCLES = 1000
+"""Of a completion. After one that did not come the device reads again after two times that."""
+
+
 def _configs() -> dict[str, DeviceConfig]:
     found = {}
     for name in BOTH:
+        modern, transitional = (
+            replace(config, completion_timeout=TIMEOUT_CYCLES) for config in (BOTH[name], TRANSITIONAL[name])
+        )
         for ring in ("split", "packed"):
-            found[f"{name}:{ring}:modern"] = BOTH[name]
-            found[f"{name}:{ring}:transitional"] = TRANSITIONAL[name]
-        found[f"{name}:split:legacy"] = TRANSITIONAL[name]
+            found[f"{name}:{ring}:modern"] = modern
+            found[f"{name}:{ring}:transitional"] = transitional
+        found[f"{name}:split:legacy"] = transitional
     return found
 
 

@@ -59,7 +59,10 @@ void Runner::start() {
   step_ = Step::BEGIN;
   began_ = now();
   if (findings_.operation == body_) oracle_.body_begins();
-  if (findings_.operation == recovery_) oracle_.body_ends();
+  if (findings_.operation == recovery_) {
+    oracle_.body_ends();
+    host_.clear_faults();
+  }
 }
 
 bool Runner::carry_out(const Record& r) {
