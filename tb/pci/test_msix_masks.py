@@ -72,6 +72,15 @@ async def test_a_vector_that_is_not_in_the_table_gives_no_message_and_is_not_pen
 
 
 @simulated(Table)
+async def test_what_is_written_behind_the_table_changes_no_entry(bench):
+    await bench.begin()
+    await bench.write(2, "address_low", 0x1234_5000)
+    assert await bench.read(MSIX_TABLE_ENTRY["address_low"].offset) == ADDRESS
+    await bench.notify(0)
+    assert await bench.sent() == [0]
+
+
+@simulated(Table)
 async def test_notifications_of_a_masked_vector_become_one_message_when_its_mask_goes(bench):
     await bench.begin()
     await bench.mask(1, True)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from ringwalker_sim.errors import ParameterError
+from ringwalker_sim.mutants.change import Change
 from ringwalker_sim.proofs.__main__ import main
 from ringwalker_sim.proofs.bench import Bench
 from ringwalker_sim.proofs.catalogue import PROPERTIES, select, try_all
 from ringwalker_sim.proofs.page import FIGURES, PAGE, page, read_figures
-from ringwalker_sim.proofs.property import Change, Property, block_class
+from ringwalker_sim.proofs.property import Property, block_class
 
 DOCS = Path("docs")
 QUICK = (

@@ -10,7 +10,7 @@ from . import dma, merging, requests, stream_rules, transport
 from .property import Property
 from .solver import holds, translate
 
-__all__ = ["PROPERTIES", "Result", "select", "try_all"]
+__all__ = ["PROPERTIES", "Result", "select", "try_all", "unproved"]
 
 PROPERTIES: tuple[Property, ...] = (
     *stream_rules.PROPERTIES,
@@ -51,6 +51,20 @@ def _mutant(one: Property) -> str:
     return f"{one.name}.mutant"
 
 
+def _is_proved(one: Property, folder: Path) -> bool:
+    proved = holds(one.name, one.depth, False, folder)
+    return proved and (not one.inductive or holds(one.name, one.depth, True, folder))
+
+
+def unproved(properties: Sequence[Property], folder: Path) -> list[str]:
+    """The names of those that do not hold, or not by induction; files go to ``folder``.
+
+    Errors: ``ToolError`` when a tool is missing or fails.
+    """
+    translate({one.name: one.rtlil() for one in properties}, folder)
+    return [one.name for one in properties if not _is_proved(one, folder)]
+
+
 def try_all(
     properties: Sequence[Property], folder: Path, progress: Callable[[Result], None] = lambda _result: None
 ) -> list[Result]:
@@ -65,8 +79,7 @@ def try_all(
     results = []
     for one in properties:
         begin = time.perf_counter()
-        proved = holds(one.name, one.depth, False, folder)
-        proved = proved and (not one.inductive or holds(one.name, one.depth, True, folder))
+        proved = _is_proved(one, folder)
         seconds = time.perf_counter() - begin
         # A violation that is seen from power-up on: that no induction goes through would say little.
         found = not holds(_mutant(one), one.mutant_depth or one.depth + 1, False, folder)

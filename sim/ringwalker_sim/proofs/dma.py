@@ -9,8 +9,9 @@ from amaranth.hdl import Mux, Signal
 from ringwalker.dma.cutter import Run
 from ringwalker.spec.tlp import RequestKind
 
+from ..mutants.change import Change
 from .bench import Bench
-from .property import Change, statement
+from .property import statement
 
 __all__ = ["PROPERTIES"]
 

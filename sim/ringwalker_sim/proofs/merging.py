@@ -7,8 +7,9 @@ from typing import Any
 from amaranth.hdl import Cat, Mux, Signal
 from amaranth.lib import data
 
+from ..mutants.change import Change
 from .bench import Bench
-from .property import Change, statement
+from .property import statement
 
 __all__ = ["PROPERTIES"]
 

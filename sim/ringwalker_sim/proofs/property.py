@@ -7,28 +7,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import ParameterError
+from ..mutants.change import Change
 from .bench import Bench
 
-__all__ = ["Change", "Property", "block_class", "statement"]
-
-
-@dataclass(frozen=True)
-class Change:
-    """A change of the text of a module: ``new`` in the place of ``old``, which stands there once.
-
-    ``says``: what is wrong then.
-    """
-
-    says: str
-    old: str
-    new: str
-
-    def applied(self, text: str, where: str) -> str:
-        """Errors: :class:`ParameterError` unless ``old`` is in ``text`` exactly once."""
-        if text.count(self.old) != 1:
-            raise ParameterError(f"{where} has {text.count(self.old)} times {self.old!r}, not once")
-        return text.replace(self.old, self.new)
+__all__ = ["Property", "block_class", "statement"]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from ringwalker.config import DeviceConfig
 from ringwalker.spec.tlp import CompletionStatus
 from ringwalker.tlp.tags import TagRange
 
+from ..mutants.change import Change
 from .bench import Bench
-from .property import Change, statement
+from .property import statement
 
 __all__ = ["PROPERTIES"]
 

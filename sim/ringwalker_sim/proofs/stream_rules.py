@@ -5,8 +5,9 @@ from typing import Any
 
 from amaranth.lib import data
 
+from ..mutants.change import Change
 from .bench import Bench
-from .property import Change, Property
+from .property import Property
 
 __all__ = ["PROPERTIES"]
 

@@ -7,8 +7,9 @@ from amaranth.hdl import Mux, Signal, Value
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.modern import NO_VECTOR, PAGE, DeviceStatus
 
+from ..mutants.change import Change
 from .bench import Bench
-from .property import Change, statement
+from .property import statement
 
 __all__ = ["PROPERTIES"]
 
