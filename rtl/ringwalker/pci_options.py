@@ -7,7 +7,7 @@ from pathlib import Path
 from .checks import ConfigError, check, check_flag, check_range, is_integer, shown
 from .spec.expansion_rom import ROM_SIGNATURE
 
-__all__ = ["LARGEST_ROM", "SMALLEST_ROM", "PciOptions"]
+__all__ = ["LARGEST_ROM", "MOST_VECTORS", "SMALLEST_ROM", "PciOptions"]
 
 MOST_VECTORS = 2048
 """As many entries can a table of MSI-X have."""

@@ -8,7 +8,6 @@ Ref: PCI 3.0, 6.2 (header), 6.7 (capability list), 6.8.2 (MSI-X); PCIe 3.1, 7.8;
 from dataclasses import replace
 from typing import Any
 
-from ..config import DeviceConfig
 from ..pci_options import SMALLEST_ROM
 from ..spec.fields import FIELDS_VERSION
 from ..spec.ids import VENDOR_2007
@@ -56,6 +55,7 @@ from ..spec.pcie import (
 from ..transport.face import Window
 from ..transport.faces import face_windows
 from .bar import Bar
+from .endpoint import EdgeConfig, EndpointConfig
 from .optional import advanced_errors, msi, serial_number
 from .structure import Dword, Layout, Structure, joined_dwords, placed
 
@@ -69,7 +69,9 @@ __all__ = [
     "encode_bytes",
     "expansion_rom",
     "layout",
+    "msix_bar",
     "msix_pba_offset",
+    "register_windows",
 ]
 
 FIRST_CAPABILITY = 0x40
@@ -94,16 +96,26 @@ def encode_bytes(size: int) -> int:
     return size.bit_length() - 8
 
 
-def msix_pba_offset(config: DeviceConfig) -> int:
-    """Where in BAR1 the pending bit array starts, in bytes: a power of two after the table."""
+def msix_pba_offset(config: EdgeConfig) -> int:
+    """Where in its BAR the pending bit array starts, in bytes: a power of two after the table."""
     return max(_BAR_PAGE // 2, _round_up_power(config.vectors * MSIX_ENTRY_BYTES))
 
 
-def bars(config: DeviceConfig) -> tuple[Bar, ...]:
+def register_windows(config: EdgeConfig) -> tuple[Window, ...]:
+    """Where in the BARs registers are, other than those of MSI-X."""
+    return config.windows if isinstance(config, EndpointConfig) else face_windows(config)
+
+
+def msix_bar(config: EdgeConfig) -> int:
+    """The BAR of the MSI-X table."""
+    return config.msix_bar if isinstance(config, EndpointConfig) else MSIX_BAR
+
+
+def bars(config: EdgeConfig) -> tuple[Bar, ...]:
     """The base address registers of a device, by index."""
     pba_end = msix_pba_offset(config) + (config.vectors + 63) // 64 * 8
-    result = [Bar(MSIX_BAR, max(_BAR_PAGE, _round_up_power(pba_end)))]
-    windows = face_windows(config)
+    result = [Bar(msix_bar(config), max(_BAR_PAGE, _round_up_power(pba_end)))]
+    windows = register_windows(config)
     for index in {window.bar for window in windows}:
         mine = [window for window in windows if window.bar == index]
         io, end = mine[0].io, max(window.base + window.size for window in mine)
@@ -112,13 +124,13 @@ def bars(config: DeviceConfig) -> tuple[Bar, ...]:
     return tuple(sorted(result, key=lambda bar: bar.index))
 
 
-def expansion_rom(config: DeviceConfig) -> tuple[Bar, ...]:
+def expansion_rom(config: EdgeConfig) -> tuple[Bar, ...]:
     """The base address register of the expansion ROM, if there is one."""
     size = len(config.pci.rom_content)
     return (Bar(EXPANSION_ROM, max(SMALLEST_ROM, _round_up_power(size))),) if size else ()
 
 
-def _header(config: DeviceConfig) -> Structure:
+def _header(config: EdgeConfig) -> Structure:
     identity = config.resolved_identity
     class_code: Any = identity.class_code
     values: dict[str, Any] = {
@@ -171,18 +183,18 @@ def _power_management(offset: int) -> Structure:
     return Structure("pm", offset, PM_CAPABILITY, values, {"control_status": PmControlStatus.POWER_STATE})
 
 
-def _msix(offset: int, config: DeviceConfig) -> Structure:
+def _msix(offset: int, config: EdgeConfig) -> Structure:
     values: dict[str, int] = {
         "id": CapabilityId.MSIX,
         "control": placed(MsixControl.TABLE_SIZE, config.vectors - 1),
-        "table": placed(MsixTableOffset.BAR, MSIX_BAR),
-        "pba": msix_pba_offset(config) | placed(MsixTableOffset.BAR, MSIX_BAR),
+        "table": placed(MsixTableOffset.BAR, msix_bar(config)),
+        "pba": msix_pba_offset(config) | placed(MsixTableOffset.BAR, msix_bar(config)),
     }
     writable = {"control": MsixControl.FUNCTION_MASK | MsixControl.ENABLE}
     return Structure("msix", offset, MSIX_CAPABILITY, values, writable)
 
 
-def _pcie(offset: int, config: DeviceConfig) -> Structure:
+def _pcie(offset: int, config: EdgeConfig) -> Structure:
     tags = config.pci.tags
     able, control_2 = 0, 0
     if config.pci.timeout_ranges:
@@ -264,7 +276,7 @@ def _virtio(window: Window, offset: int) -> Structure:
     return Structure(f"virtio_{kind.name.lower()}", offset, table, {**values, "length": table.size}, writable)
 
 
-def layout(config: DeviceConfig) -> Layout:
+def layout(config: EdgeConfig) -> Layout:
     """The whole of configuration space for ``config``. Errors: ``ValueError`` if it is over 256 bytes."""
     structures = [_header(config)]
     offset = FIRST_CAPABILITY
@@ -279,7 +291,7 @@ def layout(config: DeviceConfig) -> Layout:
         add(msi(offset, config.pci.msi))
     add(_msix(offset, config))
     add(_pcie(offset, config))
-    windows = [*face_windows(config)]
+    windows = [*register_windows(config)]
     if config.has_modern:
         # The window of configuration space names no place until software writes one.
         windows.append(Window("window", 0, 0, 0, CapabilityType.PCI))
@@ -297,7 +309,7 @@ def layout(config: DeviceConfig) -> Layout:
     return Layout(bars(config), tuple(structures), extended, dwords)
 
 
-def _extended(config: DeviceConfig) -> tuple[Structure, ...]:
+def _extended(config: EdgeConfig) -> tuple[Structure, ...]:
     """The extended capabilities that were chosen, each linked to the next."""
     found: list[Structure] = []
     offset = CONFIG_SPACE_BYTES

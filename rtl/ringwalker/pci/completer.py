@@ -8,12 +8,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..buffers import StreamFifo
 from ..component import Component
-from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..spec.tlp import RequestHeader, completion_beat, request_beat, with_tag
 from ..streams import stream_of
 from .bar import Bar
 from .capabilities import bars, expansion_rom
+from .endpoint import EdgeConfig
 from .ports import ConfigPort, FunctionState
 from .request_answers import RequestAnswers, nonposted_request
 from .request_intake import RequestIntake
@@ -62,7 +62,7 @@ class Completer(Component):
     Ref: PCIe 3.1, 2.4.1 (ordering), 2.6.1 (credits)
     """
 
-    def __init__(self, config: DeviceConfig, bar_list: Sequence[Bar] | None = None):
+    def __init__(self, config: EdgeConfig, bar_list: Sequence[Bar] | None = None):
         self._width, self._tag_bits = config.data_width, config.pci.tag_bits
         header = with_tag(RequestHeader, self._tag_bits)
         self._bars = (*bars(config), *expansion_rom(config)) if bar_list is None else tuple(bar_list)

@@ -6,13 +6,13 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..component import Component
-from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..spec.pci import Command, ExpansionRom, MsiControl, MsixControl, PmControlStatus, PowerState, Status
 from ..spec.pci_extended import CorrectableError, UncorrectableError
 from ..spec.pcie import DeviceControl, DeviceControl2, PcieDeviceStatus
 from .capabilities import encode_bytes, expansion_rom, layout
 from .config_window import ConfigWindow
+from .endpoint import EdgeConfig
 from .ports import ConfigPort, ConfigRequest, ErrorRegisters, FunctionState, MsiState
 
 __all__ = ["ConfigSpace"]
@@ -86,7 +86,7 @@ class ConfigSpace(Component):
     idle: Out(1)
     """No request is in flight."""
 
-    def __init__(self, config: DeviceConfig):
+    def __init__(self, config: EdgeConfig):
         self._device = config
         self._layout = layout(config)
         self._registers: dict[int, Any] = {}

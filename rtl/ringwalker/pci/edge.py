@@ -9,18 +9,17 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..apart import ResetInserter
 from ..buffers import HalfBuffer
 from ..component import Component
-from ..config import DeviceConfig
 from ..interfaces import CorePort
-from ..spec.modern import MSIX_BAR
 from ..spec.tlp import CompletionHeader, with_tag
 from ..streams import completion_beat, request_beat, stream_of
 from ..tlp.arbiter import TlpArbiter
 from ..tlp.raw_header import raw_completion_header, raw_request_header
 from ..transport.face import Window
 from ..transport.register_router import RegisterArbiter, RegisterRouter
-from .capabilities import bars, expansion_rom
+from .capabilities import bars, expansion_rom, msix_bar
 from .completer import Completer
 from .config_space import ConfigSpace
+from .endpoint import EdgeConfig
 from .error_reporting import ErrorReporting
 from .msi import MsiSender
 from .msix import MsixTable
@@ -47,14 +46,14 @@ class PciEdge(Component):
     - ``core`` Out(CorePort(W)): the core
     - ``idle`` Out 1: nothing will happen in the edge before the next request, answer or item from the core
 
-    Accesses to MSIX_BAR go to the MSI-X table, those of the expansion ROM to it, all others to the core.
+    Accesses to the BAR of the MSI-X table go there, those of the expansion ROM to it, all others to the core.
 
     Latency: 1 cycle from ``core.reads`` and ``core.posted`` to ``requester_request``; 3 cycles from
     ``core.vectors`` to the message of a vector that is not masked, and 1 more through the requester.
     Completions pass in the same cycle.
     """
 
-    def __init__(self, config: DeviceConfig):
+    def __init__(self, config: EdgeConfig):
         self.config = config
         width, tag_bits = config.data_width, config.pci.tag_bits
         self._stray: Any = Signal(name="stray") if config.pci.tags == 10 else None
@@ -91,7 +90,7 @@ class PciEdge(Component):
             others_idle = others_idle & reporting.idle
         m.submodules.requester = requester = TlpArbiter(config.data_width, 2 + len(messages))
         m.submodules.register_arbiter = arbiter = RegisterArbiter(3)
-        windows = [Window("msix", MSIX_BAR, 0, sizes[MSIX_BAR])]
+        windows = [Window("msix", msix_bar(config), 0, sizes[msix_bar(config)])]
         windows += [Window("rom", bar.index, 0, bar.size) for bar in expansion_rom(config)]
         m.submodules.register_router = router = RegisterRouter(windows, rest="core")
         for bar in expansion_rom(config):

@@ -7,13 +7,13 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
-from ..config import DeviceConfig
 from ..interfaces import RegisterPort
 from ..memories import READ_APART
 from ..spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
 from ..spec.tlp import RequestKind, request_beat
 from ..streams import RegisterRequest, stream_of
 from .capabilities import msix_pba_offset
+from .endpoint import EdgeConfig
 
 __all__ = ["MsixTable"]
 
@@ -63,7 +63,7 @@ class MsixTable(Component):
     Ref: PCI 3.0, 6.8.2 and 6.8.3; PCIe 3.1, 2.4.1 (a write is taken whatever waits to be sent)
     """
 
-    def __init__(self, config: DeviceConfig):
+    def __init__(self, config: EdgeConfig):
         self._count = config.vectors
         self._pba = msix_pba_offset(config)
         beat: Any = request_beat(config.data_width)

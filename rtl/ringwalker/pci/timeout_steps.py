@@ -6,14 +6,14 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from ..component import Component
-from ..config import DeviceConfig
 from ..dma.reader import TIMEOUT_STEPS
 from ..spec.pcie import COMPLETION_TIMEOUTS_US
+from .endpoint import EdgeConfig
 
 __all__ = ["TimeoutSteps", "timeout_cycles"]
 
 
-def timeout_cycles(config: DeviceConfig, code: int) -> int:
+def timeout_cycles(config: EdgeConfig, code: int) -> int:
     """The completion time-out that ``code`` of device control 2 stands for: the middle of its range.
 
     Code 0, and those that are reserved, stand for that of the configuration.
@@ -38,7 +38,7 @@ class TimeoutSteps(Component):
     step: Out(1)
     """Pulse, from a register."""
 
-    def __init__(self, config: DeviceConfig):
+    def __init__(self, config: EdgeConfig):
         self._periods = {
             code: max(1, timeout_cycles(config, code) // TIMEOUT_STEPS)
             for code in (0, *COMPLETION_TIMEOUTS_US)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ringwalker.spec.modern import MSIX_BAR
+from ringwalker.pci.capabilities import msix_bar
 from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixVectorControl
 from ringwalker.spec.tlp import ErrorMessage
 
@@ -322,7 +322,7 @@ class EngineBridge:
             }
             base = vector * MSIX_ENTRY_BYTES
             writes += [(base + MSIX_TABLE_ENTRY[name].offset, value) for name, value in entry.items()]
-        self._regions.write_registers(MSIX_BAR, writes)
+        self._regions.write_registers(msix_bar(self.engine.config), writes)
 
     # --- statistics ---------------------------------------------------------------------------------------
 
