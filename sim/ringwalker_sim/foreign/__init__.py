@@ -1,0 +1,1 @@
+"""Verilog of others as a PCI device: what its ports are, and what it becomes."""
