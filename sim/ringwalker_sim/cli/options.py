@@ -9,6 +9,7 @@ from typing import Any
 
 from ringwalker.config import FACES, RINGS, DeviceConfig
 from ringwalker.function.kind import FUNCTIONS
+from ringwalker.pci.endpoint import EdgeConfig
 
 from ..errors import RingwalkerError
 from ..host.parameters import HostParameters
@@ -184,7 +185,7 @@ def add_link_options(parser: Any) -> None:
     parser.add_argument("--latency-tail-ns", metavar="N", type=positive, help=text)
 
 
-def link_host(options: argparse.Namespace, engine: str, config: DeviceConfig) -> HostParameters:
+def link_host(options: argparse.Namespace, engine: str, config: EdgeConfig) -> HostParameters:
     """What the options of :func:`add_link_options` come to. Errors: :class:`~..errors.ParameterError`, also
     for an engine without a link.
     """

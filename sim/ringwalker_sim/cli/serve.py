@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import logging
 import sys
 import time
@@ -11,7 +12,6 @@ from typing import Any
 
 from ..errors import EXIT_FAILED, noted
 from ..function.simulation import simulation_of
-from ..host import HostParameters
 from ..workload.images import default_image
 from .devices import add_waves_options, check_no_window, modern_config, parse_device, waves_window
 from .options import (
@@ -19,11 +19,13 @@ from .options import (
     add_command,
     add_device_options,
     add_image_options,
+    add_link_options,
     add_model_option,
     check_output,
-    positive,
+    link_host,
 )
 from .report import report_unwritten, status_line, write_json
+from .serve_foreign import add_foreign_options, foreign_device_of
 from .stop_signals import StopSignals
 
 __all__ = ["add_parser", "run"]
@@ -44,6 +46,8 @@ examples:
       two disks; without socket=... they are at S.0 and S.1, where S is --socket
   ringwalker serve --function crc32:KIND
       a function of your own, in crc32.py of the working folder (examples/crc32)
+  ringwalker serve --rtl top.v --map ports.toml
+      a design of yours, with AXI or streams of TLPs (docs/foreign-rtl.md)
   ringwalker serve --image disk.img --waves run.fst --waves-last 200k
       waves of the last 200,000 cycles, however long it runs
 
@@ -71,10 +75,10 @@ def add_parser(commands: Any) -> None:
     )
     what.add_argument("--device", metavar="SPEC", action="append", default=[], help=text)
     what.add_argument("--once", action="store_true", help="end when the first virtual machine has gone")
+    add_foreign_options(parser.add_argument_group("a design of yours"))
     add_device_options(parser)
     machine = parser.add_argument_group("machine")
-    text = "cycles from a read request of the device to its completion (default 125)"
-    machine.add_argument("--latency", metavar="N", type=positive, default=125, help=text)
+    add_link_options(machine)
     text = "chooses what the simulated host does at random (default 1)"
     machine.add_argument("--seed", metavar="N", type=int, default=1, help=text)
     add_model_option(machine)
@@ -117,8 +121,8 @@ def _devices(options: argparse.Namespace) -> list[Any]:
                 read_only=options.read_only or "read-only" in settings,
                 raw=settings.get("format", options.format) is not None,
                 waves=waves,
-                host=HostParameters(
-                    latency=options.latency,
+                host=dataclasses.replace(
+                    link_host(options, "native", config),
                     max_payload=config.max_payload,
                     max_read_request=config.max_read_request,
                 ),
@@ -152,11 +156,11 @@ def _figures(handles: Sequence[Any]) -> dict[str, Any]:
         device = handle.device
         devices.append(
             {
-                "function": device.config.function,
+                "function": device.function,
                 "socket": str(handle.socket),
                 "image": None if device.image is None else str(device.image),
                 "data_width": device.config.data_width,
-                "face": device.config.face,
+                "face": getattr(device.config, "face", None),
                 "error": None if handle.error is None else str(handle.error),
                 **handle.stats(),
             }
@@ -171,9 +175,10 @@ def run(options: argparse.Namespace) -> int:
     from .serve_report import live_table, logging_to, print_figures
 
     check_output("--stats-json", options.stats_json)
-    devices = _devices(options)
+    foreign = foreign_device_of(options)
+    devices = _devices(options) if foreign is None else [foreign]
     for device in devices:
-        if device.waves:
+        if device.waves and device.design is None:
             note_config(device.waves.path, device.config)
     begin = time.monotonic()
     with contextlib.ExitStack() as stack:

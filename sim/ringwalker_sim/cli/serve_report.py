@@ -29,6 +29,7 @@ _ROWS: tuple[tuple[str, str], ...] = (
     ("storage writes", "storage_writes"),
     ("storage flushes", "storage_flushes"),
     ("unmapped accesses", "faults"),
+    ("reads without an answer", "timeouts"),
     ("broken rules", "violations"),
 )
 

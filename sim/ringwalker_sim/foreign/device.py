@@ -40,6 +40,9 @@ class ForeignDevice:
     component: wiring.Component
     timeout: int
 
+    runs_on: bool
+    """Its clock never stops."""
+
     def verilog(self) -> tuple[str, list[PortInfo]]:
         """Verilog of all of it, with the ports of a device, and these. Errors: :class:`MapError`."""
         text, ports = component_verilog(self.component, TOP)
@@ -170,7 +173,7 @@ def mapped(found: dict[str, Any], top: Top) -> ForeignDevice:
         component = TlpEndpoint(config, design, receive, send, big)
     else:
         component = AxiEndpoint(config, design, tuple(registers), master, timeout)
-    return ForeignDevice(top, config, component, timeout)
+    return ForeignDevice(top, config, component, timeout, design.linger == 0)
 
 
 def foreign_device(

@@ -19,6 +19,7 @@ from .dma_messages import DmaMessages
 from .interrupts import Interrupts, Intx, Vectors
 from .mappings import Mappings
 from .peer import Peer
+from .protocol import Region
 from .regions import Regions
 
 __all__ = ["EngineBridge"]
@@ -38,7 +39,7 @@ _STATS_CYCLES = 20_000
 """Cycles after which the counters for other threads are read again, and the most that C++ lets pass."""
 
 _MOST_LOGGED = 20
-"""Unmapped accesses that are logged for each peer."""
+"""Unmapped accesses, and reads without an answer, that are logged for each peer."""
 
 
 class EngineBridge:
@@ -49,15 +50,18 @@ class EngineBridge:
     peer. Events of the device are carried out in order, so an interrupt never overtakes data. A message to
     the peer is sent only while the peer does not wait for an answer; later events wait behind it. With
     ``direct`` C++ carries out the usual messages (:class:`~.direct.DirectMessages`), unless somebody waits
-    for ``on_time``.
+    for ``on_time``. With ``runs_on`` the device always has something to do, and is never waited for.
 
     ``on_trouble`` is called with a line of text when the device breaks a rule of PCI Express or makes an
     unmapped access; ``on_time`` after time has passed. ``name`` is the prefix of lines in the log.
     """
 
-    def __init__(self, engine: ServedEngine, name: str = "device", direct: bool = True):
+    def __init__(
+        self, engine: ServedEngine, name: str = "device", direct: bool = True, runs_on: bool = False
+    ):
         self.engine = engine
         self.name = name
+        self._runs_on = runs_on
         self.on_trouble: Callable[[str], None] | None = None
         self.on_time: Callable[[], None] | None = None
         self._regions = Regions(engine)
@@ -73,7 +77,7 @@ class EngineBridge:
         self._epoch = 0
         self._traffic: tuple[int, ...] = ()
         self._busy_at = engine.now
-        self._counts = dict.fromkeys(("peers", "resets", "violations", "faults"), 0)
+        self._counts = dict.fromkeys(("peers", "resets", "violations", "faults", "timeouts"), 0)
         self._logged = 0
         self._note_stats()
 
@@ -89,7 +93,10 @@ class EngineBridge:
 
     def region_read(self, access: RegionAccess) -> bytes:
         """Read bytes of a region, after all earlier writes have reached the device."""
+        before = self.engine.timeouts
         data = self._regions.read(access)
+        if self.engine.timeouts != before:
+            self._unanswered(access)
         self._passed()
         return data
 
@@ -184,11 +191,13 @@ class EngineBridge:
     def _settle(self) -> None:
         """Run until the device is idle or stuck."""
         engine = self.engine
-        end = engine.now + _UNMAP_CYCLES
+        end = engine.now + (_SLICE if self._runs_on else _UNMAP_CYCLES)
         while True:
             self._note(engine.run_until_quiet(_SLICE))
             self._passed()
             if not self._events and engine.quiet():
+                return
+            if self._runs_on and not self._events and engine.now >= end:
                 return
             if self._events or engine.now >= end:
                 reason = "waits for memory by message" if self._events else f"is busy at cycle {engine.now}"
@@ -198,7 +207,7 @@ class EngineBridge:
     def _stuck(self) -> bool:
         """Whether the device has been busy without traffic for longer than its completion timeout."""
         limit = self.engine.config.completion_timeout + STILL_CYCLES
-        if self.engine.now - self._busy_at < limit:
+        if self._runs_on or self.engine.now - self._busy_at < limit:
             return False
         stats = self.engine.stats()
         traffic = tuple(value for key, value in stats.items() if key != "cycles")
@@ -291,8 +300,20 @@ class EngineBridge:
                 self._fault(f"cycle {fault.cycle}: the device {kind} {place}, {why}")
             engine.faults.clear()
 
+    def _unanswered(self, access: RegionAccess) -> None:
+        what = "configuration space" if access.region == Region.CONFIG else f"BAR {access.region}"
+        place, cycles = (
+            f"{access.count} bytes at {access.offset:#x} of {what}",
+            self.engine.host.completion_timeout,
+        )
+        self._counts["timeouts"] += 1
+        self._warn(f"a read of {place} was not answered in {cycles} cycles; it gives all ones")
+
     def _fault(self, text: str) -> None:
         self._counts["faults"] += 1
+        self._warn(text)
+
+    def _warn(self, text: str) -> None:
         if self._logged < _MOST_LOGGED:
             self._logged += 1
             more = "; further ones are not shown" if self._logged == _MOST_LOGGED else ""
@@ -334,8 +355,8 @@ class EngineBridge:
         """Counters by name, which may lag behind a little; may be called from another thread.
 
         ``config_reads``, ``config_writes``, ``bar_reads``, ``bar_writes``, ``mappings``, ``dma_messages``,
-        ``peers``, ``resets``, ``msix``, ``msi``, ``intx``, ``violations``, ``faults``, and all counters of
-        the engine.
+        ``peers``, ``resets``, ``msix``, ``msi``, ``intx``, ``violations``, ``faults``, ``timeouts``, and all
+        counters of the engine.
         """
         snapshot = self._snapshot
         return {

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
+from ringwalker.pci.endpoint import EdgeConfig
+from ringwalker.verilog import PortInfo
 
 from ..disk_image import DiskError, DiskImage
 from ..engine.native.served import ServedEngine
@@ -39,9 +41,12 @@ class ServedDevice:
     for random choices of the host. ``plain`` asks for the plain model, ``at_once`` for it until there is the
     other (:class:`~..engine.native.engine.NativeEngine`). Without ``direct`` every message of the peer is
     carried out in Python.
+
+    ``design`` is Verilog that is the device in place of ours, with its ports, as ``component`` of the engine,
+    and ``name`` what it is called; with ``runs_on`` its clock never stops.
     """
 
-    config: DeviceConfig
+    config: EdgeConfig
     image: str | Path | None
     socket: str | Path
     read_only: bool = False
@@ -52,6 +57,14 @@ class ServedDevice:
     plain: bool | None = None
     direct: bool = True
     at_once: bool = False
+    design: tuple[str, list[PortInfo]] | None = None
+    name: str | None = None
+    runs_on: bool = False
+
+    @property
+    def function(self) -> str:
+        """What the device is for, or what the design is called."""
+        return self.config.function if isinstance(self.config, DeviceConfig) else self.name or "design"
 
     @property
     def parameters(self) -> HostParameters:
@@ -130,10 +143,11 @@ class DeviceHandle:
 def _open_disk(device: ServedDevice) -> DiskImage | None:
     if device.image is None:
         return None
-    open_disk = simulation_of(device.config.function).open_disk
-    if open_disk is None:
-        raise DiskError(f"{device.image}: function {device.config.function} has no disk")
-    return open_disk(device.config, device.image, device.read_only, device.raw)
+    config = device.config
+    open_disk = simulation_of(config.function).open_disk if isinstance(config, DeviceConfig) else None
+    if open_disk is None or not isinstance(config, DeviceConfig):
+        raise DiskError(f"{device.image}: function {device.function} has no disk")
+    return open_disk(config, device.image, device.read_only, device.raw)
 
 
 def _open_engine(
@@ -153,12 +167,13 @@ def _open_engine(
             host=device.parameters,
             waves=waves.opening if waves else None,
             seed=device.seed,
+            component=device.design,
             plain=device.plain,
             at_once=device.at_once,
             progress=progress,
         )
     )
-    bridge = EngineBridge(engine, Path(device.socket).name, device.direct)
+    bridge = EngineBridge(engine, Path(device.socket).name, device.direct, device.runs_on)
     if waves:
         recorder = WaveRecorder(waves, engine)
         bridge.on_time, bridge.on_trouble = recorder.tick, recorder.trouble

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
+from ringwalker.pci.endpoint import EdgeConfig
 
 from ..errors import ParameterError
 from ..guest.transport.faces import driver_face
@@ -76,7 +77,7 @@ def engine_of(engine: str | None, transport: str, usual: str, named: Callable[[s
 
 
 def host_of(
-    config: DeviceConfig,
+    config: EdgeConfig,
     engine: str,
     *,
     link: str | None = None,

@@ -14,8 +14,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from amaranth.lib import wiring
 
-from ringwalker.config import DeviceConfig
 from ringwalker.outputs import OutputError, writing
+from ringwalker.pci.endpoint import EdgeConfig
 from ringwalker.spec.tlp import RequestKind
 from ringwalker.streams import StorageOp
 from ringwalker.verilog import PortInfo
@@ -115,7 +115,7 @@ class NativeEngine:
 
     def __init__(
         self,
-        config: DeviceConfig,
+        config: EdgeConfig,
         memory: GuestMemory,
         *,
         disk: DiskImage | None = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from amaranth.lib import wiring
 
 from ringwalker.config import DeviceConfig
+from ringwalker.pci.endpoint import EdgeConfig
 from ringwalker.verilog import PortInfo
 
 from ...verilog_cache import TOP, component_verilog, device_verilog
@@ -74,7 +75,7 @@ def first_library(
 
 
 def library_for(
-    config: DeviceConfig,
+    config: EdgeConfig,
     component: wiring.Component | tuple[str, list[PortInfo]] | None,
     library: Path | None,
     *,
@@ -90,17 +91,19 @@ def library_for(
     """
     if plain is None:
         plain = plain_by_default() or component is not None
+    plain = plain or not isinstance(config, DeviceConfig)  # nothing exercises a design that is not ours
     quick = at_once and not plain and not waves
     kind = "at once" if quick else "with waves" if waves else "plain" if plain else "change-driven"
     with with_remaining_time(kind, progress) as say:
         with parts_built_meanwhile(waves, sanitize) if library is None else nullcontext():
-            if component is None:
+            if component is None and isinstance(config, DeviceConfig):
                 text, ports = device_verilog(config, say, whole=waves)
             else:
+                assert component is not None, "a design that is not ours has Verilog of its own"
                 text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
         if library is not None:
             return library, ports, None
-        if quick:
+        if quick and isinstance(config, DeviceConfig):
             found, successor = first_library(config, text, ports, sanitize=sanitize, progress=say)
             return found, ports, successor
         found = model_library(config, text, ports, plain=plain, waves=waves, sanitize=sanitize, progress=say)
@@ -108,7 +111,7 @@ def library_for(
 
 
 def model_library(
-    config: DeviceConfig,
+    config: EdgeConfig,
     verilog: str,
     ports: list[PortInfo],
     *,
@@ -123,7 +126,7 @@ def model_library(
     standard error says why. Errors: :class:`~ringwalker_sim.toolchain.ToolError`.
     """
     say = progress or (lambda _text: None)
-    if not plain and not waves:
+    if not plain and not waves and isinstance(config, DeviceConfig):
         from .changes import NotUnderstood
         from .changes.library import change_driven_library
         from .exercise import DeviceExercise

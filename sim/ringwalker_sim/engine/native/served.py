@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from amaranth.lib import wiring
 
-from ringwalker.config import DeviceConfig
+from ringwalker.pci.endpoint import EdgeConfig
 from ringwalker.verilog import PortInfo
 
 from ...disk_image import DiskImage
@@ -42,7 +42,7 @@ class ServedEngine(NativeEngine):
 
     def __init__(
         self,
-        config: DeviceConfig,
+        config: EdgeConfig,
         *,
         disk: DiskImage | None = None,
         host: HostParameters | None = None,
@@ -55,6 +55,8 @@ class ServedEngine(NativeEngine):
         progress: Callable[[str], None] | None = None,
     ):
         memory = GuestMemory(PAGE)
+        self.timeouts = 0
+        """Reads that the device has not answered in time."""
         super().__init__(
             config,
             memory,
@@ -112,6 +114,7 @@ class ServedEngine(NativeEngine):
     def read_bytes(self, ticket: int, length: int) -> bytes:
         """The data of the read that was submitted as ``ticket``; all ones when it was refused."""
         outcome, value = self.wait(ticket)
+        self.timeouts += outcome is Outcome.TIMEOUT
         if outcome is not Outcome.SUCCESS:
             value = all_ones(length)
         elif length > 8:

@@ -26,7 +26,7 @@ class StoragePeripheral(Peripheral):
     def __init__(self, engine: "NativeEngine"):
         super().__init__(engine)
         # A function of one's own may have storage and say nothing of its size.
-        capacity = getattr(engine.config.settings, "capacity", 0)
+        capacity = getattr(getattr(engine.config, "settings", None), "capacity", 0)
         if engine.disk is None and capacity:
             engine.disk = DiskImage.blank(capacity)
         self._disk = disk = engine.disk

@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .abi import EventKind
 from .peripheral import HANDLE, U32, U64, Functions, Peripheral
@@ -33,7 +33,7 @@ class UartPeripheral(Peripheral):
     def __init__(self, engine: "NativeEngine"):
         super().__init__(engine)
         self.on_bytes: Callable[[bytes], None] | None = None
-        settings = engine.config.settings
+        settings: Any = getattr(engine.config, "settings", None)
         # A function of one's own may have a UART and no size of a terminal.
         if hasattr(settings, "cols") and hasattr(settings, "rows"):
             self.set_terminal(settings.cols, settings.rows)

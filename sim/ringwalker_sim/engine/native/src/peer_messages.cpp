@@ -90,6 +90,7 @@ bool PeerMessages::answer() {
   const Event event = shared_.events.front();
   const bool completes = event.kind == static_cast<std::uint32_t>(EventKind::COMPLETION);
   if (!completes || event.a != setup_->read_ticket || !room()) return false;
+  if (event.status == static_cast<std::uint32_t>(Outcome::TIMEOUT)) return false;  // Python says so
   PeerAccess access;
   access.size = access_bytes;
   if (!take(access)) return false;
