@@ -79,8 +79,8 @@ class QtestPort(Loop, Port):
         self.memory = memory
         self._connection = connection
         self._received = b""
-        self._begin = time.monotonic()
-        self._last_event = self._begin
+        self._started = time.monotonic()
+        self._last_event = self._started
         self._messages: list[Callable[[], None]] = []
         self._words = messages
         self._intx: list[Callable[[], None]] = []
@@ -131,7 +131,7 @@ class QtestPort(Loop, Port):
 
     def now(self) -> int:
         """Microseconds since the start."""
-        return int((time.monotonic() - self._begin) * 1e6)
+        return int((time.monotonic() - self._started) * 1e6)
 
     def advance(self, deadline: int | None) -> None:
         """Wait for an interrupt, or until ``deadline``."""
