@@ -167,6 +167,19 @@ class GuestMemory:
         """Changes with every change of ``watches``, so that an engine notices."""
         self._allocator = Allocator(base, size)
 
+    @classmethod
+    def over(cls, buffer: Any, base: int = 0) -> "GuestMemory":
+        """Guest RAM that is a buffer of whole pages: a numpy array, a ``bytearray``, ...
+
+        Errors: ``ValueError`` for one that cannot be written, is not in one piece, or has another size.
+        """
+        array = buffer if isinstance(buffer, np.ndarray) else np.frombuffer(buffer, np.uint8)
+        if not array.flags.writeable or not array.flags.c_contiguous:
+            raise ValueError("the buffer of guest RAM must be writable and in one piece")
+        memory = cls(array.nbytes, base)
+        memory.array = array.reshape(-1).view(np.uint8)
+        return memory
+
     def _offset(self, address: int, length: int) -> int:
         offset = address - self.base
         if length < 0 or offset < 0 or offset + length > self.size:

@@ -7,14 +7,14 @@ from ..memory import GuestMemory
 from .loop import Loop, LoopEvent, LoopTask, StuckError
 from .port import Port
 
-__all__ = ["SecondGuest", "SoftwarePort"]
+__all__ = ["EmptyBus", "SecondGuest", "SoftwarePort"]
 
 
 def _all_ones(size: int) -> int:
     return (1 << 8 * size) - 1
 
 
-class _EmptyBus(Port):
+class EmptyBus(Port):
     """A port without any PCI function."""
 
     async def config_read(self, bdf: int, offset: int, size: int) -> int:
@@ -46,7 +46,7 @@ class _EmptyBus(Port):
         """INTA is never asserted."""
 
 
-class SoftwarePort(Loop, _EmptyBus):
+class SoftwarePort(Loop, EmptyBus):
     """Time jumps from one scheduled event to the next (:meth:`Loop.schedule`)."""
 
     def __init__(self, memory: GuestMemory):
@@ -65,7 +65,7 @@ class SoftwarePort(Loop, _EmptyBus):
         self._now = max(self._now, deadline)
 
 
-class SecondGuest(_EmptyBus):
+class SecondGuest(EmptyBus):
     """A second guest with its own ``memory``. The loop of ``first`` runs both."""
 
     def __init__(self, first: Loop, memory: GuestMemory):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["CHAPTERS", "FURTHER", "Clause", "clauses"]
+__all__ = ["CHAPTERS", "FURTHER", "Clause", "clauses", "mmio_clauses"]
 
 CHAPTERS = ("core", "admin", "pci", "net", "blk", "console", "entropy")
 """The tables, in the order of the specification. ``admin`` has the ids of ``core`` that are about
@@ -44,9 +44,17 @@ class Clause:
 @cache
 def clauses() -> dict[str, Clause]:
     """All statements by id, in the order of the specification; further ones behind."""
-    found: dict[str, Clause] = {}
-    for chapter in (*CHAPTERS, *FURTHER):
-        text = files(__name__).joinpath(f"{chapter}.csv").read_text(encoding="utf-8")
-        for row in csv.DictReader(text.splitlines()):
-            found[row["id"]] = Clause(**row)
-    return found
+    return {clause.id: clause for chapter in (*CHAPTERS, *FURTHER) for clause in _table(chapter)}
+
+
+@cache
+def mmio_clauses() -> dict[str, Clause]:
+    """The statements on the memory-mapped transport, by id. The suite tests PCI functions and has no part in
+    them; the monitor of :mod:`ringwalker_sim.vip` does.
+    """
+    return {clause.id: clause for clause in _table("mmio")}
+
+
+def _table(name: str) -> list[Clause]:
+    text = files(__name__).joinpath(f"{name}.csv").read_text(encoding="utf-8")
+    return [Clause(**row) for row in csv.DictReader(text.splitlines())]

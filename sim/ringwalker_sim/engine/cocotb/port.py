@@ -1,26 +1,23 @@
 """The guest's side of a machine whose root complex is that of cocotbext-pcie."""
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Event, First, Timer
-from cocotb.utils import get_sim_steps, get_sim_time
+from cocotb.triggers import ClockCycles
+from cocotb.utils import get_sim_steps
 from cocotbext.pcie.core import RootComplex
-from cocotbext.pcie.core.utils import PcieId
 
-from ...guest.port import Port
 from ...memory import GuestMemory
 from .endpoint import IntxRootPort, RtlEndpoint
 from .memory import GuestRegion, IntxRegion
+from .root_complex import TIMEOUT_US, RootComplexPort
 
-__all__ = ["CocotbEvent", "CocotbPort", "CocotbTask"]
+__all__ = ["CocotbPort"]
 
 _INTX_ADDRESS = 0x9000_0000
-_TIMEOUT_US = 200
-"""How long the CPU waits for the device before a read gives all ones."""
 
 
 class _Faults(logging.Handler):
@@ -46,71 +43,7 @@ def _listen() -> _Faults:
     return faults
 
 
-class CocotbEvent:
-    """The :class:`~ringwalker_sim.guest.port.Event` of cocotb."""
-
-    def __init__(self, cycle_steps: int):
-        self._event = Event()
-        self._cycle_steps = cycle_steps
-
-    def set(self) -> None:
-        """Raise the flag."""
-        self._event.set()
-
-    def clear(self) -> None:
-        """Lower the flag."""
-        self._event.clear()
-
-    def is_set(self) -> bool:
-        """Whether the flag is up."""
-        return self._event.is_set()
-
-    async def wait(self, timeout_cycles: int | None = None) -> bool:
-        """True when the flag is up, False after ``timeout_cycles``."""
-        if self._event.is_set():
-            return True
-        if timeout_cycles is None:
-            await self._event.wait()
-            return True
-        await First(self._event.wait(), Timer(max(1, timeout_cycles) * self._cycle_steps, "step"))
-        return self._event.is_set()
-
-
-class CocotbTask:
-    """The :class:`~ringwalker_sim.guest.port.Task` of cocotb."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]):
-        self._finished = Event()
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self._joined = False
-        self._task = cocotb.start_soon(self._run(coroutine))
-
-    async def _run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        try:
-            self._result = await coroutine
-        except Exception as error:
-            if not self._joined:
-                raise
-            self._error = error
-        finally:
-            self._finished.set()
-
-    async def join(self) -> Any:
-        """Its result when it has ended; its exception is raised here."""
-        self._joined = True
-        await self._finished.wait()
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-    def cancel(self) -> None:
-        """End it where it waits."""
-        self._task.cancel()
-        self._finished.set()
-
-
-class CocotbPort(Port):
+class CocotbPort(RootComplexPort):
     """RAM, bus and interrupts for a device ``dut`` with the ports of the generated top.
 
     ``await start_machine()`` starts the clock, resets the device and lets cocotbext-pcie enumerate; the
@@ -135,18 +68,15 @@ class CocotbPort(Port):
             raise ValueError(
                 f"guest RAM ends at {memory.base + memory.size:#x}; here it must end below 2 GiB"
             )
-        self.memory = memory
-        self.disk = disk
-        self.clock_mhz = clock_mhz
-        self.mmio32 = self.mmio64 = self.io = range(0)
-        self.dut = dut
         self._faults = _listen()
         half_ps = round(1_000_000 / clock_mhz / 2)
         self.period_ps = 2 * half_ps
-        self.cycle_steps = get_sim_steps(self.period_ps, "ps")
+        super().__init__(RootComplex(), memory, get_sim_steps(self.period_ps, "ps"))
+        self.disk = disk
+        self.clock_mhz = clock_mhz
+        self.dut = dut
         self.max_payload = max_payload
         self.max_read_request = max_read_request
-        self.rc = RootComplex()
         self.rc.max_payload_size = max_payload.bit_length() - 8
         self.rc.mem_pool.register_region(GuestRegion(memory, self.now), memory.base)
         self.endpoint = RtlEndpoint(dut, latency * self.cycle_steps, stalls)
@@ -172,7 +102,7 @@ class CocotbPort(Port):
         await ClockCycles(self.dut.clk, reset_cycles)
         self.dut.rst.value = 0
         await ClockCycles(self.dut.clk, 2)
-        await self.rc.enumerate(timeout=_TIMEOUT_US, timeout_unit="us")
+        await self.rc.enumerate(timeout=TIMEOUT_US, timeout_unit="us")
         await self._set_limits()
 
     async def _set_limits(self) -> None:
@@ -183,72 +113,6 @@ class CocotbPort(Port):
                 self.endpoint.max_payload = 128 << await device.get_mps()
                 await device.set_readrq(self.max_read_request.bit_length() - 8)
                 self.endpoint.max_read_request = self.max_read_request
-
-    # --- the bus -------------------------------------------------------------------------------------------
-
-    async def config_read(self, bdf: int, offset: int, size: int) -> int:
-        """Read configuration space."""
-        raw = await self.rc.config_read(PcieId.from_int(bdf), offset, size, _TIMEOUT_US, "us")
-        return int.from_bytes(raw, "little")
-
-    async def config_write(self, bdf: int, offset: int, size: int, value: int) -> None:
-        """Write configuration space."""
-        raw = value.to_bytes(size, "little")
-        await self.rc.config_write(PcieId.from_int(bdf), offset, raw, _TIMEOUT_US, "us")
-
-    async def memory_read(self, address: int, size: int) -> int:
-        """Read memory space."""
-        return await self._read(self.rc.mem_read, address, size)
-
-    async def memory_write(self, address: int, size: int, value: int) -> None:
-        """Write memory space."""
-        await self.rc.mem_write(address, value.to_bytes(size, "little"))
-
-    async def io_read(self, address: int, size: int) -> int:
-        """Read I/O space."""
-        return await self._read(self.rc.io_read, address, size)
-
-    async def io_write(self, address: int, size: int, value: int) -> None:
-        """Write I/O space."""
-        await self.rc.io_write(address, value.to_bytes(size, "little"), _TIMEOUT_US, "us")
-
-    async def _read(self, read: Any, address: int, size: int) -> int:
-        try:
-            return int.from_bytes(await read(address, size, _TIMEOUT_US, "us"), "little")
-        except Exception as error:
-            # The model raises plain exceptions for an unsuccessful, a missing and an impossible completion.
-            if type(error) is not Exception:
-                raise
-            return (1 << 8 * size) - 1
-
-    # --- time and interrupts -------------------------------------------------------------------------------
-
-    def now(self) -> int:
-        """Clock cycles since the start."""
-        return int(get_sim_time("step")) // self.cycle_steps
-
-    async def sleep(self, cycles: int) -> None:
-        """Let ``cycles`` pass."""
-        if cycles > 0:
-            await Timer(cycles * self.cycle_steps, "step")
-
-    def event(self) -> CocotbEvent:
-        """A new event."""
-        return CocotbEvent(self.cycle_steps)
-
-    def start(self, coroutine: Coroutine[Any, Any, Any]) -> CocotbTask:
-        """Run ``coroutine`` beside the caller."""
-        return CocotbTask(coroutine)
-
-    def msi_target(self, callback: Callable[[], None]) -> tuple[int, int]:
-        """A message address and data for ``callback``."""
-        vector = self.rc.msi_alloc_vectors(1)[0]
-
-        async def called() -> None:
-            callback()
-
-        vector.cb.append(called)
-        return vector.addr, vector.data
 
     def intx_handler(self, callback: Callable[[], None]) -> None:
         """``callback`` runs when INTA is asserted."""
