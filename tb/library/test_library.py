@@ -1,6 +1,7 @@
 """The library on the golden model: what is done with a device, how it ends, and what is refused."""
 
 import asyncio
+import dataclasses
 import doctest
 import gc
 import importlib
@@ -93,7 +94,7 @@ def test_a_workload_is_checked_and_its_latencies_are_kept() -> None:
     with model() as disk:
         figures = disk.workload("randrw", requests=40, queue_depth=8)
         assert (figures["requests"], figures["errors"]) == (40, 0)
-        assert len(disk.latencies["randrw"]) == 40
+        assert {name: len(times) for name, times in disk.latencies.items()} == {"randrw": 40}
         assert max(disk.latencies["randrw"]) == figures["latency_cycles"]["max"] * 4
         assert disk.model is not None
         honest = disk.model._execute
@@ -394,6 +395,11 @@ def test_options_of_run_are_options_of_open() -> None:
     }
     assert names - {"help", "against"} - set(Options.__annotations__) == set()
     assert {"waves", "image", "read_only", "format"} <= set(Options.__annotations__)
+
+
+def test_keys_of_a_configuration_are_options_of_open() -> None:
+    keys = {item.name for item in dataclasses.fields(rw.DeviceConfig)} - {"function"}
+    assert keys - set(Options.__annotations__) == set()
 
 
 # --- notebooks ---------------------------------------------------------------------------------------------

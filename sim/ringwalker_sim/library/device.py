@@ -22,7 +22,7 @@ from ..workload.job import model_behind
 from .counters import Counters
 from .latencies import Latencies
 from .memory_map import MemoryMap
-from .operation import LibraryError, Operation, Runner
+from .operation import LibraryError, Procedure, Runner
 from .options import Chosen
 from .pci import PciFunction
 from .tables import html_table, page
@@ -151,13 +151,13 @@ class Device:
         """The same under asyncio, where several may be in flight."""
         return await self._runner.run_aio(coroutine)
 
-    @Operation
+    @Procedure
     async def gather(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
         """Run coroutines of the guest at the same time; their results in order. Errors: the first one."""
         tasks = [self._port.start(coroutine) for coroutine in coroutines]
         return [await task.join() for task in tasks]
 
-    @Operation
+    @Procedure
     async def wait(self, cycles: int | None = None, *, ns: float | None = None) -> None:
         """Let time pass: cycles of the device's clock, or ns. Errors: ``ValueError`` unless one is given."""
         if (cycles is None) == (ns is None):

@@ -15,7 +15,7 @@ from ..guest.rng import RngDevice
 from ..workload.block_task import Workload, run_phase
 from ..workload.synthetic import Synthetic
 from .device import Device
-from .operation import Operation
+from .operation import Operation, Procedure
 from .options import Chosen
 from .outside import Cable, Terminal
 
@@ -62,7 +62,7 @@ class Disk(Device):
         """The serial number that the device gives."""
         return await self.driver.get_id()
 
-    @Operation
+    @Procedure
     async def workload(
         self,
         workload: str = "randread",

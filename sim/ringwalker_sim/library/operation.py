@@ -4,13 +4,13 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from ..errors import EXIT_FAILED, RingwalkerError
 from ..guest.loop import Loop
 from .latencies import Latencies
 
-__all__ = ["Call", "HasRunner", "LibraryError", "Operation", "Runner"]
+__all__ = ["Call", "HasRunner", "LibraryError", "Operation", "Procedure", "Runner"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,11 +81,13 @@ class Call(Generic[P, R]):
         owner: HasRunner,
         function: Callable[..., Coroutine[Any, Any, R]],
         signature: inspect.Signature,
+        timed: bool,
     ):
         functools.update_wrapper(self, function)
         self.__signature__ = signature
         self._owner = owner
         self._function = function
+        self._timed = timed
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._owner._runner.run(self.coroutine(*args, **kwargs))
@@ -99,7 +101,8 @@ class Call(Generic[P, R]):
         runner = self._owner._runner
         begin = runner.port.now()
         result = await self._function(self._owner, *args, **kwargs)
-        runner.latencies.note(self._function.__name__, runner.port.now() - begin)
+        if self._timed:
+            runner.latencies.note(self._function.__name__, runner.port.now() - begin)
         return result
 
     def __repr__(self) -> str:
@@ -108,6 +111,9 @@ class Call(Generic[P, R]):
 
 class Operation(Generic[P, R]):
     """Makes a coroutine method of an object with a runner an operation: see :class:`Call`."""
+
+    timed: ClassVar[bool] = True
+    """Its latency is noted."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Awaitable[R]]):
         self._function: Any = function
@@ -121,4 +127,10 @@ class Operation(Generic[P, R]):
     @overload
     def __get__(self, owner: HasRunner, kind: type) -> Call[P, R]: ...
     def __get__(self, owner: Any, kind: type) -> Any:
-        return self if owner is None else Call(owner, self._function, self._signature)
+        return self if owner is None else Call(owner, self._function, self._signature, self.timed)
+
+
+class Procedure(Operation[P, R]):
+    """An operation of which no latency is noted, since it is no request."""
+
+    timed: ClassVar[bool] = False
