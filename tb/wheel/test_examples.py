@@ -28,6 +28,27 @@ def test_a_readme_has_commands(name: str) -> None:
     assert {word for words, _ in blocks for word in words} <= set(NEEDS)
 
 
+def test_every_example_is_in_the_list() -> None:
+    listed = (EXAMPLES / "README.md").read_text()
+    assert [name for name in FOLDERS if f"({name}/README.md)" not in listed] == []
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "message"),
+    [
+        ("echo one; false", 60, "1: one\n"),
+        ("sleep 600 & echo two; exit 3", 60, "3: two\n"),
+        ("sleep 600", 0.2, "not done in 0.2 s"),
+    ],
+)
+def test_a_command_that_fails_or_hangs_is_over(
+    tmp_path: Path, script: str, seconds: float, message: str
+) -> None:
+    here = Installed(Path(os.devnull).parent)
+    with pytest.raises(AssertionError, match=message):
+        here.run("bash", "-c", script, cwd=tmp_path, timeout=seconds)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
 def test_an_example_runs_by_its_readme(name: str, installed: Installed, tmp_path: Path) -> None:

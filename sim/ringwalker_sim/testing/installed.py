@@ -2,12 +2,15 @@
 
 import importlib.metadata
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 __all__ = ["Installed", "build_wheel", "install", "shell_blocks"]
 
@@ -48,24 +51,29 @@ class Installed:
         timeout: float = 600,
         variables: Mapping[str, str] | None = None,
     ) -> str:
-        """What a command puts out. Errors: ``AssertionError`` with all of it when it fails or hangs."""
-        with subprocess.Popen(
-            [str(word) for word in command],
-            cwd=cwd,
-            env={**self.environment(), **(variables or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as child:
+        """What a command puts out. What it has left in its background is ended with it. Errors:
+        ``AssertionError`` with all of it when it fails or hangs.
+        """
+        with TemporaryFile("w+") as out:
+            child = subprocess.Popen(
+                [str(word) for word in command],
+                cwd=cwd,
+                env={**self.environment(), **(variables or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
             try:
-                text, _ = child.communicate(timeout=timeout)
+                code: int | str = child.wait(timeout)
             except subprocess.TimeoutExpired:
-                os.killpg(child.pid, 9)
-                text, _ = child.communicate()
-                raise AssertionError(f"not done in {timeout} s: {text}") from None
-        assert child.returncode == 0, text
+                code = f"not done in {timeout} s"
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            out.seek(0)
+            text = out.read()
+        assert code == 0, f"{code}: {text}"
         return text
 
 
