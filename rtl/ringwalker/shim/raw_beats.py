@@ -130,6 +130,7 @@ class RawUnpacker(Component):
 
     - ``i`` In stream of raw_beat(W)
     - ``o`` Out stream of raw_packet_beat(W)
+    - ``cut`` In 1: nothing more comes of the packet that is being taken, as if it had ended
     - ``idle`` Out 1: nothing is held; so it is in at least one cycle after each packet
 
     Latency: 2 cycles from the last dword of the header. Throughput: a beat a cycle, and two for each packet.
@@ -141,6 +142,7 @@ class RawUnpacker(Component):
             {
                 "i": In(stream_of(raw_beat(data_width))),
                 "o": Out(stream_of(raw_packet_beat(data_width))),
+                "cut": In(1),
                 "idle": Out(1, init=1),
             }
         )
@@ -174,12 +176,17 @@ class RawUnpacker(Component):
             with m.State("WAIT_HEADER"):
                 enough = (count != 0) & (count >= header_dwords(dword0))
                 m.d.comb += i.ready.eq(~enough & ~ended & (count < _HEADER_DWORDS))
-                with m.If(enough | (ended & (count != 0))):
+                with m.If(self.cut):
+                    m.d.comb += [taken.eq(count), i.ready.eq(0)]
+                    m.d.sync += ended.eq(0)
+                with m.Elif(enough | (ended & (count != 0))):
                     m.d.comb += taken.eq(Mux(count < header_dwords(dword0), count, header_dwords(dword0)))
                     m.d.sync += [header.eq(held.words[:128]), left.eq(Mux(dword0[30], length, 0))]
                     m.d.sync += o.p.first.eq(1)
                     m.next = "GIVE_PAYLOAD"
             with m.State("GIVE_PAYLOAD"):
+                with m.If(self.cut):
+                    m.d.sync += ended.eq(1)
                 m.d.comb += [
                     i.ready.eq(fits & ~ended),
                     o.valid.eq((count >= want) | ended),
@@ -191,7 +198,7 @@ class RawUnpacker(Component):
                         m.next = "DROP_REST"
             with m.State("DROP_REST"):
                 m.d.comb += [i.ready.eq(~ended), taken.eq(count), added.eq(0)]
-                with m.If(ended):
+                with m.If(ended | self.cut):
                     m.d.sync += ended.eq(0)
                     m.next = "WAIT_HEADER"
         held.step(m, taken, added, beat)

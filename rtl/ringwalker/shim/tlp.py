@@ -27,6 +27,10 @@ from .raw_header import decoded_completion, decoded_request, is_completion, swap
 
 __all__ = ["HardBlock", "TlpEndpoint"]
 
+_INTERRUPT_CYCLES = 32
+"""From an interrupt of the design to its message, as a hard block takes. A design may well give it while the
+data that it is about is still on the way through a pipeline of its own."""
+
 
 def _dwords_first(raw: Any) -> Any:
     """A header whose first byte is highest, with dword 0 in bits 31:0."""
@@ -192,8 +196,8 @@ class TlpEndpoint(Component):
                                       ├─ RawUnpacker ◄─ send ──┤ the design
                                       └─ vectors ◄─────────────┘
 
-    A vector waits until the TLP has ended that is being sent. A function-level reset resets the design, and
-    what is between it and the HardBlock.
+    An interrupt takes ``_INTERRUPT_CYCLES``, and waits until the TLP has ended that is being sent. A
+    function-level reset resets the design.
 
     Parameters: ``config``; ``design``; ``receive`` and ``send``, its streams; ``big``: the first byte of a
     dword of payload is in bits 31:24.
@@ -225,6 +229,7 @@ class TlpEndpoint(Component):
         m.submodules.packer = packer = RawPacker(width)
         m.submodules.unpacker = unpacker = RawUnpacker(width)
         foreign = ForeignCore(m, design, block.reset)
+        m.d.comb += unpacker.cut.eq(block.reset)
         self._join_receive(m, foreign, block, packer)
         self._join_send(m, foreign, block, unpacker)
 
@@ -232,24 +237,37 @@ class TlpEndpoint(Component):
         m.submodules.vectors = vectors = LineVectors(tuple(line.vector for line in design.lines))
         lines = [foreign.read(line.pin).any() for line in design.lines]
         levels = [now for now, line in zip(lines, design.lines, strict=True) if line.level]
+        level, up = Signal(), Signal(range(_INTERRUPT_CYCLES + 1), init=_INTERRUPT_CYCLES)
         m.d.comb += [
             vectors.lines.eq(Cat(lines)),
             vectors.enable.eq(block.msix_enable),
-            block.interrupt.eq(reduce(or_, levels, Const(0))),
+            level.eq(reduce(or_, levels, Const(0))),
+            block.interrupt.eq(level & (up == 0)),
         ]
+        with m.If(~level):
+            m.d.sync += up.eq(_INTERRUPT_CYCLES)
+        with m.Elif((up != 0) & ((up != 1) | unpacker.idle)):
+            m.d.sync += up.eq(up - 1)
         source, valid = vectors.o, vectors.o.valid
         if design.vector_stream is not None:
             source, valid = self._vector_stream(m, foreign, vectors.o)
+        waits = Signal(range(_INTERRUPT_CYCLES + 1), init=_INTERRUPT_CYCLES)
+        goes = (waits == 0) & unpacker.idle
+        with m.If(~valid | (block.vectors.valid & block.vectors.ready)):
+            m.d.sync += waits.eq(_INTERRUPT_CYCLES)
+        with m.Elif(waits != 0):
+            m.d.sync += waits.eq(waits - 1)
         m.d.comb += [
-            block.vectors.valid.eq(valid & unpacker.idle),
+            block.vectors.valid.eq(valid & goes),
             block.vectors.payload.eq(source.payload),
-            source.ready.eq(block.vectors.ready & unpacker.idle),
+            source.ready.eq(block.vectors.ready & goes),
         ]
 
         # ---- state
         foreign.show({name: getattr(block, name) for name in ("id", *_SHOWN)})
         m.submodules.linger = linger = Linger(design.linger)
         busy = ~block.idle | ~packer.idle | ~unpacker.idle | packer.o.valid | unpacker.i.valid | valid
+        busy = busy | (level != (up == 0))
         m.d.comb += [
             linger.traffic.eq(busy),
             linger.quiet.eq(Const(0) if design.idle is None else foreign.read(design.idle)),
