@@ -42,6 +42,10 @@ def test_the_version_is_the_same_everywhere(wheel: Path, installed: Installed, t
     assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+OTHERS = {"all", "test", "litepcie"}
+"""Extras that are no part of the product: for the tests, and for one example."""
+
+
 def test_all_extras_are_in_the_one_that_has_them_all() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert extras["all"] == [f"ringwalker[{','.join(sorted(set(extras) - {'all', 'test'}))}]"]
+    assert extras["all"] == [f"ringwalker[{','.join(sorted(set(extras) - OTHERS))}]"]
