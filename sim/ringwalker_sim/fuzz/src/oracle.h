@@ -1,39 +1,53 @@
-// Rules for what a device does on the link, whatever its driver does. It knows what has passed on the link, and
-// nothing of the device.
+// Rules for what a device does on the link, whatever its driver does. They know what has passed on the link, and nothing
+// of the device.
 #pragma once
+
+#include <memory>
+#include <vector>
 
 #include "findings.h"
 #include "fuzz_spec.h"
 #include "packets.h"
+#include "queue_rules.h"
+#include "shadow.h"
+#include "shown.h"
 
 namespace rw::fuzz {
 
-class Oracle {
+class Oracle final : private ShadowEvents {
  public:
-  Oracle(const Settings&, Findings& findings) : findings_(findings) {}
-
-  // The hostile part of a case.
-  void body_begins() {}
-  void body_ends() {}
+  Oracle(const Settings& settings, Findings& findings) : settings_(settings), findings_(findings), shadow_(settings_, *this) {}
+  virtual ~Oracle() = default;
 
   // Everything is as after power-up.
-  void restarted() { quiet_ = true; }
-
-  // A device reset has been answered: the device is quiet until somebody writes to it.
-  void reset_answered() { quiet_ = true; }
+  void restarted();
 
   // What goes to the device.
-  void offered(const RequestPacket& packet) { quiet_ = quiet_ && !is_write(packet.header.kind); }
-  void offered(const CompletionPacket&) {}
+  void offered(const RequestPacket& packet);
+  void offered(const CompletionPacket& packet);
 
   // What the device has sent.
   void arrived(const RequestPacket& packet);
-  void arrived(const CompletionPacket&) {}
-  void arrived_level(bool) {}
+  void arrived(const CompletionPacket& packet) { shadow_.arrived(packet); }
+  void arrived_level(bool level);
 
  private:
+  void enabled(unsigned queue, const QueueRow& row, std::uint64_t features) override;
+  void queue_reset(unsigned queue) override;
+  void device_reset() override;
+  void notified(unsigned queue, std::uint16_t place) override;
+
+  void judge_read(const RequestHeader& header, const Range& range);
+  void judge_write(const RequestPacket& packet, const Range& range);
+  bool is_vector(const RequestPacket& packet) const;
+
+  const Settings settings_;
   Findings& findings_;
-  bool quiet_ = true;
+  Shadow shadow_;
+  Shown shown_{};
+  Order order_ = 0;
+  std::vector<std::unique_ptr<QueueRules>> queues_{};  // that have been enabled
+  bool quiet_ = true;                                  // nobody has written anything since a reset
 };
 
 }  // namespace rw::fuzz

@@ -49,7 +49,6 @@ Companion::Turn Runner::turn() {
     if (fresh_) start();
     if (!carry_out(records_[at])) return turn_;
   }
-  host_.clear_faults();
   return {0, false};
 }
 
@@ -58,11 +57,7 @@ void Runner::start() {
   fresh_ = false;
   step_ = Step::BEGIN;
   began_ = now();
-  if (findings_.operation == body_) oracle_.body_begins();
-  if (findings_.operation == recovery_) {
-    oracle_.body_ends();
-    host_.clear_faults();
-  }
+  if (findings_.operation == recovery_) host_.clear_faults();
 }
 
 bool Runner::carry_out(const Record& r) {
@@ -166,7 +161,6 @@ bool Runner::reset_status(const Record& r) {
   if (!answered()) return wait_answer(ticket_);
   if (step_ == Step::WAIT_ANSWER) {
     if (success_ && (answer_ & 0xff) == 0) {
-      oracle_.reset_answered();
       return true;
     }
     if (now() >= began_ + r.number) {
