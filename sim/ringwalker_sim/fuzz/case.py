@@ -14,8 +14,7 @@ class Case:
     """Operations on a device that a set-up has made ready, and the reset behind them.
 
     ``device`` is a key of :data:`.target.DEVICES`, such as ``blk:split:modern``; ``setup`` one of the
-    set-ups of its :class:`~.target.Target`. If a read of the device is lost, ``recovery`` is a hardware reset
-    whatever it says: the device waits for its time-out otherwise.
+    set-ups of its :class:`~.target.Target`.
     """
 
     device: str

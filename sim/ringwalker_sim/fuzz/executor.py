@@ -18,7 +18,7 @@ from ..engine.native.port import NativePort
 from ..engine.native.uart import UartPeripheral
 from ..guest.pci import enumerate_pci
 from ..guest.transport.virtio_pci_structures import VirtioStructures
-from ..host import Fault, HostParameters, Split
+from ..host import HostParameters, Split
 from ..memory import GuestMemory
 from .case import Case
 from .layout import CFinding, CSettings
@@ -202,23 +202,23 @@ class Executor:
         """What a set-up does and leaves behind."""
         return self.target.setup(setup)
 
-    def run(self, case: Case) -> Outcome:
-        """Run one case. Errors: ``ValueError`` for a case of another device, or with another set-up."""
-        return self.run_batch([case])[0]
-
-    def run_batch(self, cases: Sequence[Case]) -> list[Outcome]:
-        """Run one case after the other. Errors: as for :meth:`run`, before the first has begun."""
-        prefixes = [self._prefix(case) for case in cases]
-        behind = [*prefixes[1:], prefixes[-1]] if prefixes else []
-        rows = zip(cases, prefixes, behind, [*cases[1:], *cases[-1:]], strict=True)
-        return [self._run(case, before, after, following.setup) for case, before, after, following in rows]
-
-    def _prefix(self, case: Case) -> bytes:
+    def run(self, case: Case, following: str | None = None) -> Outcome:
+        """Run one case, and behind its reset the set-up ``following``, by itself that of the case.
+        Errors: ``ValueError`` for a case of another device, or for a set-up that there is not."""
         if case.device != self.target.key:
             raise ValueError(f"a case for {case.device} cannot run on {self.target.key}")
-        if case.setup not in self._prefixes:
-            self._prefixes[case.setup] = to_binary(self.ready(case.setup).operations)
-        return self._prefixes[case.setup]
+        setup = following or case.setup
+        return self._run(case, self._prefix(case.setup), self._prefix(setup), setup)
+
+    def run_batch(self, cases: Sequence[Case]) -> list[Outcome]:
+        """Run one case after the other. Errors: as for :meth:`run`."""
+        following = [case.setup for case in [*cases[1:], *cases[-1:]]]
+        return [self.run(case, setup) for case, setup in zip(cases, following, strict=True)]
+
+    def _prefix(self, setup: str) -> bytes:
+        if setup not in self._prefixes:
+            self._prefixes[setup] = to_binary(self.ready(setup).operations)
+        return self._prefixes[setup]
 
     def _run(self, case: Case, before: bytes, after: bytes, following: str) -> Outcome:
         """Run a case. The good requests of the set-up behind it, that of the case that follows, show that its
@@ -226,8 +226,7 @@ class Executor:
         first = b"" if self._ready_for == case.setup else self._restart + before
         body = b"".join([operation.pack() for operation in case.operations])
         unsettled = any(map(_unsettles, case.operations))
-        recovery = Recovery.HARDWARE if any(map(_loses, case.operations)) else case.recovery
-        raw = first + body + self._recoveries[recovery, unsettled] + after
+        raw = first + body + self._recoveries[case.recovery, unsettled] + after
         begin = len(first) // OPERATION_BYTES
         start = self.engine.now
         library, runner = self._library, self._runner
@@ -264,12 +263,6 @@ def _unsettles(operation: Operation) -> bool:
     if operation.kind is Kind.TLP:
         return True
     return operation.kind is Kind.WRITE and operation.space in _UNSETTLING
-
-
-def _loses(operation: Operation) -> bool:
-    """Whether a read of the device may never be answered: new ones wait for its time-out then, also behind a
-    device reset."""
-    return operation.kind is Kind.FAULT and operation.size in (Fault.LOST, Fault.WRONG_TAG, Fault.OVERSIZED)
 
 
 def _finding(row: CFinding, begin: int) -> Finding:
