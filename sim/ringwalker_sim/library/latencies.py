@@ -67,5 +67,5 @@ class Latencies(Mapping[str, np.ndarray]):
         ns = self[name]
         counts, edges = np.histogram(ns, bins=min(_PARTS, max(1, len(ns))))
         return page(
-            "latency", table, page(name, "<br>", bars_svg(counts.tolist(), edges[0], edges[-1], "ns"))
+            "latency", table, page(name, "<br/>", bars_svg(counts.tolist(), edges[0], edges[-1], "ns"))
         )
