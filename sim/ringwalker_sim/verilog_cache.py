@@ -21,6 +21,7 @@ from amaranth.lib import data, wiring
 
 from ringwalker.config import DeviceConfig
 from ringwalker.function.kind import module_name, sources
+from ringwalker.function.parts import function_parts
 from ringwalker.verilog import PortInfo, to_verilog
 
 from .source_closure import source_closure
@@ -157,12 +158,17 @@ def component_verilog(component: wiring.Component, name: str) -> tuple[str, list
 
 
 def device_verilog(
-    config: DeviceConfig, progress: Callable[[str], None] | None = None, *, whole: bool = True
+    config: DeviceConfig,
+    progress: Callable[[str], None] | None = None,
+    *,
+    whole: bool = True,
+    probes: bool = False,
 ) -> tuple[str, list[PortInfo]]:
     """Verilog and ports of the whole device, made again only when the RTL or the configuration changed.
 
     The name of the top is always :data:`TOP`. If it need not be converted as a ``whole``, of its blocks only
     those are that have changed (:mod:`.verilog_blocks`); names inside are not all those of the signal map.
+    With ``probes`` it is a whole with further ports (:mod:`.timeline.probes`).
     """
     config = dataclasses.replace(config, name=None)
 
@@ -171,6 +177,10 @@ def device_verilog(
 
         if progress:
             progress("converting the device to Verilog")
+        if probes:
+            from .timeline.probes import ProbedDevice
+
+            return to_verilog(ProbedDevice(VirtioPciDevice(config), len(function_parts(config).lanes)), TOP)
         if whole:
             return to_verilog(VirtioPciDevice(config), TOP)
         from .verilog_blocks import block_verilog
@@ -178,5 +188,7 @@ def device_verilog(
         return block_verilog(VirtioPciDevice(config), TOP)
 
     way = [] if whole else [(Path(__file__).parent / "verilog_blocks.py").read_text()]
+    if probes:
+        way = _sources("ringwalker_sim.timeline.probes")
     parts = [TOP, *_config_words(config), *way, *_sources("ringwalker.device"), *_function_sources(config)]
     return _kept(parts, make)

@@ -46,6 +46,7 @@ PERIPHERALS = (
         "uart", ("uart_tx", "uart_rx"), ("cols", "rows"), ("uart_tx_bytes", "uart_rx_bytes", "uart_lost")
     ),
     PeripheralKind("noise", ("noise",), (), ("noise_bytes",)),
+    PeripheralKind("probes", ("probes",)),
 )
 """All kinds. In one cycle they draw their stalls in this order."""
 

@@ -45,6 +45,8 @@ class PackedVirtqueue(PackedRings):
         self._next.advance(count)
         self._free -= count
         self._added += count
+        if self._timeline is not None:
+            self._timeline.added_many(self.index, keys, chains[0].number, buffers.lengths[numbers])
         return count
 
     # --- getting back --------------------------------------------------------------------------------------
@@ -65,6 +67,9 @@ class PackedVirtqueue(PackedRings):
             if chain is None or chain.place[1] != 1 or length > chain.writable:
                 return None
         tokens = [self._chains[key].data for key in keys]
+        if self._timeline is not None:
+            numbers = [self._chains[key].number for key in keys]
+            self._timeline.taken_many(self.index, numbers, lengths)
         for key in keys:
             self._release(self._chains.pop(key))
         self._used.advance(count)

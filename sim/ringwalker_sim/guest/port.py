@@ -61,6 +61,7 @@ class Port(ABC):
     ``disk``: the :class:`~..disk_image.DiskImage` behind the device's storage port where the engine has one,
     only for checks of what the device wrote.
     ``recorder``: a :class:`~.recorder.Recorder` of what drivers do, if there is one.
+    ``timeline``: a :class:`~..timeline.recording.Recording` of when they do it, if there is one.
     ``mmio32``, ``mmio64``, ``io``: address ranges for base address registers; empty when something else
     assigns them. ``max_payload`` and ``max_read_request``, in bytes, are the limits of the root complex.
     """
@@ -68,6 +69,7 @@ class Port(ABC):
     memory: GuestMemory
     disk: Any = None
     recorder: Any = None
+    timeline: Any = None
     clock_mhz: int = 250
     max_payload: int = 128
     max_read_request: int = 512

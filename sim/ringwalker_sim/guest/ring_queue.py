@@ -15,6 +15,7 @@ from ringwalker.spec.features import Feature
 from ringwalker.spec.ring import DESC_ALIGN, DESC_BYTES, DESC_F_WRITE
 
 from ..memory import Buffer, GuestMemory
+from ..timeline.recording import Recording
 from .errors import BindError, DeviceError, VirtioError
 from .recorder import Recorder
 from .virtqueue import Chain, Virtqueue
@@ -53,6 +54,11 @@ class QueueControl:
     @property
     def recorder(self) -> Recorder | None:
         """What is told of all buffers of the queues, if anything is."""
+        return None
+
+    @property
+    def timeline(self) -> Recording | None:
+        """What is told when buffers are added and taken, if anything is."""
         return None
 
     def signals(self, vq: "RingVirtqueue") -> QueueSignals | None:
@@ -186,6 +192,7 @@ class RingVirtqueue(Virtqueue):
         self.interrupt_after = 1
         self._control = control or QueueControl()
         self._recorder = self._control.recorder
+        self._timeline = self._control.timeline
         if self._recorder is not None:
             self._recorder.set_up(index, size, type(self).__name__, features)
         self._stopping = False
@@ -245,6 +252,8 @@ class RingVirtqueue(Virtqueue):
         if self._stopping:
             return  # The added buffers are shown when the queue goes on.
         wanted = self._show()
+        if self._timeline is not None:
+            self._timeline.shown(self.index, wanted)
         if self.broken or not wanted:
             return
         self.kicks += 1
@@ -280,6 +289,9 @@ class RingVirtqueue(Virtqueue):
     def _note_added(self, chain: Chain) -> None:
         if self._recorder is not None:
             self._recorder.added(self.index, self.memory, chain)
+        if self._timeline is not None:
+            length = chain.readable + chain.writable
+            self._timeline.added(self.index, chain.place[0], chain.number, length)
 
     def _take(self) -> tuple[Chain, int] | None:
         while (taken := self._take_used()) is not None:
@@ -287,6 +299,8 @@ class RingVirtqueue(Virtqueue):
             if not self._drained or length or not chain.writable:
                 if self._recorder is not None:
                     self._recorder.taken(self.index, self.memory, chain, length)
+                if self._timeline is not None:
+                    self._timeline.taken(self.index, chain.number, length)
                 return taken
             self._returned.append(chain)
         return None

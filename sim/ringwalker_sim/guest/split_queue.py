@@ -36,6 +36,8 @@ class SplitVirtqueue(SplitRings):
         self._room[heads] = buffers.room[numbers]
         self._avail_ring[(self._added + np.arange(count)) & (self.size - 1)] = heads
         self._added = (self._added + count) & INDEX_MASK
+        if self._timeline is not None:
+            self._timeline.added_many(self.index, heads, chains[0].number, buffers.lengths[numbers])
         return count
 
     def _undo(self, heads: list[int], count: int) -> None:
@@ -56,6 +58,8 @@ class SplitVirtqueue(SplitRings):
             return None
         chains = list(map(self._chains.pop, heads))
         tokens = [chain.data for chain in chains]
+        if self._timeline is not None:
+            self._timeline.taken_many(self.index, [chain.number for chain in chains], lengths)
         for chain in chains:
             self._release(chain)
         self._last_used = (self._last_used + count) & INDEX_MASK

@@ -66,6 +66,7 @@ class LentQueue:
             interrupts=vq.interrupts,
             spurious=vq.spurious,
             number=state.number,
+            queue=vq.index,
         )
 
     def take_back(self, queue: CPumpQueue, chain_of: Callable[[Any], Chain]) -> list[Chain]:

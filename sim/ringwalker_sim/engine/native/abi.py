@@ -18,10 +18,14 @@ from ringwalker.spec.tlp import (
     RequestKind,
     with_tag,
 )
-from ringwalker.streams import StorageOp
+from ringwalker.streams import QUEUE_BITS, StorageOp
 
 from ...host.link import COMPLETION_BYTES, REQUEST_32_BYTES, REQUEST_64_BYTES
 from ...host.parameters import CREDIT_BYTES, STREAMS, Fault, LatencyShape, Split
+from ...timeline.events import EVENT as TIMELINE_EVENT
+from ...timeline.events import EventKind as TimelineKind
+from ...timeline.events import event_type
+from ...timeline.words import ITEM_WORDS, LANE_WORDS
 from ..noise import NOISE_SALT
 from ..peripherals import PERIPHERALS
 from .peer_layout import PEER_CONSTANTS, PEER_STRUCTURES
@@ -199,6 +203,9 @@ _CONSTANTS = {
     "nonposted_requests": NONPOSTED_REQUESTS,
     "fault_write": FAULT_WRITE,
     "fault_gone": FAULT_GONE,
+    "queue_bits": QUEUE_BITS,
+    "lane_words": LANE_WORDS,
+    "item_words": ITEM_WORDS,
 }
 _ENUMS = {
     "RequestKind": RequestKind,
@@ -211,6 +218,7 @@ _ENUMS = {
     "FaultKind": Fault,
     "Split": Split,
     "LatencyShape": LatencyShape,
+    "TimelineKind": TimelineKind,
 }
 
 
@@ -277,6 +285,7 @@ def spec_header() -> str:
     lines += _struct("Parameters", [(name, 64) for name in PARAMETERS], ctypes.sizeof(CParameters))
     lines += _struct("Stats", [(name, 64) for name in STATS], ctypes.sizeof(CStats))
     lines += _struct("Event", list(_EVENT), ctypes.sizeof(CEvent))
+    lines += _struct("TimelineEvent", list(TIMELINE_EVENT), event_type.itemsize)
     for name, fields in (PUMP_STRUCTURES | PEER_STRUCTURES).items():
         lines += _struct(name, list(fields), sum(width for _name, width in fields) // 8)
     return "\n".join([*lines, "}  // namespace rw", ""])

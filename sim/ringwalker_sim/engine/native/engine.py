@@ -40,6 +40,7 @@ from .abi import (
 from .library import load
 from .models import library_for
 from .peripheral import Peripherals, peripheral_classes
+from .probes import recording_of
 
 __all__ = ["EngineError", "NativeEngine", "NativeEvent", "ProtocolError", "all_ones"]
 
@@ -105,7 +106,8 @@ class NativeEngine:
     The model is change-driven (:mod:`.changes`) for a device without waves; ``plain`` says otherwise (None:
     as :func:`.models.plain_by_default`). ``library`` is a library to use as it is, and ``compare`` lets a
     change-driven model be compared with the plain one in every cycle, which is slow. With ``at_once`` the
-    plain model is used until there is the other (:mod:`.successor`). Use the engine as a context manager, so
+    plain model is used until there is the other (:mod:`.successor`). With ``timeline`` the device has probes,
+    and what happens is recorded (``recording``); there are no waves then. Use the engine as a context manager, so
     that waves end readable.
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError` when the model cannot be built;
@@ -129,6 +131,7 @@ class NativeEngine:
         library: Path | None = None,
         compare: bool = False,
         at_once: bool = False,
+        timeline: bool = False,
         progress: Callable[[str], None] | None = None,
     ):
         self.config = config
@@ -137,7 +140,7 @@ class NativeEngine:
         self.strict = strict
         self.violations: list[str] = []
         self.faults: list[Access] = []
-        options = {"sanitize": sanitize, "at_once": at_once, "progress": progress}
+        options = {"sanitize": sanitize, "at_once": at_once, "probes": timeline, "progress": progress}
         path, ports, self._successor = library_for(
             config, component, library, plain=plain, waves=waves is not None, **options
         )
@@ -161,6 +164,8 @@ class NativeEngine:
         self._kept: dict[int, np.ndarray] = {}
         self.map(memory.base, memory.array)
         self.disk = disk
+        self.recording = recording_of(self) if timeline else None
+        """What has happened, if a ``timeline`` is wanted."""
         self.ports = Peripherals({name: made(self) for name, made in classes.items()})
         self.reset()
 
@@ -187,7 +192,9 @@ class NativeEngine:
         self.now = self.library.rw_now(self._handle)
 
     def close(self) -> None:
-        """End the simulation: waves are complete. May be called again."""
+        """End the simulation: waves and timeline are complete. May be called again."""
+        if self.recording is not None and self._handle is not None:
+            self.recording.end()
         self._handle = None
         if self._successor is not None:
             self._successor.stop()
@@ -228,6 +235,8 @@ class NativeEngine:
             self._successor.take_over(self.library, handle)
         count = (run or self.library.rw_run)(handle, cycles, self._buffer, _ROOM)
         self.now = self.library.rw_now(handle)
+        if self.recording is not None:
+            self.recording.collect()
         if not count:
             return []
         raw = self._raw_events[: count * _EVENT_BYTES]

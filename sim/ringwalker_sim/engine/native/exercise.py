@@ -66,8 +66,9 @@ class DeviceExercise:
     A device that fails in them has a model all the same: how else would anybody find out why.
     """
 
-    def __init__(self, config: DeviceConfig):
+    def __init__(self, config: DeviceConfig, probes: bool = False):
         self._config = config
+        self._probes = probes
         exercise = simulation_of(config.function).exercise
         self._jobs = exercise(config) if exercise else (Job(OpenTask(), host=HostParameters(latency=40)),)
 
@@ -81,7 +82,14 @@ class DeviceExercise:
         disk = job.open_disk(self._config)
         memory = GuestMemory(job.memory_bytes)
         with NativeEngine(
-            self._config, memory, disk=disk, host=job.host, seed=job.seed, library=library, **options
+            self._config,
+            memory,
+            disk=disk,
+            host=job.host,
+            seed=job.seed,
+            library=library,
+            timeline=self._probes,
+            **options,
         ) as engine:
             yield _ExercisePort(engine)
         if disk is not None:

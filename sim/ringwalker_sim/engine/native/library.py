@@ -37,6 +37,9 @@ _FUNCTIONS: Functions = {
     "rw_pump_stop": (None, [HANDLE]),
     "rw_companion_host": (POINTER, [HANDLE]),
     "rw_accompany": (None, [HANDLE, POINTER]),
+    "rw_timeline": (None, [HANDLE, U64]),
+    "rw_timeline_size": (U64, [HANDLE]),
+    "rw_timeline_take": (None, [HANDLE, POINTER]),
     "rw_trace": (None, [HANDLE, U32]),
     "rw_trace_next": (U32, [HANDLE, ctypes.c_char_p]),
 }

@@ -53,6 +53,7 @@ def first_library(
     ports: list[PortInfo],
     *,
     sanitize: bool,
+    probes: bool = False,
     progress: Callable[[str], None] | None,
 ) -> "tuple[Path, Successor | None]":
     """A library as soon as there is one: the change-driven one if it has been built, else the plain one, and
@@ -65,10 +66,10 @@ def first_library(
 
     say = progress or (lambda _text: None)
     try:
-        model = ChangeDriven(verilog, ports, DeviceExercise(config), sanitize=sanitize, progress=say)
+        model = ChangeDriven(verilog, ports, DeviceExercise(config, probes), sanitize=sanitize, progress=say)
         if library := model.built():
             return library, None
-        return model.plain, Successor(config, model, sanitize)
+        return model.plain, Successor(config, model, sanitize, probes)
     except NotUnderstood as error:
         _say_plain(error)
     return build_library(verilog, ports, sanitize=sanitize, progress=progress), None
@@ -83,9 +84,12 @@ def library_for(
     waves: bool,
     sanitize: bool,
     at_once: bool,
+    probes: bool,
     progress: Callable[[str], None] | None,
 ) -> "tuple[Path, list[PortInfo], Successor | None]":
     """The library for an engine with these arguments, the ports of its device, and what builds a better one.
+
+    With ``probes`` the device is one whose walkers show what they do.
 
     Errors: as for :func:`model_library`.
     """
@@ -97,16 +101,20 @@ def library_for(
     with with_remaining_time(kind, progress) as say:
         with parts_built_meanwhile(waves, sanitize) if library is None else nullcontext():
             if component is None and isinstance(config, DeviceConfig):
-                text, ports = device_verilog(config, say, whole=waves)
+                text, ports = device_verilog(config, say, whole=waves, probes=probes)
             else:
                 assert component is not None, "a design that is not ours has Verilog of its own"
                 text, ports = component if isinstance(component, tuple) else component_verilog(component, TOP)
         if library is not None:
             return library, ports, None
         if quick and isinstance(config, DeviceConfig):
-            found, successor = first_library(config, text, ports, sanitize=sanitize, progress=say)
+            found, successor = first_library(
+                config, text, ports, sanitize=sanitize, probes=probes, progress=say
+            )
             return found, ports, successor
-        found = model_library(config, text, ports, plain=plain, waves=waves, sanitize=sanitize, progress=say)
+        found = model_library(
+            config, text, ports, plain=plain, waves=waves, sanitize=sanitize, probes=probes, progress=say
+        )
         return found, ports, None
 
 
@@ -118,6 +126,7 @@ def model_library(
     plain: bool,
     waves: bool,
     sanitize: bool,
+    probes: bool = False,
     progress: Callable[[str], None] | None,
 ) -> Path:
     """The library with the model of ``verilog``, the device of ``config``, built if need be.
@@ -133,7 +142,7 @@ def model_library(
 
         try:
             return change_driven_library(
-                verilog, ports, DeviceExercise(config), sanitize=sanitize, progress=say
+                verilog, ports, DeviceExercise(config, probes), sanitize=sanitize, progress=say
             )
         except NotUnderstood as error:
             _say_plain(error)

@@ -23,6 +23,7 @@ class NativePort(Loop, Port):
         super().__init__()
         self.engine = engine
         self.memory = engine.memory
+        self.timeline = engine.recording
         self.disk = engine.disk
         self.clock_mhz = engine.config.clock_mhz
         self.hang_cycles = hang_cycles

@@ -94,9 +94,12 @@ QUEUE = (
     ("interrupts", 32),
     ("spurious", 32),
     ("number", 32),
+    ("queue", 32),
+    ("padding", 32),
 )
 """A queue as the driver has it, which is what it is again when the pump has stopped. ``free`` are descriptors
-(16 bits each), the next in front; ``outstanding`` the requests in flight in the order of adding."""
+(16 bits each), the next in front; ``outstanding`` the requests in flight in the order of adding;
+``index`` is its name at the doorbell, ``queue`` its number."""
 
 SETUP = (
     ("memory_array", 64),

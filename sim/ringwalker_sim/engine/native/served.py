@@ -52,6 +52,7 @@ class ServedEngine(NativeEngine):
         sanitize: bool = False,
         plain: bool | None = None,
         at_once: bool = False,
+        timeline: bool = False,
         progress: Callable[[str], None] | None = None,
     ):
         memory = GuestMemory(PAGE)
@@ -69,6 +70,7 @@ class ServedEngine(NativeEngine):
             sanitize=sanitize,
             plain=plain,
             at_once=at_once,
+            timeline=timeline,
             progress=progress,
         )
         self.unmap(memory.base)

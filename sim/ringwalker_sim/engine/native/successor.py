@@ -30,10 +30,10 @@ _END_SECONDS = 10.0
 class Successor:
     """Builds ``model``, the one of ``config``; :meth:`stop` ends that."""
 
-    def __init__(self, config: DeviceConfig, model: ChangeDriven, sanitize: bool):
+    def __init__(self, config: DeviceConfig, model: ChangeDriven, sanitize: bool, probes: bool = False):
         self._model: ChangeDriven | None = model
         self._steps: ctypes.CDLL | None = None
-        words = ["--sanitize"] if sanitize else []
+        words = [*(["--sanitize"] if sanitize else []), *(["--probes"] if probes else [])]
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, *words],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -84,10 +84,10 @@ def _main() -> None:
     """Build the model of the configuration on standard input. What has begun ends with SIGTERM."""
     signal.signal(signal.SIGTERM, _end)
     config = DeviceConfig.from_dict(tomllib.loads(sys.stdin.read()))
-    sanitize = "--sanitize" in sys.argv
+    sanitize, probes = "--sanitize" in sys.argv, "--probes" in sys.argv
     ChangeDriven(
-        *device_verilog(config, whole=False),
-        DeviceExercise(config),
+        *device_verilog(config, whole=False, probes=probes),
+        DeviceExercise(config, probes),
         sanitize=sanitize,
         progress=lambda _text: None,
     ).build()

@@ -9,6 +9,7 @@ from ringwalker.spec.fields import CommonField
 from ringwalker.spec.modern import NO_VECTOR, DeviceStatus
 from ringwalker.spec.registers import Register, RegisterTable
 
+from ...timeline.recording import Recording
 from ..bus import VirtioDevice
 from ..errors import BindError, DeviceError, RequestTimeout
 from ..pci import PciDevice
@@ -57,6 +58,11 @@ class PciTransport(RingTransport):
     def recorder(self) -> Recorder | None:
         """See :class:`QueueControl`."""
         return self.port.recorder
+
+    @property
+    def timeline(self) -> Recording | None:
+        """See :class:`QueueControl`."""
+        return self.port.timeline
 
     # --- what faces do -------------------------------------------------------------------------------------
 

@@ -108,6 +108,14 @@ rw::CompanionHost* rw_companion_host(Host* host) noexcept { return &host->for_co
 
 void rw_accompany(Host* host, rw::Companion* companion) noexcept { host->accompany(*companion); }
 
+// Records so many events more of a timeline; 0 ends that.
+void rw_timeline(Host* host, std::uint64_t most) noexcept { host->shared().timeline.record(most); }
+
+std::uint64_t rw_timeline_size(Host* host) noexcept { return host->shared().timeline.size(); }
+
+// Moves the events to out, which has room for as many as there are.
+void rw_timeline_take(Host* host, rw::TimelineEvent* out) noexcept { host->shared().timeline.take(out); }
+
 // Completes the trace file and goes on in another; zero when that cannot be written.
 std::uint32_t rw_trace_next(Host* host, const char* path) noexcept { return host->trace_next(path); }
 

@@ -1,4 +1,5 @@
 #include "host.h"
+#include "wire.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -178,7 +179,12 @@ void Host::cycle() {
 
 void Host::transfer_requests() {
   if (request_sink_.transfer()) sent(request_sink_.packet());
-  if (request_source_.transfer()) count_down(request_source_.header());
+  if (!request_source_.transfer()) return;
+  count_down(request_source_.header());
+  if (shared_.timeline.on()) {
+    const TimelineEvent event = wire_event(request_source_.packet(), request_begun_, shared_.now);
+    shared_.timeline.add(TimelineKind::DOWN_REQUEST, event);
+  }
 }
 
 void Host::transfer_completions() {
@@ -193,6 +199,10 @@ void Host::transfer_completions() {
   shared_.stats.down_payload += 4 * dwords;
   shared_.stats.answer_beats += beats_of(dwords);
   shared_.stats.dma_read_bytes += 4 * dwords;
+  if (shared_.timeline.on()) {
+    const TimelineEvent event = wire_event(completion_source_.packet(), completion_begun_, shared_.now);
+    shared_.timeline.add(TimelineKind::DOWN_COMPLETION, event);
+  }
 }
 
 void Host::drive_requests() {
@@ -205,6 +215,7 @@ void Host::drive_requests() {
       down_.occupy(shared_.now, (wide ? request_64_bytes : request_32_bytes) + 4 * packet.payload.size());
       if (companion_) companion_->offered(packet);
       request_source_.start(std::move(packet));
+      request_begun_ = shared_.now;
     }
   }
   request_source_.drive(p.stall_completer_request);
@@ -219,6 +230,7 @@ void Host::drive_completions() {
       down_.occupy(shared_.now, completion_bytes + 4 * packet.payload.size());
       if (companion_) companion_->offered(packet);
       completion_source_.start(std::move(packet));
+      completion_begun_ = shared_.now;
     }
   }
   completion_source_.drive(p.stall_requester_completion);

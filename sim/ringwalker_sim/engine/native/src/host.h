@@ -123,8 +123,9 @@ class Host final : private CompanionHost {
   void sent(const RequestPacket& packet);
   void sent(const CompletionPacket& packet);
   void sent_level(bool level);
-  void arrived(const RequestPacket& packet);
-  void arrived(const CompletionPacket& packet);
+  // begin is when the packet got the link.
+  void arrived(const RequestPacket& packet, std::uint64_t begin);
+  void arrived(const CompletionPacket& packet, std::uint64_t begin);
   void count_down(const RequestHeader& header);
   void edge();
   void settle();
@@ -156,6 +157,8 @@ class Host final : private CompanionHost {
   Peripherals peripherals_;
   bool intx_ = false;
   unsigned calm_ = 0;
+  std::uint64_t request_begun_ = 0;  // when the packets at the device's ports got the link
+  std::uint64_t completion_begun_ = 0;
   int device_id_ = -1;
 };
 

@@ -1,6 +1,7 @@
 // What the device sends: counted and checked when it leaves the port, done when it arrives at the host.
 #include "host.h"
 #include "request_rules.h"
+#include "wire.h"
 
 namespace rw {
 
@@ -26,7 +27,7 @@ void Host::sent(const RequestPacket& packet) {
     ++stats.up_memory_write;
     stats.dma_write_bytes += payload;
   }
-  if (up_.direct()) return arrived(packet);
+  if (up_.direct()) return arrived(packet, shared_.now);
   up_.put(packet, request_64_bytes + payload);
 }
 
@@ -36,7 +37,7 @@ void Host::sent(const CompletionPacket& packet) {
   stats.up_bytes += completion_bytes + payload;
   stats.up_payload += payload;
   ++(packet.header.has_data ? stats.up_completion_data : stats.up_completion);
-  if (up_.direct()) return arrived(packet);
+  if (up_.direct()) return arrived(packet, shared_.now);
   up_.put(packet, completion_bytes + payload);
 }
 
@@ -45,7 +46,7 @@ void Host::sent_level(bool level) {
   RequestPacket packet;
   packet.header.kind = RequestKind::MESSAGE;
   packet.header.address = level;
-  if (up_.direct()) return arrived(packet);
+  if (up_.direct()) return arrived(packet, shared_.now);
   shared_.stats.up_bytes += request_64_bytes;
   up_.put(packet, request_64_bytes);
 }
@@ -54,12 +55,13 @@ void Host::transfer_uplink() {
   if (up_.empty()) return;
   up_.tick(shared_.now, reads_.in_flight());
   Uplink::Packet packet;
-  while (up_.take(shared_.now, packet)) {
-    std::visit([this](const auto& arrival) { arrived(arrival); }, packet);
+  std::uint64_t begin = 0;
+  while (up_.take(shared_.now, packet, begin)) {
+    std::visit([this, begin](const auto& arrival) { arrived(arrival, begin); }, packet);
   }
 }
 
-void Host::arrived(const RequestPacket& packet) {
+void Host::arrived(const RequestPacket& packet, std::uint64_t begin) {
   const RequestHeader& h = packet.header;
   if (companion_) {
     if (h.kind == RequestKind::MESSAGE && message_code(h) == 0) {
@@ -67,6 +69,12 @@ void Host::arrived(const RequestPacket& packet) {
     } else {
       companion_->arrived(packet);
     }
+  }
+  if (shared_.timeline.on()) {
+    TimelineEvent event = wire_event(packet, begin, shared_.now);
+    if (is_message(h)) event.id = packet.payload[0];
+    const bool interrupt = is_message(h) || (h.kind == RequestKind::MESSAGE && message_code(h) == 0);
+    shared_.timeline.add(interrupt ? TimelineKind::UP_MESSAGE : TimelineKind::UP_REQUEST, event);
   }
   if (h.kind == RequestKind::MEMORY_READ) {
     reads_.request(h);
@@ -83,8 +91,11 @@ void Host::arrived(const RequestPacket& packet) {
   }
 }
 
-void Host::arrived(const CompletionPacket& packet) {
+void Host::arrived(const CompletionPacket& packet, std::uint64_t begin) {
   if (companion_) companion_->arrived(packet);
+  if (shared_.timeline.on()) {
+    shared_.timeline.add(TimelineKind::UP_COMPLETION, wire_event(packet, begin, shared_.now));
+  }
   cpu_.complete(packet);
 }
 

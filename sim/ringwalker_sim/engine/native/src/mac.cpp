@@ -54,7 +54,10 @@ void Mac::take(const port::mac_tx::Payload& beat) {
   if (beat.count == 0 || beat.count > full || (!beat.last && beat.count != full)) {
     shared_.violation("mac_tx: %u bytes in a beat whose last is %d", beat.count, beat.last);
   }
-  if (beat.first) taken_.clear();
+  if (beat.first) {
+    taken_.clear();
+    out_begun_ = shared_.now;
+  }
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(beat.data.data());
   taken_.insert(taken_.end(), bytes, bytes + std::min<std::size_t>(beat.count, full));
   inside_ = !beat.last;
@@ -62,6 +65,7 @@ void Mac::take(const port::mac_tx::Payload& beat) {
 }
 
 void Mac::arrived(bool error) {
+  note(TimelineKind::FRAME_OUT, out_begun_, taken_.size());
   Stats& stats = shared_.stats;
   if (error) {
     ++stats.mac_tx_errors;
@@ -105,9 +109,15 @@ const Mac::Beat& Mac::beat() {
   return beat_;
 }
 
+void Mac::note(TimelineKind kind, std::uint64_t begin, std::size_t bytes) {
+  shared_.timeline.add(kind, {begin, shared_.now, 0, 0, 0, 0, static_cast<std::uint32_t>(bytes), 0, 0});
+}
+
 void Mac::beat_taken() {
+  if (position_ == 0) in_begun_ = shared_.now;
   position_ += beat_.count;
   if (!beat_.last) return;
+  note(TimelineKind::FRAME_IN, in_begun_, position_);
   ++shared_.stats.mac_rx_frames;
   shared_.stats.mac_rx_bytes += position_;
   leave();

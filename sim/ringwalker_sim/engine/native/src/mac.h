@@ -73,6 +73,7 @@ class Mac final : public Peripheral {
   void take(const port::mac_tx::Payload& beat);
   const Beat& beat();
   void beat_taken();
+  void note(TimelineKind kind, std::uint64_t begin, std::size_t bytes);
   void arrived(bool error);
   void compare();
   void leave();
@@ -91,6 +92,8 @@ class Mac final : public Peripheral {
   Rows expected_{};
   bool supplied_ = false;     // the frame on its way to the device is a supplied one
   std::size_t position_ = 0;  // in that frame
+  std::uint64_t out_begun_ = 0;  // the frame of the device
+  std::uint64_t in_begun_ = 0;
   Beat beat_{};
 };
 

@@ -14,6 +14,7 @@ Noise::Noise(Board& board) : Peripheral(board), stream_(board) {
 void Noise::transfer() {
   if (!stream_.transfer()) return;
   shared_.stats.noise_bytes += sizeof(Beat);
+  shared_.timeline.add(TimelineKind::BYTES_IN, {shared_.now, shared_.now, 0, 0, 0, 0, sizeof(Beat), 0, 0});
   fill();
 }
 

@@ -57,6 +57,7 @@ bool Pump::take_used(SplitRing& ring) {
   SplitRing::Taken taken;
   while ((taken = ring.take(request, written)) == SplitRing::Taken::ONE) {
     --in_flight_;
+    shared_.timeline.add(TimelineKind::TAKEN, ring_event(ring, request.number, 0, written));
     ended(ring, request, written);
   }
   ring.ask();
@@ -74,17 +75,28 @@ void Pump::report(const PumpRequest& request, std::uint32_t status, std::uint32_
 
 void Pump::add(SplitRing& ring, PumpRequest request, std::span<const SplitRing::Piece> pieces) {
   request.started = shared_.now;  // the notification goes in the same cycle
-  ring.add(request, pieces);
+  const std::uint32_t head = ring.add(request, pieces);
   ++in_flight_;
+  if (!shared_.timeline.on()) return;
+  std::uint32_t bytes = 0;
+  for (const SplitRing::Piece& piece : pieces) bytes += piece.length;
+  shared_.timeline.add(TimelineKind::ADDED, ring_event(ring, ring.queue().number, head, bytes));
 }
 
 void Pump::kick(SplitRing& ring) {
-  if (!ring.show()) return;
+  const bool rings = ring.show();
+  shared_.timeline.add(TimelineKind::SHOWN, ring_event(ring, rings, 0, 0));
+  if (!rings) return;
   PumpQueue& q = ring.queue();
   ++q.kicks;
   const std::uint32_t value = q.index | (q.doorbell_carries_index != 0 ? q.added << 16 : 0u);
   const std::uint32_t length = q.doorbell_carries_index != 0 ? 4 : 2;
   cpu_.submit(RequestKind::MEMORY_WRITE, q.doorbell, length, 0, reinterpret_cast<const std::uint8_t*>(&value));
+}
+
+TimelineEvent Pump::ring_event(const SplitRing& ring, std::uint64_t number, std::uint32_t head,
+                               std::uint32_t bytes) const {
+  return {shared_.now, shared_.now, number, 0, ring.queue().queue, head, bytes, 0, 0};
 }
 
 std::uint64_t Pump::take_done() { return std::exchange(done_, 0); }

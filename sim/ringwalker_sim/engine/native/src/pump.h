@@ -63,6 +63,7 @@ class Pump {
   enum class State { STOPPED, RUNNING, FINISHED, LOST };
 
   bool take_used(SplitRing& ring);
+  TimelineEvent ring_event(const SplitRing& ring, std::uint64_t number, std::uint32_t head, std::uint32_t bytes) const;
 
   Shared& shared_;
   Cpu& cpu_;

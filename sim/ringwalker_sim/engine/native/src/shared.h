@@ -6,6 +6,7 @@
 #include <string>
 
 #include "spec.h"
+#include "timeline.h"
 
 namespace rw {
 
@@ -18,6 +19,7 @@ class Shared {
   std::uint64_t now = 0;
   bool stop = false;  // an event wants Python's attention
   std::deque<Event> events{};
+  Timeline timeline{};
 
   void event(EventKind kind, std::uint32_t status, std::uint64_t a, std::uint64_t b);
 

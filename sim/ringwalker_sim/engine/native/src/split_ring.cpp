@@ -29,7 +29,7 @@ void SplitRing::describe(std::uint64_t row, std::uint64_t address, std::uint32_t
   memory_.put(row + 14, static_cast<std::uint16_t>(following));
 }
 
-void SplitRing::add(PumpRequest request, std::span<const Piece> pieces) {
+std::uint32_t SplitRing::add(PumpRequest request, std::span<const Piece> pieces) {
   PumpQueue& q = *queue_;
   const std::size_t count = descriptors(pieces.size());
   std::uint32_t places[3] = {};
@@ -63,6 +63,7 @@ void SplitRing::add(PumpRequest request, std::span<const Piece> pieces) {
   request.number = ++q.number;
   by_head_[head] = request;
   ++outstanding_;
+  return head;
 }
 
 bool SplitRing::show() {

@@ -31,7 +31,7 @@ class SplitRing {
   bool has_room(std::size_t pieces) const { return free_.size() >= descriptors(pieces); }
 
   // Adds a buffer of up to three pieces, for which there is room. The device sees it with show.
-  void add(PumpRequest request, std::span<const Piece> pieces);
+  std::uint32_t add(PumpRequest request, std::span<const Piece> pieces);
 
   // Shows what was added, if anything was; whether the device wants a notification of it.
   bool show();

@@ -29,7 +29,7 @@ void Storage::transfer() {
   if (commands_.transfer()) command(commands_.payload());
   if (write_data_.transfer()) data(write_data_.payload());
   if (read_data_.transfer()) data_taken();
-  if (answers_.transfer()) results_.pop_front();
+  if (answers_.transfer()) answered();
   tick();
 }
 
@@ -38,7 +38,7 @@ void Storage::drive() {
   commands_.drive(queue_.size() < most_commands, p.stall_storage_commands);
   write_data_.drive(wants_data(), p.stall_storage_write_data);
   read_data_.drive(has_data(), p.stall_storage_read_data, [this]() -> const auto& { return beat_; });
-  answers_.drive(!results_.empty(), p.stall_storage_results, [this] { return results_.front(); });
+  answers_.drive(!results_.empty(), p.stall_storage_results, [this] { return results_.front().error; });
 }
 
 bool Storage::calm() const {
@@ -58,12 +58,13 @@ void Storage::reset() {
 void Storage::command(const Command& command) {
   const bool flush = static_cast<StorageOp>(command.op) == StorageOp::FLUSH;
   if (!flush && command.sectors == 0) shared_.violation("storage command without sectors");
-  queue_.push_back({command, shared_.now + shared_.parameters.storage_latency});
+  queue_.push_back({command, shared_.now + shared_.parameters.storage_latency, shared_.now});
 }
 
 void Storage::start() {
   head_ = queue_.front().command;
   due_ = queue_.front().due;
+  taken_ = queue_.front().taken;
   queue_.pop_front();
   active_ = true;
   position_ = 0;
@@ -110,6 +111,13 @@ void Storage::data(const port::storage_write_data::Payload& beat) {
   if (beat.last != last) shared_.violation("storage_write_data: last is %d, not %d", beat.last, last);
 }
 
+void Storage::answered() {
+  TimelineEvent& event = results_.front().event;
+  event.end = shared_.now;
+  shared_.timeline.add(TimelineKind::STORAGE, event);
+  results_.pop_front();
+}
+
 void Storage::data_taken() {
   position_ += beat_bytes;
   if (has_data()) cut();
@@ -127,7 +135,9 @@ void Storage::judge(std::uint64_t offset, int result) {
 
 void Storage::tick() {
   if (active_ && position_ >= length_ && due_ <= shared_.now) {
-    results_.push_back(error_);
+    const auto op_code = static_cast<std::uint32_t>(op());
+    const auto bytes = static_cast<std::uint32_t>(length_);
+    results_.push_back({error_, {taken_, 0, head_.sector, 0, 0, op_code, bytes, 0, 0}});
     active_ = false;
   }
   if (active_ || queue_.empty()) return;

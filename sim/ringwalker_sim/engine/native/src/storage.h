@@ -38,6 +38,11 @@ class Storage final : public Peripheral {
   struct Queued {
     Command command;
     std::uint64_t due;
+    std::uint64_t taken;
+  };
+  struct Result {
+    bool error;
+    TimelineEvent event;
   };
 
   bool wants_data() const { return active_ && op() == StorageOp::WRITE && position_ < length_; }
@@ -46,6 +51,7 @@ class Storage final : public Peripheral {
   void command(const Command& command);
   void data(const port::storage_write_data::Payload& beat);
   void data_taken();
+  void answered();
   void tick();
   void start();
   void cut();
@@ -64,7 +70,7 @@ class Storage final : public Peripheral {
   Image image_{};
   bool read_only_ = false;
   std::deque<Queued> queue_{};
-  std::deque<bool> results_{};
+  std::deque<Result> results_{};
   std::deque<std::uint64_t> failures_{};  // numbers of data commands that fail
   std::vector<std::pair<StorageOp, int>> reported_{};
   std::array<std::uint8_t, window_bytes> window_{};  // what was read ahead, or is to be written
@@ -72,6 +78,7 @@ class Storage final : public Peripheral {
   Command head_{};
   port::storage_read_data::Payload beat_{};
   std::uint64_t due_ = 0;
+  std::uint64_t taken_ = 0;
   std::uint64_t position_ = 0;  // in bytes of the active command
   std::uint64_t length_ = 0;
   bool active_ = false;

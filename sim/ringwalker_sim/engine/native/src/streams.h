@@ -168,6 +168,7 @@ class PacketSource {
   bool valid() const { return beats_.valid(); }
   bool accepted() const { return beats_.accepted(); }
   const Header& header() const { return packet_.header; }
+  const Packet<Header>& packet() const { return packet_; }
 
   void start(Packet<Header>&& packet) {
     packet_ = std::move(packet);

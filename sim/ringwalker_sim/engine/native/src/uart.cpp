@@ -16,6 +16,7 @@ void Uart::transfer() {
   if (tx_.transfer()) take(tx_.payload());
   if (rx_.transfer()) {
     ++shared_.stats.uart_rx_bytes;
+    shared_.timeline.add(TimelineKind::BYTES_IN, {shared_.now, shared_.now, 0, 0, 0, 0, 1, 0, 0});
     waiting_.pop_front();
   }
   tick();
@@ -47,6 +48,7 @@ void Uart::fetch(std::uint8_t* out, std::size_t count) {
 
 void Uart::take(std::uint8_t byte) {
   ++shared_.stats.uart_tx_bytes;
+  shared_.timeline.add(TimelineKind::BYTES_OUT, {shared_.now, shared_.now, 0, 0, 0, 0, 1, 0, 0});
   if (loopback_) {
     send(&byte, 1);
     return;

@@ -76,14 +76,15 @@ void Uplink::tick(std::uint64_t now, std::uint64_t reads) {
     Waiting& head = queue->front();
     waiting_bytes_ -= head.bytes;
     const std::uint64_t end = link_.occupy(now, head.bytes);
-    passing_.push_back({std::move(head.packet), end});
+    passing_.push_back({std::move(head.packet), now, end});
     queue->pop_front();
   }
 }
 
-bool Uplink::take(std::uint64_t now, Packet& out) {
+bool Uplink::take(std::uint64_t now, Packet& out, std::uint64_t& begin) {
   if (passing_.empty() || passing_.front().end > now) return false;
   out = std::move(passing_.front().packet);
+  begin = passing_.front().begin;
   passing_.pop_front();
   const auto* request = std::get_if<RequestPacket>(&out);
   reads_passing_ -= request != nullptr && !is_posted(request->header.kind);

@@ -33,8 +33,8 @@ class Uplink {
   // Called every cycle: sends what may leave. reads is how many are in flight at the host.
   void tick(std::uint64_t now, std::uint64_t reads);
 
-  // The next packet that has arrived at the host by cycle now; false when there is none.
-  bool take(std::uint64_t now, Packet& out);
+  // The next packet that has arrived at the host by cycle now, and when it got the link; false when there is none.
+  bool take(std::uint64_t now, Packet& out, std::uint64_t& begin);
 
   void reset();
 
@@ -49,6 +49,7 @@ class Uplink {
   };
   struct Passing {
     Packet packet;
+    std::uint64_t begin;
     std::uint64_t end;
   };
   struct Return {
