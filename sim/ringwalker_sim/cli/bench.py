@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from .options import (
     UsageError,
     add_command,
     add_model_option,
+    add_timeline_option,
     byte_count,
     check_folder,
     check_output,
+    check_timeline,
     positive,
 )
 from .report import progress_of, report_unwritten, write_json
@@ -31,6 +34,8 @@ examples:
       one row; what is not given is as in the first row of all
   ringwalker bench --function net --direction tx --size 64
       frames instead of block requests
+  ringwalker bench --direction read --requests 1000 --timeline read.pftrace
+      one row, and where each of its requests was when; open it at ui.perfetto.dev
   ringwalker bench --docs docs
       all rows, into docs/performance.json and docs/performance.md
   ringwalker bench --quick --jobs 1
@@ -84,6 +89,7 @@ def add_parser(commands: Any) -> None:
     output.add_argument("--plot", metavar="FILE", help="draw rate against size and latency (.svg or .png)")
     output.add_argument("--docs", metavar="FOLDER", help=f"write {FIGURES} and the page made of it")
     row = parser.add_argument_group("one row instead of all")
+    add_timeline_option(row, " of the row")
     for item in fields(Case):
         if isinstance(item.default, bool):
             name = item.name.replace("_", "-")
@@ -105,6 +111,9 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
         raise UsageError(f"--{name} measures one row; --quick, --from and --docs are about many")
     if options.docs and options.quick:
         raise UsageError("--docs: the page has all rows, --quick measures a few")
+    if options.timeline and not chosen:
+        raise UsageError("--timeline is of one row: say which, such as --direction read")
+    check_timeline(options.timeline, None)
     for option in ("json", "plot"):
         check_output(f"--{option}", getattr(options, option))
     if options.plot and Path(options.plot).suffix not in FORMATS:
@@ -129,7 +138,9 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
         cases = QUICK if options.quick else (*FULL, *CHECK)
     names = [shlex.join(case.arguments) for case in cases]
     with progress_of(len(cases)) as say:
-        return each_of(measure, cases, names, options.jobs or cores(), say)
+        return each_of(
+            partial(measure, timeline=options.timeline), cases, names, options.jobs or cores(), say
+        )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -140,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
     _check(options, chosen)
     rows = read_rows(options.source) if options.source else _measure(options, chosen)
-    unwritten: list[str] = []
+    unwritten: list[str] = [line for row in rows for line in row.pop("unwritten", ())]
     if options.json:
         with noted(unwritten):
             write_json(options.json, {"rows": rows})

@@ -10,6 +10,7 @@ from .options import (
     add_device_options,
     add_image_options,
     add_model_option,
+    add_timeline_option,
     byte_count,
     positive,
 )
@@ -28,6 +29,8 @@ examples:
       a guest with / on the simulated disk
   ringwalker guest --image a.img --image b.img --interrupt intx --run 'cat /proc/interrupts'
   ringwalker guest --image disk.img --run 'dd if=/dev/vda of=/dev/null bs=4k count=1' --waves read.fst
+  ringwalker guest --image disk.img --run 'md5sum /dev/vda' --timeline read.pftrace
+      where each request of the guest was when; open it at ui.perfetto.dev
   ringwalker guest --device rng --run 'head -c 16 /dev/hwrng | od -An -tx1'
       a guest that has the entropy device in place of a disk
   ringwalker guest --image system.img --boot-disk --interactive
@@ -55,6 +58,7 @@ def add_parser(commands: Any) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of the first device")
     add_waves_options(output)
+    add_timeline_option(output, " of the first device")
     output.add_argument("--console", metavar="FILE", help="write what the kernel says ('-': standard error)")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
 

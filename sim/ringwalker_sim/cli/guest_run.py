@@ -27,7 +27,7 @@ from ..vm.setup import GuestSetup, guest_setup
 from ..waves.note import note_config
 from ..workload.images import default_image, make_file_system
 from .devices import check_no_window, modern_config, parse_device, waves_window
-from .options import UsageError, check_output
+from .options import UsageError, check_output, check_timeline
 from .report import report_unwritten, status_line, write_json
 
 __all__ = ["guest_command"]
@@ -42,8 +42,11 @@ def guest_command(options: argparse.Namespace) -> int:
     """``ringwalker guest``: the exit code."""
     for name in ("waves", "console", "json"):
         check_output(f"--{name}", getattr(options, name))
-    if options.own_device and (options.waves or options.device):
-        raise UsageError("--own-device: QEMU's own device has no signals and no other settings")
+    check_timeline(options.timeline, options.waves)
+    if options.own_device and (options.waves or options.timeline or options.device):
+        raise UsageError("--own-device: QEMU's own device has no signals, no timeline and no other settings")
+    if options.compare and options.timeline:
+        raise UsageError("--timeline: it is of one device, and --compare has two")
     if options.compare and (options.interactive or options.own_device or options.socket or options.device):
         raise UsageError("--compare goes with --image and --run only")
     if options.boot_disk:
@@ -151,6 +154,8 @@ def _disks(options: argparse.Namespace, setup: GuestSetup) -> list[Disk]:
         disks.append(Disk(image, _config(options, function), read_only, waves, raw))
     if options.waves and disks:
         disks[0] = replace(disks[0], waves=waves_window(options, options.waves))
+    if options.timeline and disks:
+        disks[0] = replace(disks[0], timeline=Path(options.timeline))
     for disk in disks:
         if disk.waves is not None and disk.config is not None:
             note_config(disk.waves.path, disk.config)

@@ -24,9 +24,11 @@ __all__ = [
     "add_interface_options",
     "add_link_options",
     "add_model_option",
+    "add_timeline_option",
     "byte_count",
     "check_folder",
     "check_output",
+    "check_timeline",
     "device_config",
     "link_host",
     "option",
@@ -206,6 +208,21 @@ def check_output(option: str, name: str | None) -> None:
         raise UsageError(f"{option} {name}: there is no folder {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UsageError(f"{option} {name}: cannot be written: {os.strerror(errno.EACCES)}")
+
+
+def add_timeline_option(group: Any, of: str) -> None:
+    """``--timeline``, of every request ``of`` something."""
+    text = f"write a timeline of every request{of}: open it at ui.perfetto.dev, or with ringwalker_sim"
+    group.add_argument("--timeline", metavar="FILE", help=text)
+
+
+def check_timeline(name: str | None, waves: str | None, option: str = "--timeline") -> None:
+    """See that a timeline can be recorded, and written."""
+    check_output(option, name)
+    if name == "-":
+        raise UsageError(f"{option} -: a timeline is written to a file")
+    if name is not None and waves:
+        raise UsageError(f"{option}: a device is recorded as a timeline or as waves, not as both")
 
 
 def check_folder(option: str, name: str | None) -> None:

@@ -23,7 +23,9 @@ from .options import (
     add_interface_options,
     add_link_options,
     add_model_option,
+    add_timeline_option,
     check_output,
+    check_timeline,
     device_config,
     link_host,
     option,
@@ -39,6 +41,8 @@ examples:
   ringwalker run blk
   ringwalker run net --inter-guest
   ringwalker run rng --bytes 4k --output noise.bin
+  ringwalker run blk --requests 100 --timeline run.pftrace
+      where each request was when; open it at ui.perfetto.dev
   ringwalker run --function crc32:KIND --input README.md
       a function of your own: the FunctionKind named KIND in crc32.py of the working folder (examples/crc32)
   ringwalker run --function crc32:KIND --help
@@ -118,6 +122,8 @@ def _add_function(functions: Any, name: str, command: RunCommand) -> None:
     machine.add_argument("--against", choices=("model",), help=text)
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
+    if "native" in command.engines:
+        add_timeline_option(output, "")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
 
 
@@ -143,6 +149,20 @@ def _show_against(result: dict[str, Any]) -> None:
     print(f"{against['engine']} {outcome}; {against['buffers']} buffers compared", file=sys.stderr)
 
 
+def _timeline(options: argparse.Namespace, engine: str) -> dict[str, str]:
+    """What the timeline adds to the arguments of a run."""
+    name = getattr(options, "timeline", None)
+    if name is None:
+        return {}
+    check_timeline(name, options.waves)
+    if engine != "native":
+        raise UsageError(f"--timeline: it is for engine native, not {engine}")
+    if options.against is not None or getattr(options, "inter_guest", False):
+        other = "--against" if options.against is not None else "--inter-guest"
+        raise UsageError(f"--timeline: it is of one device, and {other} has two")
+    return {"timeline": name}
+
+
 def run(function: str, options: argparse.Namespace) -> int:
     """``ringwalker run FUNCTION``."""
     command = simulation_of(function).run
@@ -152,6 +172,7 @@ def run(function: str, options: argparse.Namespace) -> int:
         check_output(f"--{name}", getattr(options, name))
     engine = engine_of(getattr(options, "engine", None), options.transport, command.engines[0], option)
     check_waves(options.waves, engine, options.transport, option)
+    timeline = _timeline(options, engine)
     names = ("interface", "transport", "interrupt", "driver_face", "in_order", "seed")
     machine = machine_of(config, named=option, **{name: getattr(options, name) for name in names})
     machine["host"] = link_host(options, engine, config)
@@ -160,7 +181,9 @@ def run(function: str, options: argparse.Namespace) -> int:
         note_config(options.waves, config)
     carry_out = _carry_out(options, command, engine)
     with progress_bar() as (progress, status):
-        result = carry_out(engine, config, job, waves=options.waves, progress=progress, status=status)
+        result = carry_out(
+            engine, config, job, waves=options.waves, progress=progress, status=status, **timeline
+        )
     result = {
         **result,
         "interface": options.interface,

@@ -21,7 +21,9 @@ from .options import (
     add_image_options,
     add_link_options,
     add_model_option,
+    add_timeline_option,
     check_output,
+    check_timeline,
     link_host,
 )
 from .report import report_unwritten, status_line, write_json
@@ -32,7 +34,7 @@ __all__ = ["add_parser", "run"]
 
 _SOCKET = "ringwalker.sock"
 _FOLDER = Path("ringwalker-run")
-_KEYS = ("image", "socket", "waves", "read-only", "format")
+_KEYS = ("image", "socket", "waves", "timeline", "read-only", "format")
 _REFRESH_S = 0.25
 
 _EXAMPLES = """\
@@ -50,6 +52,8 @@ examples:
       a design of yours, with AXI or streams of TLPs (docs/foreign-rtl.md)
   ringwalker serve --image disk.img --waves run.fst --waves-last 200k
       waves of the last 200,000 cycles, however long it runs
+  ringwalker serve --image disk.img --timeline run.pftrace
+      where each request was when; open it at ui.perfetto.dev
 
 The device's identity is the one of today's drivers (preset oasis) unless --preset or --config says
 otherwise. The cycles of a window of waves count from the start of the simulation.
@@ -70,8 +74,8 @@ def add_parser(commands: Any) -> None:
     what.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
     add_image_options(what, "no image")
     text = (
-        "a device, such as blk,image=FILE,socket=S,waves=FILE.fst,read-only,format=raw, with commas in names "
-        "doubled; can be given several times"
+        "a device, such as blk,image=FILE,socket=S,waves=FILE.fst,timeline=FILE,read-only,format=raw, with "
+        "commas in names doubled; can be given several times"
     )
     what.add_argument("--device", metavar="SPEC", action="append", default=[], help=text)
     what.add_argument("--once", action="store_true", help="end when the first virtual machine has gone")
@@ -85,6 +89,7 @@ def add_parser(commands: Any) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
     add_waves_options(output)
+    add_timeline_option(output, "")
     text = "write the figures at the end as JSON ('-': standard output)"
     output.add_argument("--stats-json", metavar="FILE", help=text)
     output.add_argument("-v", "--verbose", action="store_true", help="log more")
@@ -96,9 +101,10 @@ def _devices(options: argparse.Namespace) -> list[Any]:
 
     specs = [parse_device(text, _KEYS) for text in options.device] or [(None, {})]
     several = len(specs) > 1
-    if several and (options.image or options.waves):
+    if several and (options.image or options.waves or options.timeline):
         raise UsageError(
-            "--image and --waves are for one device; with several, use --device ...,image=...,waves=..."
+            "--image, --waves and --timeline are for one device; with several, use "
+            "--device ...,image=...,waves=..."
         )
     devices = []
     for number, (function, settings) in enumerate(specs):
@@ -111,6 +117,8 @@ def _devices(options: argparse.Namespace) -> list[Any]:
             image = default_image(_FOLDER / (f"disk{number}.img" if several else "disk.img"))
             print(f"made {image}, a small ext4 image", file=sys.stderr)
         waves = waves_window(options, settings.get("waves", options.waves))
+        timeline = settings.get("timeline", options.timeline)
+        check_timeline(timeline, waves)
         socket = settings.get("socket", f"{options.socket}.{number}" if several else options.socket)
         check_output("--socket", socket)
         devices.append(
@@ -121,6 +129,7 @@ def _devices(options: argparse.Namespace) -> list[Any]:
                 read_only=options.read_only or "read-only" in settings,
                 raw=settings.get("format", options.format) is not None,
                 waves=waves,
+                timeline=timeline,
                 host=dataclasses.replace(
                     link_host(options, "native", config),
                     max_payload=config.max_payload,
@@ -138,7 +147,7 @@ def _devices(options: argparse.Namespace) -> list[Any]:
 
 def _check_apart(devices: Sequence[Any]) -> None:
     """No two devices may have the same socket, or write the same file."""
-    for what in ("socket", "image", "waves"):
+    for what in ("socket", "image", "waves", "timeline"):
         seen: dict[Path, Any] = {}
         for device in devices:
             value = getattr(device, what)

@@ -12,6 +12,7 @@ __all__ = ["add_foreign_options", "foreign_device_of"]
 
 _OURS = (
     "image",
+    "timeline",
     "read_only",
     "format",
     "device",

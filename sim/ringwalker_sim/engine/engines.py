@@ -13,6 +13,7 @@ from ..errors import ParameterError
 from ..function.simulation import simulation_of
 from ..host.parameters import HostParameters
 from ..memory import GuestMemory
+from ..timeline.output import written_behind
 
 if TYPE_CHECKING:
     from ..workload.job import Job
@@ -43,11 +44,13 @@ def open_engine(
     status: Status | None = None,
     plain: bool | None = None,
     at_once: bool = False,
+    timeline: bool = False,
 ) -> Iterator[Any]:
     """A port with ``run(coroutine)`` on an engine that lives in this process, closed at the end of the block.
 
     ``host`` is the root complex, ``waves`` an FST file to write; ``status`` gets a line of text while the
-    model is built; ``plain`` and ``at_once`` are as for :class:`~.native.engine.NativeEngine`. Without
+    model is built; ``plain``, ``at_once`` and ``timeline`` are as for
+    :class:`~.native.engine.NativeEngine`. Without
     ``disk`` the disk of a function that has one is blank, of the configured capacity. ``software`` is a
     machine with nothing on its PCI bus. Errors: :class:`ParameterError` for an engine that runs elsewhere or
     does not exist.
@@ -83,6 +86,7 @@ def open_engine(
             seed=seed,
             plain=plain,
             at_once=at_once,
+            timeline=timeline,
             progress=status,
         ) as engine:
             port = NativePort(engine)
@@ -102,11 +106,14 @@ def run_on_engine(
     progress: Callable[[str, int, int], None] | None = None,
     status: Status | None = None,
     at_once: bool = True,
+    timeline: str | Path | None = None,
 ) -> dict[str, Any]:
     """Do ``job`` on engine ``name``: the result of its task, with ``engine``, figures of the engine, and
     ``disk_failures``, what the store under the disk has refused.
 
     ``simulator`` is that of cocotb, as in :func:`~.cocotb.run.run_cocotb`;
+    ``timeline`` is the file of a timeline (:mod:`..timeline.file`), of a run that fails as well; if it cannot
+    be written, ``unwritten`` of the result has a line.
     ``waves``, ``status`` and ``at_once`` are as in :func:`open_engine`, ``progress`` as in
     :meth:`~.workload.job.Job.run`.
     On a transport without hardware the device is a model, whatever the engine. Errors: those of the engine
@@ -120,7 +127,7 @@ def run_on_engine(
             config, job, simulator=simulator, waves=waves, progress=status, on_progress=progress
         )
     else:
-        result = run_here(name, config, job, waves, progress, status, at_once)
+        result = run_here(name, config, job, waves, progress, status, at_once, timeline=timeline)
     return {"engine": name, **result, "elapsed_s": time.perf_counter() - begin}
 
 
@@ -134,9 +141,11 @@ def run_here(
     at_once: bool,
     around: Callable[[Any, Any], Any] | None = None,
     disk: DiskImage | None = None,
+    timeline: str | Path | None = None,
 ) -> dict[str, Any]:
     """``around(port, run)`` does ``run()`` in its place; ``disk`` takes the place of the job's."""
     disk = job.open_disk(config) if disk is None else disk
+    unwritten: list[str] = []
     try:
         with open_engine(
             name if job.transport == "pci" else "software",
@@ -148,14 +157,21 @@ def run_here(
             seed=job.seed,
             status=status,
             at_once=at_once,
+            timeline=timeline is not None,
         ) as port:
 
             def run() -> dict[str, Any]:
                 return port.run(job.run(port, config, progress))
 
-            result = run() if around is None else around(port, run)
+            with written_behind(port, timeline, unwritten):
+                result = run() if around is None else around(port, run)
             failures = [] if disk is None else disk.failures
-            return {**result, "disk_failures": failures, "cycles_total": port.now()}
+            return {
+                **result,
+                "disk_failures": failures,
+                "cycles_total": port.now(),
+                **({"unwritten": [*result.get("unwritten", ()), *unwritten]} if unwritten else {}),
+            }
     finally:
         if disk is not None:
             disk.close()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..guest.errors import BindError
 from ..guest.pci import enumerate_pci
 from ..guest.transport.faces import bind_face
 from ..memory import GuestMemory
+from ..timeline.output import written_behind
 from ..workload.block_pump import Pump
 from ..workload.figures import percentiles
 from ..workload.native_pump import pump_for
@@ -144,7 +146,12 @@ async def _first_payload(port: Any, case: Case) -> int:
 
 
 def _on_engine(
-    case: Case, job: Callable[[Any, Case], Any], status: Status | None, plain: bool | None = None
+    case: Case,
+    job: Callable[[Any, Case], Any],
+    status: Status | None,
+    plain: bool | None = None,
+    timeline: str | Path | None = None,
+    unwritten: list[str] | None = None,
 ) -> Any:
     disk = None
     if case.function == "blk":
@@ -153,9 +160,18 @@ def _on_engine(
     host = dataclasses.asdict(case.pcie.host(case.clock_mhz, case.latency_ns))
     memory = GuestMemory(_RAM_BYTES)
     with open_engine(
-        "native", case.config, memory, disk, host=host, seed=_SEED, status=status, plain=plain
+        "native",
+        case.config,
+        memory,
+        disk,
+        host=host,
+        seed=_SEED,
+        status=status,
+        plain=plain,
+        timeline=timeline is not None,
     ) as port:
-        return port.run(job(port, case))
+        with written_behind(port, timeline, [] if unwritten is None else unwritten):
+            return port.run(job(port, case))
 
 
 def speed(
@@ -198,7 +214,7 @@ def _reads_before_payload(case: Case, status: Status | None) -> int:
     return _dependent_reads[like]
 
 
-def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
+def measure(case: Case, status: Status | None = None, timeline: str | Path | None = None) -> dict[str, Any]:
     """The row of ``case``: its fields, what it took, and the ceiling.
 
     ``cycles`` are those from the first notification (of receiving, the first frame offered to the device) to
@@ -208,9 +224,11 @@ def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
     seen. ``dependent_reads`` are host reads that follow from each other before the first payload byte moves,
     a read of payload included. ``slowest_queue``, with many queues: what the one that did least has done,
     as a part of the mean. The driver takes no time.
+    ``timeline`` is the file of a timeline of the requests; if it cannot be written, ``unwritten`` says so.
     ``status`` gets a line of text while a model is built. Errors: :class:`DataError`.
     """
-    figures = _on_engine(case, _figures, status)
+    unwritten: list[str] = []
+    figures = _on_engine(case, _figures, status, None, timeline, unwritten)
     rate = case.requests * case.clock_mhz * 1e6 / figures["cycles"]
     ceiling = case.cost.rate(case.pcie)
     return {
@@ -222,4 +240,5 @@ def measure(case: Case, status: Status | None = None) -> dict[str, Any]:
         "ceiling_per_s": ceiling,
         "efficiency": rate / ceiling,
         "dependent_reads": _reads_before_payload(case, status),
+        **({"unwritten": unwritten} if unwritten else {}),
     }

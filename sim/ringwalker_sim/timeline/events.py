@@ -11,13 +11,13 @@ class EventKind(IntEnum):
     """What happened. Of TLPs ``begin`` is when they got the link, ``end`` when their end has passed it."""
 
     ADDED = 1
-    """The driver has added buffer ``number`` of ``queue``, which the device knows as ``id``, of ``bytes``."""
+    """The driver has added buffer ``number`` of ``queue``, of ``bytes``. The device knows it as ``id``."""
     SHOWN = 2
-    """The driver shows the device what it has added to ``queue``; ``number`` is 1 if it rings the doorbell."""
+    """The driver shows the device what it has added to ``queue``; ``number``: it rings the doorbell."""
     TAKEN = 3
     """The driver has found that buffer ``number`` of ``queue`` is used; ``bytes`` were written."""
     UP_REQUEST = 4
-    """The device asks for or writes ``bytes`` at ``number``: ``queue`` is the ``RequestKind``, ``id`` the tag."""
+    """The device reads or writes ``bytes`` at ``number``; ``queue`` is the ``RequestKind``, ``id`` a tag."""
     UP_COMPLETION = 5
     """The device answers request ``id`` of the CPU with ``bytes``."""
     UP_MESSAGE = 6
@@ -25,9 +25,10 @@ class EventKind(IntEnum):
     DOWN_REQUEST = 7
     """The CPU's request reaches the device; as of UP_REQUEST."""
     DOWN_COMPLETION = 8
-    """The host answers read ``id`` of the device with ``bytes``."""
+    """The host answers read ``id`` of the device with ``bytes``; ``number`` is the byte count, ``lane`` the
+    lower address."""
     STORAGE = 9
-    """A storage command from ``begin`` on has its result: ``id`` is the ``StorageOp``, ``number`` the sector."""
+    """A storage command has its result: ``id`` is the ``StorageOp``, ``number`` the sector."""
     FRAME_OUT = 10
     """The device has sent a frame of ``bytes``."""
     FRAME_IN = 11

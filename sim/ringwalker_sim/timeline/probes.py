@@ -1,6 +1,8 @@
 """The device with probes: its streams between stages, brought out. The device itself is as it is."""
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Fragment, Module, Mux, Signal, unsigned
@@ -61,14 +63,14 @@ class ProbedDevice(Component):
             flags.append(fired)
             words += [fired, *items]
         assert len(flags) == self._lanes, f"{len(flags)} lanes, not {self._lanes}"
-        m.d.comb += [self.probes.payload.eq(Cat(words)), self.probes.valid.eq(Cat(flags).any())]
+        m.d.comb += [self.probes.payload.eq(Cat(words)), self.probes.valid.eq(reduce(or_, flags) != 0)]
         for name in self._device.signature.members:
             self._pass(m, name)
         return m
 
     def _lane(self, m: Any, parts: list[Any]) -> tuple[Any, list[Any]]:
         """The flags of a lane that is made of ``parts``, and its items."""
-        fired = Signal(_WORD)
+        fired: Any = Signal(_WORD)
         found: list[list[Item]] = [[] for _ in StageKind]
         for stage in STAGES:
             block = next((part for part in parts if type(part) is stage.block), None)
@@ -76,17 +78,17 @@ class ProbedDevice(Component):
                 found[stage.kind].append(self._settled(m, stage.see(block)))
         items = []
         for kind, seen in enumerate(found):
-            item = Signal(_WORD * ITEM_WORDS)
+            item: Any = Signal(_WORD * ITEM_WORDS)
             items.append(item)
-            value: Any = Const(0, _WORD * ITEM_WORDS)
+            value: Any = 0
             for one in seen:
                 queue, chain, number = Signal(QUEUE_BITS), Signal(_ID_BITS), Signal(_WORD)
                 m.d.comb += [queue.eq(one.queue), chain.eq(one.id), number.eq(one.number)]
-                whole = Cat(queue, chain, Const(0, _WORD - QUEUE_BITS - _ID_BITS), number)
+                whole: Any = Cat(queue, chain, Const(0, _WORD - QUEUE_BITS - _ID_BITS), number)
                 value = Mux(one.fires, whole, value) if len(seen) > 1 else whole
             if seen:
-                fires: Any = Cat(one.fires for one in seen)
-                m.d.comb += [item.eq(value), fired[kind].eq(fires.any())]
+                fires: Any = reduce(or_, (one.fires for one in seen))
+                m.d.comb += [item.eq(value), fired[kind].eq(fires)]
         return fired, items
 
     def _settled(self, m: Any, item: Item) -> Item:

@@ -73,7 +73,7 @@ class Recording:
         self._row(now, now, int(rings), EventKind.SHOWN, queue, 0, 0)
 
     def taken(self, queue: int, number: int, length: int) -> None:
-        """The driver has found that buffer ``number`` of ``queue`` is used, ``length`` bytes of it written."""
+        """The driver has found that buffer ``number`` of ``queue`` is used, with ``length`` bytes."""
         now = self._now()
         self._row(now, now, number, EventKind.TAKEN, queue, 0, length)
 

@@ -288,9 +288,10 @@ def _matched(added: np.ndarray, requests: np.ndarray) -> np.ndarray:
     """For each request the buffer that it is: the oldest of that id that was added before; -1 without."""
     count = len(requests)
     heads = requests["at"][:, BOUNDARIES.index("head")]
-    if count <= len(added) and (added["id"][:count] == requests["id"]).all():
-        if (added["end"][:count].astype(np.int64) <= heads).all():
-            return np.arange(count)
+    alike = count <= len(added) and (added["id"][:count] == requests["id"]).all()
+    times = added["end"].astype(np.int64)
+    if alike and (times[:count] <= heads).all() and (_again(added)[:count] > heads).all():
+        return np.arange(count)
     waiting: dict[int, list[int]] = {}
     for row, number in enumerate(added["id"].tolist()):
         waiting.setdefault(number, []).append(row)
@@ -303,6 +304,17 @@ def _matched(added: np.ndarray, requests: np.ndarray) -> np.ndarray:
         if rows and times[rows[0]] <= head:
             which[row] = rows.pop(0)
     return which
+
+
+def _again(added: np.ndarray) -> np.ndarray:
+    """When each buffer's id was added the next time."""
+    order = np.argsort(added["id"], kind="stable")
+    times, ids = added["end"][order].astype(np.int64), added["id"][order]
+    never = np.iinfo(np.int64).max
+    following = np.where(np.append(ids[1:] == ids[:-1], False), np.append(times[1:], never), never)
+    result = np.empty(len(added), np.int64)
+    result[order] = following
+    return result
 
 
 def _taken(taken: np.ndarray, added: np.ndarray) -> np.ndarray:

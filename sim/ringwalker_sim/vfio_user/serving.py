@@ -18,6 +18,7 @@ from ..engine.native.served import ServedEngine
 from ..errors import noted
 from ..function.simulation import simulation_of
 from ..host import HostParameters
+from ..timeline.output import write_timeline
 from .bridge import EngineBridge
 from .listener import check_path
 from .recorder import WaveRecorder, Waves
@@ -36,7 +37,8 @@ class ServedDevice:
 
     ``image`` is the disk of a block device, None for a blank one in memory; with ``read_only`` it is not
     written, and with ``raw`` it may look like anything (:class:`~..disk_image.DiskImage`). ``waves`` is an
-    FST file for the whole run, or the part of the run to record. ``host`` has the parameters of the
+    FST file for the whole run, or the part of the run to record; ``timeline`` the file of a timeline
+    (:mod:`..timeline.file`), if there are no waves. ``host`` has the parameters of the
     simulated root complex; the default accepts the device's largest payloads and read requests. ``seed`` is
     for random choices of the host. ``plain`` asks for the plain model, ``at_once`` for it until there is the
     other (:class:`~..engine.native.engine.NativeEngine`). Without ``direct`` every message of the peer is
@@ -60,6 +62,7 @@ class ServedDevice:
     design: tuple[str, list[PortInfo]] | None = None
     name: str | None = None
     runs_on: bool = False
+    timeline: str | Path | None = None
 
     @property
     def function(self) -> str:
@@ -78,7 +81,7 @@ class ServedDevice:
 @dataclass
 class DeviceHandle:
     """A served device on ``socket``. ``error`` is None, or the exception that ended it; ``unwritten`` has a
-    line, once it has been closed, for waves that could not be written.
+    line, once it has been closed, for waves or a timeline that could not be written.
     """
 
     device: ServedDevice
@@ -170,9 +173,12 @@ def _open_engine(
             component=device.design,
             plain=device.plain,
             at_once=device.at_once,
+            timeline=device.timeline is not None,
             progress=progress,
         )
     )
+    if device.timeline is not None:
+        stack.callback(write_timeline, engine, device.timeline, unwritten)
     bridge = EngineBridge(engine, Path(device.socket).name, device.direct, device.runs_on)
     if waves:
         recorder = WaveRecorder(waves, engine)

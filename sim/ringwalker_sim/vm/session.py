@@ -49,7 +49,8 @@ class Disk:
     """A device for the guest, with an image if it is a disk. ``config`` None stands for QEMU's own
     virtio-blk.
 
-    ``waves``: the part of a simulated device's signals to record. ``raw``: the image is not looked at.
+    ``waves``: the part of a simulated device's signals to record; ``timeline``: the file of a
+    timeline. ``raw``: the image is not looked at.
     ``plain`` and ``direct``: see :class:`~..vfio_user.serving.ServedDevice`.
     """
 
@@ -58,6 +59,7 @@ class Disk:
     read_only: bool = False
     waves: Waves | None = None
     raw: bool = False
+    timeline: Path | None = None
     plain: bool | None = None
     direct: bool = True
 
@@ -140,6 +142,7 @@ def run_guest(
                 Path(name) / f"disk{number}.socket",
                 read_only=disk.read_only,
                 waves=disk.waves,
+                timeline=disk.timeline,
                 raw=disk.raw,
                 plain=disk.plain,
                 direct=disk.direct,
@@ -188,5 +191,7 @@ def _boot(
         if broken:
             raise GuestError(f"a simulated device failed: {'; '.join(broken)}; {error}") from None
         raise
-    figures = [{"face": handle.device.config.face, **handle.stats()} for handle in handles]
+    configs = [handle.device.config for handle in handles]
+    faces = [config.face for config in configs if isinstance(config, DeviceConfig)]
+    figures = [{"face": face, **handle.stats()} for face, handle in zip(faces, handles, strict=True)]
     return Session(result, marks, figures)

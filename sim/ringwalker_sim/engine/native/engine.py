@@ -29,16 +29,15 @@ from .abi import (
     FAULT_GONE,
     FAULT_WRITE,
     PAGE_BYTES,
-    PARAMETERS,
     STATS,
     CEvent,
-    CParameters,
     CStats,
     EventKind,
     Outcome,
 )
 from .library import load
 from .models import library_for
+from .parameters import all_ones, c_parameters
 from .peripheral import Peripherals, peripheral_classes
 from .probes import recording_of
 
@@ -78,11 +77,6 @@ class NativeEvent(NamedTuple):
     b: int
 
 
-def all_ones(size: int) -> int:
-    """What a read of ``size`` bytes gives when nothing answers."""
-    return (1 << 8 * size) - 1
-
-
 def _writable(path: str | Path | None) -> bytes | None:
     """The name of a file that can be written, as C takes it."""
     if path is None:
@@ -107,8 +101,8 @@ class NativeEngine:
     as :func:`.models.plain_by_default`). ``library`` is a library to use as it is, and ``compare`` lets a
     change-driven model be compared with the plain one in every cycle, which is slow. With ``at_once`` the
     plain model is used until there is the other (:mod:`.successor`). With ``timeline`` the device has probes,
-    and what happens is recorded (``recording``); there are no waves then. Use the engine as a context manager, so
-    that waves end readable.
+    and what happens is recorded (``recording``); there are no waves then. Use the engine as a context
+    manager, so that waves end readable.
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError` when the model cannot be built;
     ``OutputError`` when the waves cannot be written. That their disk has become full nobody says: see
@@ -147,7 +141,7 @@ class NativeEngine:
         classes = peripheral_classes({port.name for port in ports})
         self.library = load(path, classes.values())
         """The functions of the C++ half."""
-        parameters = self._parameters(seed, compare)
+        parameters = c_parameters(self.host, config.clock_mhz, seed, compare)
         handle = self.library.rw_open(ctypes.byref(parameters), _writable(waves))
         if not handle:
             raise OutputError(f"{waves}: cannot be written") if waves else EngineError(_NO_MEMORY)
@@ -168,21 +162,6 @@ class NativeEngine:
         """What has happened, if a ``timeline`` is wanted."""
         self.ports = Peripherals({name: made(self) for name, made in classes.items()})
         self.reset()
-
-    def _parameters(self, seed: int, compare: bool) -> CParameters:
-        host = self.host
-        values = {name: int(getattr(host, name)) for name in PARAMETERS if hasattr(host, name)}
-        values["compare"] = int(compare)
-        values["seed"] = seed & all_ones(8)
-        values["link_rate"] = round(host.link_bytes_per_cycle * 65536)
-        values["msi_first"], values["msi_last"] = host.msi_window
-        values["period_ps"] = 1_000_000 // self.config.clock_mhz
-        # A stall is drawn in every cycle, so with stalls every cycle is simulated.
-        values["skip_idle"] = int(host.skip_idle and not any(host.stall_probabilities().values()))
-        for name, probability in host.stall_probabilities().items():
-            values[f"stall_{name}"] = int(probability * 2**32)
-        assert set(values) == set(PARAMETERS), set(values) ^ set(PARAMETERS)
-        return CParameters(**values)
 
     # --- life ---------------------------------------------------------------------------------------------
 

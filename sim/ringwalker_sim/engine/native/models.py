@@ -84,7 +84,7 @@ def library_for(
     waves: bool,
     sanitize: bool,
     at_once: bool,
-    probes: bool,
+    probes: bool = False,
     progress: Callable[[str], None] | None,
 ) -> "tuple[Path, list[PortInfo], Successor | None]":
     """The library for an engine with these arguments, the ports of its device, and what builds a better one.

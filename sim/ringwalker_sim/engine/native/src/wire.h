@@ -21,7 +21,8 @@ inline TimelineEvent wire_event(const RequestPacket& packet, std::uint64_t begin
 inline TimelineEvent wire_event(const CompletionPacket& packet, std::uint64_t begin, std::uint64_t end) {
   const CompletionHeader& h = packet.header;
   const std::uint32_t payload = 4 * payload_dwords(h);
-  return {begin, end, h.byte_count, 0, static_cast<std::uint32_t>(h.status), h.tag, payload, 0,
+  return {begin, end, h.byte_count, 0, static_cast<std::uint32_t>(h.status), h.tag, payload,
+          h.lower_address,
           completion_bytes + payload};
 }
 

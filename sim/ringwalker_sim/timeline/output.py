@@ -1,0 +1,44 @@
+"""The timeline of a run, written at its end, however that comes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import noted
+from .timeline import Timeline
+
+__all__ = ["timeline_of", "write_timeline", "written_behind"]
+
+
+def timeline_of(engine: Any) -> Timeline:
+    """What a native engine with a ``recording`` has recorded so far."""
+    config = engine.config
+    events = engine.recording.events()
+    about = {
+        "clock_mhz": config.clock_mhz,
+        "link_bytes_per_cycle": engine.host.link_bytes_per_cycle,
+        "function": config.function,
+        "data_width": config.data_width,
+        "config": config.to_toml(),
+        "complete": engine.recording.complete(),
+    }
+    return Timeline(events, about)
+
+
+def write_timeline(engine: Any, path: str | Path, unwritten: list[str]) -> None:
+    """Write the timeline of ``engine``; ``unwritten`` gets a line if that cannot be done."""
+    from .file import save
+
+    with noted(unwritten):
+        save(timeline_of(engine), path)
+
+
+@contextmanager
+def written_behind(port: Any, path: str | Path | None, unwritten: list[str]) -> Iterator[None]:
+    """The timeline of the run on ``port``, a native engine, is written at the end of the block."""
+    try:
+        yield
+    finally:
+        if path is not None:
+            write_timeline(port.engine, path, unwritten)
