@@ -127,9 +127,7 @@ class AxiEndpoint(Component):
         state = core.state
         foreign.show(
             {
-                "id": Const(0, 16),
                 "bus_master_enable": state.bus_master_enable,
-                "memory_enable": Const(1),
                 "msix_enable": state.msix_enable,
                 "max_payload": state.max_payload,
                 "max_read_request": state.max_read_request,

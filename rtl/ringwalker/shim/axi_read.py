@@ -156,7 +156,8 @@ class AxiReader(Component):
         leaves: Any = ~burst.fixed & (following[low:] != address[low:])
         with m.If(bus.rvalid & bus.rready):
             m.d.comb += [words.ready.eq(~burst.bad & (bus.rlast | leaves)), bursts.ready.eq(bus.rlast)]
-            m.d.sync += [kept.eq(following), inside.eq(~bus.rlast), number.eq(Mux(bus.rlast, 0, number + 1))]
+            m.d.sync += kept.eq(Mux(burst.fixed, address, following))
+            m.d.sync += [inside.eq(~bus.rlast), number.eq(Mux(bus.rlast, 0, number + 1))]
         with m.If(self.flush):
             m.d.sync += [inside.eq(0), number.eq(0)]
             m.d.comb += bursts.ready.eq(1)

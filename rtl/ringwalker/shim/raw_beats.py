@@ -56,7 +56,10 @@ class _Dwords:
         m.d.comb += [left.eq(self.count - taken), kept.eq(self.words >> (taken << 5))]
         mask = (Const(1, self.room + 1) << left) - 1
         clean: Any = Cat(Mux(mask[n], kept[32 * n : 32 * n + 32], 0) for n in range(self.room))
-        m.d.sync += [self.count.eq(left + added), self.words.eq(clean | (beat << (left << 5)))]
+        m.d.sync += [
+            self.count.eq(left + added),
+            self.words.eq(clean | (Mux(added == 0, 0, beat) << (left << 5))),
+        ]
 
 
 class RawPacker(Component):
@@ -91,14 +94,15 @@ class RawPacker(Component):
         i, o = self.i, self.o
         m.d.comb += [
             of_beat.eq(sum(i.p.dwords[n] for n in range(lanes))),
-            o.valid.eq((count >= lanes) | (ended & (count != 0))),
-            o.p.data.eq(held.words[: self._width]),
+            # A full beat waits until it is known whether it is the last one.
+            o.valid.eq((count > lanes) | (ended & (count != 0))),
+            o.p.data.eq(Cat(Mux(count > n, held.words[32 * n : 32 * n + 32], 0) for n in range(lanes))),
             o.p.dwords.eq(Cat(count > n for n in range(lanes))),
             o.p.first.eq(first),
             o.p.last.eq(ended & (count <= lanes)),
             leaves.eq(o.valid & o.ready),
             taken.eq(Mux(leaves, Mux(count < lanes, count, lanes), 0)),
-            fits.eq((count < lanes) | (leaves & (count < 2 * lanes))),
+            fits.eq((count <= lanes) | (leaves & (count <= 2 * lanes))),
         ]
         held.step(m, taken, added, beat)
         with m.If(leaves):
@@ -162,7 +166,7 @@ class RawUnpacker(Component):
             want.eq(Mux(left < lanes, left, lanes)),
             beat.eq(i.p.data),
             o.p.header.eq(header),
-            o.p.data.eq(held.words[: self._width]),
+            o.p.data.eq(Cat(Mux(want > n, held.words[32 * n : 32 * n + 32], 0) for n in range(lanes))),
             o.p.dwords.eq(Cat(want > n for n in range(lanes))),
             o.p.last.eq(left <= lanes),
             leaves.eq(o.valid & o.ready),

@@ -26,6 +26,8 @@ from .top import Top, read_top
 __all__ = ["ForeignDevice", "foreign_device", "mapped"]
 
 _BARS = range(6)
+_OF_TLPS = ("id", "memory_enable")
+"""What only a design with streams of TLPs is shown."""
 _LEAST, _MOST = 1 << 12, 1 << 24
 
 
@@ -126,6 +128,13 @@ def mapped(found: dict[str, Any], top: Top) -> ForeignDevice:
     alone, rows = found[""], found["bar"]
     if (found["tlp"] is None) == (found["axi"] is None and not any("axi_lite" in row for row in rows)):
         raise MapError("the map must have either [tlp], or axi_lite of a [[bar]] or [axi]")
+    if found["tlp"] is None:
+        for where, there in (
+            ("vector", found["vector"]),
+            *((f"show.{n}", n in found["show"]) for n in _OF_TLPS),
+        ):
+            if there:
+                raise MapError(f"{where} is of use with [tlp] only")
     ports = Ports(top)
     windows = _windows(rows)
     msix_bar = _msix_bar(alone.get("msix_bar"), windows)
