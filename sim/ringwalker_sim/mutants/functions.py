@@ -20,7 +20,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *planted(
         "function.blk.parser",
-        benches=_BLK,
+        benches=("tb/function/blk/test_parser.py", *_BLK),
         first_bad_beat_is_forgotten=Change(
             "of the data of a write only whether its last beat failed is known",
             "current.failed.eq(current.failed | beat.error)",
@@ -118,6 +118,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *planted(
         "function.entropy.function",
         "rng",
+        ("tb/function/entropy/test_function.py", "tb/function/entropy/test_packets.py"),
         packets_on_top_of_each_other=Change(
             "each packet of noise goes to the start of the chain",
             "given.eq(packet.written), room",

@@ -21,6 +21,8 @@ _JOBS: dict[str, tuple[str, ...]] = {
 }
 """What ``ringwalker run`` does with each function."""
 
+_CASES = 600
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -64,6 +66,10 @@ def _conform(mutant: Mutant, _root: Path, folder: Path) -> list[str]:
     return [*_CLI, "conform", "--config", _device_file(mutant, folder)]
 
 
+def _fuzz(mutant: Mutant, _root: Path, _folder: Path) -> list[str]:
+    return [sys.executable, "-m", "ringwalker_sim.mutants.fuzzing", mutant.device, str(_CASES)]
+
+
 def _proof(mutant: Mutant, _root: Path, folder: Path) -> list[str] | str:
     names = concerned(mutant)
     if not names:
@@ -97,6 +103,13 @@ LAYERS: tuple[Layer, ...] = (
         "`ringwalker conform`, native engine, all checks",
         _conform,
         re.compile(r"^FAIL .*: (\w+) \(|^ringwalker: (.+)$", re.MULTILINE),
+    ),
+    Layer(
+        "fuzz",
+        f"{_CASES} hostile cases of `ringwalker fuzz`, on a host that answers every read",
+        _fuzz,
+        re.compile(r"^found: (.+)$", re.MULTILINE),
+        cpu_seconds=30,
     ),
     Layer(
         "proof",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..markdown import markdown_table
 from .catalogue import MUTANTS
-from .layers import LAYERS
+from .layers import LAYERS, Layer
 from .mutant import BLOCKS, DEVICES, Mutant
 from .trial import CAUGHT, MISSED, UNSEEN
 
@@ -32,15 +32,16 @@ choose, `--list` shows the names. `scripts/mutants run NAME -- COMMAND` runs any
 passes then, on every device.
 """
 
-_CELLS = {CAUGHT: "yes", MISSED: "no", UNSEEN: "-"}
+_CELLS = {CAUGHT: "yes", MISSED: "no", UNSEEN: "-", None: ""}
 
 
 def figures(found: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of results, for :func:`page`: of each mutant the verdict of each layer."""
     return {
         one.name: {
-            layer.name: {key: found[one.name][layer.name][key] for key in ("verdict", "found", "seconds")}
+            layer.name: {key: result[layer.name][key] for key in ("verdict", "found", "seconds")}
             for layer in LAYERS
+            if layer.name in (result := found.get(one.name, {}))
         }
         for one in MUTANTS
     }
@@ -53,7 +54,12 @@ def read_figures(path: Path) -> dict[str, Any]:
 
 def caught_by(result: Mapping[str, Any]) -> list[str]:
     """The layers that noticed a mutant, in the order of the table."""
-    return [layer.name for layer in LAYERS if result[layer.name]["verdict"] == CAUGHT]
+    return [layer.name for layer in LAYERS if _verdict(result, layer) == CAUGHT]
+
+
+def _verdict(result: Mapping[str, Any], layer: Layer) -> str | None:
+    """None: it has not been asked."""
+    return result[layer.name]["verdict"] if layer.name in result else None
 
 
 def _example(result: Mapping[str, Any]) -> str:
@@ -64,7 +70,7 @@ def _example(result: Mapping[str, Any]) -> str:
 
 
 def _row(one: Mutant, result: Mapping[str, Any]) -> list[str]:
-    verdicts = [_CELLS[result[layer.name]["verdict"]] for layer in LAYERS]
+    verdicts = [_CELLS[_verdict(result, layer)] for layer in LAYERS]
     return [f"`{one.name}`", one.change.says, *verdicts, _example(result)]
 
 
@@ -75,8 +81,8 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         mutants = [one for one in MUTANTS if block in (one.block, "all")]
         row = [block, str(len(mutants))]
         for layer in LAYERS:
-            verdicts = [results[one.name][layer.name]["verdict"] for one in mutants]
-            seen = len(verdicts) - verdicts.count(UNSEEN)
+            verdicts = [_verdict(results[one.name], layer) for one in mutants]
+            seen = verdicts.count(CAUGHT) + verdicts.count(MISSED)
             row.append(f"{verdicts.count(CAUGHT)} of {seen}" if seen else "-")
         row.append(str(sum(len(caught_by(results[one.name])) == 1 for one in mutants)))
         rows.append(row)
@@ -88,7 +94,7 @@ def _unseen(results: Mapping[str, Any]) -> list[str]:
     reasons: dict[tuple[str, str], int] = {}
     for result in results.values():
         for layer in LAYERS:
-            if result[layer.name]["verdict"] == UNSEEN:
+            if _verdict(result, layer) == UNSEEN:
                 key = layer.name, result[layer.name]["found"]
                 reasons[key] = reasons.get(key, 0) + 1
     return [f"- {layer}, {count} mutants: {reason}." for (layer, reason), count in sorted(reasons.items())]
@@ -103,7 +109,8 @@ def page(results: Mapping[str, Any], mutants: Sequence[Mutant] = MUTANTS) -> str
         f"{len(mutants)} mutants, {caught} of them noticed; {seconds / 60:.0f} minutes on a busy machine, "
         "without the builds of models.",
         "",
-        "- *yes*: the layer fails. *no*: it passes. *-*: it cannot see the module; the reasons are below.",
+        "- *yes*: the layer fails. *no*: it passes. *-*: it cannot see the module; the reasons are below. "
+        "Nothing: it has not been asked yet.",
         *(f"- *{layer.name}*: {layer.says}." for layer in LAYERS),
         "- Whole devices are narrow ones of their own, one a mutant: "
         + ", ".join(f"{name} ({_words(name)})" for name in DEVICES)
