@@ -1,8 +1,14 @@
 """TagRange and the division of tag space."""
 
+from typing import Any
+
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from ringwalker.tlp.tags import LOW_TAGS, TAGS, TagRange, allocate_tags
+from ringwalker_sim.testing.inprocess import Bench, simulated
 
 
 def test_slots_and_tags_correspond():
@@ -48,3 +54,47 @@ def test_impossible_allocations_are_refused(counts):
 def test_wrong_ranges_are_refused(arguments):
     with pytest.raises(ValueError, match="tags must be"):
         TagRange(*arguments)
+
+
+class InHardware(wiring.Component):
+    """What is made of a tag, and of a slot, without latency."""
+
+    def __init__(self, tags: TagRange):
+        self.tags = tags
+        super().__init__(
+            {"tag": In(8), "mine": Out(1), "slot_of_tag": Out(8), "slot": In(8), "tag_of_slot": Out(8)}
+        )
+
+    def elaborate(self, platform):
+        m: Any = Module()
+        m.d.comb += [
+            self.mine.eq(self.tags.contains_value(self.tag)),
+            self.slot_of_tag.eq(self.tags.slot_value(self.tag)),
+            self.tag_of_slot.eq(self.tags.tag_value(self.slot)),
+        ]
+        return m
+
+
+class Tags(Bench):
+    """Three low tags and five high ones."""
+
+    RANGE = TagRange(4, 3, 100, 5)
+
+    @classmethod
+    def component(cls):
+        return InHardware(cls.RANGE)
+
+
+@simulated(Tags)
+async def test_the_hardware_knows_the_same_tags(bench):
+    mine = {bench.RANGE.tag(slot): slot for slot in range(bench.RANGE.slots)}
+    for tag in range(TAGS):
+        bench.drive("tag", tag)
+        await bench.cycles()
+        assert bench.value("mine") == (tag in mine), tag
+        if tag in mine:
+            assert bench.value("slot_of_tag") == mine[tag]
+    for tag, slot in mine.items():
+        bench.drive("slot", slot)
+        await bench.cycles()
+        assert bench.value("tag_of_slot") == tag

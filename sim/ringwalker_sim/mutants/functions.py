@@ -129,10 +129,10 @@ MUTANTS: tuple[Mutant, ...] = (
             "needed.eq((length + beat_bytes - 1) >>",
             "needed.eq(length >>",
         ),
-        one_packet_too_many=Change(
-            "a chain whose room is a whole packet is not done with that",
-            "(room <= PACKET_BYTES)",
-            "(room < PACKET_BYTES)",
+        last_packet_alone_counts=Change(
+            "the length of a used chain is that of its last packet, and the next goes there",
+            "packet.written.eq(given + Mux(halt, 0, length))",
+            "packet.written.eq(Mux(halt, 0, length))",
         ),
     ),
     *planted(
