@@ -17,11 +17,12 @@ from ringwalker_sim.mutants.catalogue import MUTANTS, in_turns, select
 from ringwalker_sim.mutants.change import Change
 from ringwalker_sim.mutants.layers import LAYERS, Layer
 from ringwalker_sim.mutants.mutant import BLOCKS, DEVICES, planted
+from ringwalker_sim.mutants.page import FIGURES, PAGE, caught_by, page, read_figures
 from ringwalker_sim.mutants.planting import PLANTED, planted_environment
 from ringwalker_sim.mutants.trial import CAUGHT, MISSED, UNSEEN, Results, try_mutants
 from ringwalker_sim.toolchain import cache_dir
 
-ROOT = Path.cwd()
+DOCS, ROOT = Path("docs"), Path.cwd()
 BENCH = LAYERS[0]
 ONE = select(["next_may_be_the_size"])[0]
 
@@ -136,6 +137,16 @@ def test_a_fault_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 def test_mutants_are_tried_in_turns_from_each_block() -> None:
     first = in_turns(MUTANTS)[: len(BLOCKS)]
     assert {one.block for one in first} == BLOCKS.keys()
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert (DOCS / PAGE).read_text() == page(read_figures(DOCS / FIGURES)), "run scripts/mutants --docs docs"
+
+
+def test_no_mutant_survives() -> None:
+    figures = read_figures(DOCS / FIGURES)
+    assert list(figures) == [one.name for one in MUTANTS]
+    assert [name for name, result in figures.items() if not caught_by(result)] == []
 
 
 def test_a_command_runs_on_a_mutant(capfd: pytest.CaptureFixture[str]) -> None:

@@ -44,34 +44,5 @@ MUTANTS: tuple[Mutant, ...] = (
             "                self._nested.bit_select(self._newest, 1).eq(0),\n",
             "",
         ),
-        segments_are_taken_from_the_oldest=Change(
-            "a chain takes a segment though the oldest may need it",
-            "self._may_take.eq(oldest | roomy)",
-            "self._may_take.eq(1)",
-        ),
-    ),
-    *planted(
-        "queue.chain.retire",
-        segments_of_bad_chains_are_lost=Change(
-            "the segments of a chain that failed are not given back",
-            "self.drops.valid.eq(counted & some)",
-            "self.drops.valid.eq(0)",
-        ),
-    ),
-    *planted(
-        "queue.chain.store",
-        segment_is_given_back_twice=Change(
-            "of a list of segments one more is given back than it has",
-            "with m.If(left == 1):",
-            "with m.If(left == 0):",
-        ),
-    ),
-    *planted(
-        "queue.chain.pending_fetches",
-        later_head_joins_an_older_line=Change(
-            "a head of a newer index takes its descriptor from a line that was asked for before",
-            "opened & ~arrives & ~self.first & ~self.alone",
-            "opened & ~arrives & ~self.alone",
-        ),
     ),
 )

@@ -56,24 +56,6 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     *planted(
-        "pci.config_window",
-        benches=("tb/pci/test_config_space.py",),
-        window_does_not_move_its_data=Change(
-            "what is written through the window of configuration space stays in the lowest bytes",
-            "(access.data & bits) << (lane << 3)",
-            "access.data & bits",
-        ),
-    ),
-    *planted(
-        "pci.error_reporting",
-        "msi",
-        first_error_is_replaced=Change(
-            "the header of the first error is replaced by that of the next",
-            "counts & ~masked & ~held",
-            "counts & ~masked",
-        ),
-    ),
-    *planted(
         "tlp.arbiter",
         idle_within_a_packet=Change(
             "the arbiter says that it is idle between two beats of a packet",

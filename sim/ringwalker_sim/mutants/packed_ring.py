@@ -56,47 +56,5 @@ MUTANTS: tuple[Mutant, ...] = (
             "Mux(chain.written != 0, DESC_F_WRITE, 0)",
             "Mux(chain.written == 0, DESC_F_WRITE, 0)",
         ),
-        packed_batch_passes_the_rings_end=Change(
-            "a batch goes on behind the last descriptor of the ring",
-            "single & ~starts",
-            "single",
-        ),
-    ),
-    *planted(
-        "queue.packed.used_writer",
-        "packed",
-        one_used_descriptor_too_many=Change(
-            "the write of a batch is one descriptor too long",
-            "(batch.count - 1) * _DWORDS",
-            "batch.count * _DWORDS",
-        ),
-    ),
-    *planted(
-        "queue.packed.used_notification",
-        "packed",
-        event_of_the_oldest_is_missed=Change(
-            "the driver is not notified when the oldest of the new descriptors is the one that it waits for",
-            "(behind != 0) & (behind <= asked.since)",
-            "(behind != 0) & (behind < asked.since)",
-        ),
-    ),
-    *planted(
-        "queue.packed.device_event",
-        "packed",
-        (_RING,),
-        event_is_looked_for_on_the_wrong_lap=Change(
-            "after the event was written the flags are compared with the wrong wrap counter",
-            "in_flight.i.payload.wrap.eq(~end.place.lap)",
-            "in_flight.i.payload.wrap.eq(end.place.lap)",
-        ),
-    ),
-    *planted(
-        "queue.packed.descriptors",
-        "packed",
-        packed_chain_does_not_wrap=Change(
-            "a chain goes on behind the last descriptor of the ring",
-            "found.next.eq(Mux(last, 0, self.index + 1))",
-            "found.next.eq(self.index + 1)",
-        ),
     ),
 )
