@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ringwalker.component import Component
 from ringwalker.tlp.tags import LOW_TAGS, TAGS, TagRange, allocate_tags
 from ringwalker_sim.testing.inprocess import Bench, simulated
 
@@ -56,7 +56,7 @@ def test_wrong_ranges_are_refused(arguments):
         TagRange(*arguments)
 
 
-class InHardware(wiring.Component):
+class InHardware(Component):
     """What is made of a tag, and of a slot, without latency."""
 
     def __init__(self, tags: TagRange):
