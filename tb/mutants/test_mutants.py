@@ -3,8 +3,11 @@ noticed; what comes out is kept, and the page shows it."""
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +129,18 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert log.read_text().split() == ["one", "two"]
     another = replace(ONE, change=replace(ONE.change, new="(descriptor.next == found.size)"))
     assert again.get(another, layers[0]) is None, "it is another fault"
+
+
+def test_a_run_that_is_interrupted_ends_what_it_has_started(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json")
+    begun = time.monotonic()
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    threading.Timer(0.3, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        try_mutants([ONE], results, ROOT, layers=[said("long", "sleep", "60"), said("next", "true")])
+    assert time.monotonic() - begun < 20
+    assert results.found == {}
 
 
 def test_a_fault_that_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ringwalker.outputs import write_file
 
+from ..cli.options import positive
 from ..cli.report import progress_bar
 from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, ParameterError, RingwalkerError
 from .catalogue import MUTANTS, in_turns, select
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     names = [layer.name for layer in LAYERS]
     parser.add_argument("--layer", action="append", choices=names, help="only this layer (default: all)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="mutants at a time (default 1)")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="mutants at a time (default 1)")
     parser.add_argument("--results", metavar="FILE", help=f"what comes out (default {_RESULTS})")
     parser.add_argument("--docs", metavar="FOLDER", help=f"write {PAGE} and {FIGURES} there; all are tried")
     parser.add_argument(
