@@ -18,14 +18,17 @@ Beat = dict[str, int]
 
 
 def stream_fields(dut: Any, name: str) -> dict[str, Any]:
-    """Handles of the payload fields of stream ``name`` of ``dut``, by field name."""
+    """Handles of the payload fields of stream ``name`` of ``dut``, by field name.
+
+    Some simulators show wires inside of the design as well, whose names have two underlines there.
+    """
     prefix = f"{name}_"
     controls = {f"{name}_valid", f"{name}_ready"}
     ports = [handle._name for handle in dut]
     return {
         port[len(prefix) :]: getattr(dut, port)
         for port in ports
-        if port.startswith(prefix) and port not in controls
+        if port.startswith(prefix) and port not in controls and port[len(prefix)] != "_"
     }
 
 
