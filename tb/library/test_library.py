@@ -153,8 +153,6 @@ def test_the_pci_function_is_read_and_written() -> None:
         pci.write(0x3C, 0x5A, 1)
         assert pci.read(0x3C, 1) == 0x5A
         assert pci.bar_read(4, 0x12, 2) == 1, "one queue"
-        with pytest.raises(rw.RingwalkerError, match="not inside BAR 4"):
-            pci.bar_read(4, pci.bars[4].size)
 
 
 def test_time_passes_only_while_something_is_done() -> None:
@@ -330,6 +328,46 @@ def test_a_request_that_was_interrupted_leaves_a_device_that_works() -> None:
 
 
 # --- what is refused ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("do", "message"),
+    [
+        (lambda disk: disk.read(-1), "sector is -1; it must be an integer from 0 to"),
+        (lambda disk: disk.read(0, 0), "count is 0; it must be an integer from 1 up"),
+        (lambda disk: disk.read(0, queue=1), "queue is 1; it must be an integer from 0 to 0"),
+        (lambda disk: disk.read(disk.sectors), "IN at sector 32768: IOERR"),
+        (lambda disk: disk.write(0, b"abc"), "data has 3 bytes; it must be a multiple of 512"),
+        (lambda disk: disk.pci.read(0x1000), "offset is 4096; it must be an integer from 0 to 4092"),
+        (lambda disk: disk.pci.read(2), "offset is 0x2; it must be a multiple of 4"),
+        (lambda disk: disk.pci.write(0, 1, 3), "size is 3; it must be 1, 2 or 4"),
+        (lambda disk: disk.pci.bar_read(3, 0), "BAR 3 is referred to but not implemented"),
+        (lambda disk: disk.pci.bar_read(4, disk.pci.bars[4].size), "offset is 16384; it must be an integer"),
+        (lambda disk: disk.wait(-5), "cycles is -5; it must be an integer from 0 up"),
+        (lambda disk: disk.workload("randread", block_size=700), "block size is 700"),
+    ],
+)
+def test_a_bad_argument_is_named_and_the_device_goes_on(do: Any, message: str) -> None:
+    with model(preset="oasis") as disk:
+        with pytest.raises((rw.RingwalkerError, ValueError), match=message):
+            do(disk)
+        assert disk.read(0) == bytes(SECTOR)
+
+
+def test_when_one_of_several_fails_the_others_are_ended() -> None:
+    with model() as disk:
+        ended = []
+
+        async def patient() -> None:
+            try:
+                await disk.wait.coroutine(1 << 40)
+            finally:
+                ended.append(disk.cycles)
+
+        with pytest.raises(rw.RingwalkerError, match="IOERR"):
+            disk.gather(disk.read.coroutine(disk.sectors), patient())
+        assert len(ended) == 1
+        assert disk.cycles < 1 << 30
 
 
 @pytest.mark.parametrize(

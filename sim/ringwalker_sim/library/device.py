@@ -19,6 +19,7 @@ from ..guest.transport.pci_transport import PciTransport
 from ..memory import GuestMemory
 from ..waves.fst_join import require_whole
 from ..workload.job import model_behind
+from .checks import check_integer
 from .counters import Counters
 from .latencies import Latencies
 from .memory_map import MemoryMap
@@ -153,16 +154,24 @@ class Device:
 
     @Procedure
     async def gather(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-        """Run coroutines of the guest at the same time; their results in order. Errors: the first one."""
+        """Run coroutines of the guest at the same time; their results in order. When one fails the others are
+        ended. Errors: the first one.
+        """
         tasks = [self._port.start(coroutine) for coroutine in coroutines]
-        return [await task.join() for task in tasks]
+        try:
+            return [await task.join() for task in tasks]
+        finally:
+            for task in tasks:
+                task.cancel()
 
     @Procedure
     async def wait(self, cycles: int | None = None, *, ns: float | None = None) -> None:
         """Let time pass: cycles of the device's clock, or ns. Errors: ``ValueError`` unless one is given."""
         if (cycles is None) == (ns is None):
             raise ValueError("wait needs cycles or ns=, one of them")
-        await self._port.sleep(cycles if ns is None else round(ns * self.config.clock_mhz / 1000))
+        wanted = cycles if ns is None else round(ns * self.config.clock_mhz / 1000)
+        check_integer("cycles", wanted or 0, 0)
+        await self._port.sleep(wanted)
 
     # --- looking -------------------------------------------------------------------------------------------
 

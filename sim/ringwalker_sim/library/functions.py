@@ -14,6 +14,7 @@ from ..guest.opening import OpenDevice
 from ..guest.rng import RngDevice
 from ..workload.block_task import Workload, run_phase
 from ..workload.synthetic import Synthetic
+from .checks import check_integer
 from .device import Device
 from .operation import Operation, Procedure
 from .options import Chosen
@@ -23,6 +24,10 @@ __all__ = ["DEVICES", "Console", "Disk", "Entropy", "Network"]
 
 _PATIENCE_NS = 1_000_000
 """How long the guest waits for something from outside, if nothing is said."""
+
+
+_LAST_SECTOR = (1 << 64) - 1
+"""The last one that a request can name."""
 
 
 class Disk(Device):
@@ -45,12 +50,20 @@ class Disk(Device):
     @Operation
     async def read(self, sector: int, count: int = 1, queue: int = 0) -> bytes:
         """Read ``count`` sectors from ``sector`` on. Errors: ``VirtioError`` of the request."""
+        check_integer("count", count, 1)
+        self._check(sector, queue)
         return await self.driver.read(sector, count, queue)
 
     @Operation
     async def write(self, sector: int, content: bytes, queue: int = 0) -> None:
         """Write whole sectors from ``sector`` on. Errors: the request's; ``ValueError`` for part of one."""
+        self._check(sector, queue)
         await self.driver.write(sector, content, queue)
+
+    def _check(self, sector: int, queue: int) -> None:
+        """A sector that the device can be asked for: behind the last one it has to refuse by itself."""
+        check_integer("sector", sector, 0, _LAST_SECTOR)
+        check_integer("queue", queue, 0, self.driver.queues - 1)
 
     @Operation
     async def flush(self) -> None:
@@ -193,6 +206,7 @@ class Console(Device):
     @Operation
     async def read(self, count: int, timeout_ns: float = _PATIENCE_NS) -> bytes:
         """``count`` bytes of what was typed. Errors: ``RequestTimeout`` if they do not come."""
+        check_integer("count", count, 0)
         waiting = self._arrivals.waiting
         await self._arrivals.until(lambda: sum(map(len, waiting)) >= count, "no byte came", timeout_ns)
         content = b"".join(waiting)
@@ -216,6 +230,7 @@ class Entropy(Device):
     @Operation
     async def read(self, count: int) -> bytes:
         """``count`` random bytes."""
+        check_integer("count", count, 0)
         return await self.driver.read(count)
 
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 from ringwalker.function.kind import FunctionKind
-from ringwalker.spec.pci import CapabilityId
+from ringwalker.spec.pci import EXTENDED_CONFIG_SPACE_BYTES, CapabilityId
 
 from ..guest.pci import Capability, PciDevice
 from ..guest.pci_bars import Bar
 from ..lspci.config_space import decode, format_function, hex_dump
 from ..workload.job import describe
+from .checks import check_access
 from .operation import Operation, Runner
 from .tables import html_table, page
 
@@ -100,11 +101,13 @@ class PciFunction:
     @Operation
     async def read(self, offset: int, size: int = 4) -> int:
         """Read ``size`` bytes, 1, 2 or 4, of configuration space."""
+        check_access(offset, size, EXTENDED_CONFIG_SPACE_BYTES)
         return await self.device.port.config_read(self.device.bdf, offset, size)
 
     @Operation
     async def write(self, offset: int, value: int, size: int = 4) -> None:
         """Write ``size`` bytes, 1, 2 or 4, of configuration space."""
+        check_access(offset, size, EXTENDED_CONFIG_SPACE_BYTES)
         await self.device.port.config_write(self.device.bdf, offset, size, value)
 
     @Operation
@@ -115,13 +118,13 @@ class PciFunction:
     @Operation
     async def bar_read(self, index: int, offset: int, size: int = 4) -> int:
         """Read ``size`` bytes, 1, 2 or 4, of a BAR."""
-        self.device.bar(index, offset, size)
+        check_access(offset, size, self.device.bar(index, 0, 0).size)
         return await self.device.bar_read(index, offset, size)
 
     @Operation
     async def bar_write(self, index: int, offset: int, value: int, size: int = 4) -> None:
         """Write ``size`` bytes, 1, 2 or 4, of a BAR. In memory space it is posted, and may be on its way."""
-        self.device.bar(index, offset, size)
+        check_access(offset, size, self.device.bar(index, 0, 0).size)
         await self.device.bar_write(index, offset, size, value)
 
     def __repr__(self) -> str:
