@@ -3,11 +3,12 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ringwalker_sim.engine.engines import run_on_engine
+from ringwalker_sim.engine.engines import run_here
 from ringwalker_sim.host import HostParameters
 from ringwalker_sim.testing.devices import SMALL_BLK
 from ringwalker_sim.timeline.events import EventKind
@@ -43,7 +44,11 @@ def run(ring: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Time
     """The result of a short run, and its timeline."""
     file = tmp_path_factory.mktemp("timeline") / "run.pftrace"
     job = replace(JOB, rings=("RING_PACKED",) if ring == "packed" else ())
-    result = run_on_engine("native", CONFIG, job, timeline=file)
+
+    def counted(port: Any, run: Any) -> dict:
+        return {**run(), "tlps": port.tlps()}  # of all, the end included
+
+    result = run_here("native", CONFIG, job, None, None, None, False, counted, timeline=file)
     return result, load(file)
 
 
