@@ -23,6 +23,7 @@ from . import (
     lspci,
     run,
     serve,
+    sweep,
     synth,
     verilog,
     waves,
@@ -46,6 +47,7 @@ COMMANDS = (
     bench_guest,
     bench_rings,
     bench_build,
+    sweep,
     synth,
     completion,
 )

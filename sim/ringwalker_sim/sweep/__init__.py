@@ -1,0 +1,1 @@
+"""Sweeps: any grid of configuration, link and workload, measured as the tasks of a campaign."""
