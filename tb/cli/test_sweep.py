@@ -97,7 +97,8 @@ def test_all_files_are_written_and_the_tables_shown(
     assert content["set"] == {"ring": ["split", "packed"], "depth": [1, 4]}
     assert len(content["rows"]) == 4
     assert Path("a.parquet").read_bytes()[:4] == b"PAR1"
-    assert "<svg" in Path("a.svg").read_text()
+    drawn = Path("a.svg").read_text()
+    assert all(f"<!-- {text} -->" in drawn for text in ("ring split", "ring packed", "requests in flight"))
 
 
 def test_a_case_that_fails_is_named_and_the_others_are_measured(

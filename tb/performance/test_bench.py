@@ -1,7 +1,6 @@
 """The figures that are committed: they hold, they are complete, and the page is made of them."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ import pytest
 
 from ringwalker_sim import performance
 from ringwalker_sim.cli import main as cli
+from ringwalker_sim.engine.native import models
 from ringwalker_sim.errors import DataError
-from ringwalker_sim.performance import CHECK, FULL, QUICK, Case, measure
+from ringwalker_sim.performance import CHECK, FULL, QUICK, Case, measure, tasks
 from ringwalker_sim.performance.goals import GOALS, cells_of, port_load
 from ringwalker_sim.performance.report import case_of, page
 from ringwalker_sim.testing.devices import SMALL_BLK, SMALL_NET
@@ -134,17 +134,19 @@ def test_one_row_by_command(tmp_path, capsys):
 def test_rows_do_not_depend_on_how_many_are_measured_at_once(tmp_path, monkeypatch, capsys):
     device = CHECK[0].config
     monkeypatch.setattr(performance.cases, "QUICK", [case for case in CHECK if case.config == device][:3])
-    for jobs in ("1", "2"):
-        assert cli.main(["bench", "--quick", "--jobs", jobs, "--json", str(tmp_path / jobs)]) == 0
+    for workers in ("1", "2"):
+        words = ["bench", "--quick", "--workers", workers, "--json", str(tmp_path / workers)]
+        assert cli.main(words) == 0
     assert (tmp_path / "1").read_text() == (tmp_path / "2").read_text()
     assert len(json.loads((tmp_path / "2").read_text())["rows"]) == 3
 
 
 def test_a_row_that_fails_names_itself(monkeypatch, capsys):
-    def fail(case, status):
+    def fail(case, status, timeline):
         raise DataError("the data differs")
 
-    monkeypatch.setattr(sys.modules["ringwalker_sim.performance.measure"], "measure", fail)
+    monkeypatch.setattr(tasks, "measure", fail)
+    monkeypatch.setattr(models, "build_model", lambda _say, config: None)
     assert cli.main(["bench", "--size", "512", "--depth", "2"]) == 1
     assert capsys.readouterr().err.endswith("--direction read --size 512 --depth 2: the data differs\n")
 

@@ -2,12 +2,15 @@
 
 import json
 import xml.etree.ElementTree
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ringwalker_sim.cli import bench_rings
+from ringwalker_sim.campaign.runner import Runner
+from ringwalker_sim.campaign.task import Result
+from ringwalker_sim.cli import campaign_options
 from ringwalker_sim.cli import main as cli
 from ringwalker_sim.performance.cases import Case
 from ringwalker_sim.performance.measure import measure
@@ -97,16 +100,18 @@ def test_documents_are_written_of_figures_that_were_measured_before(tmp_path, ca
 
 
 def test_every_load_and_every_ring_is_measured(tmp_path, monkeypatch):
-    def each_of(function, items, names, jobs, say):
-        assert (len(names), jobs) == (len(items), 1)
-        key = "rows" if function is measure else "area"
-        say(len(items), names[-1])
-        assert items == (rings.cases() if key == "rows" else RINGS)
-        return FIGURES[key]
+    class Played(Runner):
+        def results(self, tasks, say):
+            assert [task.arguments for task in tasks[-len(RINGS) :]] == [{"ring": ring} for ring in RINGS]
+            cases = [Case(**task.arguments["case"]) for task in tasks[: -len(RINGS)]]
+            assert cases == list(rings.cases())
+            values = [*FIGURES["rows"], *FIGURES["area"]]
+            for task, value in zip(tasks, values, strict=True):
+                yield Result(task.key, value)
 
-    monkeypatch.setattr(bench_rings, "each_of", each_of)
+    monkeypatch.setattr(campaign_options, "open_runner", lambda *_asked: nullcontext(Played()))
     path = tmp_path / "rings.json"
-    assert cli.main(["bench-rings", "--jobs", "1", "--json", str(path)]) == 0
+    assert cli.main(["bench-rings", "--json", str(path)]) == 0
     assert json.loads(path.read_text()) == FIGURES
 
 

@@ -57,6 +57,7 @@ def test_values_have_the_type_of_their_key(text, values):
         (["data_width=65"], "data_width=65: data_width is 65; it must be 64, 128, 256 or 512"),
         (["suspend=maybe"], "suspend=maybe: suspend is \"?'?maybe'?\"?; it must be"),
         (["pci.msi=9"], "pci.msi=9: pci.msi is 9; it must be 0, 1 or 2"),
+        (["size=512", "depth=512"], "no case can have depth=512: depth is 512"),
         (["depth=1,512"], "depth=512: depth is 512; 1 queue"),
     ],
 )

@@ -107,7 +107,7 @@ class Flights:
             for words, call in self._preparations.items():
                 if (host, words) not in self._prepared:
                     self._prepared[host, words] = None
-                    self._begin(call, f"preparing {host}", [host], host)
+                    self._begin(call, f"preparing machine {host}", [host], host)
         running = [flight for flight in self._flights.values() if isinstance(flight.call, Task)]
         if self._suspects and not self._waiting and not running:  # It has nothing beside it.
             task = self._suspects.pop()

@@ -1,14 +1,12 @@
 """The command ``bench``: what the device reaches of what its link allows."""
 
 import argparse
-import shlex
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import noted
-from ..processes import cores, each_of
+from .campaign_options import add_campaign_options, every_core, open_campaign
 from .options import (
     UsageError,
     add_command,
@@ -38,8 +36,10 @@ examples:
       one row, and where each of its requests was when; open it at ui.perfetto.dev
   ringwalker bench --docs docs
       all rows, into docs/performance.json and docs/performance.md
-  ringwalker bench --quick --jobs 1
+  ringwalker bench --quick --workers 1
       one row after another, in one process
+  ringwalker bench --campaign rows --json figures.json
+      rows go into the folder as they come: the same command again goes on from there
   ringwalker bench --from docs/performance.json --plot figures.png
       charts of figures that were measured before
 """
@@ -81,9 +81,8 @@ def add_parser(commands: Any) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="a few rows only")
     which.add_argument("--from", metavar="FILE", dest="source", help="show figures that --json has written")
-    text = "measure N rows at once, each in a process of its own (default: one for every core)"
-    parser.add_argument("--jobs", metavar="N", type=positive, help=text)
     add_model_option(parser)
+    add_campaign_options(parser, "one for every core, if Dask is installed")
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
     output.add_argument("--plot", metavar="FILE", help="draw rate against size and latency (.svg or .png)")
@@ -126,7 +125,7 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
 
 def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[str, Any]]:
     from ..performance.cases import CHECK, FULL, QUICK, Case
-    from ..performance.measure import measure
+    from ..performance.tasks import tasks_of
 
     if chosen:
         try:
@@ -136,11 +135,12 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
             raise UsageError(str(error)) from None
     else:
         cases = QUICK if options.quick else (*FULL, *CHECK)
-    names = [shlex.join(case.arguments) for case in cases]
-    with progress_of(len(cases)) as say:
-        return each_of(
-            partial(measure, timeline=options.timeline), cases, names, options.jobs or cores(), say
-        )
+    tasks = tasks_of(cases, options.timeline)
+    description = {"tasks": [task.key for task in tasks]}
+    campaign = open_campaign(options, "bench", description, min(every_core(), len(tasks)))
+    with campaign as (runner, folder), progress_of(len(tasks)) as say:
+        found = runner.run(tasks, folder, progress=say, stop_at_failure=True)
+    return [result.value for result in found]
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,13 +1,12 @@
 """The command ``bench-rings``: split and packed rings, in order or not, beside each other."""
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import Any
 
 from ..errors import noted
-from ..processes import cores, each_of
-from .options import add_command, check_folder, check_output, positive
+from .campaign_options import add_campaign_options, every_core, open_campaign
+from .options import add_command, check_folder, check_output
 from .report import progress_of, report_unwritten, write_figures
 
 __all__ = ["add_parser", "run"]
@@ -34,21 +33,22 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--from", metavar="FILE", dest="source", help="show figures that were measured before"
     )
-    text = "how much is measured at once, each in a process (default: one for every core)"
-    parser.add_argument("--jobs", metavar="N", type=positive, help=text)
+    add_campaign_options(parser, "one for every core, if Dask is installed")
 
 
-def _measure(jobs: int) -> dict[str, Any]:
-    from ..performance.measure import measure
-    from ..performance.rings.area import RINGS, measure_area
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    from ..performance.rings.area import area_tasks
     from ..performance.rings.cases import cases
+    from ..performance.tasks import tasks_of
 
-    every = cases()
-    with progress_of(len(every) + len(RINGS)) as say:
-        rows = each_of(measure, every, [shlex.join(case.arguments) for case in every], jobs, say)
-        names = [f"area of ring {ring}" for ring in RINGS]
-        areas = each_of(measure_area, RINGS, names, jobs, lambda done, text: say(len(every) + done, text))
-    return {"rows": rows, "area": areas}
+    rows = tasks_of(cases())
+    tasks = [*rows, *area_tasks()]
+    description = {"tasks": [task.key for task in tasks]}
+    campaign = open_campaign(options, "bench-rings", description, every_core())
+    with campaign as (runner, folder), progress_of(len(tasks)) as say:
+        found = runner.run(tasks, folder, progress=say, stop_at_failure=True)
+    values = [result.value for result in found]
+    return {"rows": values[: len(rows)], "area": values[len(rows) :]}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     check_folder("--docs", options.docs)
     if options.docs:
         load_matplotlib()
-    figures = read_rings(options.source) if options.source else _measure(options.jobs or cores())
+    figures = read_rings(options.source) if options.source else _measure(options)
     unwritten = write_figures(figures, options.json, options.docs, (FIGURES, PAGE), page)
     if options.docs:
         with noted(unwritten):

@@ -1,18 +1,19 @@
 """The tasks of a sweep, and the rows that come of them."""
 
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from ringwalker.config import DeviceConfig
 
-from ..campaign.task import Call, Result, Say, Task
+from ..campaign.task import Result, Say, Task
+from ..performance.cases import Case
 from ..performance.measure import measure
-from .grid import GridCase
+from ..performance.tasks import model_of
+from .grid import WORKLOAD_KEYS, GridCase
 
 __all__ = ["area_tasks", "measure_area", "measure_case", "rows_of", "tasks_of"]
-
-_BUILD = "ringwalker_sim.engine.native.models:build_model"
 
 
 def tasks_of(cases: Sequence[GridCase]) -> list[Task]:
@@ -21,8 +22,8 @@ def tasks_of(cases: Sequence[GridCase]) -> list[Task]:
         Task(
             f"{__name__}:measure_case",
             {"case": asdict(case)},
-            " ".join(case.arguments),
-            (Call(_BUILD, {"config": case.config.to_dict()}),),
+            " ".join([shlex.join(case.arguments), *(f"{key}={value}" for key, value in case.device)]),
+            (model_of(case.config),),
         )
         for case in cases
     ]
@@ -30,15 +31,17 @@ def tasks_of(cases: Sequence[GridCase]) -> list[Task]:
 
 def area_tasks(cases: Sequence[GridCase], target: str) -> list[Task]:
     """A task for each of the devices, which synthesizes it for the family ``target``."""
-    devices = {case.config.to_toml(): case.config for case in cases}
+    devices = {_area_key(case, target): case.config.to_dict() for case in cases}
     return [
-        Task(f"{__name__}:measure_area", {"config": config.to_dict(), "target": target}, _key(text, target))
-        for text, config in devices.items()
+        Task(f"{__name__}:measure_area", {"config": config, "target": target}, key)
+        for key, config in devices.items()
     ]
 
 
-def _key(device: str, target: str) -> str:
-    return f"area on {target}: {' '.join(device.split())}"
+def _area_key(case: GridCase, target: str) -> str:
+    names = ("function", *(item.name for item in fields(Case) if item.name not in WORKLOAD_KEYS))
+    device = {name: getattr(case, name) for name in names} | dict(case.device)
+    return f"area on {target}: {' '.join(f'{name}={value}' for name, value in device.items())}"
 
 
 def measure_case(say: Say, *, case: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,8 +50,8 @@ def measure_case(say: Say, *, case: Mapping[str, Any]) -> dict[str, Any]:
     return measure(_case(case), say)
 
 
-def _case(fields: Mapping[str, Any]) -> GridCase:
-    return GridCase(**{**fields, "device": tuple((key, value) for key, value in fields["device"])})
+def _case(values: Mapping[str, Any]) -> GridCase:
+    return GridCase(**{**values, "device": tuple((key, value) for key, value in values["device"])})
 
 
 def measure_area(say: Say, *, config: Mapping[str, Any], target: str) -> dict[str, int]:
@@ -74,6 +77,6 @@ def rows_of(
         row = {name: value for name, value in result.value.items() if name != "device"} | dict(case.device)
         latency = row.pop("latency_cycles")
         row |= {f"latency_{name}_cycles": value for name, value in latency.items()}
-        area = by_key.get(_key(case.config.to_toml(), target)) or {}
+        area = by_key.get(_area_key(case, target)) or {}
         rows.append(row | {f"area_{name}": value for name, value in area.items()})
     return rows

@@ -1,14 +1,14 @@
 """Runs of yosys and nextpnr, which come as wheels."""
 
 import importlib.metadata
+import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...toolchain import ToolError
+from ...toolchain import ToolError, run_program
 
 __all__ = ["NEXTPNR", "YOSYS", "run_tool", "tool_version"]
 
@@ -40,15 +40,8 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path) -> None:
     Errors: ``ToolError`` with the tool's own words and where the log is.
     """
     log = folder / "log.txt"
-    with log.open("w") as sink:
-        done = subprocess.run(
-            [_program(name), *arguments],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            check=False,
-        )
+    done = run_program([_program(name), *arguments], folder, os.environ)
+    log.write_text(done.stdout + done.stderr)
     if done.returncode:
         text = log.read_text(errors="replace")
         error = _ERROR.search(text)
