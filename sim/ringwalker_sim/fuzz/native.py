@@ -14,12 +14,18 @@ __all__ = ["fuzz_library"]
 _SOURCES = Path(__file__).parent / "src"
 _NAME = "libringwalker_fuzz.so"
 _HANDLE = ctypes.c_void_p
+_U32 = ctypes.c_uint32
 
 _FUNCTIONS = {
     "rwf_open": (_HANDLE, [_HANDLE, ctypes.POINTER(CSettings)]),
     "rwf_close": (None, [_HANDLE]),
     "rwf_companion": (_HANDLE, [_HANDLE]),
     "rwf_begin": (None, [_HANDLE, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64]),
+    "rwf_judge_open": (_HANDLE, [ctypes.POINTER(CSettings)]),
+    "rwf_judge_close": (None, [_HANDLE]),
+    "rwf_judge_request": (None, [_HANDLE, _U32, _U32, ctypes.c_uint64, _U32, _U32, ctypes.c_char_p, _U32]),
+    "rwf_judge_answer": (None, [_HANDLE, _U32, _U32, ctypes.c_char_p, _U32]),
+    "rwf_judge_findings": (ctypes.c_uint64, [_HANDLE, ctypes.POINTER(CFinding), ctypes.c_uint64]),
     "rwf_findings": (ctypes.c_uint64, [_HANDLE, ctypes.POINTER(CFinding), ctypes.c_uint64]),
 }
 
