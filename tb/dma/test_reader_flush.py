@@ -203,3 +203,20 @@ def test_a_flush_at_any_moment(seed: int) -> None:
         assert bench.counts == {"failed": 0, "unexpected": 0}
 
     Reader().run(body)
+
+
+@simulated(Reader)
+async def test_a_quarantine_is_said_for_as_long_as_reads_wait_for_its_end(bench: Reader) -> None:
+    bench.read(1)
+    await bench.cycles(10)
+    assert not bench.value("quarantined")
+    assert (await bench.get("port.data"))["error"]
+    assert bench.value("quarantined")
+    bench.read(2)
+    for _ in range(TIMEOUT - 10):
+        await bench.cycles()
+        assert bench.value("quarantined")
+        assert len(bench.asked) == 1
+    await bench.cycles(20)
+    assert not bench.value("quarantined")
+    assert len(bench.asked) == 2

@@ -53,6 +53,7 @@ class DmaReader(Component):
     - ``flush`` In 1: forget the client and its reads; a request that was not taken from ``requests`` is
       withdrawn. Reads are taken again once the host has answered all requests that were, or has timed out.
     - ``idle`` Out 1: no read is in flight and no response is waiting. A quarantine does not count.
+    - ``quarantined`` Out 1: a tag is in quarantine, so reads wait, unless they are under ``abort``.
     - ``answered`` Out 1: no answer of the host is to come, so no tag is in use but those in quarantine.
     - ``failed`` Out 1, pulse: the host failed a read (error status, poisoned, malformed, timed out). One
       pulse if several time out together, and none for reads that were forgotten.
@@ -106,6 +107,7 @@ class DmaReader(Component):
                 **({"timeout_step": In(1)} if stepped else {}),
                 "flush": In(1),
                 "idle": Out(1, init=1),
+                "quarantined": Out(1),
                 "answered": Out(1, init=1),
                 "failed": Out(1),
                 "unexpected": Out(1),
@@ -123,6 +125,7 @@ class DmaReader(Component):
         wiring.connect(m, completions.write, slots.write)
         m.d.comb += [
             completions.fresh.eq(self._fresh),
+            self.quarantined.eq(self._blocked),
             self.idle.eq((self._in_use == 0) & ~self.requests.valid & ~self.port.data.valid),
         ]
         request = self.port.requests.p

@@ -101,7 +101,7 @@ class RingWalker(Component):
     - ``idle`` Out 1: nothing is in flight.
     - ``departed`` Out 1: no request is on its way to ``reads`` or ``posted`` that would leave under ``stop``.
     - ``answered`` Out 1: no answer of the host is to come.
-    - ``reading`` Out 1: a read of the host is in flight.
+    - ``reading`` Out 1: a read of the host is in flight, or would wait for the end of a quarantine.
     - ``moves`` Out 1: a chain is being walked or taken apart.
     - ``waiting`` Out 1: a queue waits for a visit.
 
@@ -234,7 +234,7 @@ class RingWalker(Component):
             descriptors.available.eq(segments.available),
             # The segment store is ready some cycles after a reset; until then no chain can have begun.
             self.idle.eq(reduce(and_, (stage.idle for stage in stages)) & function.idle),
-            self.reading.eq(~reduce(and_, (reader.idle for reader in readers))),
+            self.reading.eq(reduce(or_, (~reader.idle | reader.quarantined for reader in readers))),
             self.moves.eq(segments.moves),
             self.waiting.eq(scheduler.waiting),
             self.fail.eq((reduce(or_, failures) & ~self.stop) | posted[-1].dropped),
