@@ -20,6 +20,9 @@ Parent = tuple[int, int]
 """A case that was kept: its number, and how many were kept when it was made."""
 
 _MOST_PIECES = 5
+_MOST_BYTES = 4096
+"""Of a buffer for whose data another queue has to wait."""
+
 _CYCLES = 20_000
 """In which a right request ends, whatever was in the rings of other queues."""
 
@@ -123,11 +126,13 @@ def _neighbours(chance: Random, scene: Scene) -> list[Operation]:
 
 
 def _kept_apart(scene: Scene, operation: Operation) -> Operation:
-    """The operation, of which no descriptor leads to where rings are: a good one must stay so."""
-    begin = scene.buffers[0]
-    if operation.kind in (Kind.DESCRIPTOR, Kind.PACKED) and operation.value < begin:
-        return replace(operation, value=operation.value + begin)
-    return operation
+    """The operation, of which no descriptor leads to where rings are, or is so long that others wait for its
+    data: a good one must stay so, and has its turn in time."""
+    if operation.kind not in (Kind.DESCRIPTOR, Kind.PACKED):
+        return operation
+    begin, length = scene.buffers[0], operation.extra & 0xFFFF_FFFF
+    address = operation.value + (begin if operation.value < begin else 0)
+    return replace(operation, value=address, extra=operation.extra - length + min(length, _MOST_BYTES))
 
 
 _WAYS: tuple[Callable[[Random, Scene], list[Operation]], ...] = (

@@ -169,7 +169,7 @@ def hostile_address(chance: Random, scene: Scene) -> int:
     if way == 2:
         return (1 << 64) - chance.randint(1, 64)
     if way == 3:
-        return 0xFEE0_0000 + 4 * chance.randrange(64)
+        return 0xFEC0_0000 + 4 * chance.randrange(64)
     if way == 4:
         queue = chance.choice(scene.queues)
         return chance.choice((queue.desc, queue.driver, queue.device)) + chance.randrange(64)
