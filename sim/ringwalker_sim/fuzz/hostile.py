@@ -236,8 +236,13 @@ def _notify(chance: Random, scene: Scene) -> list[Operation]:
     return [notify(queue, interesting(chance, 16) if chance.random() < 0.4 else None)]
 
 
+_FAULTS = tuple(Fault)
+_ANSWERS = (Fault.UNSUPPORTED_REQUEST, Fault.COMPLETER_ABORT, Fault.POISONED, Fault.LATE, Fault.UNEXPECTED)
+"""Faults after which all reads have been answered, and no tag is in quarantine."""
+
+
 def _fault(chance: Random, scene: Scene) -> list[Operation]:
-    kind = chance.choice(tuple(Fault))
+    kind = chance.choice(_FAULTS if scene.losses else _ANSWERS)
     return [fault(int(kind), chance.choice((0, 0, 1, 2, 3, 5, 9)), chance.choice((0, 50, 300, 1500)))]
 
 

@@ -53,6 +53,8 @@ class Scene:
     features: int = 0
     header_bytes: int = 12
     """Of the header of a frame."""
+    losses: bool = True
+    """Completions may be lost or malformed: the device gives up soon, and reads again soon after."""
 
     def has(self, feature: int) -> bool:
         """Whether a feature was negotiated."""

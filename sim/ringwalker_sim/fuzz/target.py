@@ -19,7 +19,7 @@ from ringwalker.spec.net import NetFeature
 from ringwalker.spec.pci import MSIX_CAPABILITY, MsixControl
 from ringwalker.spec.registers import Register
 
-from ..testing.devices import BOTH, TRANSITIONAL
+from ..testing.devices import BOTH, SMALL, TRANSITIONAL
 from .good import good_requests
 from .operations import Operation, fill, write
 from .scene import Queue, Role, Scene
@@ -65,25 +65,24 @@ class Ready:
 
 
 TIMEOUT_CYCLES = 1000
-"""Of a completion. After one that did not come the device reads again after two times that."""
+"""Of a completion, where some are lost. After one that was lost the device reads again after twice that."""
 
 
 def _configs() -> dict[str, DeviceConfig]:
     found = {}
     for name in BOTH:
-        modern, transitional = (
-            replace(config, completion_timeout=TIMEOUT_CYCLES) for config in (BOTH[name], TRANSITIONAL[name])
-        )
+        found[f"{name}:split:modern"] = SMALL[name]
+        found[f"{name}:packed:modern"] = BOTH[name]
+        both_faces = replace(TRANSITIONAL[name], completion_timeout=TIMEOUT_CYCLES)
         for ring in ("split", "packed"):
-            found[f"{name}:{ring}:modern"] = modern
-            found[f"{name}:{ring}:transitional"] = transitional
-        found[f"{name}:split:legacy"] = transitional
+            found[f"{name}:{ring}:transitional"] = both_faces
+        found[f"{name}:split:legacy"] = both_faces
     return found
 
 
 DEVICES = _configs()
 """What is built for each device. ``transitional`` is the modern face of a device that has both, ``legacy`` is
-its other one."""
+its other one. ``modern`` devices are those of other tests; they wait long for completions, and lose none."""
 
 
 class Target:
@@ -140,6 +139,7 @@ class Target:
             (0, MEMORY_BYTES),
             features,
             10 if self.legacy else 12,
+            losses=self.config.completion_timeout == TIMEOUT_CYCLES,
         )
         return Ready((*operations, *checks), scene)
 
