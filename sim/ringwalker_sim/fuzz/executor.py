@@ -26,7 +26,7 @@ from .native import fuzz_library
 from .operations import OPERATION_BYTES, Kind, Operation, Recovery, reset, settle, to_binary, write
 from .outcome import Finding, Outcome
 from .spaces import CONFIG_SPACES, Space
-from .target import MEMORY_BYTES, Ready, target
+from .target import BASES, MEMORY_BYTES, Ready, target
 
 __all__ = ["RESET_CYCLES", "Executor"]
 
@@ -93,6 +93,8 @@ class Executor:
             strict=False,
             progress=progress,
         )
+        for base in BASES[1:]:
+            self.engine.map(base, self.memory.array)
         for peripheral in self.engine.ports:
             if isinstance(peripheral, MacPeripheral | UartPeripheral):
                 peripheral.loopback(True)

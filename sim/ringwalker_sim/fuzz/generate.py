@@ -130,8 +130,9 @@ def _kept_apart(scene: Scene, operation: Operation) -> Operation:
     data: a good one must stay so, and has its turn in time."""
     if operation.kind not in (Kind.DESCRIPTOR, Kind.PACKED):
         return operation
-    begin, length = scene.buffers[0], operation.extra & 0xFFFF_FFFF
-    address = operation.value + (begin if operation.value < begin else 0)
+    begin, length, address = scene.buffers[0], operation.extra & 0xFFFF_FFFF, operation.value
+    if scene.memory[0] <= address < begin:
+        address += begin - scene.memory[0]
     return replace(operation, value=address, extra=operation.extra - length + min(length, _MOST_BYTES))
 
 

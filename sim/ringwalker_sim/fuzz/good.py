@@ -19,7 +19,9 @@ SERIAL = b"ringwalker"
 """What a block device says of itself."""
 
 _AREA, _AREA_BYTES = 0x1_4000, 0x800
-"""Buffers of good requests: those of queue 0, and so on."""
+"""Buffers of good requests in guest memory: those of queue 0, and so on."""
+
+_MEMORY_BYTES = 1 << 20
 
 _FRAME = b"\xff" * 6 + b"RWfuzz" + b"\x88\xb5" + bytes(range(46))
 """To everybody. It comes back."""
@@ -72,7 +74,7 @@ def _entropy(at: int, header_bytes: int) -> _Request:
 
 
 def _request(queue: Queue, function: str, header_bytes: int) -> _Request:
-    at = _AREA + _AREA_BYTES * queue.number
+    at = queue.desc & ~(_MEMORY_BYTES - 1) | _AREA + _AREA_BYTES * queue.number
     if queue.role is Role.BLOCK:
         return _block(at, header_bytes)
     if queue.role is Role.CONTROL:

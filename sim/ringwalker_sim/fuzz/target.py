@@ -6,6 +6,7 @@ or ``intx``, and any of
 - ``indirect``, ``event``, ``order``, ``data``: VIRTIO_F_INDIRECT_DESC, EVENT_IDX, IN_ORDER, NOTIFICATION_DATA
 - ``small``, ``odd``: rings of 4 entries, or of 7 (packed only), in place of 8
 - ``all``: all queues of a block device in place of two
+- ``high``, ``higher``: guest memory far up
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +14,13 @@ from functools import cache, cached_property
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.features import Feature
-from ringwalker.spec.legacy import LEGACY, LEGACY_MSIX, legacy_device_offset, legacy_driver_offset
+from ringwalker.spec.legacy import (
+    LEGACY,
+    LEGACY_MSIX,
+    LEGACY_QUEUE_SHIFT,
+    legacy_device_offset,
+    legacy_driver_offset,
+)
 from ringwalker.spec.modern import COMMON, DeviceStatus
 from ringwalker.spec.net import NetFeature
 from ringwalker.spec.pci import MSIX_CAPABILITY, MsixControl
@@ -25,10 +32,15 @@ from .operations import Operation, fill, write
 from .scene import Queue, Role, Scene
 from .spaces import Space
 
-__all__ = ["DEVICES", "MEMORY_BYTES", "Ready", "Target", "target"]
+__all__ = ["BASES", "DEVICES", "MEMORY_BYTES", "Ready", "Target", "target"]
 
 MEMORY_BYTES = 1 << 20
-"""Guest memory begins at address 0. Behind it there is nothing."""
+"""Of guest memory, which begins at each of :data:`BASES`. Behind it there is nothing."""
+
+_HIGH = {"high": 0xA5A5_A5A5_A5A0_0000, "higher": 0x5A5A_5A5A_5A50_0000}
+_LEGACY_ADDRESSES = (1 << 32 + LEGACY_QUEUE_SHIFT) - 1
+BASES = (0, *_HIGH.values(), *(base & _LEGACY_ADDRESSES for base in _HIGH.values()))
+"""Where guest memory is seen, all of it the same: addresses have all their bits."""
 
 _QUEUE_BYTES = 0x4000
 _BUFFERS = 0x1_8000
@@ -49,7 +61,7 @@ _WORDS = {
 _FEATURES = {"net": 1 << NetFeature.CTRL_VQ | 1 << NetFeature.CTRL_RX}
 _SIZES = {"small": 4, "odd": 7}
 _USUAL_SIZE = 8
-_OTHER_WORDS = ("msix", "intx", "all")
+_OTHER_WORDS = ("msix", "intx", "all", *_HIGH)
 _STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER
 
 
@@ -102,12 +114,21 @@ class Target:
     def setups(self) -> tuple[str, ...]:
         """The usual set-ups, for a campaign to choose from."""
         if self.legacy:
-            return "msix", "intx", "msix+indirect", "intx+indirect+event", "msix+event"
+            return (
+                "msix",
+                "intx",
+                "msix+indirect",
+                "intx+indirect+event",
+                "msix+event",
+                "msix+high",
+                "intx+higher",
+            )
         words = ["indirect", "event", "order", "data"]
         found = [*words, "indirect+event", "indirect+order", "event+data", "indirect+event+order+data"]
         found += ["small", "small+indirect+event", *(["odd", "odd+event"] if self.packed else [])]
         names = [f"{'msix' if n % 3 else 'intx'}+{words}" for n, words in enumerate(found)]
-        return ("msix", "intx", *names, *(["msix+all"] if self.function == "blk" else []))
+        far = ("msix+high+indirect", "intx+higher", "msix+high+event+data", "msix+higher+event+order")
+        return ("msix", "intx", *names, *far, *(["msix+all"] if self.function == "blk" else []))
 
     def setup(self, name: str) -> Ready:
         """Operations that make the device ready, kept. Errors: ``ValueError``."""
@@ -129,19 +150,24 @@ class Target:
         queues = self._queues(words)
         compose = self._legacy if self.legacy else self._modern
         operations = [_interrupts("intx" not in words), *_emptied(queues), *compose(queues, features, words)]
-        notify_data = "data" in words
+        notify_data, base = "data" in words, self._base(words)
         checks, queues = good_requests(self.function, queues, 10 if self.legacy else 12, notify_data)
         scene = Scene(
             self.function,
             Space.LEGACY if self.legacy else Space.COMMON,
             tuple(queues),
-            (_BUFFERS, MEMORY_BYTES),
-            (0, MEMORY_BYTES),
+            (base + _BUFFERS, base + MEMORY_BYTES),
+            (base, base + MEMORY_BYTES),
             features,
             10 if self.legacy else 12,
             losses=self.config.completion_timeout == TIMEOUT_CYCLES,
         )
         return Ready((*operations, *checks), scene)
+
+    def _base(self, words: list[str]) -> int:
+        """Where guest memory is used."""
+        base = next((_HIGH[word] for word in words if word in _HIGH), 0)
+        return base & _LEGACY_ADDRESSES if self.legacy else base
 
     def _queues(self, words: list[str]) -> list[Queue]:
         size = self.config.queue_size if self.legacy else _USUAL_SIZE
@@ -152,7 +178,7 @@ class Target:
             roles = roles[:2]
         found = []
         for number, role in enumerate(roles):
-            desc = _QUEUE_BYTES * (number + 1)
+            desc = self._base(words) + _QUEUE_BYTES * (number + 1)
             driver = desc + (legacy_driver_offset(size) if self.legacy else 0x1000)
             device = desc + (legacy_device_offset(size) if self.legacy else 0x2000)
             found.append(Queue(number, size, self.packed, desc, driver, device, role))

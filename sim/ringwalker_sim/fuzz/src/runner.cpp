@@ -186,24 +186,27 @@ bool Runner::reset_function(const Record& r) {
   return now() >= look_ || wait_until(look_);
 }
 
+// So many bytes of guest memory, which is seen at several addresses; null where they go over its end.
+std::uint8_t* Runner::at(std::uint64_t address, std::uint64_t size) const {
+  const std::uint64_t offset = address % settings_.memory_bytes;
+  if (size > settings_.memory_bytes - offset) return nullptr;
+  return reinterpret_cast<std::uint8_t*>(settings_.memory_array) + offset;
+}
+
 std::uint64_t Runner::memory(const Record& r) const {
   std::uint64_t value = 0;
   const std::uint64_t size = std::min<std::uint64_t>(r.size, 8);
-  if (r.address > settings_.memory_bytes || size > settings_.memory_bytes - r.address) return 0;
-  std::memcpy(&value, reinterpret_cast<const std::uint8_t*>(settings_.memory_array) + r.address, size);
+  if (const std::uint8_t* bytes = at(r.address, size)) std::memcpy(&value, bytes, size);
   return value & r.extra;
 }
 
 void Runner::store(const Record& r) {
   const std::uint64_t size = std::min<std::uint64_t>(r.size, 16);
-  if (r.address > settings_.memory_bytes || size > settings_.memory_bytes - r.address) return;
-  std::memcpy(reinterpret_cast<std::uint8_t*>(settings_.memory_array) + r.address, &r.value, size);
+  if (std::uint8_t* bytes = at(r.address, size)) std::memcpy(bytes, &r.value, size);
 }
 
 void Runner::fill(const Record& r) {
-  if (r.address >= settings_.memory_bytes) return;
-  const std::uint64_t size = std::min<std::uint64_t>(r.number, settings_.memory_bytes - r.address);
-  std::memset(reinterpret_cast<std::uint8_t*>(settings_.memory_array) + r.address, static_cast<int>(r.value & 0xff), size);
+  if (std::uint8_t* bytes = at(r.address, r.number)) std::memset(bytes, static_cast<int>(r.value & 0xff), r.number);
 }
 
 bool Runner::expect_memory(const Record& r) {

@@ -57,6 +57,7 @@ class Runner final : public Companion {
   bool wait_answer(std::uint64_t ticket);
   std::uint64_t submit(Space space, std::uint64_t offset, std::uint32_t size, const std::uint8_t* data);
   bool answered() const { return ticket_ == 0; }
+  std::uint8_t* at(std::uint64_t address, std::uint64_t size) const;
   std::uint64_t memory(const Record& record) const;
   Space status_space() const { return settings_.legacy != 0 ? Space::LEGACY : Space::COMMON; }
   std::uint64_t status_offset(Space space) const { return space == Space::LEGACY ? legacy::device_status : common::device_status; }
