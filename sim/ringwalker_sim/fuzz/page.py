@@ -106,7 +106,7 @@ def _rules() -> Iterator[str]:
 
 def _speed(speed: Mapping[str, Any]) -> Iterator[str]:
     yield "Cases on the fast model, each with its set-up and its reset, by one process and by two workers."
-    yield "Seconds depend on the machine and on what else it does."
+    yield "Seconds are those of a processor: of each worker, if there are two."
     yield ""
     rows = [
         (

@@ -25,7 +25,7 @@ class ConsoleReceive(Component):
 
     A chain is taken only when a byte is there. So none is given back empty, except one without room for a
     byte, and, while ``chain.halt`` is up, every one that has no byte yet; one that has is finished with
-    what it has. No byte is taken from ``i`` while ``chain.halt`` is up. Readable bytes are ignored.
+    what it has. No byte is taken from ``i`` while ``chain.halt`` is up. Readable bytes are dropped first.
     Replies are packets of one beat; one byte a cycle, and one cycle a beat beside.
 
     Ref: virtio 1.4, 5.3.6.
@@ -45,7 +45,6 @@ class ConsoleReceive(Component):
         room, offset, done = Signal(32), Signal(32), Signal()
         quiet = Signal(range(self._idle_cycles))
         m.d.comb += [
-            self.chain.readable.ready.eq(1),
             replies.p.data.eq(data),
             replies.p.count.eq(count),
             replies.p.length.eq(count),
@@ -63,6 +62,15 @@ class ConsoleReceive(Component):
                 with m.If(chains.valid & chains.ready):
                     m.next = "WAIT_BYTE"
                     with m.If(halt | (chains.p.writable == 0)):
+                        m.next = "WAIT_REPLY"
+                    with m.If(chains.p.readable != 0):
+                        m.next = "WAIT_READABLE"
+            with m.State("WAIT_READABLE"):
+                # The host is not read of a chain that has been given back.
+                m.d.comb += self.chain.readable.ready.eq(1)
+                with m.If(self.chain.readable.valid & self.chain.readable.p.last):
+                    m.next = "WAIT_BYTE"
+                    with m.If(halt | (room == 0)):
                         m.next = "WAIT_REPLY"
             with m.State("WAIT_BYTE"):
                 m.d.comb += self.i.ready.eq(~halt)

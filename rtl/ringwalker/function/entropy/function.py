@@ -34,7 +34,7 @@ class EntropyFunction(Component):
     Noise is taken whenever there is room for ``PACKET_BYTES`` of it, and none is given out twice. A packet
     begins once all of its bytes are there, so it never waits for the source halfway. While ``chain.halt`` is
     up, a chain ends with the packets that it has. Device-readable bytes, which no driver may
-    offer here, are dropped.
+    offer here, are dropped before the chain is answered.
 
     Latency: 2 cycles from chain to reply if there is noise; one beat a cycle, and 1 cycle a packet beside.
     Ref: virtio 1.4, 5.4.6.
@@ -61,7 +61,6 @@ class EntropyFunction(Component):
             collected.w_en.eq(self.noise.valid),
             self.noise.ready.eq(collected.w_rdy),
             self.active.eq(self.noise.valid & self.noise.ready),
-            self.chain.readable.ready.eq(1),
             length.eq(Mux(room > PACKET_BYTES, PACKET_BYTES, room)),
             needed.eq((length + beat_bytes - 1) >> (beat_bytes - 1).bit_length()),
             enough.eq(collected.level >= needed),
@@ -75,6 +74,13 @@ class EntropyFunction(Component):
                 m.d.comb += [chains.ready.eq(1), self.chain.idle.eq(1)]
                 m.d.sync += [given.eq(0), room.eq(chains.p.writable)]
                 with m.If(chains.valid):
+                    m.next = "WAIT_NOISE"
+                    with m.If(chains.p.readable != 0):
+                        m.next = "WAIT_READABLE"
+            with m.State("WAIT_READABLE"):
+                # The host is not read of a chain that has been given back.
+                m.d.comb += self.chain.readable.ready.eq(1)
+                with m.If(self.chain.readable.valid & self.chain.readable.p.last):
                     m.next = "WAIT_NOISE"
             with m.State("WAIT_NOISE"):
                 halt = self.chain.halt
