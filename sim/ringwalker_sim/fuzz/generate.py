@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 
 from ringwalker.spec.features import Feature
+from ringwalker.spec.ring import DESC_F_INDIRECT
 
 from .case import Case
 from .hostile import any_operation, ring_write, touches_function
@@ -23,7 +24,7 @@ _MOST_PIECES = 5
 _MOST_BYTES = 4096
 """Of a buffer for whose data another queue has to wait."""
 
-_CYCLES = 20_000
+_CYCLES = 60_000
 """In which a right request ends, whatever was in the rings of other queues."""
 
 
@@ -116,13 +117,19 @@ def _neighbours(chance: Random, scene: Scene) -> list[Operation]:
     bad = chance.choice([queue for queue in scene.queues if queue is not good])
     buffers = Buffers(scene, chance)
     spoilt, bad_notice, _ring = _fill(chance, scene, buffers, bad, hostile_chain, 3)
-    apart = [spoiled(chance, item) if chance.random() < 0.3 else item for item in spoilt]
+    apart = [spoiled(chance, item) if chance.random() < 0.3 and not _leads(item) else item for item in spoilt]
     apart = [_kept_apart(scene, item) for item in apart]
     right, good_notice, ring = _fill(chance, scene, buffers, good, right_chain, 1)
     notices = [good_notice, bad_notice]
     chance.shuffle(notices)
     later = [memory(bad.driver + 2, chance.randbytes(2))] if chance.random() < 0.5 else []
     return [*apart, *right, *notices, *later, ring.expect(_CYCLES)]
+
+
+def _leads(operation: Operation) -> bool:
+    """Whether it is a descriptor of a table: that of another place may have buffers of any length."""
+    flags_at = {Kind.DESCRIPTOR: 32, Kind.PACKED: 48}.get(operation.kind)
+    return flags_at is not None and bool(operation.extra >> flags_at & DESC_F_INDIRECT)
 
 
 def _kept_apart(scene: Scene, operation: Operation) -> Operation:
