@@ -22,11 +22,14 @@ class Explanation:
 
     def covers(self, hole: Mapping[str, Any]) -> bool:
         """Whether it is about all bits of a hole of the figures."""
-        inside = self.lowest <= min(hole["bits"]) and max(hole["bits"]) <= self.highest
+        inside = self.lowest <= hole["lowest"] and hole["highest"] <= self.highest
         return inside and any(fnmatchcase(hole["place"], place) for place in self.places)
 
 
-EXPLAINED: tuple[Explanation, ...] = ()
+EXPLAINED: tuple[Explanation, ...] = (
+    Explanation(("core.walker.*completer_id",), "It is the host that answers, and it has one number."),
+    Explanation(("core.walker.*requester_id",), "It is the device that asks, and it has one number."),
+)
 
 
 def explained(hole: Mapping[str, Any], table: Sequence[Explanation] = EXPLAINED) -> Explanation | None:

@@ -165,14 +165,16 @@ def _coverage(coverage: Mapping[str, Any]) -> Iterator[str]:
 
 def _holes(coverage: Mapping[str, Any]) -> Iterator[str]:
     for name, item in coverage.items():
-        if not item["holes"]:
-            continue
-        yield f"### Why not all: {name}"
-        yield ""
         points: dict[int, int] = {}
+        open_points = dict.fromkeys(BLOCKS, 0)
         for hole in item["holes"]:
             found = explained(hole)
-            points[id(found)] = points.get(id(found), 0) + hole["points"]
+            if found is None:
+                open_points[hole["block"]] += hole["points"]
+            else:
+                points[id(found)] = points.get(id(found), 0) + hole["points"]
+        yield f"### Why not all: {name}"
+        yield ""
         rows = [
             (
                 str(points[id(entry)]),
@@ -184,6 +186,9 @@ def _holes(coverage: Mapping[str, Any]) -> Iterator[str]:
             if id(entry) in points
         ]
         yield from markdown_table(("points", "signals", "bits", "why"), rows)
+        yield ""
+        left = ", ".join(f"{count:,} of {block}" for block, count in open_points.items() if count)
+        yield f"Points without an explanation: {left or 'none'}."
         yield ""
 
 

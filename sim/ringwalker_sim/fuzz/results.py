@@ -37,7 +37,8 @@ def _coverage(device: str, texts: list[str], say: Callable[[str], None]) -> dict
         for name, block in by_block(layout, toggled).items()
     }
     missing = [
-        {"place": hole.place, "block": hole.block, "bits": list(hole.bits), "points": hole.points}
+        {"place": hole.place, "block": hole.block, "lowest": min(hole.bits), "highest": max(hole.bits)}
+        | {"points": hole.points}
         for hole in holes(layout, toggled)
     ]
     return {"blocks": blocks, "holes": missing}
