@@ -1,4 +1,4 @@
-"""20,000 hostile cases break no rule, on devices that other tests build as well: a minute, if these are built."""
+"""20,000 hostile cases break no rule, on devices that other tests build as well: a minute, once they are."""
 
 import pytest
 
