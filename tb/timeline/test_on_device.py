@@ -90,7 +90,7 @@ def test_picture_of_the_docs(run: tuple[dict, Timeline], ring: str) -> None:
     """The picture is that of this run. With RINGWALKER_WRITE_DOCS it is written."""
     if ring == "packed":
         pytest.skip("the picture is of a split ring")
-    drawn = picture(run[1], 16, TITLE)
+    drawn = picture(run[1], 1, 16, TITLE)  # behind that of the serial number
     if os.environ.get("RINGWALKER_WRITE_DOCS"):
         PICTURE.write_text(drawn)
     assert PICTURE.read_text() == drawn

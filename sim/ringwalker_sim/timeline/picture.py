@@ -21,7 +21,7 @@ COLOURS = dict(
 )
 """The colour of each segment."""
 
-_WIDTH, _LEFT, _RIGHT, _TOP = 960, 92, 16, 70
+_WIDTH, _LEFT, _RIGHT, _TOP = 960, 124, 16, 70
 _ROW, _GAP, _LINK = 15, 4, 46
 _LEGEND = 7
 _WINDOWS = 160
@@ -60,9 +60,9 @@ def _link(timeline: Timeline, first: int, last: int, top: float) -> Iterator[str
         yield f'<path d="M{_LEFT} {base}H{_WIDTH - _RIGHT}" stroke="#999"/>'
 
 
-def picture(timeline: Timeline, count: int, title: str) -> str:
-    """The first ``count`` requests of ``timeline``, whose link has a limit, as SVG."""
-    requests = timeline.requests[:count]
+def picture(timeline: Timeline, first_request: int, count: int, title: str) -> str:
+    """``count`` requests of ``timeline`` from one on, whose link has a limit, as SVG."""
+    requests = timeline.requests[first_request : first_request + count]
     requests = requests[np.argsort(requests["at"][:, 0], kind="stable")]
     at = requests["at"] - requests["at"].min()
     first, last = int(requests["at"].min()), int(requests["at"].max())
@@ -76,7 +76,15 @@ def picture(timeline: Timeline, count: int, title: str) -> str:
     ]
     for row, (request, times) in enumerate(zip(requests, at.tolist(), strict=True)):
         y = _TOP + row * (_ROW + _GAP)
-        lines.append(_text(_LEFT - 8, y + 12, f"request {int(request['number'])}", "end", 11))
+        lines.append(
+            _text(
+                _LEFT - 8,
+                y + 12,
+                f"queue {int(request['queue'])}, buffer {int(request['number'])}",
+                "end",
+                11,
+            )
+        )
         for name, begin, end in zip(SEGMENTS, times, times[1:], strict=False):
             if end > begin:
                 lines.append(_box(_LEFT + begin * scale, y, (end - begin) * scale, _ROW, COLOURS[name]))
