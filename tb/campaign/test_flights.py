@@ -68,7 +68,8 @@ def good(*_what: Any) -> Any:
 
 
 def died(allowed: int = 0) -> KilledWorker:
-    return KilledWorker("key", SimpleNamespace(address="tcp://there"), allowed)  # pyright: ignore[reportArgumentType]
+    worker: Any = SimpleNamespace(address="tcp://there")
+    return KilledWorker("key", worker, allowed)
 
 
 def test_no_more_are_in_flight_than_there_are_places():

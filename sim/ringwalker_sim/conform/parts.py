@@ -86,8 +86,7 @@ def _outcomes(
         config = DeviceConfig.from_dict(device["config"])
         return run_in_cocotb(config, chosen, ways, seed=seed, steps=steps, status=say)
     with Session(_opener(device, seed, say), seed) as session:
-        progress: Any = lambda outcome: say(outcome.id)  # noqa: E731
-        return session.run(chosen, ways, steps=steps, progress=progress, only=only)
+        return session.run(chosen, ways, steps=steps, progress=lambda outcome: say(outcome.id), only=only)
 
 
 def _opener(device: Mapping[str, Any], seed: int, say: Say) -> OpenTarget:
