@@ -9,7 +9,16 @@ RULES = {
     "answer": "Every request of the host is answered in time.",
     "time": "A case comes to its end.",
     "reset": "A reset has ended in time.",
+    "quiet": "Nothing is sent by a device whose reset has ended.",
     "expected": "What a right request asks for comes in time, with the right data.",
+    "read": "Reads are of rings of enabled queues, of tables, and of readable buffers that were shown.",
+    "write": "Writes are to used rings, events, writable buffers that were shown, and messages of vectors.",
+    "ahead": "No more is used than was available, nor before it was read that it is.",
+    "early": "Nothing is sent before the driver is ready.",
+    "element": "A used index or flag follows the element that it speaks of.",
+    "flags": "Flags of used descriptors are those of the device's turn.",
+    "length": "A used length is no more than was written.",
+    "used": "A used element is of a chain that is available.",
 }
 """The rules, by name, each with a sentence."""
 

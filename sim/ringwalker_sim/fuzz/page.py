@@ -69,6 +69,15 @@ as long as the rule is still broken. What remains becomes a test of at most 20 l
 
 {campaign}
 
+## What was found
+
+- A read that waited for the end of a tag's quarantine left the device idle, so that its clock could be
+  stopped for ever. Mended: `idle` stays low.
+- Entropy and console answered a chain while readable bytes of it, which no driver may offer there, were
+  still being read. Mended: they wait.
+- A legacy driver frees a queue (`queue_pfn` 0) while it is in use: two bytes near address 0 may still be
+  read. Not mended yet.
+
 ## What has toggled
 
 Verilator counts for every bit of every signal whether it has risen and whether it has fallen. One signal with
