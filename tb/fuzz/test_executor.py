@@ -28,3 +28,19 @@ def test_what_is_expected_in_vain_is_found_where_it_was_expected():
         assert (finding.rule, finding.operation) == ("expected", 1)
         # The next case begins with a device like new.
         assert executor.run(Case(KEY, "intx", (wait(5),))).findings == ()
+
+
+def test_a_queue_that_a_legacy_driver_frees_is_not_looked_at_any_more():
+    """It was found by a campaign: the look for a notification read used_event of an empty row, at 0x44."""
+    lines = """device blk:split:legacy
+        setup intx+indirect+event
+        recovery status
+        descriptor 0x4050 0x36ffd 12 NEXT 6
+        descriptor 0x4060 0x3624c 4 NEXT 7
+        descriptor 0x4070 0x36250 4096 NEXT 8
+        memory 0x4208 2 0x5
+        memory 0x4202 2 0x4
+        notify 0
+        write legacy.queue_pfn 4 0x0"""
+    with Executor("blk:split:legacy") as executor:
+        assert executor.run(Case.parse(lines)).findings == ()

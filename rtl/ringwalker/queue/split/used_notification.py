@@ -123,7 +123,8 @@ class UsedNotification(Component):
         with m.If(step):
             m.d.sync += [
                 looked.eq(waiting.o.valid),
-                asking.eq(looked & ~(self.msix_enable & (row.vector == NO_VECTOR))),
+                # A queue that has been reset meanwhile has no ring to look at.
+                asking.eq(looked & row.enable[0] & ~(self.msix_enable & (row.vector == NO_VECTOR))),
                 request.address.eq(Cat(Const(0, 1), (row.driver + offset)[1:64])),
                 request.length.eq(_FLAGS_BYTES),
                 vector.eq(row.vector),
