@@ -1,6 +1,7 @@
 """What Python and the C++ of fuzzing agree on, written once: hence the ctypes and ``fuzz_spec.h``."""
 
 import ctypes
+import enum
 
 from ringwalker.spec import packed, ring
 from ringwalker.spec.features import Feature
@@ -56,8 +57,8 @@ class CFinding(ctypes.Structure):
     ]
 
 
-def _enum(name: str, members: type) -> list[str]:
-    rows = [f"  {member.name} = {int(member)}," for member in members]  # pyright: ignore[reportGeneralTypeIssues]
+def _enum(name: str, members: type[enum.IntEnum]) -> list[str]:
+    rows = [f"  {member.name} = {int(member)}," for member in members]
     return [f"enum class {name} : std::uint32_t {{", *rows, "};", ""]
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from ringwalker.config import DeviceConfig
+
 from ..guest.blk import BlkDevice, BlkRequest, blk_driver
 from ..guest.bus import VirtioBus
 from ..guest.pci import enumerate_pci
@@ -23,7 +25,9 @@ _TASK = BlockTask(Workload("randrw", block_size=4096, queue_depth=8, requests=RE
 def do_job(port: VfioPort, handle: DeviceHandle, interrupt: str = "msix") -> dict[str, Any]:
     """A verified workload; its result."""
     port.disk = handle.disk
-    result = port.run(Job(_TASK, interrupt=interrupt).run(port, handle.device.config))
+    config = handle.device.config
+    assert isinstance(config, DeviceConfig)
+    result = port.run(Job(_TASK, interrupt=interrupt).run(port, config))
     assert (result["requests"], result["errors"]) == (REQUESTS, 0), result["messages"]
     return result
 

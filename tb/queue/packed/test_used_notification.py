@@ -77,6 +77,13 @@ async def test_without_event_idx_a_descriptor_that_is_named_means_nothing(bench)
 
 
 @simulated(Notification)
+async def test_a_queue_that_has_been_reset_meanwhile_is_not_looked_at(bench):
+    bench.table.rows[1] = {"driver": 0, "size": 0, "vector": 0, "enable": 0}
+    assert await bench.used(1) == []
+    assert bench.reads.requests == []
+
+
+@simulated(Notification)
 async def test_what_is_used_while_the_last_look_is_in_flight_is_one_look_more(bench):
     bench.want(EventFlags.ENABLE)
     bench.reads.latency = (30, 30)

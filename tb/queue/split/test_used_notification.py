@@ -82,6 +82,16 @@ async def one_by_one_each_queue_gets_its_vector_or_none(dut):
 
 
 @cocotb.test(timeout_time=300, timeout_unit="us")
+async def a_queue_that_has_been_reset_meanwhile_is_not_looked_at(dut):
+    bench = Bench(dut)
+    bench.table.rows[5] = {"driver": 0, "size": 0, "enable": 0, "vector": 0}
+    await start(dut)
+    bench.used.queue({"queue": 5})
+    await bench.idle()
+    assert bench.vectors() == bench.read.requests == []
+
+
+@cocotb.test(timeout_time=300, timeout_unit="us")
 async def with_event_idx_who_waits_for_a_written_entry_is_notified(dut):
     """Whatever the flags say; the index wraps, and several writes may be served by one look."""
     bench = Bench(dut, 0.3, (1, 20))

@@ -115,7 +115,8 @@ class PackedNotification(Component):
         with m.If(step):
             m.d.sync += [
                 looked.eq(self.table.en),
-                asking.eq(looked & ~(self.msix_enable & (row.vector == NO_VECTOR))),
+                # A queue that has been reset meanwhile has no area to look at.
+                asking.eq(looked & row.enable[0] & ~(self.msix_enable & (row.vector == NO_VECTOR))),
                 request.address.eq(Cat(Const(0, 2), row.driver[2:])),
                 request.length.eq(EVENT_BYTES),
                 look.vector.eq(row.vector),
