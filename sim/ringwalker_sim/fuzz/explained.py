@@ -29,6 +29,20 @@ class Explanation:
 EXPLAINED: tuple[Explanation, ...] = (
     Explanation(("core.walker.*completer_id",), "It is the host that answers, and it has one number."),
     Explanation(("core.walker.*requester_id",), "It is the device that asks, and it has one number."),
+    Explanation(
+        ("core.walker.*header__target_id",),
+        "Only requests of configurations have a target; the walker has none.",
+    ),
+    Explanation(
+        ("core.walker.*__traffic_class", "core.walker.*__attributes"),
+        "The device asks without them, and completions have those of their request.",
+    ),
+    Explanation(
+        ("core.walker.*__queue", "core.notify.doorbells__payload__queue"),
+        "A queue has a number of 10 bits; the device has 4, and no doorbell of another is passed on.",
+        2,
+        9,
+    ),
 )
 
 

@@ -71,12 +71,7 @@ as long as the rule is still broken. What remains becomes a test of at most 20 l
 
 ## What was found
 
-- A read that waited for the end of a tag's quarantine left the device idle, so that its clock could be
-  stopped for ever. Mended: `idle` stays low.
-- Entropy and console answered a chain while readable bytes of it, which no driver may offer there, were
-  still being read. Mended: they wait.
-- A legacy driver frees a queue (`queue_pfn` 0) while it is in use: two bytes near address 0 may still be
-  read. Not mended yet.
+{found}
 
 ## What has toggled
 
@@ -85,6 +80,29 @@ several names counts once. {coverage}
 
 {holes}
 """
+
+_FOUND = (
+    (
+        "all functions",
+        "a read that waits for the end of a tag's quarantine left the device idle, so that its clock "
+        "could be stopped for ever",
+        "mended: `idle` stays low",
+    ),
+    (
+        "entropy, console",
+        "a chain was answered while readable bytes of it, which no driver may offer there, were still "
+        "being read",
+        "mended: the answer waits for them",
+    ),
+    (
+        "all functions, split rings",
+        "a used buffer notification that was still to be looked at outlived its queue, which had been "
+        "reset or freed: two bytes near address 0 were read",
+        "mended: such a queue is not looked at",
+    ),
+    ("all functions, packed rings", "the same of a packed ring's event area", "mended in the same way"),
+)
+"""Faults of the hardware that campaigns have shown."""
 
 
 def read_figures(name: str | Path) -> dict[str, Any]:
@@ -104,6 +122,7 @@ def page(measured: Mapping[str, Any]) -> str:
         rules="\n".join(_rules()),
         speed="\n".join(_speed(measured["speed"])),
         campaign="\n".join(_campaign(measured)),
+        found="\n".join(markdown_table(("where", "what", "what became of it"), _FOUND)),
         coverage=_coverage_sentence(measured["coverage"]),
         holes="\n".join([*_coverage(measured["coverage"]), "", *_holes(measured["coverage"])]),
     )
