@@ -207,6 +207,14 @@ def test_a_used_descriptor_that_was_not_available(packed):
     assert "ahead" in packed.rules()
 
 
+def test_what_was_available_may_be_read_again(packed):
+    packed.see()
+    packed.read(DESC, struct.pack("<QIHH", BUFFER + 0x100, 16, 5, 0))
+    packed.read(BUFFER + 0x100, bytes(4))
+    packed.read(BUFFER + 0x200, bytes(4))
+    assert packed.rules() == ["read"]
+
+
 def test_used_flags_without_length_and_id(packed):
     packed.see()
     packed.write(DESC + 12, struct.pack("<HH", 0, DESC_F_AVAIL | DESC_F_USED), 12)

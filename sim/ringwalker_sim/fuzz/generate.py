@@ -8,6 +8,7 @@ from ringwalker.spec.features import Feature
 from ringwalker.spec.ring import DESC_F_INDIRECT
 
 from .case import Case
+from .edges import edge_chains
 from .hostile import any_operation, ring_write, touches_function
 from .mutate import mutated, spoiled
 from .operations import Kind, Operation, Recovery, memory, notify, settle, wait
@@ -126,6 +127,31 @@ def _neighbours(chance: Random, scene: Scene) -> list[Operation]:
     return [*apart, *right, *notices, *later, ring.expect(_CYCLES)]
 
 
+def _edges(chance: Random, scene: Scene) -> list[Operation]:
+    """Chains, heads and tables at the edges of a ring, and whatever comes into the way."""
+    queue = chance.choice(scene.queues)
+    operations, ring = edge_chains(chance, scene, Buffers(scene, chance), queue)
+    operations.append(_notice(scene, queue, ring.place))
+    if chance.random() < 0.5:
+        return [*operations, wait(chance.choice((60, 150, 300)))]
+    return [*operations, *_aftermath(chance, scene, queue)]
+
+
+def _laps(chance: Random, scene: Scene) -> list[Operation]:
+    """Right requests one after the other, over the end of the ring, and then anything."""
+    able = [queue for queue in scene.queues if queue.role is not Role.RECEIVE]
+    queue = chance.choice(able)
+    ring, buffers = ring_of(queue), Buffers(scene, chance)
+    operations: list[Operation] = []
+    offered = 0
+    while offered <= queue.size:
+        before, pieces = right_chain(chance, buffers, scene, queue, max(3, queue.size - 1))
+        operations += [*before, *ring.offer(pieces), *ring.publish()]
+        operations += [_notice(scene, queue, ring.place), ring.expect(_CYCLES)]
+        offered += len(pieces)
+    return [*operations, *(any_operation(chance, scene) if chance.random() < 0.5 else [])]
+
+
 def _leads(operation: Operation) -> bool:
     """Whether it is a descriptor of a table: that of another place may have buffers of any length."""
     flags_at = {Kind.DESCRIPTOR: 32, Kind.PACKED: 48}.get(operation.kind)
@@ -147,6 +173,7 @@ _WAYS: tuple[Callable[[Random, Scene], list[Operation]], ...] = (
     *(_rings, _rings, _rings, _rings, _rings),
     *(_registers, _registers),
     *(_neighbours, _neighbours),
+    *(_edges, _edges, _laps),
 )
 
 

@@ -53,9 +53,12 @@ PackedRules::Rows PackedRules::rows(std::uint64_t position) const {
   return turn.empty() ? all : turn;
 }
 
-// What the chain grants, and what its id can be.
+// What the chain grants, and what its id can be. A device that has seen a descriptor available may read it again.
 void PackedRules::visit_chain(const Head& head, const Tables::Visit& visit, std::vector<std::uint16_t>* ids) const {
-  std::vector<const Version*> row{head.version};
+  std::vector<const Version*> row;
+  for (const Version& v : tables_.main().versions(head.position % areas().size)) {
+    if (v.last >= head.version->first) row.push_back(&v);
+  }
   for (std::uint64_t i = 0; i < areas().size && !row.empty(); ++i) {
     bool more = false;
     for (const Version* v : row) {
