@@ -194,6 +194,24 @@ def test_a_used_index_without_its_element(split):
     assert split.rules() == ["element"]
 
 
+def test_a_buffer_in_the_used_ring_may_hold_anything(split):
+    split.read(DRIVER, struct.pack("<HH", 0, 1))
+    split.read(DRIVER + 4, struct.pack("<HH", 3, 0))
+    split.read(DESC + 48, struct.pack("<QIHH", DEVICE, 16, DESC_F_WRITE, 0))
+    split.write(DEVICE, struct.pack("<IIII", 0x1234_5678, 77, 99, 0))
+    split.use()
+    split.show()
+    assert split.rules() == []
+
+
+def test_a_buffer_in_a_packed_ring_may_hold_anything(packed):
+    flags = DESC_F_WRITE | DESC_F_AVAIL
+    packed.read(DESC, struct.pack("<QIHH", DESC, 16, 5, flags))
+    packed.write(DESC, bytes(16))
+    packed.use()
+    assert packed.rules() == []
+
+
 def test_a_used_index_beyond_what_was_available(split):
     split.see()
     split.fill()

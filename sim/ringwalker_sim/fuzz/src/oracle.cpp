@@ -83,8 +83,10 @@ bool Oracle::is_vector(const RequestPacket& packet) const {
 void Oracle::judge_write(const RequestPacket& packet, const Range& range) {
   if (is_vector(packet)) return;
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(packet.payload.data()) + (range.begin - packet.header.address);
-  bool granted = range.size == 0;
-  for (const auto& rules : queues_) granted = rules->write(range.begin, {bytes, range.size}, order_) || granted;
+  bool filled = false;
+  for (const auto& rules : queues_) filled = rules->fills(range) || filled;
+  bool granted = filled || range.size == 0;
+  for (const auto& rules : queues_) granted = rules->write(range.begin, {bytes, range.size}, filled) || granted;
   if (granted) return;
   findings_.add("write", "a write of %" PRIu64 " bytes at 0x%" PRIx64 " that no queue grants", range.size, range.begin);
 }

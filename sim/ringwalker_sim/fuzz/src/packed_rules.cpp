@@ -85,22 +85,25 @@ bool PackedRules::may_read(const Range& range) {
   return granted;
 }
 
-bool PackedRules::write(std::uint64_t address, std::span<const std::uint8_t> bytes, Order) {
-  const Range range{address, bytes.size()};
-  bool granted = Range{areas().device, event_bytes}.holds(range);
+bool PackedRules::fills(const Range& range) {
+  bool granted = false;
   for (const Head& head : heads()) {
     bool hit = false;
     visit_chain(head, [&](Tables::Grant grant, const Range& buffer) {
       hit = hit || (grant == Tables::Grant::WRITE && buffer.holds(range));
     }, nullptr);
-    if (hit) written_[head.position % areas().size] += bytes.size();
+    if (hit) written_[head.position % areas().size] += range.size;
     granted = granted || hit;
   }
-  if (ring_.area().holds(range)) {
-    judge_ring(address, bytes);
-    return true;
-  }
   return granted;
+}
+
+bool PackedRules::write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool filled) {
+  const Range range{address, bytes.size()};
+  lost_ = lost_ || (filled && ring_.area().meets(range));
+  if (!ring_.area().holds(range)) return Range{areas().device, event_bytes}.holds(range);
+  judge_ring(address, bytes);
+  return true;
 }
 
 void PackedRules::judge_ring(std::uint64_t address, std::span<const std::uint8_t> bytes) {

@@ -37,8 +37,12 @@ class QueueRules {
   // Whether this queue grants a read.
   virtual bool may_read(const Range& range) = 0;
 
-  // Whether it grants a write; then what was written is judged.
-  virtual bool write(std::uint64_t address, std::span<const std::uint8_t> bytes, Order order) = 0;
+  // Whether a buffer of this queue grants a write, whose bytes then count as written.
+  virtual bool fills(const Range& range) = 0;
+
+  // Whether the queue's ring or events grant a write, which then is judged. filled: a buffer of some queue grants it
+  // as well, so nobody can tell what it is, and what this ring says is not judged any more.
+  virtual bool write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool filled) = 0;
 
  protected:
   Findings& findings() { return findings_; }

@@ -97,21 +97,24 @@ bool SplitRules::may_read(const Range& range) {
   return granted;
 }
 
-bool SplitRules::write(std::uint64_t address, std::span<const std::uint8_t> bytes, Order) {
-  const Range range{address, bytes.size()};
+bool SplitRules::fills(const Range& range) {
   bool granted = false;
   Offer* last = nullptr;
   each_chain([&](Offer& offer, Tables::Grant grant, const Range& buffer) {
     if (grant != Tables::Grant::WRITE || !buffer.holds(range)) return;
-    if (last != &offer) offer.written += bytes.size();
+    if (last != &offer) offer.written += range.size;
     last = &offer;
     granted = true;
   });
-  if (device_.area().holds(range)) {
-    judge_used(address, bytes);
-    return true;
-  }
   return granted;
+}
+
+bool SplitRules::write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool filled) {
+  const Range range{address, bytes.size()};
+  lost_ = lost_ || (filled && device_.area().meets(range));
+  if (!device_.area().holds(range)) return false;
+  if (!lost_) judge_used(address, bytes);
+  return true;
 }
 
 void SplitRules::judge_used(std::uint64_t address, std::span<const std::uint8_t> bytes) {
