@@ -15,7 +15,7 @@ from ringwalker_sim.workload.block_task import BlockTask, Workload
 from ringwalker_sim.workload.job import Job
 
 
-@pytest.mark.parametrize("engine", ["model", "native", "cocotb"])
+@pytest.mark.parametrize("engine", ["model", "native", pytest.param("cocotb", marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up_answers_with_an_error(
     small_file_system: Path,
     tmp_path: Path,

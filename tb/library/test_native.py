@@ -63,6 +63,7 @@ def test_two_devices_of_one_model_run_by_turns_and_together() -> None:
     asyncio.run(both())
 
 
+@pytest.mark.slow
 def test_waves_of_a_device_that_failed_are_whole_and_end_there(tmp_path: Path) -> None:
     path = tmp_path / "run.fst"
 
