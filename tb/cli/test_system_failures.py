@@ -40,7 +40,8 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_too_little_memory_is_one_line(megabytes: int, message: str) -> None:
-    # Of no other test, which might be building it: this one would say that it waits.
+    # Of no other test, which might be building it: this one would say that it waits. Where it runs out of memory
+    # hangs on what is cached.
     Path("narrow.toml").write_text(replace(SMALL_BLK, queue_size=64).to_toml())
     command = [sys.executable, "-c", LITTLE_MEMORY, str(megabytes), *WORDS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -49,8 +50,21 @@ def test_too_little_memory_is_one_line(megabytes: int, message: str) -> None:
     assert done.stderr.count("\n") == 1, done.stderr
 
 
+def test_python_that_has_no_memory_to_say_so_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def starved(_options: object) -> int:
+        raise SystemError("error return without exception set")
+
+    monkeypatch.setattr(cli.lspci, "run", starved)
+    assert cli.main(["lspci"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ringwalker: there is not enough memory, or Python has failed: error return")
+
+
 @pytest.mark.parametrize(
-    "refused", [RuntimeError("can't start new thread"), MemoryError(), OSError(12, "no")]
+    "refused",
+    [RuntimeError("can't start new thread"), MemoryError(), SystemError("returned NULL"), OSError(12, "no")],
 )
 def test_what_is_refused_to_work_beside_is_left_to_whoever_needs_it(refused: Exception) -> None:
     def build() -> None:

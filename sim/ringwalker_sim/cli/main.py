@@ -122,6 +122,9 @@ def _ended(work: Callable[[], int], options: argparse.Namespace) -> int:
         return _fail(f"{where}{error.strerror or error}", EXIT_FAILED, options)
     except MemoryError as error:
         return _fail(str(error) or "there is not enough memory", EXIT_FAILED, options)
+    except SystemError as error:
+        # Python says this where it has no memory left to say MemoryError.
+        return _fail(f"there is not enough memory, or Python has failed: {error}", EXIT_FAILED, options)
     except RingwalkerError as error:
         if isinstance(error, TaskError):
             sys.stderr.write(error.trace)

@@ -252,7 +252,7 @@ def built_meanwhile(build: Callable[[], object]) -> Iterator[None]:
     """
 
     def quietly() -> None:
-        with suppress(RingwalkerError, MemoryError, OSError, RuntimeError):
+        with suppress(RingwalkerError, MemoryError, SystemError, OSError, RuntimeError):
             build()
 
     thread = Thread(target=quietly)

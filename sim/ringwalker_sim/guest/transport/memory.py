@@ -13,10 +13,7 @@ from ringwalker.spec.registers import Register, RegisterTable
 from ...golden.field_image import FieldImage
 from ...golden.ring_server import RingServer
 from ..bus import VirtioDevice, VirtioDeviceId
-from ..errors import BindError
-from ..ring_formats import ring_virtqueue
 from ..ring_queue import RingVirtqueue
-from ..virtqueue import Virtqueue
 from .field_space import BytesSpace, Field, FieldSpace
 from .queue_registers import QueueRegisters
 from .ring_transport import RingTransport
@@ -34,7 +31,8 @@ class _ServerQueue(QueueRegisters):
         self._index = index
 
     async def read(self, name: str) -> int:
-        return self._rings.register_read(self._index, name)
+        there = self._index < len(self._rings.queues)
+        return self._rings.register_read(self._index, name) if there else 0
 
     async def write(self, name: str, value: int) -> None:
         self._rings.register_write(self._index, name, value)
@@ -48,6 +46,7 @@ class MemoryTransport(RingTransport):
 
     def __init__(self, rings: RingServer, identity: VirtioDeviceId):
         self.rings = rings
+        self.memory = rings.memory
         self.model = rings.model
         self.name = f"memory device {identity.device:#x}"
         self.vqs: dict[int, RingVirtqueue] = {}
@@ -130,46 +129,6 @@ class MemoryTransport(RingTransport):
         """Number of queues of the device."""
         return len(self.rings.queues)
 
-    async def find_vq(
-        self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
-    ) -> RingVirtqueue:
-        """Set up queue ``index``. Errors: :class:`BindError` when there is no such queue."""
-        return await self.create_vq(index, _ServerQueue(self.rings, index), callback, size)
-
-    async def create_vq(
-        self,
-        index: int,
-        registers: QueueRegisters,
-        callback: Callable[[Virtqueue], bool] | None = None,
-        size: int | None = None,
-    ) -> RingVirtqueue:
-        """Set up queue ``index`` through its ``registers``. Errors: as :meth:`find_vq`."""
-        if index >= len(self.rings.queues):
-            raise BindError(f"{self.name}: the device has no queue {index}")
-        if self.rings.queues[index].enable:
-            raise BindError(f"{self.name}: queue {index} is in use")
-        if index in self.vqs:
-            await self.del_vq(self.vqs[index])
-        vq = ring_virtqueue(
-            self.rings.memory,
-            size or await registers.read("size"),
-            index=index,
-            callback=callback,
-            control=self,
-            vdev=self.device,
-            features=self.features,
-        )
-        self.vqs[index] = vq
-        self.device.vqs.append(vq)
-        self._registers[index] = registers
-        await self.resume(vq)
-        return vq
-
-    async def resume(self, vq: RingVirtqueue) -> None:
-        """Write the addresses of the rings to the device, and enable the queue."""
-        registers = self._registers[vq.index]
-        await registers.write("size", vq.size)
-        await registers.write("desc", vq.desc_address)
-        await registers.write("driver", vq.driver_address)
-        await registers.write("device", vq.device_address)
-        await registers.write("enable", 1)
+    def queue_registers(self, index: int) -> QueueRegisters:
+        """The registers of queue ``index``, by calls."""
+        return _ServerQueue(self.rings, index)

@@ -12,9 +12,7 @@ from ringwalker.spec.registers import Register, RegisterTable
 from ..bus import VirtioDevice, VirtioDeviceId
 from ..errors import BindError, DeviceError, RequestTimeout
 from ..port import Port, Task
-from ..ring_formats import ring_virtqueue
 from ..ring_queue import RingVirtqueue
-from ..virtqueue import Virtqueue
 from .queue_registers import QueueRegisters, QueueSelection
 from .ring_transport import RingTransport
 
@@ -80,6 +78,7 @@ class MmioTransport(RingTransport):
 
     def __init__(self, port: Port, registers: MmioRegisters, name: str = "mmio"):
         self.port = port
+        self.memory = port.memory
         self.registers = registers
         self.name = name
         self.vqs: dict[int, RingVirtqueue] = {}
@@ -227,50 +226,18 @@ class MmioTransport(RingTransport):
             count += 1
         return count
 
-    async def find_vq(
-        self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
-    ) -> RingVirtqueue:
-        """Set up queue ``index``, with ``size`` entries or as many as the device offers.
+    def queue_registers(self, index: int) -> QueueRegisters:
+        """The registers of queue ``index``, behind ``queue_sel``."""
+        return _MmioQueue(self, index)
 
-        Errors: :class:`BindError` when there is no such queue, ``ValueError`` for more entries than it can
-        have.
-        """
-        registers = _MmioQueue(self, index)
-        limit = await registers.read("size")
-        if limit == 0:
-            raise BindError(f"{self.name}: the device has no queue {index}")
-        if await registers.read("enable"):
-            raise BindError(f"{self.name}: queue {index} is in use")
-        if size is not None and size > limit:
-            raise ValueError(f"queue {index}: size is {size}; the device allows at most {limit}")
-        if size is None and not self.features >> Feature.RING_PACKED & 1:
-            limit = 1 << limit.bit_length() - 1  # A split ring has a power of two.
-        if index in self.vqs:
-            await self.del_vq(self.vqs[index])
-        vq = ring_virtqueue(
-            self.port.memory,
-            size or limit,
-            index=index,
-            callback=callback,
-            control=self,
-            vdev=self.device,
-            features=self.features,
-        )
-        self.vqs[index] = vq
-        self.device.vqs.append(vq)
-        self._registers[index] = registers
-        await self.resume(vq)
-        return vq
+    def usual_size(self, limit: int) -> int:
+        """All entries; of a split ring a power of two."""
+        return limit if self.features >> Feature.RING_PACKED & 1 else 1 << limit.bit_length() - 1
 
     async def resume(self, vq: RingVirtqueue) -> None:
-        """Write size and rings of a queue to the device, and enable it."""
-        registers = self._registers[vq.index]
-        await registers.write("size", vq.size)
-        await registers.write("desc", vq.desc_address)
-        await registers.write("driver", vq.driver_address)
-        await registers.write("device", vq.device_address)
-        await registers.write("enable", 1)
-        if not await registers.read("enable"):
+        """Write size and rings of a queue to the device, and enable it. Errors: :class:`DeviceError`."""
+        await super().resume(vq)
+        if not await self._registers[vq.index].read("enable"):
             raise DeviceError(f"{self.name}: queue {vq.index} does not become ready")
 
     async def _queue_reset_ends(self, vq: RingVirtqueue) -> None:

@@ -15,7 +15,6 @@ from ..errors import BindError, DeviceError, RequestTimeout
 from ..pci import PciDevice
 from ..recorder import Recorder
 from ..ring_queue import QueueSignals, RingVirtqueue
-from ..virtqueue import Virtqueue
 from .field_space import Field, FieldSpace
 from .pci_interrupts import PciInterrupts
 from .queue_registers import QueueRegisters
@@ -45,6 +44,7 @@ class PciTransport(RingTransport):
     def __init__(self, pci: PciDevice, interrupt: str = "msix"):
         self.pci = pci
         self.port = pci.port
+        self.memory = pci.port.memory
         self.name = pci.name
         self.vqs: dict[int, RingVirtqueue] = {}
         self.config_changes = 0
@@ -81,14 +81,6 @@ class PciTransport(RingTransport):
     @abstractmethod
     async def set_config_vector(self, vector: int) -> int:
         """Write the vector of configuration changes; what it then reads."""
-
-    @abstractmethod
-    def queue_registers(self, index: int) -> QueueRegisters:
-        """The registers of queue ``index``."""
-
-    @abstractmethod
-    def new_queue(self, index: int, size: int, callback: Callable[[Virtqueue], bool] | None) -> RingVirtqueue:
-        """A queue with rings of ``size`` entries, as the face lays them out."""
 
     @abstractmethod
     async def start_queue(self, vq: RingVirtqueue, registers: QueueRegisters) -> None:
@@ -213,44 +205,6 @@ class PciTransport(RingTransport):
             self._changed()
 
     # --- queues --------------------------------------------------------------------------------------------
-
-    async def find_vq(
-        self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
-    ) -> RingVirtqueue:
-        """Set up queue ``index``, with ``size`` entries or as many as the device offers.
-
-        Errors: :class:`BindError` when there is no such queue, ``ValueError`` for a size that the face cannot
-        ask for.
-        """
-        return await self.create_vq(index, self.queue_registers(index), callback, size)
-
-    async def create_vq(
-        self,
-        index: int,
-        registers: QueueRegisters,
-        callback: Callable[[Virtqueue], bool] | None = None,
-        size: int | None = None,
-    ) -> RingVirtqueue:
-        """Set up queue ``index`` through its ``registers``. Errors: as :meth:`find_vq`."""
-        limit = await registers.read("size")
-        if limit == 0:
-            raise BindError(f"{self.name}: the device has no queue {index}")
-        if await registers.read("enable"):
-            raise BindError(f"{self.name}: queue {index} is in use")
-        self.check_queue_size(index, size or limit, limit)
-        if index in self.vqs:
-            await self.del_vq(self.vqs[index])
-        vq = self.new_queue(index, size or limit, callback)
-        self.vqs[index] = vq
-        self.device.vqs.append(vq)
-        self._registers[index] = registers
-        await self.resume(vq)
-        return vq
-
-    def check_queue_size(self, index: int, size: int, limit: int) -> None:
-        """Errors: ``ValueError`` for a ``size`` that may not be chosen where the device offers ``limit``."""
-        if size > limit:
-            raise ValueError(f"queue {index}: size is {size}; the device allows at most {limit}")
 
     async def resume(self, vq: RingVirtqueue) -> None:
         """Write size, vector and rings of a queue to the device, and enable it."""

@@ -1,10 +1,14 @@
 """The part that transports with rings in the guest's memory share: queues over their registers."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from ringwalker.spec.features import Feature
 
+from ...memory import GuestMemory
 from ..bus import VirtioDevice
+from ..errors import BindError
+from ..ring_formats import ring_virtqueue
 from ..ring_queue import QueueControl, RingVirtqueue
 from ..virtqueue import Virtqueue
 from .queue_registers import QueueRegisters
@@ -14,11 +18,12 @@ __all__ = ["RingTransport"]
 
 
 class RingTransport(StatusOps, QueueControl):
-    """Stops and frees queues. It is the ``config`` of ``device``; ``vqs`` are the queues by index.
+    """Sets up, stops and frees queues. It is the ``config`` of ``device``; ``vqs`` are the queues by index.
 
-    The queues in ``_registers`` are enabled on the device.
+    The queues in ``_registers`` are enabled on the device; their rings are in ``memory``.
     """
 
+    memory: GuestMemory
     device: VirtioDevice
     vqs: dict[int, RingVirtqueue]
     _registers: dict[int, QueueRegisters]
@@ -33,6 +38,74 @@ class RingTransport(StatusOps, QueueControl):
         self._registers.clear()
         for vq in self.vqs.values():
             vq.broken = True
+
+    @abstractmethod
+    def queue_registers(self, index: int) -> QueueRegisters:
+        """The registers of queue ``index``; of one that is not there ``size`` reads 0."""
+
+    async def find_vq(
+        self, index: int, callback: Callable[[Virtqueue], bool] | None = None, size: int | None = None
+    ) -> RingVirtqueue:
+        """Set up queue ``index``, with ``size`` entries or as many as the device offers.
+
+        Errors: :class:`BindError` when there is no such queue, ``ValueError`` for a size that may not be
+        chosen.
+        """
+        return await self.create_vq(index, self.queue_registers(index), callback, size)
+
+    async def create_vq(
+        self,
+        index: int,
+        registers: QueueRegisters,
+        callback: Callable[[Virtqueue], bool] | None = None,
+        size: int | None = None,
+    ) -> RingVirtqueue:
+        """Set up queue ``index`` through its ``registers``. Errors: as :meth:`find_vq`."""
+        limit = await registers.read("size")
+        if limit == 0:
+            raise BindError(f"{self.name}: the device has no queue {index}")
+        if await registers.read("enable"):
+            raise BindError(f"{self.name}: queue {index} is in use")
+        chosen = size or self.usual_size(limit)
+        self.check_queue_size(index, chosen, limit)
+        if index in self.vqs:
+            await self.del_vq(self.vqs[index])
+        vq = self.new_queue(index, chosen, callback)
+        self.vqs[index] = vq
+        self.device.vqs.append(vq)
+        self._registers[index] = registers
+        await self.resume(vq)
+        return vq
+
+    def usual_size(self, limit: int) -> int:
+        """How many entries a queue has, unless something else is asked for."""
+        return limit
+
+    def check_queue_size(self, index: int, size: int, limit: int) -> None:
+        """Errors: ``ValueError`` for a ``size`` that may not be chosen where the device offers ``limit``."""
+        if size > limit:
+            raise ValueError(f"queue {index}: size is {size}; the device allows at most {limit}")
+
+    def new_queue(self, index: int, size: int, callback: Callable[[Virtqueue], bool] | None) -> RingVirtqueue:
+        """A queue of ``size`` entries, of the format that was negotiated."""
+        return ring_virtqueue(
+            self.memory,
+            size,
+            index=index,
+            callback=callback,
+            control=self,
+            vdev=self.device,
+            features=self.features,
+        )
+
+    async def resume(self, vq: RingVirtqueue) -> None:
+        """Write size and rings of a queue to the device, and enable it."""
+        registers = self._registers[vq.index]
+        await registers.write("size", vq.size)
+        await registers.write("desc", vq.desc_address)
+        await registers.write("driver", vq.driver_address)
+        await registers.write("device", vq.device_address)
+        await registers.write("enable", 1)
 
     async def del_vq(self, vq: Virtqueue) -> None:
         """Free a queue that was shut down."""

@@ -3,17 +3,13 @@
 Ref: virtio 1.4, 3.1 (initialization), 4.1.4 (structures), 4.1.5 (operation).
 """
 
-from collections.abc import Callable
-
 from ringwalker.spec.features import Feature
 from ringwalker.spec.modern import COMMON, FACE_BAR, ISR, CapabilityType
 from ringwalker.spec.registers import Register
 
 from ..errors import DeviceError
 from ..pci import PciDevice
-from ..ring_formats import ring_virtqueue
 from ..ring_queue import RingVirtqueue
-from ..virtqueue import Virtqueue
 from .field_space import FieldSpace
 from .pci_transport import POLLS, PciTransport
 from .queue_registers import QueueRegisters
@@ -108,18 +104,6 @@ class VirtioPciTransport(PciTransport):
         """The registers of queue ``index``, behind ``queue_select``."""
         named = bool(self.features >> Feature.NOTIF_CONFIG_DATA & 1)
         return CommonQueue(self.structures, index, named)
-
-    def new_queue(self, index: int, size: int, callback: Callable[[Virtqueue], bool] | None) -> RingVirtqueue:
-        """A queue of the format that was negotiated."""
-        return ring_virtqueue(
-            self.port.memory,
-            size,
-            index=index,
-            callback=callback,
-            control=self,
-            vdev=self.device,
-            features=self.features,
-        )
 
     async def start_queue(self, vq: RingVirtqueue, registers: QueueRegisters) -> None:
         """Write the addresses of the rings to the device, and enable the queue."""
