@@ -9,12 +9,10 @@ from .component import Component
 from .config import DeviceConfig
 from .core import VirtioCore
 from .function.parts import function_parts
+from .interfaces import TLP_STREAMS, tlp_streams
 from .pci.edge import PciEdge
-from .streams import completion_beat, request_beat, stream_of
 
 __all__ = ["VirtioPciDevice"]
-
-_TLP_STREAMS = ("completer_request", "completer_completion", "requester_request", "requester_completion")
 
 
 class VirtioPciDevice(Component):
@@ -42,10 +40,7 @@ class VirtioPciDevice(Component):
         self._function_ports = function_parts(config).ports
         super().__init__(
             {
-                "completer_request": In(stream_of(request_beat(width, tag_bits))),
-                "completer_completion": Out(stream_of(completion_beat(width, tag_bits))),
-                "requester_request": Out(stream_of(request_beat(width, tag_bits))),
-                "requester_completion": In(stream_of(completion_beat(width, tag_bits))),
+                **tlp_streams(width, tag_bits),
                 "intx": Out(1),
                 **self._function_ports,
                 "idle": Out(1),
@@ -57,7 +52,7 @@ class VirtioPciDevice(Component):
         m.submodules.edge = edge = PciEdge(self.config)
         m.submodules.core = core = VirtioCore(self.config)
         connect(m, edge.core, core.edge)
-        for owner, names in ((edge, _TLP_STREAMS), (core, self._function_ports)):
+        for owner, names in ((edge, TLP_STREAMS), (core, self._function_ports)):
             for name in names:
                 self._pass(m, name, owner)
         m.d.comb += [self.intx.eq(edge.intx), self.idle.eq(edge.idle & core.idle)]

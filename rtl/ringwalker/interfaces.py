@@ -3,6 +3,8 @@
 Signatures are written from the side that asks, the initiator. The other side has ``In(...)`` of them.
 """
 
+from typing import Any
+
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
@@ -25,6 +27,7 @@ from .streams import (
 )
 
 __all__ = [
+    "TLP_STREAMS",
     "ChainPort",
     "CompletionErrors",
     "CorePort",
@@ -40,7 +43,20 @@ __all__ = [
     "SegmentRead",
     "StoragePort",
     "UartPort",
+    "tlp_streams",
 ]
+
+TLP_STREAMS = ("completer_request", "completer_completion", "requester_request", "requester_completion")
+"""Names of the four streams between a device and its link."""
+
+
+def tlp_streams(data_width: int, tag_bits: int = 8) -> dict[str, Any]:
+    """The members of those names on the side of the device: the host's requests come in, answers to them go
+    out; the device's requests go out, the host's answers come in.
+    """
+    request = stream_of(request_beat(data_width, tag_bits))
+    completion = stream_of(completion_beat(data_width, tag_bits))
+    return dict(zip(TLP_STREAMS, (In(request), Out(completion), Out(request), In(completion)), strict=True))
 
 
 class RegisterPort(Signature):

@@ -40,8 +40,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_too_little_memory_is_one_line(megabytes: int, message: str) -> None:
-    # Of no other test, which might be building it: this one would say that it waits. Where it runs out of memory
-    # hangs on what is cached.
+    # Of no other test, which might be building it: this one would say that it waits.
     Path("narrow.toml").write_text(replace(SMALL_BLK, queue_size=64).to_toml())
     command = [sys.executable, "-c", LITTLE_MEMORY, str(megabytes), *WORDS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -258,7 +258,7 @@ def test_a_forgotten_device_warns() -> None:
 
 def test_a_closed_device_warns_not_and_says_that_it_is_closed() -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", ResourceWarning)
         with model() as device:
             assert not device.closed
         device.close()

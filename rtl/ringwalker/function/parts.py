@@ -12,14 +12,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..checks import ConfigError, is_integer, one_line
-from ..interfaces import ChainPort, RegisterPort
+from ..interfaces import TLP_STREAMS, ChainPort, RegisterPort
 
 if TYPE_CHECKING:
     from ..config import DeviceConfig
 
 __all__ = ["FunctionParts", "GuardedFunction", "function_component", "function_parts", "optional_output"]
 
-_STREAMS = ("completer_request", "completer_completion", "requester_request", "requester_completion", "edge")
+_STREAMS = (*TLP_STREAMS, "edge")
 _OF_DEVICES = (*_STREAMS, "intx", "idle", "clk", "rst", "config", "elaborate", "signature", "metadata")
 _OPTIONAL = {
     "active": Out(1),

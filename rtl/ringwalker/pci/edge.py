@@ -4,14 +4,13 @@ from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
 from ..apart import ResetInserter
 from ..buffers import HalfBuffer
 from ..component import Component
-from ..interfaces import CorePort
+from ..interfaces import CorePort, tlp_streams
 from ..spec.tlp import CompletionHeader, with_tag
-from ..streams import completion_beat, request_beat, stream_of
 from ..tlp.arbiter import TlpArbiter
 from ..tlp.raw_header import raw_completion_header, raw_request_header
 from ..transport.face import Window
@@ -59,10 +58,7 @@ class PciEdge(Component):
         self._stray: Any = Signal(name="stray") if config.pci.tags == 10 else None
         super().__init__(
             {
-                "completer_request": In(stream_of(request_beat(width, tag_bits))),
-                "completer_completion": Out(stream_of(completion_beat(width, tag_bits))),
-                "requester_request": Out(stream_of(request_beat(width, tag_bits))),
-                "requester_completion": In(stream_of(completion_beat(width, tag_bits))),
+                **tlp_streams(width, tag_bits),
                 "intx": Out(1),
                 "core": Out(CorePort(width)),
                 "idle": Out(1),

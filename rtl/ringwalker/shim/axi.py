@@ -6,18 +6,18 @@ from operator import and_, or_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
 from ..apart import ResetInserter
 from ..component import Component
+from ..interfaces import TLP_STREAMS, tlp_streams
 from ..pci.edge import PciEdge
 from ..pci.endpoint import EndpointConfig
-from ..streams import completion_beat, request_beat, stream_of
 from ..transport.register_router import RegisterRouter
 from .axi_lite import AxiLiteMaster
 from .axi_read import AxiReader
 from .axi_write import AxiWriter
-from .foreign import TLP_STREAMS, Bus, Foreign, ForeignCore, LineVectors, Linger
+from .foreign import Bus, Foreign, ForeignCore, LineVectors, Linger
 
 __all__ = ["AxiEndpoint", "RegisterBus"]
 
@@ -73,10 +73,7 @@ class AxiEndpoint(Component):
         width = config.data_width
         super().__init__(
             {
-                "completer_request": In(stream_of(request_beat(width))),
-                "completer_completion": Out(stream_of(completion_beat(width))),
-                "requester_request": Out(stream_of(request_beat(width))),
-                "requester_completion": In(stream_of(completion_beat(width))),
+                **tlp_streams(width),
                 "intx": Out(1),
                 "idle": Out(1),
             }

@@ -12,7 +12,6 @@ from ..streams import stream_of
 
 __all__ = [
     "STATE",
-    "TLP_STREAMS",
     "Bus",
     "Foreign",
     "ForeignCore",
@@ -25,9 +24,6 @@ __all__ = [
 
 STATE = ("id", "bus_master_enable", "memory_enable", "msix_enable", "max_payload", "max_read_request")
 """What a design can be shown of configuration space; the sizes are in bytes."""
-
-TLP_STREAMS = ("completer_request", "completer_completion", "requester_request", "requester_completion")
-"""What a device has towards the host."""
 
 VECTOR_BITS = 16
 

@@ -10,18 +10,19 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..apart import ResetInserter
 from ..buffers import HalfBuffer
 from ..component import Component
+from ..interfaces import TLP_STREAMS, tlp_streams
 from ..pci.bar import BarDecode
 from ..pci.capabilities import bars
 from ..pci.completer import Completer
 from ..pci.config_space import ConfigSpace
 from ..pci.endpoint import EndpointConfig
 from ..pci.msix import MsixTable
-from ..spec.tlp import RequestKind, completion_beat, request_beat
+from ..spec.tlp import RequestKind, completion_beat
 from ..streams import stream_of
 from ..tlp.arbiter import PacketArbiter, TlpArbiter
 from ..tlp.raw_header import raw_completion_header, raw_request_header
 from ..transport.register_router import RegisterArbiter
-from .foreign import TLP_STREAMS, Bus, Foreign, ForeignCore, LineVectors, Linger
+from .foreign import Bus, Foreign, ForeignCore, LineVectors, Linger
 from .raw_beats import RawPacker, RawUnpacker, raw_packet_beat
 from .raw_header import decoded_completion, decoded_request, is_completion, swapped
 
@@ -68,10 +69,7 @@ class HardBlock(Component):
         vector: Any = 16
         super().__init__(
             {
-                "completer_request": In(stream_of(request_beat(width))),
-                "completer_completion": Out(stream_of(completion_beat(width))),
-                "requester_request": Out(stream_of(request_beat(width))),
-                "requester_completion": In(stream_of(completion_beat(width))),
+                **tlp_streams(width),
                 "receive": Out(stream_of(raw_packet_beat(width))),
                 "send": In(stream_of(raw_packet_beat(width))),
                 "vectors": In(stream_of(vector)),
@@ -211,10 +209,7 @@ class TlpEndpoint(Component):
         width = config.data_width
         super().__init__(
             {
-                "completer_request": In(stream_of(request_beat(width))),
-                "completer_completion": Out(stream_of(completion_beat(width))),
-                "requester_request": Out(stream_of(request_beat(width))),
-                "requester_completion": In(stream_of(completion_beat(width))),
+                **tlp_streams(width),
                 "intx": Out(1),
                 "idle": Out(1),
             }
