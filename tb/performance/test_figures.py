@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ringwalker_sim.cli import main as cli
-from ringwalker_sim.performance.figures import FiguresError
+from ringwalker_sim.performance.figures import FiguresError, read_all_figures
 from ringwalker_sim.performance.plot import plot
 from ringwalker_sim.performance.report import page, print_rows, read_rows
 from ringwalker_sim.performance.synth import report as synthesis
@@ -108,3 +108,22 @@ def test_no_figures_are_no_chart(tmp_path, capsys):
     assert capsys.readouterr().err == f"ringwalker: {path}: there are no figures in it\n"
     rows = json.loads((DOCS / "performance.json").read_text())["rows"]
     plot(rows[:1], tmp_path / "x.svg")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file or directory"),
+        ("{", "is no JSON: Expecting"),
+        ("[1]", "has no figures of fuzz --docs"),
+        ('{"rows": []}', "has no figures of fuzz --docs"),
+    ],
+)
+def test_figures_of_a_page_of_its_own_are_all_of_a_file(tmp_path, content, message):
+    path = tmp_path / "fuzz.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(FiguresError, match=message):
+        read_all_figures(path, "speed", "fuzz")
+    path.write_text('{"speed": {}}')
+    assert read_all_figures(path, "speed", "fuzz") == {"speed": {}}

@@ -1,12 +1,11 @@
 """docs/fuzz.md: what is checked, how fast, what has toggled, what was found."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ParameterError
 from ..markdown import markdown_table
+from ..performance.figures import read_all_figures
 from .coverage import BLOCKS
 from .explained import EXPLAINED, explained
 from .outcome import RULES
@@ -106,14 +105,8 @@ _FOUND = (
 
 
 def read_figures(name: str | Path) -> dict[str, Any]:
-    """Figures that were measured before. Errors: :class:`..errors.ParameterError`, ``OSError``."""
-    try:
-        content = json.loads(Path(name).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ParameterError(f"{name}: is no JSON: {error}") from None
-    if not isinstance(content, dict) or "speed" not in content:
-        raise ParameterError(f"{name}: has no figures of fuzz --docs")
-    return content
+    """Figures that were measured before. Errors: :class:`..performance.figures.FiguresError`."""
+    return read_all_figures(name, "speed", "fuzz")
 
 
 def page(measured: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import RingwalkerError
 
-__all__ = ["FiguresError", "read_figures"]
+__all__ = ["FiguresError", "read_all_figures", "read_figures"]
 
 _NOT_THEIRS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What code that works with figures raises for something else, whatever it is."""
@@ -35,3 +35,19 @@ def read_figures(
     if not isinstance(figures, list) or not figures:
         raise FiguresError(f"{path}: there are no figures in it")
     return figures
+
+
+def read_all_figures(path: str | Path, key: str, command: str) -> dict[str, Any]:
+    """All that ``command`` has written to a file for a page of its own; ``key`` is always there.
+
+    Errors: :class:`FiguresError`.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FiguresError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise FiguresError(f"{path}: is no JSON: {error}") from None
+    if not isinstance(content, dict) or key not in content:
+        raise FiguresError(f"{path}: has no figures of {command} --docs")
+    return content

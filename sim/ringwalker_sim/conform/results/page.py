@@ -1,13 +1,12 @@
 """docs/conformance.md: each statement with its checks, and what the suite finds of known devices."""
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ...errors import ParameterError
 from ...markdown import markdown_table
+from ...performance.figures import read_all_figures
 from ..check import Way
 from ..clauses import Clause, clauses
 from ..suite import all_checks
@@ -74,14 +73,8 @@ What each does, and what would be wrong.
 
 
 def read_figures(name: str | Path) -> dict[str, Any]:
-    """Figures that were measured before. Errors: :class:`..errors.ParameterError`, ``OSError``."""
-    try:
-        content = json.loads(Path(name).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ParameterError(f"{name}: is no JSON: {error}") from None
-    if not isinstance(content, dict) or "devices" not in content:
-        raise ParameterError(f"{name}: has no figures of conform --docs")
-    return content
+    """Figures that were measured before. Errors: :class:`...performance.figures.FiguresError`."""
+    return read_all_figures(name, "devices", "conform")
 
 
 def page(measured: Mapping[str, Any]) -> str:
