@@ -1,6 +1,6 @@
 """The rule of streams: what is offered stays, and does not change, until it is taken."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.lib import data
@@ -41,24 +41,25 @@ def _holds(
     return Property(name, module, block, says, where, depth, build, Change(_FORGETS, *fault), **options)
 
 
-def _all() -> Iterator[Property]:
-    free = "free.eq(~self.o.valid | self.o.ready)"
-    any_time = "free.eq(1)"
-    yield _holds(
+_FREE = "free.eq(~self.o.valid | self.o.ready)"
+_ANY_TIME = "free.eq(1)"
+
+PROPERTIES = (
+    _holds(
         "buffers",
         "ElasticBuffer",
         "4 bits",
         lambda cls: cls(4),
         ("with m.If(~self.o.valid | self.o.ready):", "with m.If(1):"),
-    )
-    yield _holds(
+    ),
+    _holds(
         "buffers",
         "HalfBuffer",
         "4 bits",
         lambda cls: cls(4),
         ("self.i.ready.eq(~self.o.valid), self.idle", "self.i.ready.eq(1), self.idle"),
-    )
-    yield _holds(
+    ),
+    _holds(
         "buffers",
         "StreamFifo",
         "4 bits, depth 3",
@@ -66,53 +67,53 @@ def _all() -> Iterator[Property]:
         ("fifo.r_en.eq(self.o.ready)", "fifo.r_en.eq(1)"),
         depth=12,
         inductive=False,
-    )
-    yield _holds(
+    ),
+    _holds(
         "merge",
         "StreamMerge",
         "4 bits, 3 inputs",
         lambda cls: cls(4, 3),
         ("self.chosen.eq(Mux(held, kept, best))", "self.chosen.eq(best)"),
         inputs=("i0", "i1", "i2"),
-    )
-    yield _holds(
+    ),
+    _holds(
         "tlp.arbiter",
         "PacketArbiter",
         "packets of 4 bits, 3 inputs",
         lambda cls: cls(_BEAT, 3),
-        (free, any_time),
+        (_FREE, _ANY_TIME),
         inputs=("i0", "i1", "i2"),
-    )
-    yield _holds("dma.cutter", "Cutter", "all", lambda cls: cls(), (free, any_time), mutant_depth=6)
-    yield _holds("dma.byte_packer", "BytePacker", "64 bits", lambda cls: cls(64), (free, any_time), depth=6)
-    yield _holds(
+    ),
+    _holds("dma.cutter", "Cutter", "all", lambda cls: cls(), (_FREE, _ANY_TIME), mutant_depth=6),
+    _holds("dma.byte_packer", "BytePacker", "64 bits", lambda cls: cls(64), (_FREE, _ANY_TIME), depth=6),
+    _holds(
         "dma.realign",
         "Realign",
         "64 bits",
         lambda cls: cls(64),
-        (f"m.d.comb += [{free}", f"m.d.comb += [{any_time}"),
+        (f"m.d.comb += [{_FREE}", f"m.d.comb += [{_ANY_TIME}"),
         inputs=("i", "placements"),
         depth=6,
-    )
-    yield _holds(
+    ),
+    _holds(
         "dma.posted",
         "PacketBuffer",
         "64 bits, 4 beats",
         lambda cls: cls(64, 4),
         ("advance.eq(~self.o.valid | self.o.ready)", "advance.eq(1)"),
         depth=8,
-    )
-    yield _holds("dma.posted", "PostedGate", "64 bits", lambda cls: cls(64), (free, any_time))
-    yield _holds(
+    ),
+    _holds("dma.posted", "PostedGate", "64 bits", lambda cls: cls(64), (_FREE, _ANY_TIME)),
+    _holds(
         "dma.segment_lists",
         "SegmentWalker",
         "all",
         lambda cls: cls(),
-        (free, any_time),
+        (_FREE, _ANY_TIME),
         inputs=("lists",),
         depth=8,
-    )
-    yield _holds(
+    ),
+    _holds(
         "dma.planner",
         "WritePlanner",
         "all",
@@ -122,8 +123,8 @@ def _all() -> Iterator[Property]:
         inputs=("owners", "segments", "replies"),
         depth=6,
         mutant_depth=10,
-    )
-    yield _holds(
+    ),
+    _holds(
         "transport.interrupt_router",
         "InterruptRouter",
         "all",
@@ -132,8 +133,8 @@ def _all() -> Iterator[Property]:
         output="vectors",
         inputs=("interrupts",),
         unless="clear",
-    )
-    yield _holds(
+    ),
+    _holds(
         "queue.scheduler",
         "Scheduler",
         "4 queues",
@@ -141,7 +142,5 @@ def _all() -> Iterator[Property]:
         ("with m.If(~self.visits.valid | self.visits.ready):", "with m.If(1):"),
         output="visits",
         inputs=("doorbells",),
-    )
-
-
-PROPERTIES = tuple(_all())
+    ),
+)
