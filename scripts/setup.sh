@@ -1,7 +1,8 @@
 # Makes the checkout ready: Debian packages, and .venv with the tested versions of what is needed.
 # Sourced by the scripts beside it, which then have $root and the programs of .venv on PATH; quick when
 # nothing is missing. `source setup.sh run` installs what the simulator needs, `source setup.sh test` also
-# what the tests need. PYTHON chooses the interpreter that .venv is made from.
+# what the tests need, `source setup.sh look` also the viewers with which pictures are made and looked at:
+# a browser, GTKWave, a screen for it, and tshark. PYTHON chooses the interpreter that .venv is made from.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -22,11 +23,17 @@ find_python() {
     exit 1
 }
 
-# The compiler and what waves need; with $2 = test also what cocotb's benches need.
+# The compiler and what waves need; with $2 = test also what cocotb's benches need; with look also viewers.
 missing_packages() {
     local python=$1 level=$2 program
     local -a programs=(g++ ccache)
-    if [ "$level" = test ]; then programs+=(make perl iverilog); fi
+    if [ "$level" != run ]; then programs+=(make perl iverilog); fi
+    if [ "$level" = look ]; then
+        programs+=(chromium gtkwave tshark xdotool)
+        command -v Xvfb >/dev/null || echo xvfb
+        command -v import >/dev/null || echo imagemagick
+        [ -d /usr/share/fonts/truetype/dejavu ] || echo fonts-dejavu-core
+    fi
     for program in "${programs[@]}"; do
         command -v "$program" >/dev/null || echo "$program"
     done
@@ -39,7 +46,7 @@ missing_packages() {
         echo liblz4-dev zlib1g-dev
     fi
     has_venv "$python" || echo python3-venv
-    [ "$level" = test ] || return 0
+    [ "$level" != run ] || return 0
     # A simulator loads Python as a library, which a statically linked interpreter does not bring along.
     "$python" - <<'PYTHON'
 import ctypes.util, os, sys, sysconfig
@@ -83,7 +90,7 @@ make_venv() {
     say "making $root/.venv with $("$python" --version)"
     "$root/.venv/bin/python" -c 'import pip' 2>/dev/null || "$python" -m venv --clear "$root/.venv"
     rm -f "$root/.venv/"*.stamp
-    if [ "$level" = test ]; then what="$root[test]"; fi
+    if [ "$level" != run ]; then what="$root[test]"; fi
     # The variable, unlike the option, also holds for the packages that building needs.
     PIP_CONSTRAINT=$root/constraints.txt "$root/.venv/bin/python" -m pip install --disable-pip-version-check \
         --no-input --no-compile --editable "$what" </dev/null | show_packages
@@ -91,11 +98,19 @@ make_venv() {
 
 stamp_is() { [ "$(cat "$root/.venv/$1.stamp" 2>/dev/null)" = "$2" ]; }
 
+# Each level contains the one before it.
+is_ready() {
+    local wanted=$1 stamp=$2 level
+    for level in look test run; do
+        if stamp_is "$level" "$stamp"; then return 0; fi
+        if [ "$level" = "$wanted" ]; then return 1; fi
+    done
+}
+
 setup() {
     local level=$1 stamp python packages=0
     stamp="$root $(cat "$root/pyproject.toml" "$root/constraints.txt" "$root/scripts/setup.sh" | sha256sum)"
-    # What the tests need contains what a run needs.
-    if ! stamp_is test "$stamp" && { [ "$level" = test ] || ! stamp_is run "$stamp"; }; then
+    if ! is_ready "$level" "$stamp"; then
         python=$(find_python)
         if has_venv "$python"; then
             # Neither waits for the other.
@@ -111,4 +126,4 @@ setup() {
     export PATH=$root/.venv/bin:$PATH
 }
 
-setup "${1:?run or test}"
+setup "${1:?run, test or look}"
