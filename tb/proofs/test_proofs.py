@@ -12,46 +12,19 @@ from ringwalker_sim.proofs.__main__ import main
 from ringwalker_sim.proofs.bench import Bench
 from ringwalker_sim.proofs.catalogue import PROPERTIES, select, try_all
 from ringwalker_sim.proofs.page import FIGURES, PAGE, page, read_figures
-from ringwalker_sim.proofs.property import Property, block_class
+from ringwalker_sim.proofs.property import block_class
+from ringwalker_sim.proofs.solver import translate
+from ringwalker_sim.toolchain import ToolError
 
 DOCS = Path("docs")
-QUICK = (
-    "elastic_buffer_keeps_order",
-    "arbiter_keeps_packets_whole",
-    "arbiter_starves_nobody",
-    "cutter_keeps_the_limits",
-    "gate_drops_whole_packets",
-    "doorbells_are_not_lost",
-    "vectors_are_sent_or_pending",
-    "used_index_follows_its_elements",
-    "driver_ok_needs_features_ok",
-    "configuration_changes_are_not_lost",
-    "tags_are_not_reused_in_flight",
-)
-"""One of each kind; they take seconds together."""
 
 
-def failures(properties: list[Property], folder: Path) -> dict[str, Any]:
-    return {one.name: one for one in try_all(properties, folder) if not one.good}
+def test_all_properties_hold_and_fail_on_their_mutants(tmp_path: Path) -> None:
+    results = try_all(PROPERTIES, tmp_path)
+    assert len(results) == len(PROPERTIES)
+    assert [one for one in results if not one.good] == []
 
 
-@pytest.mark.slow
-def test_properties_hold_and_fail_on_their_mutants(tmp_path: Path) -> None:
-    quick = [replace(one, depth=min(one.depth, 14)) for one in select(QUICK)]
-    assert len(quick) == len(QUICK)
-    assert failures(quick, tmp_path) == {}
-
-
-@pytest.mark.slow
-def test_all_others_hold_and_fail_on_their_mutants(tmp_path: Path) -> None:
-    # What follows the tags for longer is for scripts/prove.
-    others = [one for one in PROPERTIES if one.name not in QUICK]
-    assert len(others) + len(QUICK) == len(PROPERTIES)
-    short = [one if one.inductive else replace(one, depth=min(one.depth, 12)) for one in others]
-    assert failures(short, tmp_path) == {}
-
-
-@pytest.mark.slow
 def test_what_does_not_hold_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def build(b: Bench, cls: Any) -> None:
         it = b.block(cls(4))
@@ -63,7 +36,6 @@ def test_what_does_not_hold_is_found(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (tmp_path / "wrong.vcd").stat().st_size
 
 
-@pytest.mark.slow
 def test_a_mutant_that_breaks_nothing_is_found(tmp_path: Path) -> None:
     right = select(["half_buffer_keeps_order"])[0]
     harmless = replace(right.mutant, new=right.mutant.old + " ")
@@ -72,7 +44,6 @@ def test_a_mutant_that_breaks_nothing_is_found(tmp_path: Path) -> None:
     assert not result.mutant
 
 
-@pytest.mark.slow
 def test_what_is_said_within_a_condition_holds_always(tmp_path: Path) -> None:
     def build(b: Bench, cls: Any) -> None:
         it = b.block(cls(4))
@@ -82,6 +53,11 @@ def test_what_is_said_within_a_condition_holds_always(tmp_path: Path) -> None:
     right = select(["half_buffer_keeps_order"])[0]
     (result,) = try_all([replace(right, name="wrong", build=build)], tmp_path)
     assert not result.proved
+
+
+def test_the_words_of_yosys_are_shown(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="yosys failed: ERROR: Module `top' not found"):
+        translate({"empty": ""}, tmp_path)
 
 
 def test_a_change_must_fit_once() -> None:
@@ -123,7 +99,6 @@ def test_the_list_and_a_name_that_nothing_has(capsys: pytest.CaptureFixture[str]
     assert "no_such_property" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_property_is_proved_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = tmp_path / "figures.json"
     assert main(["half_buffer_keeps_order", "--json", str(figures), "--work", str(tmp_path / "work")]) == 0
