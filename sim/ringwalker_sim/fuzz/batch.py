@@ -7,6 +7,7 @@ from typing import Any
 
 from ..campaign.task import Call, Say
 from ..engine.native.coverage import coverage_library, read_layout
+from ..toolchain import content_hash
 from ..verilog_cache import device_verilog
 from .case import Case
 from .coverage import Coverage, packed_bits
@@ -36,6 +37,9 @@ FAST, COVER = "fast", "cover"
 
 _PREDECESSORS = 4
 """Cases before one with a finding that are kept with it."""
+
+_NAME_DIGITS = 10
+"""Of the hardware's name in results."""
 
 
 def covering(device: str) -> str:
@@ -99,8 +103,9 @@ def run_batch(
 ) -> dict[str, Any]:
     """Run cases ``first`` and so on of the campaign with ``seed``, for which ``kept`` are worth changing.
 
-    Gives how many cases, cycles and seconds of a processor it took, and ``findings``; with the model
-    :data:`COVER` also ``states``, what each case was the first of the batch to show, and ``toggled``.
+    Gives how many cases, cycles and seconds of a processor it took, ``hardware``, a name of the device's
+    Verilog, and ``findings``; with the model :data:`COVER` also ``states``, what each case was the first of the
+    batch to show, and ``toggled``.
     The same arguments give the same result.
     """
     where = covering(device) if model == COVER else device
@@ -108,6 +113,7 @@ def run_batch(
     scenes = {name: found.setup(name).scene for name in found.setups}
     parents: list[Parent] = [(number, before) for number, before in kept]
     library = coverage_model(device, say) if model == COVER else None
+    hardware = content_hash(device_verilog(target(device).config, say)[:1])[:_NAME_DIGITS]
     findings: list[dict[str, Any]] = []
     cycles = 0
     with Executor(where, library=library, progress=say) as executor:
@@ -126,7 +132,7 @@ def run_batch(
                 findings.append(_found(outcome.findings[0], first + place, before))
         seconds = time.process_time() - began
         result: dict[str, Any] = {"device": device, "model": model, "first": first, "cases": count}
-        result |= {"cycles": cycles, "cpu_s": round(seconds, 4), "findings": findings}
+        result |= {"hardware": hardware, "cycles": cycles, "cpu_s": round(seconds, 4), "findings": findings}
         if watch is not None:
             result |= {"states": watch.states, "toggled": watch.toggled()}
     return result

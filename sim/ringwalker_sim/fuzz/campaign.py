@@ -63,6 +63,8 @@ class DeviceResult:
     states: set[int] = field(default_factory=set)
     toggled: list[str] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
+    hardware: dict[str, int] = field(default_factory=dict)
+    """How many cases ran on which Verilog."""
 
     def take(self, value: Mapping[str, Any]) -> list[Parent]:
         """Add the result of a batch; the cases that are kept from now on."""
@@ -70,6 +72,8 @@ class DeviceResult:
         self.cycles += value["cycles"]
         self.cpu_s += value["cpu_s"]
         self.findings += value["findings"]
+        hardware = value["hardware"]
+        self.hardware[hardware] = self.hardware.get(hardware, 0) + value["cases"]
         if value["model"] == FAST:
             self.fast_cases += value["cases"]
             self.fast_cpu_s += value["cpu_s"]

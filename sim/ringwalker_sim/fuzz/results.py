@@ -53,6 +53,7 @@ def device_figures(result: DeviceResult) -> dict[str, Any]:
         "cases_per_second": _rate(result.fast_cases, result.fast_cpu_s),
         "kept": len(result.kept),
         "states": len(result.states),
+        "hardware": dict(result.hardware),
         "findings": [
             {name: finding[name] for name in ("number", "rule", "text", "cycle")}
             for finding in result.findings

@@ -19,6 +19,7 @@ from ringwalker_sim.engine.native.engine import EngineError, NativeEngine, Proto
 from ringwalker_sim.host import Fault, HostParameters, Split
 from ringwalker_sim.memory import GuestMemory, dtype_of
 from ringwalker_sim.testing.traffic import DEVICE_ID, VENDOR_ID, CopyRegisters, MemoryCopier
+from ringwalker_sim.timeline.events import EventKind as TimelineKind
 
 CHUNK = {64: 128, 128: 128, 256: 256, 512: 256}
 SOURCE, DESTINATION = 0x10_0000, 0x30_0000
@@ -32,11 +33,12 @@ def copier_verilog(width: int):
     return to_verilog(MemoryCopier(width, CHUNK[width]), TOP)
 
 
-def open_copier(width: int = 256, *, seed: int = 1, **host) -> NativeEngine:
+def open_copier(width: int = 256, *, seed: int = 1, timeline: bool = False, **host) -> NativeEngine:
     component = copier_verilog(width)
     config = DeviceConfig(data_width=width)
+    parameters = HostParameters(**host)
     return NativeEngine(
-        config, GuestMemory(8 << 20), component=component, seed=seed, host=HostParameters(**host)
+        config, GuestMemory(8 << 20), component=component, seed=seed, host=parameters, timeline=timeline
     )
 
 
@@ -236,6 +238,23 @@ def test_a_failed_read_fails_alone(fault):
         copied = engine.memory.view(DESTINATION, 64 * 256).reshape(64, 256)
         assert [n for n in range(64) if not (copied[n] == 0x55).all()] == [5, 20]
         assert engine.stats()["injected_faults"] == 2
+
+
+@pytest.mark.parametrize("fault", [Fault.DOUBLED, Fault.UNEXPECTED])
+def test_a_completion_that_nobody_asked_for_has_a_tag_that_is_not_in_use(fault):
+    with open_copier(timeline=True, latency=20) as engine:
+        engine.inject(fault)
+        start_copy(engine, 24)  # 20 have been asked for when the first answer begins, all when it has ended
+        finish(engine)
+        events = sorted(engine.recording.events().tolist(), key=lambda row: row[1])
+    in_use, asked = set(), []
+    for _begin, _end, _number, kind, request, tag, *_rest in events:
+        if kind == TimelineKind.UP_REQUEST and request == RequestKind.MEMORY_READ.value:
+            in_use.add(tag)
+        elif kind == TimelineKind.DOWN_COMPLETION:
+            asked.append(tag in in_use)
+            in_use.discard(tag)
+    assert asked == [True, False, *[True] * 23]
 
 
 def test_late_and_lost_reads():

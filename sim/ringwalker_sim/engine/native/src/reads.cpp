@@ -1,6 +1,7 @@
 #include "reads.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "guarded.h"
 
@@ -16,6 +17,7 @@ ReadServer::ReadServer(Shared& shared, MemoryMap& memory)
 
 void ReadServer::request(const RequestHeader& header) {
   if (in_flight_[header.tag]) shared_.violation("tag %u is used again while its read is in flight", header.tag);
+  asked_[header.tag] = true;
   const Extent bytes = extent(header);
   Read read;
   read.header = header;
@@ -75,11 +77,7 @@ const ReadServer::Planned* ReadServer::planned_fault() {
 }
 
 bool ReadServer::next(CompletionPacket& out) {
-  if (!stray_.empty()) {
-    out = std::move(stray_.front());
-    stray_.pop_front();
-    return true;
-  }
+  if (next_stray(out)) return true;
   if (due_.empty() || due_.top().time > shared_.now) return false;
   const Due due = due_.top();
   due_.pop();
@@ -165,10 +163,25 @@ void ReadServer::spoil(CompletionPacket& out, FaultKind kind) {
     out.payload.push_back(0xdeadbeefu);
   }
   if (kind != FaultKind::DOUBLED && kind != FaultKind::UNEXPECTED) return;
-  stray_.push_back(out);
-  if (kind == FaultKind::DOUBLED) return;
-  const auto unused = std::find(in_flight_.begin(), in_flight_.begin() + small_tags, false);
-  stray_.back().header.tag = static_cast<std::uint16_t>(unused - in_flight_.begin());
+  stray_.push_back({out, kind == FaultKind::UNEXPECTED});
+}
+
+// One is left out if its tag is in use by now, or if all tags are: the device could not know that it is none of its
+// completions.
+bool ReadServer::next_stray(CompletionPacket& out) {
+  while (!stray_.empty()) {
+    out = std::move(stray_.front().packet);
+    const bool other_tag = stray_.front().other_tag;
+    stray_.pop_front();
+    std::uint16_t tag = other_tag ? 0 : out.header.tag;
+    if (other_tag) {
+      while (tag < small_tags && (asked_[tag] || tag == out.header.tag)) ++tag;
+    }
+    if ((other_tag && tag == small_tags) || asked_[tag]) continue;
+    out.header.tag = tag;
+    return stray_passes_ = true;
+  }
+  return false;
 }
 
 // Makes the completion, with the bytes at host if there is one; false when its memory is gone.
@@ -198,7 +211,9 @@ bool ReadServer::fill(CompletionPacket& out, const Read& read, std::uint64_t sto
 void ReadServer::sent(const CompletionHeader& header, std::size_t dwords) {
   const std::uint32_t returned = 4 * static_cast<std::uint32_t>(dwords) - header.lower_address % 4;
   const bool final = header.status != CompletionStatus::SUCCESS || returned >= header.byte_count;
-  if (!final || !in_flight_[header.tag]) return;
+  if (std::exchange(stray_passes_, false) || !final) return;
+  asked_[header.tag] = false;
+  if (!in_flight_[header.tag]) return;
   in_flight_[header.tag] = false;
   --count_in_flight_;
 }
@@ -210,9 +225,11 @@ void ReadServer::inject(FaultKind kind, std::uint64_t nth, std::uint64_t delay) 
 void ReadServer::reset() {
   due_ = {};
   stray_.clear();
+  stray_passes_ = false;
   slots_.clear();
   unused_.clear();
   in_flight_.fill(false);
+  asked_.fill(false);
   count_in_flight_ = 0;
   waiting_ = 0;
 }

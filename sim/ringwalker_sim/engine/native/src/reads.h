@@ -68,7 +68,14 @@ class ReadServer {
     std::uint64_t delay;
   };
 
+  // A completion that nobody asked for. Which tag it has, if not that of a read that has ended, is chosen when it is sent.
+  struct Stray {
+    CompletionPacket packet;
+    bool other_tag;
+  };
+
   const Planned* planned_fault();
+  bool next_stray(CompletionPacket& out);
   std::uint64_t jitter();
   const std::uint8_t* find(const Read& read);
   std::uint64_t cut(const Read& read);
@@ -83,10 +90,12 @@ class ReadServer {
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_{};
   std::vector<Planned> planned_{};
   Planned taken_{};
-  std::deque<CompletionPacket> stray_{};  // completions that nobody asked for
+  std::deque<Stray> stray_{};
+  bool stray_passes_ = false;  // what the device is given now is a stray one
   std::uint64_t order_ = 0;
   std::uint64_t latest_ = 0;
   std::array<bool, tag_count> in_flight_{};
+  std::array<bool, tag_count> asked_{};  // also of reads that are answered late, with another tag, or not at all
   std::uint64_t count_in_flight_ = 0;
   std::size_t waiting_ = 0;
 };
