@@ -32,7 +32,7 @@ class Played(Runner):
 
 def answer(device: str, first: int, count: int, model: str, **_others: Any) -> dict[str, Any]:
     value = {"device": device, "model": model, "first": first, "cases": count, "cycles": 7 * count}
-    value |= {"cpu_s": 0.5, "findings": []}
+    value |= {"hardware": "one", "cpu_s": 0.5, "findings": []}
     if model == COVER:
         # Each round shows two things, one of them for the first time.
         value["states"] = {str(first): [1], str(first + 1): [1, 2 + first]}

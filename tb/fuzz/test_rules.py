@@ -21,10 +21,11 @@ STARTED = 15
 
 
 class Played:
-    """A device with one queue of 8 entries, whose driver has one buffer of 16 bytes to be written."""
+    """A device with queues of 8 entries, the first of which is set up: its driver has one buffer of 16 bytes to be
+    written."""
 
     def __init__(self, packed=False, started=True):
-        settings = CSettings(queues=1, queue_size=8, vectors=1, bar0_address=BAR, bar0_size=0x1000)
+        settings = CSettings(queues=2, queue_size=8, vectors=1, bar0_address=BAR, bar0_size=0x1000)
         for space in Space:
             setattr(settings, f"space{space.value}_way", 3)
             setattr(settings, f"space{space.value}_bar", 6)
@@ -38,11 +39,16 @@ class Played:
             self.set("driver_feature_select", half)
             self.set("driver_feature", features >> 32 * half & 0xFFFF_FFFF)
         self.set("device_status", 11)
+        self.set_up_queue(0)
+        if started:
+            self.set("device_status", STARTED)
+
+    def set_up_queue(self, number):
+        """The driver says where its ring is, and enables it."""
+        self.set("queue_select", number)
         for name, address in (("desc", DESC), ("driver", DRIVER), ("device", DEVICE)):
             self.set(f"queue_{name}", address)
         self.set("queue_enable", 1)
-        if started:
-            self.set("device_status", STARTED)
 
     def close(self):
         self._library.rwf_judge_close(self._judge)
@@ -210,6 +216,14 @@ def test_a_buffer_in_a_packed_ring_may_hold_anything(packed):
     packed.write(DESC, bytes(16))
     packed.use()
     assert packed.rules() == []
+
+
+def test_what_a_ring_of_two_queues_says_is_not_judged(device):
+    device.see()
+    device.set_up_queue(1)
+    device.fill()
+    device.use()
+    assert device.rules() == []
 
 
 def test_a_used_index_beyond_what_was_available(split):

@@ -104,8 +104,8 @@ def run_batch(
     """Run cases ``first`` and so on of the campaign with ``seed``, for which ``kept`` are worth changing.
 
     Gives how many cases, cycles and seconds of a processor it took, ``hardware``, a name of the device's
-    Verilog, and ``findings``; with the model :data:`COVER` also ``states``, what each case was the first of the
-    batch to show, and ``toggled``.
+    Verilog, and ``findings``; with the model :data:`COVER` also ``states``, what each case was the first of
+    the batch to show, and ``toggled``.
     The same arguments give the same result.
     """
     where = covering(device) if model == COVER else device

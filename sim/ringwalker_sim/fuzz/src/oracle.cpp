@@ -86,7 +86,9 @@ void Oracle::judge_write(const RequestPacket& packet, const Range& range) {
   bool filled = false;
   for (const auto& rules : queues_) filled = rules->fills(range) || filled;
   bool granted = filled || range.size == 0;
-  for (const auto& rules : queues_) granted = rules->write(range.begin, {bytes, range.size}, filled) || granted;
+  const auto meets = [&](const auto& rules) { return rules->used_area().meets(range); };
+  const bool other = filled || std::count_if(queues_.begin(), queues_.end(), meets) > 1;
+  for (const auto& rules : queues_) granted = rules->write(range.begin, {bytes, range.size}, other) || granted;
   if (granted) return;
   findings_.add("write", "a write of %" PRIu64 " bytes at 0x%" PRIx64 " that no queue grants", range.size, range.begin);
 }

@@ -98,9 +98,9 @@ bool PackedRules::fills(const Range& range) {
   return granted;
 }
 
-bool PackedRules::write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool filled) {
+bool PackedRules::write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool other) {
   const Range range{address, bytes.size()};
-  lost_ = lost_ || (filled && ring_.area().meets(range));
+  lost_ = lost_ || (other && ring_.area().meets(range));
   if (!ring_.area().holds(range)) return Range{areas().device, event_bytes}.holds(range);
   judge_ring(address, bytes);
   return true;

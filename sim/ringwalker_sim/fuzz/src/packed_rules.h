@@ -16,7 +16,8 @@ class PackedRules final : public QueueRules {
   void carried(std::uint16_t, Order) override {}
   bool may_read(const Range& range) override;
   bool fills(const Range& range) override;
-  bool write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool filled) override;
+  const Range& used_area() const override { return ring_.area(); }
+  bool write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool other) override;
 
  private:
   // A chain that is available: where it begins, and its first descriptor.
@@ -53,7 +54,7 @@ class PackedRules final : public QueueRules {
   std::vector<std::uint64_t> written_;  // bytes into the buffers of the chain that begins in a slot
   std::uint64_t next_ = 0;              // where the next used descriptor comes
   std::uint64_t written_ahead_ = 0;     // behind used descriptors that were written before the first of their batch
-  bool lost_ = false;                   // descriptors changed so that nobody can tell where that is, or buffers lie in the ring
+  bool lost_ = false;                   // nobody can tell where that is: descriptors changed, or something else lies in the ring
 };
 
 }  // namespace rw::fuzz

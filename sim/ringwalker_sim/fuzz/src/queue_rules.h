@@ -40,9 +40,12 @@ class QueueRules {
   // Whether a buffer of this queue grants a write, whose bytes then count as written.
   virtual bool fills(const Range& range) = 0;
 
-  // Whether the queue's ring or events grant a write, which then is judged. filled: a buffer of some queue grants it
-  // as well, so nobody can tell what it is, and what this ring says is not judged any more.
-  virtual bool write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool filled) = 0;
+  // Where the device says what it has used.
+  virtual const Range& used_area() const = 0;
+
+  // Whether the queue's ring or events grant a write, which then is judged. other: a buffer, or the ring of another
+  // queue, grants it as well, so nobody can tell what it is, and what this ring says is not judged any more.
+  virtual bool write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool other) = 0;
 
  protected:
   Findings& findings() { return findings_; }

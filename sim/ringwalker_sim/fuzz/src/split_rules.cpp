@@ -109,9 +109,9 @@ bool SplitRules::fills(const Range& range) {
   return granted;
 }
 
-bool SplitRules::write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool filled) {
+bool SplitRules::write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool other) {
   const Range range{address, bytes.size()};
-  lost_ = lost_ || (filled && device_.area().meets(range));
+  lost_ = lost_ || (other && device_.area().meets(range));
   if (!device_.area().holds(range)) return false;
   if (!lost_) judge_used(address, bytes);
   return true;

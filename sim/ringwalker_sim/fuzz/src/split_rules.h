@@ -17,7 +17,8 @@ class SplitRules final : public QueueRules {
   void carried(std::uint16_t place, Order order) override { covered(place, order); }
   bool may_read(const Range& range) override;
   bool fills(const Range& range) override;
-  bool write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool filled) override;
+  const Range& used_area() const override { return device_.area(); }
+  bool write(std::uint64_t address, std::span<const std::uint8_t> bytes, bool other) override;
 
  private:
   // A value that an entry of the available ring was shown with.
@@ -50,7 +51,7 @@ class SplitRules final : public QueueRules {
   std::deque<Offer> offers_{};
   std::uint64_t available_ = 0;
   std::uint64_t used_ = 0;
-  bool lost_ = false;  // a buffer lies in the used ring
+  bool lost_ = false;  // a buffer or another ring lies in the used ring
 };
 
 }  // namespace rw::fuzz
