@@ -1,21 +1,15 @@
-"""20,000 hostile cases break no rule, on devices that other tests build as well: a minute, once they are."""
+"""20,000 hostile cases break no rule, on two models that other tests build as well: 25 seconds."""
 
 import pytest
 
 from ringwalker_sim.fuzz.batch import FAST, run_batch
 
-DEVICES = (
-    *("blk:split:modern", "net:split:modern", "console:split:modern", "console:packed:modern"),
-    *("rng:split:modern", "rng:packed:modern"),
-)
-CASES = 20_000
+CASES = {"rng:packed:modern": 14_000, "rng:split:modern": 3_000, "blk:split:modern": 3_000}
 SEED = 20
 
 
-@pytest.mark.campaign
-@pytest.mark.parametrize("device", DEVICES)
-def test_no_rule_is_broken(device: str) -> None:
-    count = -(-CASES // len(DEVICES))
+@pytest.mark.parametrize(("device", "count"), CASES.items())
+def test_no_rule_is_broken(device: str, count: int) -> None:
     result = run_batch(lambda _text: None, device, SEED, 0, count, [], FAST)
     assert result["cases"] == count
     for finding in result["findings"]:

@@ -21,8 +21,7 @@ STARTED = 15
 
 
 class Played:
-    """A device with queues of 8 entries, the first of which is set up: its driver has one buffer of 16 bytes to be
-    written."""
+    """A device with two queues of 8 entries. The first is set up; its buffer has 16 bytes to be written."""
 
     def __init__(self, packed=False, started=True):
         settings = CSettings(queues=2, queue_size=8, vectors=1, bar0_address=BAR, bar0_size=0x1000)
