@@ -246,6 +246,7 @@ def test_a_completion_that_nobody_asked_for_has_a_tag_that_is_not_in_use(fault):
         engine.inject(fault)
         start_copy(engine, 24)  # 20 have been asked for when the first answer begins, all when it has ended
         finish(engine)
+        assert engine.recording is not None
         events = sorted(engine.recording.events().tolist(), key=lambda row: row[1])
     in_use, asked = set(), []
     for _begin, _end, _number, kind, request, tag, *_rest in events:
