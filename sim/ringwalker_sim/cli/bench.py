@@ -5,16 +5,22 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ringwalker.outputs import make_folder
+
 from ..errors import noted
+from ..report.ran import TIMELINE, ran
+from ..report.write import fill_folder
 from .campaign_options import add_campaign_options, every_core, open_campaign
 from .options import (
     UsageError,
     add_command,
     add_model_option,
+    add_report_option,
     add_timeline_option,
     byte_count,
     check_folder,
     check_output,
+    check_report,
     check_timeline,
     positive,
 )
@@ -34,6 +40,8 @@ examples:
       frames instead of block requests
   ringwalker bench --direction read --requests 1000 --timeline read.pftrace
       one row, and where each of its requests was when; open it at ui.perfetto.dev
+  ringwalker bench --direction read --requests 1000 --report read-row
+      all that a report needs of one row, and read-row/report.html; of many rows it is a table
   ringwalker bench --docs docs
       all rows, into docs/performance.json and docs/performance.md
   ringwalker bench --quick --workers 1
@@ -85,6 +93,7 @@ def add_parser(commands: Any) -> None:
     add_campaign_options(parser, "one for every core, if Dask is installed")
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
+    add_report_option(output, "the rows")
     output.add_argument("--plot", metavar="FILE", help="draw rate against size and latency (.svg or .png)")
     output.add_argument("--docs", metavar="FOLDER", help=f"write {FIGURES} and the page made of it")
     row = parser.add_argument_group("one row instead of all")
@@ -113,6 +122,7 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
     if options.timeline and not chosen:
         raise UsageError("--timeline is of one row: say which, such as --direction read")
     check_timeline(options.timeline, None)
+    check_report(options.report)
     for option in ("json", "plot"):
         check_output(f"--{option}", getattr(options, option))
     if options.plot and Path(options.plot).suffix not in FORMATS:
@@ -123,7 +133,9 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
         read_devices(synthesis)
 
 
-def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+def _measure(
+    options: argparse.Namespace, chosen: dict[str, Any], timeline: str | None
+) -> list[dict[str, Any]]:
     from ..performance.cases import CHECK, FULL, QUICK, Case
     from ..performance.tasks import tasks_of
 
@@ -135,7 +147,7 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
             raise UsageError(str(error)) from None
     else:
         cases = QUICK if options.quick else (*FULL, *CHECK)
-    tasks = tasks_of(cases, options.timeline)
+    tasks = tasks_of(cases, timeline)
     description = {"tasks": [task.key for task in tasks]}
     campaign = open_campaign(options, "bench", description, min(every_core(), len(tasks)))
     with campaign as (runner, folder), progress_of(len(tasks)) as say:
@@ -145,16 +157,26 @@ def _measure(options: argparse.Namespace, chosen: dict[str, Any]) -> list[dict[s
 
 def run(options: argparse.Namespace) -> int:
     """``ringwalker bench``."""
+    from ..performance.cases import Case
     from ..performance.plot import plot
     from ..performance.report import FIGURES, print_rows, read_rows, write_page
 
     chosen = {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
     _check(options, chosen)
-    rows = read_rows(options.source) if options.source else _measure(options, chosen)
+    timeline = options.timeline
+    if options.report:
+        folder = make_folder(options.report)
+        timeline = timeline or (str(folder / TIMELINE) if chosen else None)
+    rows = read_rows(options.source) if options.source else _measure(options, chosen, timeline)
     unwritten: list[str] = [line for row in rows for line in row.pop("unwritten", ())]
+    figures = {"rows": rows, "ran": ran(options.words, None)}
     if options.json:
         with noted(unwritten):
-            write_json(options.json, {"rows": rows})
+            write_json(options.json, figures)
+    if options.report:
+        with noted(unwritten):
+            device = ("native", Case(**chosen).config) if chosen else None
+            fill_folder(options.report, figures, device, timeline)
     if options.plot:
         with noted(unwritten):
             plot(rows, options.plot)

@@ -21,6 +21,7 @@ from . import (
     fuzz,
     guest,
     lspci,
+    report_page,
     run,
     serve,
     sweep,
@@ -37,6 +38,7 @@ COMMANDS = (
     run,
     serve,
     guest,
+    report_page,
     conform,
     fuzz,
     lspci,
@@ -97,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(arguments: Sequence[str], options: argparse.Namespace) -> int:
+    options.words = list(arguments)
     words, function = run.split_function(arguments)
     build_parser(function).parse_args(words, options)
     return options.command(options)

@@ -24,10 +24,12 @@ __all__ = [
     "add_interface_options",
     "add_link_options",
     "add_model_option",
+    "add_report_option",
     "add_timeline_option",
     "byte_count",
     "check_folder",
     "check_output",
+    "check_report",
     "check_timeline",
     "device_config",
     "link_host",
@@ -208,6 +210,27 @@ def check_output(option: str, name: str | None) -> None:
         raise UsageError(f"{option} {name}: there is no folder {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UsageError(f"{option} {name}: cannot be written: {os.strerror(errno.EACCES)}")
+
+
+def add_report_option(group: Any, of: str) -> None:
+    """``--report``, of ``of``."""
+    text = f"write all that a report needs of {of} into a folder, and report.html, which is one"
+    group.add_argument("--report", metavar="FOLDER", help=text)
+
+
+def check_report(name: str | None) -> None:
+    """See that the folder of a report can be made or written to."""
+    if name is None:
+        return
+    if name == "-":
+        raise UsageError("--report -: a report is a folder with several files")
+    path = Path(name)
+    if path.is_dir():
+        check_folder("--report", name)
+    elif path.exists():
+        raise UsageError(f"--report {name}: is a file; a report is a folder with several files")
+    else:
+        check_output("--report", name)
 
 
 def add_timeline_option(group: Any, of: str) -> None:

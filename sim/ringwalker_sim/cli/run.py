@@ -4,14 +4,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ringwalker.config import DeviceConfig
+from ringwalker.outputs import make_folder
 
 from ..engine.engines import run_on_engine
 from ..errors import noted
 from ..function.simulation import FunctionError, RunCommand, built_in_functions, simulation_of
 from ..guest.transport.pci_interrupts import INTERRUPTS
+from ..report.ran import TIMELINE, ran
+from ..report.write import fill_folder
 from ..waves.fst_join import require_whole
 from ..waves.note import note_config
 from ..workload.choices import check_waves, engine_of, machine_of
@@ -23,8 +27,10 @@ from .options import (
     add_interface_options,
     add_link_options,
     add_model_option,
+    add_report_option,
     add_timeline_option,
     check_output,
+    check_report,
     check_timeline,
     device_config,
     link_host,
@@ -43,6 +49,8 @@ examples:
   ringwalker run rng --bytes 4k --output noise.bin
   ringwalker run blk --requests 100 --timeline run.pftrace
       where each request was when; open it at ui.perfetto.dev
+  ringwalker run blk --requests 1000 --report blk-run
+      figures, timeline and device into the folder blk-run, and blk-run/report.html to look at them
   ringwalker run --function crc32:KIND --input README.md
       a function of your own: the FunctionKind named KIND in crc32.py of the working folder (examples/crc32)
   ringwalker run --function crc32:KIND --help
@@ -124,6 +132,7 @@ def _add_function(functions: Any, name: str, command: RunCommand) -> None:
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
     if "native" in command.engines:
         add_timeline_option(output, "")
+    add_report_option(output, "the run")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
 
 
@@ -153,7 +162,9 @@ def _timeline(options: argparse.Namespace, engine: str) -> dict[str, str]:
     """What the timeline adds to the arguments of a run."""
     name = getattr(options, "timeline", None)
     if name is None:
-        return {}
+        two = options.against is not None or getattr(options, "inter_guest", False)
+        recorded = engine == "native" and options.transport == "pci" and not options.waves and not two
+        return {"timeline": str(Path(options.report) / TIMELINE)} if options.report and recorded else {}
     check_timeline(name, options.waves)
     if engine != "native":
         raise UsageError(f"--timeline: it is for engine native, not {engine}")
@@ -170,6 +181,7 @@ def run(function: str, options: argparse.Namespace) -> int:
     config: DeviceConfig = command.configure(options, device_config(options, function))
     for name in ("waves", "json"):
         check_output(f"--{name}", getattr(options, name))
+    check_report(options.report)
     engine = engine_of(getattr(options, "engine", None), options.transport, command.engines[0], option)
     check_waves(options.waves, engine, options.transport, option)
     timeline = _timeline(options, engine)
@@ -179,6 +191,8 @@ def run(function: str, options: argparse.Namespace) -> int:
     job = command.job(options, config, **machine)
     if options.waves:
         note_config(options.waves, config)
+    if options.report:
+        make_folder(options.report)
     carry_out = _carry_out(options, command, engine)
     with progress_bar() as (progress, status):
         result = carry_out(
@@ -192,6 +206,7 @@ def run(function: str, options: argparse.Namespace) -> int:
         "driver_face": machine["driver_face"],
         "data_width": config.data_width if engine != "model" or options.transport == "pci" else None,
         "seed": options.seed,
+        "ran": ran(options.words, options.link, config=config.to_toml(), job=job.to_json()),
     }
     unwritten = result["unwritten"] = list(result.get("unwritten", ()))
     if options.waves:
@@ -202,6 +217,10 @@ def run(function: str, options: argparse.Namespace) -> int:
     if options.json:
         with noted(unwritten):
             write_json(options.json, result)
+    if options.report:
+        with noted(unwritten):
+            device = (engine, config) if options.transport == "pci" else None
+            fill_folder(options.report, result, device, timeline.get("timeline"))
     on_stderr = "-" in (options.json, getattr(options, "output", None))
     if "against" in result:
         _show_against(result)

@@ -15,7 +15,7 @@ from .requests import SEGMENTS
 from .timeline import DOWN, UP, Timeline
 from .words import StageKind
 
-__all__ = ["draw", "rows_of"]
+__all__ = ["draw", "rows_of", "tlp_names"]
 
 _NOTES = ("request", "queue", "buffer", "bytes", "address", "tag", "id")
 
@@ -180,7 +180,7 @@ class _Drawing:
         begin = np.maximum(tlps["begin"].astype(np.int64), np.append(0, end[:-1]))
         notes = {"bytes": tlps["bytes"], "tag": tlps["id"], "address": tlps["number"]}
         track = self.trace.track("TLPs", group)
-        self.trace.slices(track, self.trace.names(_tlp_names(tlps)), begin, end, notes)
+        self.trace.slices(track, self.trace.names(tlp_names(tlps)), begin, end, notes)
 
     def _occupancy(self, group: int, kinds: tuple[EventKind, ...]) -> None:
         most = self.timeline.about["link_bytes_per_cycle"]
@@ -211,7 +211,7 @@ class _Drawing:
             self.slices(group, name, names, events["begin"], events["end"], notes)
 
 
-def _tlp_names(tlps: np.ndarray) -> np.ndarray:
+def tlp_names(tlps: np.ndarray) -> np.ndarray:
     """What each TLP is, in words."""
     kinds = np.array([kind.name.lower().replace("_", " ") for kind in sorted(RequestKind, key=_value)])
     names = kinds[np.minimum(tlps["queue"], len(kinds) - 1)].astype("U24")
