@@ -12,7 +12,9 @@ from ringwalker_sim.cli import main as cli
 from ringwalker_sim.engine.native import models
 from ringwalker_sim.errors import DataError
 from ringwalker_sim.performance import CHECK, FULL, QUICK, Case, measure, tasks
+from ringwalker_sim.performance.chart_style import texts_of
 from ringwalker_sim.performance.goals import GOALS, cells_of, port_load
+from ringwalker_sim.performance.plot import DOCS_CHARTS, draw_docs, panels_of
 from ringwalker_sim.performance.report import case_of, page
 from ringwalker_sim.testing.devices import SMALL_BLK, SMALL_NET
 
@@ -157,10 +159,29 @@ def test_charts(tmp_path):
         assert cli.main(["bench", "--from", str(DOCS / "performance.json"), "--plot", str(path)]) == 0
         content = path.read_bytes()
         assert content.startswith(begin)
-    text = (tmp_path / "figures.svg").read_text()
-    assert "blk write, 16 queue(s)" in text
-    assert "net tx, 1 queue(s)" in text
-    assert "ceiling of blk read, 1 queue(s)" in text
+    said = texts_of(tmp_path / "figures.svg")
+    assert {"Network, by size", "Disk, by size", "bytes a request", "Gb/s of payload"} <= set(said)
+    assert {"sent, 1 queue", "written, 16 queues", "read, 1 queue, indirect"} <= set(said)
+    assert said.count("what the link allows") == 4  # once a part
+
+
+def test_a_panel_has_few_points_and_each_says_what_is_reached():
+    rows = [row for row in ROWS if row["function"] == "blk"]
+    panels = panels_of(rows, DOCS_CHARTS["throughput.svg"])
+    assert len(panels) == len({panel.title for panel in panels}) == 6
+    for panel in panels:
+        assert [point[0] for point in panel.points] == [512, 4096, 65536]
+        for row, (_size, reached, ceiling) in zip(panel.rows, panel.points, strict=True):
+            assert reached / ceiling == pytest.approx(row["efficiency"])
+
+
+def test_charts_of_the_page_are_of_its_figures(tmp_path):
+    draw_docs(ROWS, tmp_path)
+    for name in DOCS_CHARTS:
+        assert f"({name})" in (DOCS / "performance.md").read_text()
+        assert texts_of(DOCS / name) == texts_of(tmp_path / name), "ringwalker bench --from ... --docs docs"
+    row = next(row for row in ROWS if row["function"] == "net" and row["size"] == 64)
+    assert f"{100 * row['efficiency']:.0f} %" in texts_of(DOCS / "throughput.svg")
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ examples:
   ringwalker bench --direction read --requests 1000 --report read-row
       all that a report needs of one row, and read-row/report.html; of many rows it is a table
   ringwalker bench --docs docs
-      all rows, into docs/performance.json and docs/performance.md
+      all rows, into docs/performance.json and docs/performance.md with its charts
   ringwalker bench --quick --workers 1
       one row after another, in one process
   ringwalker bench --campaign rows --json figures.json
@@ -95,7 +95,9 @@ def add_parser(commands: Any) -> None:
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
     add_report_option(output, "the rows")
     output.add_argument("--plot", metavar="FILE", help="draw rate against size and latency (.svg or .png)")
-    output.add_argument("--docs", metavar="FOLDER", help=f"write {FIGURES} and the page made of it")
+    output.add_argument(
+        "--docs", metavar="FOLDER", help=f"write {FIGURES}, the page made of it, and its charts"
+    )
     row = parser.add_argument_group("one row instead of all")
     add_timeline_option(row, " of the row")
     for item in fields(Case):
@@ -158,11 +160,13 @@ def _measure(
 def run(options: argparse.Namespace) -> int:
     """``ringwalker bench``."""
     from ..performance.cases import Case
-    from ..performance.plot import plot
+    from ..performance.plot import draw_docs, load_matplotlib, plot
     from ..performance.report import FIGURES, print_rows, read_rows, write_page
 
     chosen = {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
     _check(options, chosen)
+    if options.docs:
+        load_matplotlib()
     timeline = options.timeline
     if options.report:
         folder = make_folder(options.report)
@@ -184,5 +188,6 @@ def run(options: argparse.Namespace) -> int:
         with noted(unwritten):
             write_json(str(Path(options.docs) / FIGURES), {"rows": rows})
             write_page(Path(options.docs))
+            draw_docs(rows, Path(options.docs))
     print_rows(rows, on_stderr=options.json == "-")
     return report_unwritten(unwritten)

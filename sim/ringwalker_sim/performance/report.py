@@ -44,6 +44,10 @@ takes the same number of cycles on every machine.
 
 {goals}
 
+![What the device moves, by size, and what the link allows](throughput.svg)
+
+![What the device moves, by the latency of the host](throughput-latency.svg)
+
 {synthesis}## Rows
 
 - *bytes*: the size of a request, or of a frame (64 with its check sequence, others without); *ind* marks

@@ -1,23 +1,32 @@
-"""One chart a measure, with the ring formats beside each other."""
+"""One chart a measure, with a panel for each load, in which the ring formats are beside each other."""
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from ringwalker.outputs import OutputFile
-
-from ..plot import load_matplotlib
+from ..chart_style import CEILING, GREY, WIDTH, save_figure, set_title, styled
+from ..report import case_of
 from .cases import FORMS, LOADS, Load, form_of, load_of
 
 __all__ = ["MEASURES", "chart_name", "draw", "values_of"]
 
 Row = Mapping[str, Any]
 
-_COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#e69f00")
-"""One a form."""
+_COLOURS = {
+    "split": "#0072b2",
+    "split in order": "#7fb8dc",
+    "packed": "#c2571a",
+    "packed in order": "#eeb184",
+    "both": "#777777",
+}
+"""Lighter in order."""
+
+_BAR = 0.19
+"""Inches from bar to bar."""
+
+_COLUMNS = 3
 
 
 def _loaded(load: Load) -> bool:
@@ -34,23 +43,38 @@ def _small(load: Load) -> bool:
 
 @dataclass(frozen=True)
 class _Measure:
-    """``value`` of each row in ``unit``, for the loads of which ``drawn``."""
+    """``value`` of each row in ``unit``, for the loads of which ``drawn``.
+
+    ``limit`` is what cannot be passed, and ``note`` says what that is.
+    """
 
     title: str
     unit: str
     value: Callable[[Row], float]
     drawn: Callable[[Load], bool]
+    form: str = ",.0f"
+    limit: Callable[[Row], float] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class _Chart:
-    """Bars of several kinds beside each other, in each of ``groups``."""
+    """Bars in each of ``panels``, a bar for each of ``forms``; ``limits`` has a line for each bar, if any."""
 
     title: str
+    note: str
     unit: str
-    groups: Sequence[str]
-    bars: Mapping[str, Sequence[float]]
+    forms: Sequence[str]
+    panels: Mapping[str, Sequence[float]]
+    limits: Mapping[str, Sequence[float]]
+    form: str = ",.0f"
 
+    def labels(self, panel: str) -> list[str]:
+        """What is written beside the bars of a panel."""
+        return [f"{value:{self.form}}" for value in self.panels[panel]]
+
+
+_HAS_TO = "Line: what has to be sent, headers counted"
 
 _MEASURES = {
     "rate": _Measure(
@@ -58,22 +82,35 @@ _MEASURES = {
         "million a second",
         lambda row: row["rate_per_s"] / 1e6,
         lambda load: _loaded(load) and _small(load),
+        ",.1f",
+        lambda row: row["ceiling_per_s"] / 1e6,
+        "Line: what the link allows for such a ring",
     ),
     "up": _Measure(
-        "Bytes on the wire from the device", "bytes a request", itemgetter("wire_up_bytes"), _small
+        "On the wire from the device",
+        "bytes a request",
+        itemgetter("wire_up_bytes"),
+        _small,
+        limit=lambda row: case_of(row).cost.up,
+        note=_HAS_TO,
     ),
     "down": _Measure(
-        "Bytes on the wire to the device", "bytes a request", itemgetter("wire_down_bytes"), _small
+        "On the wire to the device",
+        "bytes a request",
+        itemgetter("wire_down_bytes"),
+        _small,
+        limit=lambda row: case_of(row).cost.down,
+        note=_HAS_TO,
     ),
     "p50": _Measure(
         "Latency of one request alone, median",
-        "cycles",
+        "cycles of 4 ns",
         lambda row: row["latency_cycles"]["p50"],
         _alone,
     ),
     "p99": _Measure(
         "Latency under load, 99th percentile",
-        "cycles",
+        "cycles of 4 ns",
         lambda row: row["latency_cycles"]["p99"],
         _loaded,
     ),
@@ -101,15 +138,19 @@ MEASURES = (*_MEASURES, _AREA)
 def values_of(rows: Sequence[Row], areas: Sequence[Row]) -> dict[str, _Chart]:
     """What each of :data:`MEASURES` is drawn of."""
     found = {(load_of(row).name, form_of(row).name): row for row in rows}
+    names = [form.name for form in FORMS]
     charts = {}
     for name, measure in _MEASURES.items():
         loads = [load.name for load in LOADS if measure.drawn(load)]
-        bars = {form.name: [measure.value(found[load, form.name]) for load in loads] for form in FORMS}
-        charts[name] = _Chart(measure.title, measure.unit, loads, bars)
+        panels = {load: [measure.value(found[load, form]) for form in names] for load in loads}
+        limits = {}
+        if measure.limit is not None:
+            limits = {load: [measure.limit(found[load, form]) for form in names] for load in loads}
+        note = measure.note
+        charts[name] = _Chart(measure.title, note, measure.unit, names, panels, limits, measure.form)
     counts = {title: [float(area[name]) for area in areas] for name, title in _CELLS.items()}
-    charts[_AREA] = _Chart(
-        "One lane on ECP5, by the rings it has", "cells", [area["ring"] for area in areas], counts
-    )
+    rings = [area["ring"] for area in areas]
+    charts[_AREA] = _Chart("One lane on ECP5, by the rings that it has", "", "cells", rings, counts, {})
     return charts
 
 
@@ -118,30 +159,47 @@ def draw(rows: Sequence[Row], areas: Sequence[Row], folder: Path) -> None:
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError` when matplotlib is not installed, ``OutputError``.
     """
-    matplotlib = load_matplotlib()
-    with matplotlib.rc_context({"svg.hashsalt": "ringwalker", "font.size": 9}):
-        for name, chart in values_of(rows, areas).items():
-            _draw(folder / chart_name(name), chart)
+    for name, chart in values_of(rows, areas).items():
+        _draw(folder / chart_name(name), chart)
+
+
+def _columns(chart: _Chart) -> int:
+    return 2 if len(chart.panels) % _COLUMNS else _COLUMNS
 
 
 def _draw(path: Path, chart: _Chart) -> None:
-    pyplot = importlib.import_module("matplotlib.pyplot")
-    size = (max(6.0, 1.1 * len(chart.groups)), 3.6)
-    figure, axes = pyplot.subplots(figsize=size, layout="constrained")
-    width = 0.8 / len(chart.bars)
-    for number, (name, values) in enumerate(chart.bars.items()):
-        offset = (number - (len(chart.bars) - 1) / 2) * width
-        places = [group + offset for group in range(len(chart.groups))]
-        axes.bar(places, values, width, label=name, color=_COLOURS[number])
-    axes.set_xticks(range(len(chart.groups)), [name.replace(", ", ",\n") for name in chart.groups])
-    axes.tick_params(axis="x", labelsize=8)
-    axes.set_title(chart.title)
-    axes.set_ylabel(chart.unit)
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=len(chart.bars), fontsize=8)
-    try:
-        with OutputFile(path) as file:
-            figure.savefig(file, format="svg", metadata={"Date": None})
-    finally:
-        pyplot.close(figure)
+    columns = _columns(chart)
+    lines = -(-len(chart.panels) // columns)
+    high = lines * (len(chart.forms) * _BAR + 0.5) + (0.75 if chart.note else 0.5)
+    with styled() as pyplot:
+        figure = pyplot.figure(figsize=(WIDTH, high), layout="constrained")
+        set_title(figure, chart.title, chart.note)
+        axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
+        for number, place in enumerate(axes.flat):
+            if number < len(chart.panels):
+                _draw_panel(place, chart, list(chart.panels)[number])
+                if number + columns >= len(chart.panels):
+                    place.set_xlabel(chart.unit)
+            else:
+                place.set_visible(False)
+        save_figure(figure, path)
+
+
+def _draw_panel(place: Any, chart: _Chart, panel: str) -> None:
+    """Bars from the top down, each with its number."""
+    values, limits = chart.panels[panel], chart.limits.get(panel, ())
+    at = range(len(values))
+    place.barh(at, values, 0.72, color=[_COLOURS[form] for form in chart.forms])
+    most = max([*values, *limits]) or 1
+    for row, text in enumerate(chart.labels(panel)):
+        end = max(values[row], limits[row] if limits else 0)
+        place.text(end + 0.02 * most, row, text, va="center", fontsize=8, color=GREY)
+    for row, limit in enumerate(limits):
+        place.plot([limit, limit], [row - 0.45, row + 0.45], color=CEILING, linewidth=1.6)
+    place.set_yticks(at, chart.forms)
+    place.set_ylim(len(values) - 0.4, -0.6)
+    place.set_xlim(0, 1.22 * most)
+    place.locator_params(axis="x", nbins=4, integer=True)
+    place.grid(axis="y", visible=False)
+    place.tick_params(axis="y", length=0)
+    place.set_title(panel, loc="left")
