@@ -1,1 +1,1 @@
-"""The documentation as a site: what MkDocs does beside its own, the pages of reference, and commands in pages."""
+"""The documentation as a site: what MkDocs does beside its own, and the pages of reference."""

@@ -10,9 +10,9 @@ from .texts import GENERATED, cell
 __all__ = ["commands_page"]
 
 _INTRODUCTION = """\
-Every command with its options, as `ringwalker COMMAND --help` shows them. A number of bytes may end in `k`, `M` or `G`. Most exit
-codes are the same everywhere: 0, all is well; 1, something failed or is wrong; 2, an option, a configuration or an
-image is wrong; 130, interrupted.
+Every command with its options, as `ringwalker COMMAND --help` shows them. A number of bytes may end in `k`,
+`M` or `G`. Most exit codes are the same everywhere: 0, all is well; 1, something failed or is wrong; 2, an
+option, a configuration or an image is wrong; 130, interrupted.
 """
 
 

@@ -14,9 +14,10 @@ from .texts import GENERATED, cell, member_texts
 __all__ = ["configuration_page"]
 
 _INTRODUCTION = """\
-A device is described by a TOML file, which the option `--config` of every command names. Every key can be left out. The options
-`--data-width`, `--queues`, `--ring`, `--face` and `--preset` change single keys of it; the library takes all of them as
-keywords. A key that there is not, or a value that cannot be, is refused in a line that says what would do.
+A device is described by a TOML file, which the option `--config` of every command names. Every key can be
+left out. The options `--data-width`, `--queues`, `--ring`, `--face` and `--preset` change single keys of it;
+the library takes all of them as keywords. A key that there is not, or a value that cannot be, is refused in a
+line that says what would do.
 """
 _EXAMPLE = """\
 ```toml
@@ -38,7 +39,14 @@ def configuration_page() -> str:
     lines = ["# Configuration", "", GENERATED, "", _INTRODUCTION, _EXAMPLE, ""]
     lines += ["## The device", "", *_table(DeviceConfig, without=_TABLES)]
     lines += ["", "## `[identity]`", "", *_table(Identity)]
-    lines += ["", "## `[pci]`", "", "[The PCI function](../pci.md) says more of each.", "", *_table(PciOptions)]
+    lines += [
+        "",
+        "## `[pci]`",
+        "",
+        "[The PCI function](../pci.md) says more of each.",
+        "",
+        *_table(PciOptions),
+    ]
     for name in FUNCTIONS:
         settings = function_kind(name).settings
         if settings is not None:

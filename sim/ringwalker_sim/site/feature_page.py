@@ -16,11 +16,10 @@ from .texts import GENERATED
 __all__ = ["features_page"]
 
 _INTRODUCTION = """\
-Which feature bits a device offers. *default*: the device without a configuration; *all options*: with both rings, suspension and as
-many queues as its function can have; *legacy header*: what a driver of virtio 0.9.5 is offered by a transitional device. Bits that are
-offered nowhere are in the table since the specification has them for all devices, and somebody will look for them.
-
-A read-only disk offers RO besides, whatever its configuration. `ringwalker run blk --json -` has the features that were agreed on.
+Which feature bits a device offers. *default*: the device without a configuration; *all options*: with both
+rings, suspension and as many queues as its function can have; *legacy header*: what a driver of virtio 0.9.5
+is offered by a transitional device. Bits that are offered nowhere are there because somebody will look for
+them.
 """
 
 
@@ -32,6 +31,8 @@ def features_page() -> str:
         bits = function_kind(name).feature_bits
         lines += ["", f"## {name}", ""]
         lines += ["It has none of its own."] if bits is None else _table(bits, name)
+        if name == "blk":
+            lines += ["", "RO is withheld unless the disk is read-only."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """What MkDocs does for the site beside its own. ``mkdocs.yml`` names this file.
 
-Pages stay plain Markdown with relative links that work in the tree, too. So this adds the pages that lie beside
-``docs``, turns links to them around, and puts the pages of a folder into the navigation.
+Pages stay plain Markdown with relative links that work in the tree, too. So this adds the pages that lie
+beside ``docs``, turns links to them around, and puts the pages of a folder into the navigation.
 """
 
 import posixpath
@@ -43,6 +43,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links as they are in the tree become links of the site."""
+    if page.file.src_uri == "index.md":
+        page.meta["hide"] = ["navigation", "toc"]
     beside = page.file.src_uri.split("/")[0] in BESIDE
     here = posixpath.dirname(page.file.src_uri if beside else f"docs/{page.file.src_uri}")
     start = posixpath.dirname(page.file.src_uri)
@@ -64,7 +66,8 @@ def _files(path: Path) -> list[Path]:
         return [path]
     return sorted(
         file
-        for file in path.glob("*") if file.is_dir() or file.suffix in _SHOWN
+        for file in path.glob("*")
+        if file.is_dir() or file.suffix in _SHOWN
         for file in ([file] if file.is_file() else sorted(file.glob("*")))
         if file.is_file() and file.suffix in _SHOWN
     )
@@ -92,5 +95,5 @@ def _pages(folder: str, root: Path) -> list[str]:
     first = next((name for name in ("index.md", "README.md") if name in found), None)
     linked = _LINK.findall((place / first).read_text()) if first else []
     ordered = [name for name in linked if name in found]
-    names = dict.fromkeys([*([first] if first else []), *ordered, *sorted(found)])
-    return [folder + name for name in names]
+    names: list[str] = [*([first] if first else []), *ordered, *sorted(found)]
+    return [folder + name for name in dict.fromkeys(names)]

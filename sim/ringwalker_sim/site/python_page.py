@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 import ringwalker_sim
+from ringwalker.config import DeviceConfig
 
 from ..library.counters import Counters
 from ..library.latencies import Latencies
@@ -19,8 +20,9 @@ from .texts import GENERATED, cell, in_markdown, member_texts
 __all__ = ["python_page"]
 
 _INTRODUCTION = """\
-All that `import ringwalker_sim as rw` offers. [The library](../library.md) says how it is used. An *operation* runs until it is done;
-`NAME.aio(...)` is the same under asyncio, and `NAME.coroutine(...)` the guest's coroutine itself.
+All that `import ringwalker_sim as rw` offers. [The library](../library.md) says how it is used. An
+*operation* runs until it is done; `NAME.aio(...)` is the same under asyncio, and `NAME.coroutine(...)` the
+guest's coroutine itself.
 """
 _FURTHER = (PciFunction, Counters, Latencies, MemoryMap)
 """What is not opened by name, but is an attribute of a device."""
@@ -29,7 +31,7 @@ _FURTHER = (PciFunction, Counters, Latencies, MemoryMap)
 def python_page() -> str:
     """The text of the page."""
     lines = ["# Python", "", GENERATED, "", _INTRODUCTION, "## open, open_async", "", _text(open_device), ""]
-    texts = member_texts(Options)
+    texts = {**member_texts(DeviceConfig), **member_texts(Options)}
     rows = [
         [f"`{name}`", f"`{_kind(kind)}`", cell(texts.get(name, ""))]
         for name, kind in Options.__annotations__.items()
@@ -49,7 +51,9 @@ def _class(kind: type) -> list[str]:
     if dataclasses.is_dataclass(kind):
         texts = member_texts(kind)
         rows += [
-            [f"`{item.name}`", cell(texts.get(item.name, ""))] for item in dataclasses.fields(kind) if item.init
+            [f"`{item.name}`", cell(texts.get(item.name, ""))]
+            for item in dataclasses.fields(kind)
+            if item.init
         ]
     for name, member in vars(kind).items():
         if name.startswith("_") or isinstance(member, dataclasses.Field):
@@ -66,8 +70,9 @@ def _class(kind: type) -> list[str]:
 
 
 def _call(name: str, function: Any, what: str) -> list[str]:
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     names = [
-        f"{'*' if item.kind is item.VAR_POSITIONAL else '**' if item.kind is item.VAR_KEYWORD else ''}{item.name}"
+        f"{stars.get(item.kind, '')}{item.name}"
         + ("" if item.default is item.empty else f"={item.default!r}")
         for item in list(inspect.signature(function).parameters.values())[1:]
     ]

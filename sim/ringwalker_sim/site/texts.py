@@ -41,8 +41,7 @@ def member_texts(kind: Any) -> Mapping[str, str]:
     assert isinstance(tree, ast.ClassDef)
     texts = {}
     for member, after in zip(tree.body, tree.body[1:], strict=False):
-        named = isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name)
-        said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        if named and said and isinstance(after.value.value, str):
-            texts[member.target.id] = in_markdown(after.value.value)
+        match member, after:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(value=ast.Constant(str(text))):
+                texts[name] = in_markdown(text)
     return texts
