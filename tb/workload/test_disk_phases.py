@@ -41,6 +41,22 @@ def test_nothing_overlaps_a_write_in_flight(kind: str) -> None:
             assert phase.next() is None
 
 
+def test_a_request_that_may_not_move_waits_for_its_block() -> None:
+    disk: Any = SimpleNamespace(capacity=64, block_size=512)
+    wanted = Synthetic(disk, None, "randrw", 2048, 40, 1).choices()[0].tolist()
+    phase = Synthetic(disk, None, "randrw", 2048, 40, 1, moving=False)
+    flying: list[Any] = []
+    blocks = []
+    while len(blocks) < 40:
+        operation = phase.next()
+        if operation is None:
+            phase.ended(flying.pop(), True)  # the youngest first, which no order of places may depend on
+        else:
+            flying.append(operation)
+            blocks.append(phase.block(operation))
+    assert blocks == wanted
+
+
 @pytest.mark.parametrize("kind", ["randrw", "seqread"])
 def test_requests_are_the_same_whether_they_are_made_up_at_once_or_as_they_come(
     monkeypatch: pytest.MonkeyPatch, kind: str

@@ -63,6 +63,18 @@ def test_the_hardware_and_the_golden_model_do_the_same_by_every_face_and_ring(fu
         assert result["errors"] == 0
 
 
+@pytest.mark.slow
+def test_requests_for_the_same_blocks_are_the_same_on_both() -> None:
+    """With 64 blocks, nearly every request finds another one at its place."""
+    config = TRANSITIONAL["blk"]
+    job = next(jobs(config))
+    task: Any = job.task
+    load = replace(task.workload, kind="randrw", block_size=256 << 10, queue_depth=32, requests=200)
+    job = replace(job, task=replace(task, workload=load), memory_bytes=64 << 20)
+    result = run_against("model", "native", config, job)
+    assert result["against"]["differences"] == []
+
+
 def seen(function: str, fault: Callable[[Any], None] = lambda _port: None) -> Observed:
     """What is observed of a golden model with a fault."""
     config = BOTH[function]

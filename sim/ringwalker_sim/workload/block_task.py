@@ -39,6 +39,9 @@ class Workload:
     queue_depth: int = 32
     requests: int = 1000
     seed: int = 1
+    moving: bool = True
+    """A request at random whose block is in use goes to the next one that is not. Otherwise it waits, so that
+    all requests are the same whatever the device."""
 
     def __post_init__(self):
         if self.kind not in WORKLOADS:
@@ -110,7 +113,9 @@ def _phases(task: "BlockTask", disk: BlkDevice, port: Port) -> list[tuple[str, P
         phases.append(("write-all", WriteAll(disk, content, task.write_all, size), depth))
     if task.workload:
         load = task.workload
-        phase = Synthetic(disk, content, load.kind, load.block_size, load.requests, load.seed)
+        phase = Synthetic(
+            disk, content, load.kind, load.block_size, load.requests, load.seed, moving=load.moving
+        )
         phases.append(("workload", phase, load.queue_depth))
     if task.read_all:
         phases.append(("read-all", ReadAll(disk, content, task.read_all, size), depth))
@@ -175,6 +180,11 @@ class BlockTask(DeviceTask):
     def again(self, folder: Path) -> "BlockTask":
         """See :meth:`Task.again`."""
         return self if self.read_all is None else replace(self, read_all=str(folder / "read-all.img"))
+
+    def in_turn(self) -> "BlockTask":
+        """See :meth:`Task.in_turn`."""
+        load = self.workload
+        return self if load is None else replace(self, workload=replace(load, moving=False))
 
     def __post_init__(self):
         if self.waves_during not in (None, *PHASES):

@@ -200,7 +200,8 @@ def run_against(
     status: Status | None = None,
     at_once: bool = True,
 ) -> dict[str, Any]:
-    """Do ``job`` on ``engine``, then on ``other``, with the same seeds and the same disk.
+    """Do ``job`` on ``engine``, then on ``other``, with the same seeds and the same disk. A request of a disk
+    whose place is in use waits, so that both get the same requests.
 
     The result is that of the first, with ``against``: the ``engine``, ``differences``, and how many
     ``buffers`` and ``interrupts`` (by vector, of both) there were. Each difference is an error. Errors:
@@ -210,6 +211,7 @@ def run_against(
         raise ParameterError(f"transport {job.transport} has no hardware that could be compared")
     if engine == "cocotb":
         raise ParameterError("engine cocotb runs in a process of its own: its driver cannot be observed")
+    job = replace(job, task=job.task.in_turn())
     disk = job.open_disk(config)
     content = None if disk is None else disk.read(0, disk.size).copy()
     sides = Observed(), Observed()

@@ -65,6 +65,10 @@ class Task(ABC):
         """The same task for another device; what it would write goes into files in ``folder``."""
         return self
 
+    def in_turn(self) -> "Task":
+        """The same task, in which nothing depends on the order in which a device answers requests."""
+        return self
+
 
 @dataclass(frozen=True)
 class Job:

@@ -45,6 +45,7 @@ class Synthetic(Phase):
         block_size: int,
         requests: int,
         seed: int,
+        moving: bool = True,
     ):
         super().__init__()
         if block_size % disk.block_size:
@@ -58,6 +59,7 @@ class Synthetic(Phase):
         self.total = requests
         self.largest = block_size
         self._sequential = kind.startswith("seq")
+        self._moving = moving and not self._sequential
         self._reads = 1.0 if kind.endswith("read") else 0.0 if kind.endswith("write") else 0.5
         generator = np.random.default_rng(seed)
         self.pattern = generator.integers(0, 256, self.pattern_bytes + block_size, np.uint8)
@@ -118,7 +120,7 @@ class Synthetic(Phase):
     @property
     def moving(self) -> bool:
         """Whether a request whose block is in use goes to the next one that is not."""
-        return not self._sequential
+        return self._moving
 
     def next(self) -> Operation | None:
         if self.issued == self.total:
