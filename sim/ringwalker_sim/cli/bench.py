@@ -11,6 +11,7 @@ from ..errors import noted
 from ..report.ran import TIMELINE, ran
 from ..report.write import fill_folder
 from .campaign_options import add_campaign_options, every_core, open_campaign
+from .capture_options import add_capture_options, captures_of, check_captures
 from .options import (
     UsageError,
     add_command,
@@ -100,6 +101,7 @@ def add_parser(commands: Any) -> None:
     )
     row = parser.add_argument_group("one row instead of all")
     add_timeline_option(row, " of the row")
+    add_capture_options(row, " of the row")
     for item in fields(Case):
         if isinstance(item.default, bool):
             name = item.name.replace("_", "-")
@@ -123,6 +125,8 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
         raise UsageError("--docs: the page has all rows, --quick measures a few")
     if options.timeline and not chosen:
         raise UsageError("--timeline is of one row: say which, such as --direction read")
+    if captures_of(options) and not chosen:
+        raise UsageError("--pcap and --tlp-pcap are of one row: say which, such as --direction read")
     check_timeline(options.timeline, None)
     check_report(options.report)
     for option in ("json", "plot"):
@@ -141,15 +145,17 @@ def _measure(
     from ..performance.cases import CHECK, FULL, QUICK, Case
     from ..performance.tasks import tasks_of
 
+    captures = captures_of(options)
     if chosen:
         try:
             cases: tuple[Case, ...] = (Case(**chosen),)
             assert cases[0].config
         except ValueError as error:
             raise UsageError(str(error)) from None
+        check_captures(captures, cases[0].config)
     else:
         cases = QUICK if options.quick else (*FULL, *CHECK)
-    tasks = tasks_of(cases, timeline)
+    tasks = tasks_of(cases, timeline, captures)
     description = {"tasks": [task.key for task in tasks]}
     campaign = open_campaign(options, "bench", description, min(every_core(), len(tasks)))
     with campaign as (runner, folder), progress_of(len(tasks)) as say:

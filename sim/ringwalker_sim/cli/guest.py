@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from ..vm.machine import IOMMUS
+from .capture_options import add_capture_options
 from .devices import add_waves_options
 from .options import (
     add_command,
@@ -59,6 +60,7 @@ def add_parser(commands: Any) -> None:
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of the first device")
     add_waves_options(output)
     add_timeline_option(output, " of the first device")
+    add_capture_options(output, " of the first device")
     output.add_argument("--console", metavar="FILE", help="write what the kernel says ('-': standard error)")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
 

@@ -26,6 +26,7 @@ from ..vm.session import Disk, linux_config, run_guest
 from ..vm.setup import GuestSetup, guest_setup
 from ..waves.note import note_config
 from ..workload.images import default_image, make_file_system
+from .capture_options import captures_of, check_captures
 from .devices import check_no_window, modern_config, parse_device, waves_window
 from .options import UsageError, check_output, check_timeline
 from .report import report_unwritten, status_line, write_json
@@ -43,10 +44,15 @@ def guest_command(options: argparse.Namespace) -> int:
     for name in ("waves", "console", "json"):
         check_output(f"--{name}", getattr(options, name))
     check_timeline(options.timeline, options.waves)
-    if options.own_device and (options.waves or options.timeline or options.device):
-        raise UsageError("--own-device: QEMU's own device has no signals, no timeline and no other settings")
+    captures = captures_of(options)
+    if options.own_device and (options.waves or options.timeline or options.device or captures):
+        raise UsageError(
+            "--own-device: QEMU's own device has no signals, no timeline, no captures and no other settings"
+        )
     if options.compare and options.timeline:
         raise UsageError("--timeline: it is of one device, and --compare has two")
+    if options.compare and captures:
+        raise UsageError("--pcap, --tlp-pcap: they are of one device, and --compare has two")
     if options.compare and (options.interactive or options.own_device or options.socket or options.device):
         raise UsageError("--compare goes with --image and --run only")
     if options.boot_disk:
@@ -156,6 +162,8 @@ def _disks(options: argparse.Namespace, setup: GuestSetup) -> list[Disk]:
         disks[0] = replace(disks[0], waves=waves_window(options, options.waves))
     if options.timeline and disks:
         disks[0] = replace(disks[0], timeline=Path(options.timeline))
+    if (captures := captures_of(options)) and disks:
+        disks[0] = replace(disks[0], captures=check_captures(captures, disks[0].config))
     for disk in disks:
         if disk.waves is not None and disk.config is not None:
             note_config(disk.waves.path, disk.config)

@@ -19,6 +19,7 @@ from ..report.write import fill_folder
 from ..waves.fst_join import require_whole
 from ..waves.note import note_config
 from ..workload.choices import check_waves, engine_of, machine_of
+from .capture_options import add_capture_options, captures_of, check_captures
 from .options import (
     UsageError,
     add_command,
@@ -51,6 +52,8 @@ examples:
       where each request was when; open it at ui.perfetto.dev
   ringwalker run blk --requests 1000 --report blk-run
       figures, timeline and device into the folder blk-run, and blk-run/report.html to look at them
+  ringwalker run net --pcap frames.pcapng --tlp-pcap tlps.pcapng
+      what passes the MAC and the link, for Wireshark (docs/captures.md)
   ringwalker run --function crc32:KIND --input README.md
       a function of your own: the FunctionKind named KIND in crc32.py of the working folder (examples/crc32)
   ringwalker run --function crc32:KIND --help
@@ -132,6 +135,7 @@ def _add_function(functions: Any, name: str, command: RunCommand) -> None:
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
     if "native" in command.engines:
         add_timeline_option(output, "")
+        add_capture_options(output)
     add_report_option(output, "the run")
     output.add_argument("--json", metavar="FILE", help="write the figures as JSON ('-': standard output)")
 
@@ -156,6 +160,16 @@ def _show_against(result: dict[str, Any]) -> None:
     against, seen = result["against"], result["against"]["differences"]
     outcome = f"differs: {seen[0]}" if seen else "does the same"
     print(f"{against['engine']} {outcome}; {against['buffers']} buffers compared", file=sys.stderr)
+
+
+def _captures(options: argparse.Namespace, engine: str, config: DeviceConfig) -> dict[str, Any]:
+    """What captures add to the arguments of a run."""
+    if not hasattr(options, "tlp_pcap"):
+        return {}
+    captures = check_captures(captures_of(options), config, engine)
+    if captures and options.against is not None:
+        raise UsageError("--pcap, --tlp-pcap: they are of one device, and --against has two")
+    return {"captures": captures} if captures else {}
 
 
 def _timeline(options: argparse.Namespace, engine: str) -> dict[str, str]:
@@ -184,7 +198,7 @@ def run(function: str, options: argparse.Namespace) -> int:
     check_report(options.report)
     engine = engine_of(getattr(options, "engine", None), options.transport, command.engines[0], option)
     check_waves(options.waves, engine, options.transport, option)
-    timeline = _timeline(options, engine)
+    recorded = {**_timeline(options, engine), **_captures(options, engine, config)}
     names = ("interface", "transport", "interrupt", "driver_face", "in_order", "seed")
     machine = machine_of(config, named=option, **{name: getattr(options, name) for name in names})
     machine["host"] = link_host(options, engine, config)
@@ -196,7 +210,7 @@ def run(function: str, options: argparse.Namespace) -> int:
     carry_out = _carry_out(options, command, engine)
     with progress_bar() as (progress, status):
         result = carry_out(
-            engine, config, job, waves=options.waves, progress=progress, status=status, **timeline
+            engine, config, job, waves=options.waves, progress=progress, status=status, **recorded
         )
     result = {
         **result,
@@ -220,7 +234,7 @@ def run(function: str, options: argparse.Namespace) -> int:
     if options.report:
         with noted(unwritten):
             device = (engine, config) if options.transport == "pci" else None
-            fill_folder(options.report, result, device, timeline.get("timeline"))
+            fill_folder(options.report, result, device, recorded.get("timeline"))
     on_stderr = "-" in (options.json, getattr(options, "output", None))
     if "against" in result:
         _show_against(result)

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import EXIT_FAILED, noted
 from ..function.simulation import simulation_of
 from ..workload.images import default_image
+from .capture_options import add_capture_options, capture_settings, captures_of, check_captures
 from .devices import add_waves_options, check_no_window, modern_config, parse_device, waves_window
 from .options import (
     UsageError,
@@ -34,7 +35,7 @@ __all__ = ["add_parser", "run"]
 
 _SOCKET = "ringwalker.sock"
 _FOLDER = Path("ringwalker-run")
-_KEYS = ("image", "socket", "waves", "timeline", "read-only", "format")
+_KEYS = ("image", "socket", "waves", "timeline", "pcap", "tlp-pcap", "read-only", "format")
 _REFRESH_S = 0.25
 
 _EXAMPLES = """\
@@ -54,6 +55,8 @@ examples:
       waves of the last 200,000 cycles, however long it runs
   ringwalker serve --image disk.img --timeline run.pftrace
       where each request was when; open it at ui.perfetto.dev
+  ringwalker serve --image disk.img --tlp-pcap >(wireshark -k -i -)
+      TLPs of the link as they come (docs/captures.md)
 
 The device's identity is the one of today's drivers (preset oasis) unless --preset or --config says
 otherwise. The cycles of a window of waves count from the start of the simulation.
@@ -74,8 +77,8 @@ def add_parser(commands: Any) -> None:
     what.add_argument("--image", metavar="FILE", help="disk image (default: a small ext4 image is made)")
     add_image_options(what, "no image")
     text = (
-        "a device, such as blk,image=FILE,socket=S,waves=FILE.fst,timeline=FILE,read-only,format=raw, with "
-        "commas in names doubled; can be given several times"
+        "a device, such as blk,image=FILE,socket=S,waves=FILE.fst,timeline=FILE,pcap=FILE,tlp-pcap=FILE,"
+        "read-only,format=raw, with commas in names doubled; can be given several times"
     )
     what.add_argument("--device", metavar="SPEC", action="append", default=[], help=text)
     what.add_argument("--once", action="store_true", help="end when the first virtual machine has gone")
@@ -90,6 +93,7 @@ def add_parser(commands: Any) -> None:
     output.add_argument("--waves", metavar="FILE.fst", help="write waves of all signals")
     add_waves_options(output)
     add_timeline_option(output, "")
+    add_capture_options(output)
     text = "write the figures at the end as JSON ('-': standard output)"
     output.add_argument("--stats-json", metavar="FILE", help=text)
     output.add_argument("-v", "--verbose", action="store_true", help="log more")
@@ -101,9 +105,10 @@ def _devices(options: argparse.Namespace) -> list[Any]:
 
     specs = [parse_device(text, _KEYS) for text in options.device] or [(None, {})]
     several = len(specs) > 1
-    if several and (options.image or options.waves or options.timeline):
+    one = captures_of(options)
+    if several and (options.image or options.waves or options.timeline or one):
         raise UsageError(
-            "--image, --waves and --timeline are for one device; with several, use "
+            "--image, --waves, --timeline, --pcap and --tlp-pcap are for one device; with several, use "
             "--device ...,image=...,waves=..."
         )
     devices = []
@@ -119,6 +124,7 @@ def _devices(options: argparse.Namespace) -> list[Any]:
         waves = waves_window(options, settings.get("waves", options.waves))
         timeline = settings.get("timeline", options.timeline)
         check_timeline(timeline, waves)
+        captures = check_captures(capture_settings(settings) or one, config)
         socket = settings.get("socket", f"{options.socket}.{number}" if several else options.socket)
         check_output("--socket", socket)
         devices.append(
@@ -130,6 +136,7 @@ def _devices(options: argparse.Namespace) -> list[Any]:
                 raw=settings.get("format", options.format) is not None,
                 waves=waves,
                 timeline=timeline,
+                captures=captures,
                 host=dataclasses.replace(
                     link_host(options, "native", config),
                     max_payload=config.max_payload,
@@ -147,16 +154,21 @@ def _devices(options: argparse.Namespace) -> list[Any]:
 
 def _check_apart(devices: Sequence[Any]) -> None:
     """No two devices may have the same socket, or write the same file."""
-    for what in ("socket", "image", "waves", "timeline"):
+    for what in ("socket", "image", "waves", "timeline", "pcap", "tlp-pcap"):
         seen: dict[Path, Any] = {}
         for device in devices:
-            value = getattr(device, what)
+            value = _output(device, what)
             name = value.path if what == "waves" and value else value
             if name is None:
                 continue
             other = seen.setdefault(Path(name).resolve(), device)
             if other is not device and not (what == "image" and device.read_only and other.read_only):
                 raise UsageError(f"{what} {name} is given to two devices")
+
+
+def _output(device: Any, what: str) -> Any:
+    captures = {"pcap": device.captures.frames, "tlp-pcap": device.captures.tlps}
+    return captures[what] if what in captures else getattr(device, what)
 
 
 def _figures(handles: Sequence[Any]) -> dict[str, Any]:

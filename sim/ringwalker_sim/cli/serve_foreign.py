@@ -5,6 +5,7 @@ import dataclasses
 import sys
 from typing import Any
 
+from .capture_options import captures_of, check_captures
 from .devices import check_no_window, waves_window
 from .options import UsageError, check_output, link_host
 
@@ -71,6 +72,7 @@ def foreign_device_of(options: argparse.Namespace) -> Any:
         None,
         options.socket,
         waves=waves,
+        captures=check_captures(captures_of(options), config),
         host=dataclasses.replace(
             link_host(options, "native", config),
             max_payload=config.max_payload,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringwalker.config import DeviceConfig
 
+from ..captures.captures import NO_CAPTURES, Captures
 from ..disk_image import DiskImage
 from ..errors import ParameterError
 from ..function.simulation import simulation_of
@@ -45,11 +46,12 @@ def open_engine(
     plain: bool | None = None,
     at_once: bool = False,
     timeline: bool = False,
+    captures: Captures = NO_CAPTURES,
 ) -> Iterator[Any]:
     """A port with ``run(coroutine)`` on an engine that lives in this process, closed at the end of the block.
 
     ``host`` is the root complex, ``waves`` an FST file to write; ``status`` gets a line of text while the
-    model is built; ``plain``, ``at_once`` and ``timeline`` are as for
+    model is built; ``plain``, ``at_once``, ``timeline`` and ``captures`` are as for
     :class:`~.native.engine.NativeEngine`. Without
     ``disk`` the disk of a function that has one is blank, of the configured capacity. ``software`` is a
     machine with nothing on its PCI bus. Errors: :class:`ParameterError` for an engine that runs elsewhere or
@@ -87,6 +89,7 @@ def open_engine(
             plain=plain,
             at_once=at_once,
             timeline=timeline,
+            captures=captures,
             progress=status,
         ) as engine:
             port = NativePort(engine)
@@ -107,13 +110,14 @@ def run_on_engine(
     status: Status | None = None,
     at_once: bool = True,
     timeline: str | Path | None = None,
+    captures: Captures = NO_CAPTURES,
 ) -> dict[str, Any]:
     """Do ``job`` on engine ``name``: the result of its task, with ``engine``, figures of the engine, and
     ``disk_failures``, what the store under the disk has refused.
 
     ``simulator`` is that of cocotb, as in :func:`~.cocotb.run.run_cocotb`;
-    ``timeline`` is the file of a timeline (:mod:`..timeline.file`), of a run that fails as well; if it cannot
-    be written, ``unwritten`` of the result has a line.
+    ``timeline`` is the file of a timeline (:mod:`..timeline.file`), of a run that fails as well, and
+    ``captures`` those of captures; if one cannot be written, ``unwritten`` of the result has a line.
     ``waves``, ``status`` and ``at_once`` are as in :func:`open_engine`, ``progress`` as in
     :meth:`~.workload.job.Job.run`.
     On a transport without hardware the device is a model, whatever the engine. Errors: those of the engine
@@ -127,7 +131,9 @@ def run_on_engine(
             config, job, simulator=simulator, waves=waves, progress=status, on_progress=progress
         )
     else:
-        result = run_here(name, config, job, waves, progress, status, at_once, timeline=timeline)
+        result = run_here(
+            name, config, job, waves, progress, status, at_once, timeline=timeline, captures=captures
+        )
     return {"engine": name, **result, "elapsed_s": time.perf_counter() - begin}
 
 
@@ -142,6 +148,7 @@ def run_here(
     around: Callable[[Any, Any], Any] | None = None,
     disk: DiskImage | None = None,
     timeline: str | Path | None = None,
+    captures: Captures = NO_CAPTURES,
 ) -> dict[str, Any]:
     """``around(port, run)`` does ``run()`` in its place; ``disk`` takes the place of the job's."""
     disk = job.open_disk(config) if disk is None else disk
@@ -158,6 +165,7 @@ def run_here(
             status=status,
             at_once=at_once,
             timeline=timeline is not None,
+            captures=captures,
         ) as port:
 
             def run() -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _add_options(parser: Any) -> None:
     frames.add_argument("--frames", metavar="N", type=positive, help=text)
     text = f"their lengths in bytes without check sequence (default {','.join(map(str, _SIZES))})"
     frames.add_argument("--sizes", metavar="N,...", type=_sizes, help=text)
-    text = "between two guests, both ways; --waves are of the first"
+    text = "between two guests, both ways; --waves and captures are of the first"
     frames.add_argument("--inter-guest", action="store_true", help=text)
     text = "largest payload of a frame in bytes (default 1500)"
     frames.add_argument("--mtu", metavar="N", type=positive, help=text)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ringwalker.spec.blk import BlkRequestType
 
+from ..captures.captures import NO_CAPTURES, Captures
 from ..disk_image import DiskImage
 from ..engine.engines import open_engine
 from ..errors import DataError
@@ -151,6 +152,7 @@ def _on_engine(
     status: Status | None,
     plain: bool | None = None,
     timeline: str | Path | None = None,
+    captures: Captures = NO_CAPTURES,
     unwritten: list[str] | None = None,
 ) -> Any:
     disk = None
@@ -169,6 +171,7 @@ def _on_engine(
         status=status,
         plain=plain,
         timeline=timeline is not None,
+        captures=captures,
     ) as port:
         with written_behind(port, timeline, [] if unwritten is None else unwritten):
             return port.run(job(port, case))
@@ -214,7 +217,12 @@ def _reads_before_payload(case: Case, status: Status | None) -> int:
     return _dependent_reads[like]
 
 
-def measure(case: Case, status: Status | None = None, timeline: str | Path | None = None) -> dict[str, Any]:
+def measure(
+    case: Case,
+    status: Status | None = None,
+    timeline: str | Path | None = None,
+    captures: Captures = NO_CAPTURES,
+) -> dict[str, Any]:
     """The row of ``case``: its fields, what it took, and the ceiling.
 
     ``cycles`` are those from the first notification (of receiving, the first frame offered to the device) to
@@ -224,11 +232,12 @@ def measure(case: Case, status: Status | None = None, timeline: str | Path | Non
     seen. ``dependent_reads`` are host reads that follow from each other before the first payload byte moves,
     a read of payload included. ``slowest_queue``, with many queues: what the one that did least has done,
     as a part of the mean. The driver takes no time.
-    ``timeline`` is the file of a timeline of the requests; if it cannot be written, ``unwritten`` says so.
+    ``timeline`` is the file of a timeline of the requests, ``captures`` are those of captures; if one cannot
+    be written, ``unwritten`` says so.
     ``status`` gets a line of text while a model is built. Errors: :class:`DataError`.
     """
     unwritten: list[str] = []
-    figures = _on_engine(case, _figures, status, None, timeline, unwritten)
+    figures = _on_engine(case, _figures, status, None, timeline, captures, unwritten)
     rate = case.requests * case.clock_mhz * 1e6 / figures["cycles"]
     ceiling = case.cost.rate(case.pcie)
     return {

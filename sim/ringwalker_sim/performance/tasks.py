@@ -8,6 +8,7 @@ from typing import Any
 from ringwalker.config import DeviceConfig
 
 from ..campaign.task import Call, Say, Task
+from ..captures.captures import NO_CAPTURES, Captures
 from .cases import Case
 from .measure import measure
 
@@ -19,12 +20,14 @@ def model_of(config: DeviceConfig) -> Call:
     return Call("ringwalker_sim.engine.native.models:build_model", {"config": config.to_dict()})
 
 
-def tasks_of(cases: Sequence[Case], timeline: str | None = None) -> list[Task]:
-    """A task for each case, whose value is its row. ``timeline``: a file for that of the only one."""
+def tasks_of(
+    cases: Sequence[Case], timeline: str | None = None, captures: Captures = NO_CAPTURES
+) -> list[Task]:
+    """A task for each case, whose value is its row. ``timeline`` and ``captures``: files of the only one."""
     return [
         Task(
             f"{__name__}:measure_row",
-            {"case": asdict(case), "timeline": timeline},
+            {"case": asdict(case), "timeline": timeline, "captures": asdict(captures)},
             shlex.join(case.arguments),
             (model_of(case.config),),
         )
@@ -32,6 +35,8 @@ def tasks_of(cases: Sequence[Case], timeline: str | None = None) -> list[Task]:
     ]
 
 
-def measure_row(say: Say, *, case: Mapping[str, Any], timeline: str | None) -> dict[str, Any]:
+def measure_row(
+    say: Say, *, case: Mapping[str, Any], timeline: str | None, captures: Mapping[str, Any]
+) -> dict[str, Any]:
     """What :func:`.measure` says of a case with these fields."""
-    return measure(Case(**case), say, timeline=timeline)
+    return measure(Case(**case), say, timeline=timeline, captures=Captures(**captures))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..captures.captures import finish_captures
 from ..errors import noted
 from .timeline import Timeline
 
@@ -36,9 +37,13 @@ def write_timeline(engine: Any, path: str | Path, unwritten: list[str]) -> None:
 
 @contextmanager
 def written_behind(port: Any, path: str | Path | None, unwritten: list[str]) -> Iterator[None]:
-    """The timeline of the run on ``port``, a native engine, is written at the end of the block."""
+    """The timeline of the run on ``port`` is written at the end of the block if that is a native engine, and
+    so are its captures.
+    """
     try:
         yield
     finally:
         if path is not None:
             write_timeline(port.engine, path, unwritten)
+        if (engine := getattr(port, "engine", None)) is not None:
+            finish_captures(engine, unwritten)

@@ -13,6 +13,7 @@ from ringwalker.config import DeviceConfig
 from ringwalker.pci.endpoint import EdgeConfig
 from ringwalker.verilog import PortInfo
 
+from ..captures.captures import NO_CAPTURES, Captures, finish_captures
 from ..disk_image import DiskError, DiskImage
 from ..engine.native.served import ServedEngine
 from ..errors import noted
@@ -38,7 +39,7 @@ class ServedDevice:
     ``image`` is the disk of a block device, None for a blank one in memory; with ``read_only`` it is not
     written, and with ``raw`` it may look like anything (:class:`~..disk_image.DiskImage`). ``waves`` is an
     FST file for the whole run, or the part of the run to record; ``timeline`` the file of a timeline
-    (:mod:`..timeline.file`), if there are no waves. ``host`` has the parameters of the
+    (:mod:`..timeline.file`), and ``captures`` those of captures. ``host`` has the parameters of the
     simulated root complex; the default accepts the device's largest payloads and read requests. ``seed`` is
     for random choices of the host. ``plain`` asks for the plain model, ``at_once`` for it until there is the
     other (:class:`~..engine.native.engine.NativeEngine`). Without ``direct`` every message of the peer is
@@ -63,6 +64,7 @@ class ServedDevice:
     name: str | None = None
     runs_on: bool = False
     timeline: str | Path | None = None
+    captures: Captures = NO_CAPTURES
 
     @property
     def function(self) -> str:
@@ -81,7 +83,7 @@ class ServedDevice:
 @dataclass
 class DeviceHandle:
     """A served device on ``socket``. ``error`` is None, or the exception that ended it; ``unwritten`` has a
-    line, once it has been closed, for waves or a timeline that could not be written.
+    line, once it has been closed, for waves, a timeline or a capture that could not be written.
     """
 
     device: ServedDevice
@@ -174,9 +176,11 @@ def _open_engine(
             plain=device.plain,
             at_once=device.at_once,
             timeline=device.timeline is not None,
+            captures=device.captures,
             progress=progress,
         )
     )
+    stack.callback(finish_captures, engine, unwritten)
     if device.timeline is not None:
         stack.callback(write_timeline, engine, device.timeline, unwritten)
     bridge = EngineBridge(engine, Path(device.socket).name, device.direct, device.runs_on)

@@ -11,6 +11,7 @@ from ringwalker.config import DeviceConfig, Identity
 from ringwalker.spec.ids import OASIS_DEVICE_BASE
 from ringwalker.spec.legacy import transitional_device_id
 
+from ..captures.captures import NO_CAPTURES, Captures
 from ..disk_image import DiskError, DiskImage
 from ..function.simulation import simulation_of
 from ..vfio_user.recorder import Waves
@@ -50,7 +51,7 @@ class Disk:
     virtio-blk.
 
     ``waves``: the part of a simulated device's signals to record; ``timeline``: the file of a
-    timeline. ``raw``: the image is not looked at.
+    timeline; ``captures``: those of captures. ``raw``: the image is not looked at.
     ``plain`` and ``direct``: see :class:`~..vfio_user.serving.ServedDevice`.
     """
 
@@ -60,6 +61,7 @@ class Disk:
     waves: Waves | None = None
     raw: bool = False
     timeline: Path | None = None
+    captures: Captures = NO_CAPTURES
     plain: bool | None = None
     direct: bool = True
 
@@ -143,6 +145,7 @@ def run_guest(
                 read_only=disk.read_only,
                 waves=disk.waves,
                 timeline=disk.timeline,
+                captures=disk.captures,
                 raw=disk.raw,
                 plain=disk.plain,
                 direct=disk.direct,

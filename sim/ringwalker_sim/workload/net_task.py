@@ -9,6 +9,7 @@ from typing import Any
 
 from ringwalker.config import DeviceConfig
 
+from ..captures.captures import NO_CAPTURES, Captures, finish_captures
 from ..engine.engines import Status, open_engine
 from ..errors import ParameterError, noted
 from ..golden.interguest import InterGuestNet, connect_guests
@@ -94,14 +95,17 @@ class ExchangeTask(Task):
 
 
 @contextmanager
-def _port(config: DeviceConfig, job: Job, number: int, waves: Any, status: Status | None) -> Iterator[Any]:
-    """The port of guest ``number``, 0 or 1; waves are those of the first."""
+def _port(
+    config: DeviceConfig, job: Job, number: int, waves: Any, captures: Captures, status: Status | None
+) -> Iterator[Any]:
+    """The port of guest ``number``, 0 or 1; waves and captures are those of the first."""
     with open_engine(
         "native",
         config,
         GuestMemory(job.memory_bytes),
         host=job.host,
         waves=None if number else waves,
+        captures=NO_CAPTURES if number else captures,
         seed=job.seed + number,
         status=status,
     ) as port:
@@ -113,6 +117,7 @@ def run_exchange(
     job: Job,
     *,
     waves: str | Path | None = None,
+    captures: Captures = NO_CAPTURES,
     progress: Progress | None = None,
     status: Status | None = None,
 ) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def run_exchange(
     traffic = [Traffic("first to second", "frames"), Traffic("second to first", "frames")]
     frames = [random_frames(task.count, task.sizes, macs[1 - n], macs[n], job.seed + n) for n in range(2)]
     with ExitStack() as stack:
-        ports, run, models = _pair(config, job, stack, waves, status, macs)
+        ports, run, models = _pair(config, job, stack, waves, captures, status, macs)
         arrivals = [Arrivals(ports[1 - n], frames[n], traffic[n], tick) for n in range(2)]
         ready, done = [False, False], [False, False]
 
@@ -157,7 +162,10 @@ def run_exchange(
         begin = time.perf_counter()
         run(guest(0), guest(1))
         result = result_of_traffic(traffic, ports, config.clock_mhz, time.perf_counter() - begin)
-        return {**result, "tlps": packets(ports)}
+        unwritten: list[str] = []
+        if models is None:
+            finish_captures(ports[0].engine, unwritten)
+        return {**result, "tlps": packets(ports), "unwritten": unwritten}
 
 
 _Pair = tuple[Sequence[Any], Callable[..., Any], list[InterGuestNet] | None]
@@ -168,6 +176,7 @@ def _pair(
     job: Job,
     stack: ExitStack,
     waves: Any,
+    captures: Captures,
     status: Status | None,
     macs: tuple[bytes, bytes],
 ) -> _Pair:
@@ -175,7 +184,7 @@ def _pair(
     if job.transport == "pci":
         from ..engine.native.cable import MacCable
 
-        ports = [stack.enter_context(_port(config, job, n, waves, status)) for n in range(2)]
+        ports = [stack.enter_context(_port(config, job, n, waves, captures, status)) for n in range(2)]
         return ports, MacCable(*ports, latency=_CABLE_CYCLES).run, None
     if job.transport not in EXCHANGE_TRANSPORTS:
         raise ParameterError(

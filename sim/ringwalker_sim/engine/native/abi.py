@@ -20,6 +20,7 @@ from ringwalker.spec.tlp import (
 )
 from ringwalker.streams import QUEUE_BITS, StorageOp
 
+from ...captures.tlp_link import TLP_HEAD_BYTES, TLP_HEAD_VERSION
 from ...host.link import COMPLETION_BYTES, REQUEST_32_BYTES, REQUEST_64_BYTES
 from ...host.parameters import CREDIT_BYTES, STREAMS, Fault, LatencyShape, Split
 from ...timeline.events import EVENT as TIMELINE_EVENT
@@ -206,6 +207,8 @@ _CONSTANTS = {
     "queue_bits": QUEUE_BITS,
     "lane_words": LANE_WORDS,
     "item_words": ITEM_WORDS,
+    "tlp_head_version": TLP_HEAD_VERSION,
+    "tlp_head_bytes": TLP_HEAD_BYTES,
 }
 _ENUMS = {
     "RequestKind": RequestKind,

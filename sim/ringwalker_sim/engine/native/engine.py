@@ -20,6 +20,7 @@ from ringwalker.spec.tlp import RequestKind
 from ringwalker.streams import StorageOp
 from ringwalker.verilog import PortInfo
 
+from ...captures.captures import NO_CAPTURES, Captures, capture_files, finish_captures
 from ...disk_image import DiskImage
 from ...errors import EXIT_FAILED, RingwalkerError
 from ...host import Fault, HostParameters
@@ -101,8 +102,8 @@ class NativeEngine:
     as :func:`.models.plain_by_default`). ``library`` is a library to use as it is, and ``compare`` lets a
     change-driven model be compared with the plain one in every cycle, which is slow. With ``at_once`` the
     plain model is used until there is the other (:mod:`.successor`). With ``timeline`` the device has probes,
-    and what happens is recorded (``recording``); there are no waves then. Use the engine as a context
-    manager, so that waves end readable.
+    and what happens is recorded (``recording``). ``captures`` names files for what passes the MAC and the
+    link. Use the engine as a context manager, so that waves end readable.
 
     Errors: :class:`~ringwalker_sim.toolchain.ToolError` when the model cannot be built;
     ``OutputError`` when the waves cannot be written. That their disk has become full nobody says: see
@@ -126,6 +127,7 @@ class NativeEngine:
         compare: bool = False,
         at_once: bool = False,
         timeline: bool = False,
+        captures: Captures = NO_CAPTURES,
         progress: Callable[[str], None] | None = None,
     ):
         self.config = config
@@ -160,6 +162,7 @@ class NativeEngine:
         self.disk = disk
         self.recording = recording_of(self) if timeline else None
         """What has happened, if a ``timeline`` is wanted."""
+        self.captures = capture_files(self, captures)
         self.ports = Peripherals({name: made(self) for name, made in classes.items()})
         self.reset()
 
@@ -171,9 +174,11 @@ class NativeEngine:
         self.now = self.library.rw_now(self._handle)
 
     def close(self) -> None:
-        """End the simulation: waves and timeline are complete. May be called again."""
+        """End the simulation: waves, timeline and captures are complete. May be called again."""
         if self.recording is not None and self._handle is not None:
             self.recording.end()
+        if self._handle is not None:
+            finish_captures(self, [])
         self._handle = None
         if self._successor is not None:
             self._successor.stop()
@@ -216,6 +221,8 @@ class NativeEngine:
         self.now = self.library.rw_now(handle)
         if self.recording is not None:
             self.recording.collect()
+        for file in self.captures:
+            file.collect()
         if not count:
             return []
         raw = self._raw_events[: count * _EVENT_BYTES]

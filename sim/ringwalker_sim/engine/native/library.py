@@ -40,6 +40,9 @@ _FUNCTIONS: Functions = {
     "rw_timeline": (None, [HANDLE, U64]),
     "rw_timeline_size": (U64, [HANDLE]),
     "rw_timeline_take": (None, [HANDLE, POINTER]),
+    "rw_capture": (None, [HANDLE, U32, U32]),
+    "rw_capture_size": (U64, [HANDLE, U32]),
+    "rw_capture_take": (None, [HANDLE, U32, POINTER]),
     "rw_trace": (None, [HANDLE, U32]),
     "rw_trace_next": (U32, [HANDLE, ctypes.c_char_p]),
 }

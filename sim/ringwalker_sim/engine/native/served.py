@@ -10,6 +10,7 @@ from amaranth.lib import wiring
 from ringwalker.pci.endpoint import EdgeConfig
 from ringwalker.verilog import PortInfo
 
+from ...captures.captures import NO_CAPTURES, Captures
 from ...disk_image import DiskImage
 from ...host import HostParameters
 from ...memory import PAGE, GuestMemory
@@ -53,6 +54,7 @@ class ServedEngine(NativeEngine):
         plain: bool | None = None,
         at_once: bool = False,
         timeline: bool = False,
+        captures: Captures = NO_CAPTURES,
         progress: Callable[[str], None] | None = None,
     ):
         memory = GuestMemory(PAGE)
@@ -71,6 +73,7 @@ class ServedEngine(NativeEngine):
             plain=plain,
             at_once=at_once,
             timeline=timeline,
+            captures=captures,
             progress=progress,
         )
         self.unmap(memory.base)

@@ -116,6 +116,14 @@ std::uint64_t rw_timeline_size(Host* host) noexcept { return host->shared().time
 // Moves the events to out, which has room for as many as there are.
 void rw_timeline_take(Host* host, rw::TimelineEvent* out) noexcept { host->shared().timeline.take(out); }
 
+// Captures TLPs, or frames, from now on, or no more.
+void rw_capture(Host* host, std::uint32_t tlps, std::uint32_t on) noexcept { host->capture(tlps != 0).record(on != 0); }
+
+std::uint64_t rw_capture_size(Host* host, std::uint32_t tlps) noexcept { return host->capture(tlps != 0).size(); }
+
+// Moves what was captured to out, which has room for as many bytes as there are.
+void rw_capture_take(Host* host, std::uint32_t tlps, std::uint8_t* out) noexcept { host->capture(tlps != 0).take(out); }
+
 // Completes the trace file and goes on in another; zero when that cannot be written.
 std::uint32_t rw_trace_next(Host* host, const char* path) noexcept { return host->trace_next(path); }
 

@@ -1,4 +1,5 @@
 #include "host.h"
+#include "tlp_capture.h"
 #include "wire.h"
 
 #include <algorithm>
@@ -181,6 +182,7 @@ void Host::transfer_requests() {
   if (request_sink_.transfer()) sent(request_sink_.packet());
   if (!request_source_.transfer()) return;
   count_down(request_source_.header());
+  if (shared_.tlps.on()) capture_tlp(shared_, request_source_.packet(), false, request_begun_);
   if (shared_.timeline.on()) {
     const TimelineEvent event = wire_event(request_source_.packet(), request_begun_, shared_.now);
     shared_.timeline.add(TimelineKind::DOWN_REQUEST, event);
@@ -199,6 +201,7 @@ void Host::transfer_completions() {
   shared_.stats.down_payload += 4 * dwords;
   shared_.stats.answer_beats += beats_of(dwords);
   shared_.stats.dma_read_bytes += 4 * dwords;
+  if (shared_.tlps.on()) capture_tlp(shared_, completion_source_.packet(), false, completion_begun_);
   if (shared_.timeline.on()) {
     const TimelineEvent event = wire_event(completion_source_.packet(), completion_begun_, shared_.now);
     shared_.timeline.add(TimelineKind::DOWN_COMPLETION, event);

@@ -72,6 +72,7 @@ class Host final : private CompanionHost {
   const char* next_violation();
 
   Shared& shared() { return shared_; }
+  Capture& capture(bool tlps) { return tlps ? shared_.tlps : shared_.frames; }
   MemoryMap& memory() { return memory_; }
   ReadServer& reads() { return reads_; }
   Cpu& cpu() { return cpu_; }

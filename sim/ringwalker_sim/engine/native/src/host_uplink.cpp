@@ -1,6 +1,7 @@
 // What the device sends: counted and checked when it leaves the port, done when it arrives at the host.
 #include "host.h"
 #include "request_rules.h"
+#include "tlp_capture.h"
 #include "wire.h"
 
 namespace rw {
@@ -70,6 +71,7 @@ void Host::arrived(const RequestPacket& packet, std::uint64_t begin) {
       companion_->arrived(packet);
     }
   }
+  if (shared_.tlps.on()) capture_tlp(shared_, packet, true, begin);
   if (shared_.timeline.on()) {
     TimelineEvent event = wire_event(packet, begin, shared_.now);
     if (is_message(h)) event.id = packet.payload[0];
@@ -93,6 +95,7 @@ void Host::arrived(const RequestPacket& packet, std::uint64_t begin) {
 
 void Host::arrived(const CompletionPacket& packet, std::uint64_t begin) {
   if (companion_) companion_->arrived(packet);
+  if (shared_.tlps.on()) capture_tlp(shared_, packet, true, begin);
   if (shared_.timeline.on()) {
     shared_.timeline.add(TimelineKind::UP_COMPLETION, wire_event(packet, begin, shared_.now));
   }

@@ -66,6 +66,7 @@ void Mac::take(const port::mac_tx::Payload& beat) {
 
 void Mac::arrived(bool error) {
   note(TimelineKind::FRAME_OUT, out_begun_, taken_.size());
+  if (shared_.frames.on()) capture(true, error, taken_);
   Stats& stats = shared_.stats;
   if (error) {
     ++stats.mac_tx_errors;
@@ -113,11 +114,19 @@ void Mac::note(TimelineKind kind, std::uint64_t begin, std::size_t bytes) {
   shared_.timeline.add(kind, {begin, shared_.now, 0, 0, 0, 0, static_cast<std::uint32_t>(bytes), 0, 0});
 }
 
+void Mac::capture(bool out, bool bad, Capture::Bytes frame) {
+  shared_.frames.add(shared_.now * shared_.parameters.period_ps / 1000, out, bad, {}, frame);
+}
+
 void Mac::beat_taken() {
   if (position_ == 0) in_begun_ = shared_.now;
   position_ += beat_.count;
   if (!beat_.last) return;
   note(TimelineKind::FRAME_IN, in_begun_, position_);
+  if (shared_.frames.on()) {
+    const std::uint8_t* frame = supplied_ ? supply_.front() : waiting_.front().bytes.data();
+    capture(false, beat_.error, {frame, position_});
+  }
   ++shared_.stats.mac_rx_frames;
   shared_.stats.mac_rx_bytes += position_;
   leave();

@@ -73,6 +73,7 @@ class Mac final : public Peripheral {
   void take(const port::mac_tx::Payload& beat);
   const Beat& beat();
   void beat_taken();
+  void capture(bool out, bool bad, Capture::Bytes frame);
   void note(TimelineKind kind, std::uint64_t begin, std::size_t bytes);
   void arrived(bool error);
   void compare();

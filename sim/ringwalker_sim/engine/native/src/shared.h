@@ -5,6 +5,7 @@
 #include <deque>
 #include <string>
 
+#include "capture.h"
 #include "spec.h"
 #include "timeline.h"
 
@@ -20,6 +21,8 @@ class Shared {
   bool stop = false;  // an event wants Python's attention
   std::deque<Event> events{};
   Timeline timeline{};
+  Capture tlps{};
+  Capture frames{};
 
   void event(EventKind kind, std::uint32_t status, std::uint64_t a, std::uint64_t b);
 
