@@ -143,6 +143,17 @@ async def test_packets_before_their_chains_get_chains_without_room(bench: Guard)
 
 
 @simulated(Guard)
+async def test_a_packet_that_was_offered_before_its_chain_gets_one_without_room(bench: Guard) -> None:
+    bench.stall("function.readable")
+    bench.put("walker.readable", *(dict(beat) for beat in packet_beats(bytes(30), WIDTH)))
+    await bench.cycles(4)
+    await bench.forget()
+    await bench.until(lambda: bench.chains, "a chain, before which this function takes no packet")
+    bench.stall("function.readable", probability=0)
+    await bench.check_new()
+
+
+@simulated(Guard)
 async def test_replies_that_take_long_hold_up_new_chains_only(bench: Guard) -> None:
     bench.answering = False
     bench.offer(bytes(8))

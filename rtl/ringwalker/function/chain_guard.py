@@ -26,8 +26,8 @@ class ChainGuard(Component):
     - ``active`` Out 1: a void chain has moved.
 
     After ``forget`` the function gets what it was offered and has not taken, a beat with ``error`` for the
-    packet that it is in, and for each whose chain it has; its replies are taken. If it took packets before
-    their chains, it gets as many chains of a byte to read, without room. ``halt`` is up meanwhile, and new
+    packet that it is in, and for each whose chain it has; its replies are taken. For packets that it took or
+    was offered before their chains it gets as many chains of a byte to read, without room. ``halt`` is up meanwhile, and new
     chains wait until it holds no chain. So the walker need not wait for a function that takes long.
 
     Latency: none. At most 2^15 chains may be in the function.
@@ -95,7 +95,7 @@ class ChainGuard(Component):
             ]
         with m.Else():
             m.d.comb += [
-                chains.valid.eq(keeps_chain | (owed < 0)),
+                chains.valid.eq(keeps_chain | (owed < 0) | ((owed == 0) & (keeps_beat | inside))),
                 chains.p.eq(Mux(keeps_chain, chain.as_value(), ChainInfo.const({"readable": 1}).as_value())),
                 readable.valid.eq(keeps_beat | missing),
                 readable.p.eq(beat),
