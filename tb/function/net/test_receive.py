@@ -269,6 +269,31 @@ async def without_a_driver_frames_are_dropped_and_old_ones_forgotten(dut):
     assert bench.missed.count == 0
 
 
+@cocotb.test()
+async def a_frame_that_comes_while_old_ones_are_flushed_waits_or_is_dropped(dut):
+    bench = NetBench(dut)
+    await bench.start()
+    for _ in range(4):
+        bench.arrive(frame(300))
+    await bench.until(lambda: bench.rx.pending == 0)
+    await bench.settle()
+    assert dut.active.value == 0, "they wait for buffers"
+    dut.driver_ok.value = 0
+    await RisingEdge(dut.clk)
+    dut.driver_ok.value = 1
+    new = frame(77)
+    bench.arrive(new)
+    await ClockCycles(dut.clk, 4)
+    for _ in range(3 * 300 // bench.beat_bytes):
+        assert dut.active.value == 1, "a stopped clock would keep old frames"
+        await ClockCycles(dut.clk, 1)
+    bench.offer(1000)
+    await bench.settle()
+    assert dut.active.value == 0
+    wanted = [new] if parameters()["pause"] else []
+    assert [answer.content[12:] for answer in bench.incoming.answers] == wanted
+
+
 SLOW = pytest.mark.slow
 
 

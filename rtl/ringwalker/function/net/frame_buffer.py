@@ -39,11 +39,13 @@ class NetFrameBuffer(Component):
     - ``rx`` In stream of byte_beat(W): frames from the MAC
     - ``mac`` In 48: the address, byte 0 in the lowest bits
     - ``rx_mode`` In: bits of NetRxMode
-    - ``enable`` In 1: while it is 0 all frames are dropped, also one that has begun
+    - ``enable`` In 1: while it is 0 all frames are dropped, also one that has begun. When it rises, frames of
+      before are still to be flushed: meanwhile a frame is not begun if ``pause`` is configured, else dropped
     - ``lengths`` Out stream: the bytes of each frame that is kept
     - ``o`` Out stream of W bits: the bytes of these frames, each from a new beat on
     - ``missed`` Out 1: a pulse for each frame dropped for want of room
-    - ``flushing`` Out 1: there may be frames from before the last rise of ``enable``; none is taken meanwhile
+    - ``flushing`` Out 1: there may be frames from before the last rise of ``enable``
+    - ``active`` Out 1: frames are being flushed
 
     Latency: 2 cycles from a frame's last beat to its length. A beat a cycle in and out.
 
@@ -63,6 +65,7 @@ class NetFrameBuffer(Component):
                 "o": Out(stream_of(data_width)),
                 "missed": Out(1),
                 "flushing": Out(1),
+                "active": Out(1),
             }
         )
 
@@ -98,6 +101,7 @@ class NetFrameBuffer(Component):
         ]
         with m.If(~loaded | sent):
             m.d.sync += [loaded.eq(read_port.en), fetched.eq(fetched + read_port.en)]
+        m.d.comb += self.active.eq(self.flushing & (self.enable | ~lengths.idle))
         with m.If(~self.enable):
             m.d.sync += self.flushing.eq(1)
         with m.Elif(lengths.idle):
@@ -116,7 +120,7 @@ class NetFrameBuffer(Component):
             keep.eq(Mux(inside, ~refused & self.enable, wanted & room) & (total <= self._config.frame_bytes)),
             total.eq(Mux(inside, length, 0) + beat.count),
             commit.eq(taken & beat.last & keep & ~beat.error & (total >= SHORTEST_FRAME)),
-            self.rx.ready.eq(inside | room | ~accepting if self._config.pause else 1),
+            self.rx.ready.eq(inside | (room & ~self.flushing) | ~self.enable if self._config.pause else 1),
             self.missed.eq(taken & ~inside & wanted & ~room),
             port.addr.eq(written),
             port.data.eq(beat.data),

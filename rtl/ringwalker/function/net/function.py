@@ -40,7 +40,7 @@ class NetFunction(Component):
     - ``mac`` Out(MacPort(W)): the MAC
     - ``driver_ok`` In 1: while it is 0 received frames are dropped
     - ``clear`` In 1: a pulse: forget what the driver has set
-    - ``active`` Out 1: something moves on the MAC port
+    - ``active`` Out 1: something moves on the MAC port, or frames are being dropped
     - ``generation`` Out 8: of the device configuration
     - ``config_change`` Out 1: a pulse when the link went up or down
     - ``missed`` Out 1: a pulse for each received frame that was dropped for want of room in the buffer
@@ -110,7 +110,7 @@ class NetFunction(Component):
             buffer.rx_mode.eq(face.rx_mode | table),
             buffer.enable.eq(self.driver_ok),
             receive.flushing.eq(buffer.flushing),
-            self.active.eq(reduce(or_, moves)),
+            self.active.eq(reduce(or_, moves) | buffer.active | receive.active),
             self.generation.eq(face.generation),
             self.config_change.eq(face.config_change),
             self.missed.eq(buffer.missed),

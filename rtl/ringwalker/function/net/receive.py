@@ -29,6 +29,7 @@ class NetReceive(Component):
     - ``lengths`` In stream, ``data`` In stream of W bits, ``flushing`` In 1: as ``lengths``, ``o`` and
       ``flushing`` of :class:`~.frame_buffer.NetFrameBuffer`
     - ``undersized`` Out 1: a pulse for each frame that was dropped because its chain had no room
+    - ``active`` Out 1: a frame is being dropped for which no chain waits
     - ``legacy`` In 1, with ``has_legacy``: the header has no ``num_buffers``
 
     Parameters: ``data_width``; ``has_legacy``: there may be a legacy driver.
@@ -54,6 +55,7 @@ class NetReceive(Component):
                 "data": In(stream_of(data_width)),
                 "flushing": In(1),
                 "undersized": Out(1),
+                "active": Out(1),
                 **({"legacy": In(1)} if has_legacy else {}),
             }
         )
@@ -68,7 +70,8 @@ class NetReceive(Component):
         self._join(m, jobs)
         self._work(m, jobs.o, packer.i, answers.i, self._void(m, jobs))
         self._reply(m, packer.o, answers.o)
-        self._count_chains(m)
+        held = self._count_chains(m)
+        m.d.comb += self.active.eq(~jobs.idle & (held == 0))
         return m
 
     def _join(self, m: Any, jobs: StreamFifo) -> None:
@@ -198,11 +201,12 @@ class NetReceive(Component):
                 answers.ready.eq(frames.valid & replies.ready & frames.p.last),
             ]
 
-    def _count_chains(self, m: Any) -> None:
-        """``idle``: every chain that was taken is finished."""
+    def _count_chains(self, m: Any) -> Any:
+        """``idle``: every chain that was taken is finished. How many are not."""
         chains, replies = self.chain.chains, self.chain.replies
         held = Signal(range(_JOBS + _ANSWERS + 2))
         taken = chains.valid & chains.ready
         done = replies.valid & replies.ready & replies.p.last
         m.d.sync += held.eq(Mux(self.chain.forget, 0, held + taken - done))
         m.d.comb += self.chain.idle.eq(held == 0)
+        return held
