@@ -173,15 +173,24 @@ bool ReadServer::next_stray(CompletionPacket& out) {
     out = std::move(stray_.front().packet);
     const bool other_tag = stray_.front().other_tag;
     stray_.pop_front();
-    std::uint16_t tag = other_tag ? 0 : out.header.tag;
-    if (other_tag) {
-      while (tag < small_tags && (asked_[tag] || tag == out.header.tag)) ++tag;
-    }
-    if ((other_tag && tag == small_tags) || asked_[tag]) continue;
-    out.header.tag = tag;
+    const std::uint16_t tag = out.header.tag;
+    if (other_tag) out.header.tag = unused_tag(tag);
+    if (other_tag && out.header.tag == tag) continue;
+    if (asked_[out.header.tag]) continue;
     return stray_passes_ = true;
   }
   return false;
+}
+
+// One that is not in use, and is not the other: that which was in use last, since a request that has not left the
+// device yet has hardly this one. The other if all are in use.
+std::uint16_t ReadServer::unused_tag(std::uint16_t other) const {
+  std::uint16_t found = other;
+  for (std::uint16_t tag = 0; tag < small_tags; ++tag) {
+    if (asked_[tag] || tag == other) continue;
+    if (found == other || answered_[tag] >= answered_[found]) found = tag;
+  }
+  return found;
 }
 
 // Makes the completion, with the bytes at host if there is one; false when its memory is gone.
@@ -213,6 +222,7 @@ void ReadServer::sent(const CompletionHeader& header, std::size_t dwords) {
   const bool final = header.status != CompletionStatus::SUCCESS || returned >= header.byte_count;
   if (std::exchange(stray_passes_, false) || !final) return;
   asked_[header.tag] = false;
+  answered_[header.tag] = shared_.now;
   if (!in_flight_[header.tag]) return;
   in_flight_[header.tag] = false;
   --count_in_flight_;
@@ -230,6 +240,7 @@ void ReadServer::reset() {
   unused_.clear();
   in_flight_.fill(false);
   asked_.fill(false);
+  answered_.fill(0);
   count_in_flight_ = 0;
   waiting_ = 0;
 }

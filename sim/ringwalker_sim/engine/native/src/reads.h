@@ -76,6 +76,7 @@ class ReadServer {
 
   const Planned* planned_fault();
   bool next_stray(CompletionPacket& out);
+  std::uint16_t unused_tag(std::uint16_t other) const;
   std::uint64_t jitter();
   const std::uint8_t* find(const Read& read);
   std::uint64_t cut(const Read& read);
@@ -96,6 +97,7 @@ class ReadServer {
   std::uint64_t latest_ = 0;
   std::array<bool, tag_count> in_flight_{};
   std::array<bool, tag_count> asked_{};  // also of reads that are answered late, with another tag, or not at all
+  std::array<std::uint64_t, tag_count> answered_{};  // when a tag's last completion was sent
   std::uint64_t count_in_flight_ = 0;
   std::size_t waiting_ = 0;
 };
