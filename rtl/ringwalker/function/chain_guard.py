@@ -27,8 +27,8 @@ class ChainGuard(Component):
 
     After ``forget`` the function gets what it was offered and has not taken, a beat with ``error`` for the
     packet that it is in, and for each whose chain it has; its replies are taken. For packets that it took or
-    was offered before their chains it gets as many chains of a byte to read, without room. ``halt`` is up meanwhile, and new
-    chains wait until it holds no chain. So the walker need not wait for a function that takes long.
+    was offered before their chains it gets as many chains of a byte to read, without room. ``halt`` is up
+    meanwhile, and new chains wait until it holds none. So the walker waits for no function that takes long.
 
     Latency: none. At most 2^15 chains may be in the function.
     """
