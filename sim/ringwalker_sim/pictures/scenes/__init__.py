@@ -1,0 +1,1 @@
+"""The scenes: runs of a few cycles that show what a block is for."""
