@@ -1,1 +1,1 @@
-"""Pictures of blocks: what is joined to what in the elaborated design, and what happens in a simulated run."""
+"""Pictures of blocks: what the elaborated design joins, and what happens in a simulated run."""

@@ -20,7 +20,8 @@ FOLDER = "blocks"
 """The pages, in the documentation's folder."""
 
 _BEGIN, _END = "<!-- {}: made by scripts/pictures, do not edit -->", "<!-- end of {} -->"
-_DEVICE = "device"
+_WALKER = "core.walker.lane0."
+"""What is in the walker is named from there."""
 
 
 class PageError(RingwalkerError):
@@ -59,7 +60,7 @@ def _area(page: BlockPage, docs: Path) -> Iterator[str]:
         titles += [f"{names.get(one['target'], one['target'])}: LUTs", "registers", "block RAM"]
     rows = []
     for path in page.area:
-        row = [f"`{path}`"]
+        row = [f"`{path.removeprefix(_WALKER)}`"]
         for one in devices:
             block = _found(one["blocks"], path.split("."))
             counts = block["counts"] if block else {}
