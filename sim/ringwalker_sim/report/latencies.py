@@ -47,7 +47,10 @@ def waterfall_section(timeline: Timeline) -> Html | None:
     if not len(timeline.requests):
         return None
     groups = cohorts(timeline)
-    text = "What a request waits for, from its first event to its last. A segment begins where the last ends."
+    text = (
+        "What a request waits for, in cycles from its first event to its last. Each segment begins where the "
+        "one before it ends."
+    )
     if len(groups) == 1:
         return join(element("p", text), _waterfall(groups[0]))
     choices = [
@@ -85,7 +88,7 @@ def _waterfall(cohort: Cohort) -> Html:
     titles = heads(
         ("waits for", None),
         ("", None),
-        ("mean cycles", "n"),
+        ("mean", "n"),
         ("share", "n"),
         *((f"p{percent}" if percent < 100 else "most", "n few") for percent in _COLUMNS),
     )

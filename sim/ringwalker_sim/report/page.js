@@ -26,7 +26,7 @@ $('theme').onclick = () => {
 for (const button of document.querySelectorAll('button[data-copy]')) {
   button.hidden = false;
   button.onclick = async () => {
-    const text = $(button.dataset.copy).textContent;
+    const text = $(button.dataset.copy).textContent.trim();
     try { await navigator.clipboard.writeText(text); } catch {
       const area = document.createElement('textarea');
       area.value = text; document.body.append(area); area.select(); document.execCommand('copy'); area.remove();

@@ -80,7 +80,8 @@ def page(material: Material) -> str:
     shown = None
     if command:
         copy = element("button", "Copy", data_copy="command", hidden=True)
-        shown = element("div", element("code", command, id="command"), copy, class_="command")
+        words = [join(element("span", word), " ") for word in command.split(" ")]
+        shown = element("div", element("code", words, id="command"), copy, class_="command")
     body = join(
         element("a", "To the report", href="#report", class_="skip"),
         element(

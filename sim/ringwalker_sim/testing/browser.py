@@ -91,6 +91,11 @@ class Look:
         }
         return [f"{what}: {text}" for what, texts in found.items() for text in texts]
 
+    def texts(self, selector: str | None = None) -> list[str]:
+        """The texts that are seen: of the window, or of the first element that ``selector`` finds."""
+        found = self.page.evaluate(f"selector => {{ {_FUNCTIONS} return shown(selector) }}", selector)
+        return [" ".join(text.split()) for text in found]
+
     def screenshot(self, path: Path | None = None, selector: str | None = None, whole: bool = False) -> bytes:
         """A picture as PNG with few colours, so that it is small, also as a file: of what is seen, of the
         ``whole`` page, or of the first element that ``selector`` finds."""
@@ -100,7 +105,9 @@ class Look:
         options = {"full_page": True} if whole and selector is None else {}
         picture = Image.open(io.BytesIO(target.screenshot(animations="disabled", **options)))
         out = io.BytesIO()
-        few = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        # So that a colour of few dots is not lost to shades of the others.
+        way = Image.Quantize.MAXCOVERAGE
+        few = picture.convert("RGB").quantize(_COLOURS, way, dither=Image.Dither.NONE)
         few.save(out, "PNG", optimize=True)
         if path is not None:
             path.write_bytes(out.getvalue())

@@ -49,7 +49,7 @@ function cut() {
   }
   return found;
 }
-function pieces(ignored) {
+function pieces(ignored, all = false) {
   const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode, element = node.parentElement;
@@ -64,7 +64,7 @@ function pieces(ignored) {
       frame = {left: Math.max(frame.left, box.left), top: Math.max(frame.top, box.top),
                right: Math.min(frame.right, box.right), bottom: Math.min(frame.bottom, box.bottom)};
     }
-    if (loose) continue;
+    if (loose && !all) continue;
     const range = document.createRange();
     range.selectNodeContents(node);
     for (const box of range.getClientRects()) {
@@ -77,6 +77,14 @@ function pieces(ignored) {
     }
   }
   return found;
+}
+function shown(selector) {
+  const frame = selector ? document.querySelector(selector).getBoundingClientRect() :
+    {left: 0, top: 0, right: innerWidth, bottom: innerHeight};
+  return [...new Set(pieces([], true)
+    .filter(({left, right, top, bottom}) => left < frame.right && right > frame.left &&
+                                            top < frame.bottom && bottom > frame.top)
+    .map(({element, text}) => text))];
 }
 function overlaps(ignored) {
   const all = pieces(ignored).sort((a, b) => a.top - b.top), found = [];
