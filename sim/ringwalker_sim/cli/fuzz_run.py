@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .campaign_options import open_campaign
 from .options import UsageError, check_output
 from .report import progress_of, report_unwritten, status_line, write_json
 
-__all__ = ["campaign_results", "carry_out", "figures_of"]
+__all__ = ["campaign_results", "carry_out", "figures_of", "finding_lines"]
 
 _FINDINGS = "findings"
 
@@ -146,6 +146,17 @@ def _coverage_table(coverage: dict[str, Any]) -> Table:
     return table
 
 
+def finding_lines(figures: dict[str, Any]) -> Iterator[str]:
+    """The first finding of each device and rule, and how many more there are."""
+    for item in figures["devices"]:
+        by_rule: dict[str, list[dict[str, Any]]] = {}
+        for finding in item["findings"]:
+            by_rule.setdefault(finding["rule"], []).append(finding)
+        for rule, findings in by_rule.items():
+            more = f" (and {len(findings) - 1:,} more)" if len(findings) > 1 else ""
+            yield f"{item['device']} case {findings[0]['number']}: {rule}: {findings[0]['text']}{more}"
+
+
 def _finish(
     options: argparse.Namespace, figures: dict[str, Any], recorded: list[tuple[Shown, list[Path]]]
 ) -> int:
@@ -158,10 +169,8 @@ def _finish(
     console.print(_table(figures))
     if "coverage" in figures:
         console.print(_coverage_table(figures["coverage"]))
-    for item in figures["devices"]:
-        for finding in item["findings"]:
-            line = f"{item['device']} case {finding['number']}: {finding['rule']}: {finding['text']}"
-            print(f"ringwalker: {line}", file=sys.stderr)
+    for line in finding_lines(figures):
+        print(f"ringwalker: {line}", file=sys.stderr)
     for small, files in recorded:
         names = " and ".join(map(str, files))
         note = "" if small.again else " (a new device does not show it)"

@@ -54,8 +54,7 @@ def parse_cases(text: str) -> list[Case]:
     """Cases, each of which begins with its device; several operations may be in one line, joined by ``;``."""
     lines = [line.strip() for row in text.splitlines() for line in row.split(_JOIN.strip())]
     starts = [number for number, line in enumerate(lines) if line.startswith("device ")]
-    ends = [*starts[1:], len(lines)]
-    return [Case.parse("\n".join(lines[begin:end])) for begin, end in zip(starts, ends, strict=True)]
+    return [Case.parse("\n".join(lines[begin:end])) for begin, end in pairwise([*starts, len(lines)])]
 
 
 def first_finding(text: str) -> Finding | None:
