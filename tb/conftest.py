@@ -26,7 +26,6 @@ FIRST = (
     "tb/engine/native/test_net.py",
     "tb/vfio_user/test_bridge.py",
     "examples/crc32/",
-    "tb/queue/chain/test_fetch.py",
     "tb/engine/native/test_console.py",
     "tb/cli/test_rng.py",
     "tb/function/",
@@ -34,6 +33,13 @@ FIRST = (
     "tb/guest/test_matrix.py",
 )
 """Beginnings of names of tests, in the order in which they are run before all others."""
+OTHER_SIMULATOR = (
+    "tb/test_buffers.py",
+    "tb/tlp/test_arbiter.py",
+    "tb/queue/test_table.py",
+    "tb/transport/test_common_config.py",
+)
+"""Files whose benches go through the other simulator in the slow run; all others do so in campaigns."""
 SEED = int(os.environ.get("RINGWALKER_SEED", "1"))
 
 # A shell starts what runs in its background with SIGINT ignored, and nohup everything with SIGHUP; tests send
@@ -66,10 +72,13 @@ def _reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test of a bench once more, as a slow test, with the simulator that is not the usual one."""
+    """Every test of a bench once more, with the simulator that is not the usual one, as a slow test or in a
+    campaign."""
     if "run_bench" in metafunc.function.__code__.co_names and "_simulator" in metafunc.fixturenames:
         usual = pytest.param("", id=pytest.HIDDEN_PARAM)
-        other = pytest.param("other", marks=pytest.mark.slow)
+        path = metafunc.definition.path.relative_to(ROOT).as_posix()
+        mark = pytest.mark.slow if path in OTHER_SIMULATOR else pytest.mark.campaign
+        other = pytest.param("other", marks=mark)
         metafunc.parametrize("_simulator", [usual, other], indirect=True)
 
 

@@ -203,7 +203,7 @@ async def abort_swallows_whole_writes_only(dut):
     assert 20 < writes < 330
 
 
-@pytest.mark.parametrize("width", [64, 256])
+@pytest.mark.parametrize("width", [64, pytest.param(256, marks=pytest.mark.slow)])
 def test_posted(width):
     run_bench(PostedBench(width), "tb.dma.test_posted", parameters={"width": width})
 

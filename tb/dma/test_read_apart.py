@@ -35,13 +35,16 @@ def msix(tests: Any) -> tuple[Any, dict[str, int]]:
     return MsixTable(tests.CONFIG), {}
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     ("user", "module", "make"),
     [
-        ("dma.slots", "dma.test_reader", reader),
-        ("dma.posted", "dma.test_posted", posted),
-        pytest.param("queue.chain.store", "queue.chain.test_fetch", segments, marks=pytest.mark.slow),
-        pytest.param("function.blk.write_buffer", "function.blk.test_function", blk, marks=pytest.mark.slow),
+        pytest.param("dma.slots", "dma.test_reader", reader, marks=SLOW),
+        pytest.param("dma.posted", "dma.test_posted", posted, marks=SLOW),
+        pytest.param("queue.chain.store", "queue.chain.test_fetch", segments, marks=SLOW),
+        pytest.param("function.blk.write_buffer", "function.blk.test_function", blk, marks=SLOW),
         ("pci.msix", "pci.test_msix", msix),
     ],
 )

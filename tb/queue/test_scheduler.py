@@ -217,7 +217,7 @@ async def halt_keeps_pending_and_clear_forgets(dut):
     assert not seen.pending
 
 
-@pytest.mark.parametrize("queues", [1, 20, 256])
+@pytest.mark.parametrize("queues", [1, 20, pytest.param(256, marks=pytest.mark.slow)])
 def test_scheduler(queues):
     run_bench(Scheduler(queues), "tb.queue.test_scheduler", parameters={"queues": queues})
 

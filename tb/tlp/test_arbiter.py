@@ -106,7 +106,7 @@ async def what_comes_out_of_nothing_takes_a_cycle_or_two(dut):
         await sink.receive()
 
 
-@pytest.mark.parametrize("width", [64, 256])
+@pytest.mark.parametrize("width", [64, pytest.param(256, marks=pytest.mark.slow)])
 def test_arbiter(width):
     run_bench(TlpArbiter(width, INPUTS), "tb.tlp.test_arbiter", parameters={"width": width})
 

@@ -310,7 +310,11 @@ async def random_accesses_agree_with_the_model(dut):
 
 
 @pytest.mark.parametrize(
-    ("queues", "features"), [(3, VERSION_1 | RING_RESET | 0x8000_0241), (1, VERSION_1 | 0x10)]
+    ("queues", "features"),
+    [
+        (3, VERSION_1 | RING_RESET | 0x8000_0241),
+        pytest.param(1, VERSION_1 | 0x10, marks=pytest.mark.slow),
+    ],
 )
 def test_common_config(queues, features):
     config = DeviceConfig(queues=queues, queue_size=QUEUE_SIZE)

@@ -266,7 +266,7 @@ async def an_emergency_write_goes_first_and_never_blocks(dut):
     assert bytes(bench.screen) == b"!a" + kept + b"bcdefgh"
 
 
-@pytest.mark.parametrize(("data_width", "stall"), [(64, 0.4), (256, 0.0)])
+@pytest.mark.parametrize(("data_width", "stall"), [(64, 0.4), pytest.param(256, 0.0, marks=pytest.mark.slow)])
 def test_console(data_width, stall):
     settings = ConsoleSettings(cols=COLS, rows=ROWS, idle_cycles=IDLE_CYCLES)
     config = DeviceConfig(function="console", data_width=data_width, settings=settings)

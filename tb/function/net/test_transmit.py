@@ -165,10 +165,8 @@ async def active_shows_beats_on_the_mac_port(dut):
     assert seen == 5 * -(-100 // bench.beat_bytes)
 
 
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize("data_width", [256, *(pytest.param(width, marks=SLOW) for width in (64, 128, 512))])
+@pytest.mark.slow
+@pytest.mark.parametrize("data_width", [256, 64, 128, 512])
 def test_net_transmit(data_width):
     net = NetSettings(mtu=400, buffer_bytes=2048, pause=data_width in (64, 512))
     config = DeviceConfig(function="net", data_width=data_width, settings=net)

@@ -371,10 +371,8 @@ async def a_line_is_read_no_further_than_its_table(dut):
 OTHERS = ((256, 64, 16, 128), (512, 16, 1, 32))
 
 
-@pytest.mark.parametrize(
-    ("width", "queue_size", "chains", "segments"),
-    [(64, 16, 4, 17), *(pytest.param(*other, marks=pytest.mark.slow) for other in OTHERS)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "queue_size", "chains", "segments"), [(64, 16, 4, 17), *OTHERS])
 def test_descriptor_fetch(width, queue_size, chains, segments):
     run_bench(
         FetchAndStore(width, queue_size, chains, segments),
