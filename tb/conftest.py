@@ -5,8 +5,9 @@ import random
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,12 @@ FIRST = (
     "tb/function/",
     "tb/vm/",
     "tb/guest/test_matrix.py",
+    "tb/proofs/",
+    "tb/engine/native/test_disk.py",
+    "tb/system/test_cocotb_engine.py",
+    "tb/engine/native/changes/test_library.py",
+    "tb/queue/packed/test_ring.py",
+    "tb/test_generate.py",
 )
 """Beginnings of names of tests, in the order in which they are run before all others."""
 OTHER_SIMULATOR = (
@@ -119,6 +126,30 @@ def _without_more_of_the_other_simulator(items: list[pytest.Item]) -> list[pytes
             seen.add(function)
         kept.append(item)
     return kept
+
+
+def slowest_groups(reports: Iterable[Any], count: int) -> list[tuple[float, str]]:
+    """Where a run's time went: seconds and names of the groups of tests that took longest, the longest first.
+
+    A group is what one process runs at a stretch; pytest-xdist writes its name behind the test's.
+    """
+    seconds: dict[str, float] = {}
+    for report in reports:
+        test, _at, group = report.nodeid.rpartition("@")
+        name = group if test else report.nodeid
+        seconds[name] = seconds.get(name, 0.0) + report.duration
+    return sorted(((value, name) for name, value in seconds.items()), reverse=True)[:count]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """After a run by several processes: which groups are to be made cheaper, or to come first."""
+    if not config.getoption("numprocesses", None) or config.option.collectonly:
+        return
+    reports = [one for some in terminalreporter.stats.values() for one in some if hasattr(one, "duration")]
+    total = sum(one.duration for one in reports)
+    terminalreporter.section(f"slowest groups, of {total:.0f} s of tests")
+    for seconds, name in slowest_groups(reports, 10):
+        terminalreporter.write_line(f"{seconds:6.1f} s  {name}")
 
 
 @pytest.fixture

@@ -92,9 +92,9 @@ def test_verilog_synthesises(generated):
     "settings",
     [
         {"data_width": 64, "queue_size": 16, "chains": 4, "read_tags": 4, "ring_tags": 4},
-        {"data_width": 256, "queues": 8},
+        pytest.param({"data_width": 256, "queues": 8}, marks=pytest.mark.campaign),
         {"function": "net", "data_width": 512},
-        {"function": "console", "data_width": 128},
+        pytest.param({"function": "console", "data_width": 128}, marks=pytest.mark.campaign),
     ],
 )
 def test_whole_device_passes_lint_and_synthesises(tmp_path, settings):

@@ -7,8 +7,10 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from tb.conftest import FIRST, OTHER_SIMULATOR, slowest_groups
 
 HARDWARE = Path("rtl/ringwalker")
 LONGEST = 400
@@ -182,3 +184,13 @@ def test_a_file_of_tests_is_run_by_one_process(request: pytest.FixtureRequest) -
     if not request.config.getoption("loadgroup", False):
         pytest.skip("there is one process, or groups were not asked for")
     assert request.node.nodeid.endswith("@tb/test_structure.py")
+
+
+def test_tests_that_are_named_for_their_place_exist() -> None:
+    assert [name for name in (*FIRST, *OTHER_SIMULATOR) if not Path(name).exists()] == []
+
+
+def test_the_slowest_groups_are_named_with_their_time() -> None:
+    seen = [("a.py::one@x", 1.0), ("b.py::two", 4.0), ("b.py::other", 0.5), ("c.py::three[@]@x", 2.0)]
+    reports = [SimpleNamespace(nodeid=nodeid, duration=duration) for nodeid, duration in seen]
+    assert slowest_groups(reports, 2) == [(4.0, "b.py::two"), (3.0, "x")]

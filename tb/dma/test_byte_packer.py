@@ -103,6 +103,6 @@ def test_pack(width):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [128, 512])
+@pytest.mark.parametrize("width", [pytest.param(128, marks=pytest.mark.campaign), 512])
 def test_pack_other_widths(width):
     run_bench(BytePacker(width), "tb.dma.test_byte_packer", parameters={"width": width})

@@ -252,7 +252,10 @@ async def a_segment_every_two_cycles(dut):
     await bench.finished()
 
 
-OTHERS = (pytest.param(width, marks=pytest.mark.slow) for width in (128, 256, 512))
+OTHERS = (
+    pytest.param(128, marks=pytest.mark.campaign),
+    *(pytest.param(width, marks=pytest.mark.slow) for width in (256, 512)),
+)
 
 
 @pytest.mark.parametrize("width", [64, *OTHERS])

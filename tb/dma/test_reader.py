@@ -367,7 +367,7 @@ def test_reader():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [128, 256, 512])
+@pytest.mark.parametrize("width", [pytest.param(128, marks=pytest.mark.campaign), 256, 512])
 def test_reader_other_widths(width):
     run(width)
 

@@ -97,6 +97,6 @@ def test_realign(width):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [128, 512])
+@pytest.mark.parametrize("width", [pytest.param(128, marks=pytest.mark.campaign), 512])
 def test_realign_other_widths(width):
     run_bench(Realign(width), "tb.dma.test_realign", parameters={"width": width})

@@ -283,7 +283,10 @@ async def nearly_one_beat_a_cycle_for_block_reads(dut):
     assert rate >= 0.9
 
 
-OTHERS = (pytest.param(width, marks=pytest.mark.slow) for width in (128, 256, 512))
+OTHERS = (
+    pytest.param(128, marks=pytest.mark.campaign),
+    *(pytest.param(width, marks=pytest.mark.slow) for width in (256, 512)),
+)
 
 
 @pytest.mark.parametrize("width", [64, *OTHERS])

@@ -558,7 +558,11 @@ async def dwords_of_a_write_follow_each_other(dut):
         assert offered[2 * n + 1] - start_cycle == 3
 
 
-WIDTHS = [64, *(pytest.param(width, marks=pytest.mark.slow) for width in (128, 256, 512))]
+WIDTHS = [
+    64,
+    pytest.param(128, marks=pytest.mark.campaign),
+    *(pytest.param(width, marks=pytest.mark.slow) for width in (256, 512)),
+]
 
 
 @pytest.mark.parametrize("data_width", WIDTHS)

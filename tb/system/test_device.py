@@ -69,7 +69,7 @@ def _native(config: DeviceConfig, job: dict[str, Any], image: Path) -> dict[str,
 @pytest.mark.parametrize(
     ("config", "interrupt"),
     [
-        pytest.param(WIDE, "msix", id="256 bits, MSI-X", marks=pytest.mark.slow),
+        pytest.param(WIDE, "msix", id="256 bits, MSI-X", marks=pytest.mark.campaign),
         pytest.param(THREE, "intx", id="64 bits, 3 queues, INTx", marks=pytest.mark.campaign),
         pytest.param(SMALL_BLK, "intx", id="64 bits, INTx", marks=pytest.mark.slow),
     ],
@@ -93,7 +93,7 @@ def test_both_engines_give_the_same_answers(config: DeviceConfig, interrupt: str
 @pytest.mark.parametrize(
     ("config", "sectors"),
     [
-        pytest.param(WIDE, 512, id="256 bits"),
+        pytest.param(WIDE, 512, id="256 bits", marks=pytest.mark.campaign),
         pytest.param(SMALL_BLK, 128, id="64 bits"),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_read_only_disk_is_offered_as_one(engine: str, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [WIDE_DISK, USUAL])
+@pytest.mark.parametrize("config", [pytest.param(WIDE_DISK, marks=pytest.mark.campaign), USUAL])
 def test_stalls_on_every_stream_change_nothing(config: DeviceConfig, tmp_path: Path) -> None:
     disk = _image(tmp_path / "disk.img", 512)
     task = BlockTask(Workload("randrw", requests=60, queue_depth=16, block_size=1536))

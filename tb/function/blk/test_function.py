@@ -418,7 +418,11 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("data_width", "chunk_sectors"),
-    [(64, 2), *(pytest.param(*pair, marks=SLOW) for pair in ((128, 8), (256, 8), (512, 1)))],
+    [
+        (64, 2),
+        pytest.param(128, 8, marks=pytest.mark.campaign),
+        *(pytest.param(*pair, marks=SLOW) for pair in ((256, 8), (512, 1))),
+    ],
 )
 def test_blk(data_width, chunk_sectors):
     run_bench(

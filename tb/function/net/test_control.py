@@ -172,10 +172,11 @@ async def generation_and_notification_follow_what_the_device_changes(dut):
     assert bench.changes.count == 3
 
 
-SLOW = pytest.mark.slow
+SLOW, CAMPAIGN = pytest.mark.slow, pytest.mark.campaign
+OTHERS = (pytest.param(128, marks=CAMPAIGN), pytest.param(256, marks=CAMPAIGN), pytest.param(512, marks=SLOW))
 
 
-@pytest.mark.parametrize("data_width", [64, *(pytest.param(width, marks=SLOW) for width in (128, 256, 512))])
+@pytest.mark.parametrize("data_width", [64, *OTHERS])
 def test_net_control(data_width):
     net = NetSettings(mac="52:57:00:00:00:01", mtu=MTU, buffer_bytes=2048, pause=data_width in (64, 512))
     config = DeviceConfig(function="net", data_width=data_width, settings=net)

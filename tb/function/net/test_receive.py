@@ -294,10 +294,11 @@ async def a_frame_that_comes_while_old_ones_are_flushed_waits_or_is_dropped(dut)
     assert [answer.content[12:] for answer in bench.incoming.answers] == wanted
 
 
-SLOW = pytest.mark.slow
+SLOW, CAMPAIGN = pytest.mark.slow, pytest.mark.campaign
+OTHERS = (pytest.param(128, marks=CAMPAIGN), pytest.param(256, marks=SLOW), pytest.param(512, marks=SLOW))
 
 
-@pytest.mark.parametrize("data_width", [64, *(pytest.param(width, marks=SLOW) for width in (128, 256, 512))])
+@pytest.mark.parametrize("data_width", [64, *OTHERS])
 def test_net_receive(data_width):
     pause = data_width in (64, 512)
     net = NetSettings(mac="52:57:00:00:00:01", mtu=400, buffer_bytes=BUFFER_BYTES, pause=pause)

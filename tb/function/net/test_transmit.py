@@ -166,7 +166,7 @@ async def active_shows_beats_on_the_mac_port(dut):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("data_width", [256, 64, 128, 512])
+@pytest.mark.parametrize("data_width", [256, 64, pytest.param(128, marks=pytest.mark.campaign), 512])
 def test_net_transmit(data_width):
     net = NetSettings(mtu=400, buffer_bytes=2048, pause=data_width in (64, 512))
     config = DeviceConfig(function="net", data_width=data_width, settings=net)
