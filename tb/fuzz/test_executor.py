@@ -44,3 +44,19 @@ def test_a_queue_that_a_legacy_driver_frees_is_not_looked_at_any_more():
         write legacy.queue_pfn 4 0x0"""
     with Executor("blk:split:legacy") as executor:
         assert executor.run(Case.parse(lines)).findings == ()
+
+
+def test_features_that_a_legacy_driver_changes_on_the_way_are_not_judged():
+    """The table is one for the device, which goes by the new features, and was none when the queue began."""
+    lines = """device blk:split:legacy
+        setup intx
+        recovery status
+        write legacy.driver_features 4 0xffffffff
+        descriptor 0x7b020 0x7af0c 9 NEXT 1
+        descriptor 0x8060 0x7b020 48 INDIRECT 0
+        memory 0x820a 2 0x6
+        memory 0x8202 2 0x5
+        notify 1
+        settle 800"""
+    with Executor("blk:split:legacy") as executor:
+        assert executor.run(Case.parse(lines)).findings == ()

@@ -192,6 +192,8 @@ void Shadow::write_legacy(std::uint64_t offset, std::uint32_t data, unsigned ena
   if (merge(status, legacy::device_status, offset, data, enables)) write_status(status, true);
   auto features = static_cast<std::uint32_t>(features_);
   if (merge(features, legacy::driver_features, offset, data, enables)) {
+    // Rules of a queue in use keep the features that it began with; the device may not.
+    vague_ = vague_ || std::any_of(rows_.begin(), rows_.end(), [](const QueueRow& row) { return row.enabled; });
     features_ = features;
     touch();
     if (face_ < 0) face_ = 1;
