@@ -1,5 +1,6 @@
 """The timeline of a run, written at its end, however that comes."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,24 +16,31 @@ __all__ = ["timeline_of", "write_timeline", "written_behind"]
 def timeline_of(engine: Any) -> Timeline:
     """What a native engine with a ``recording`` has recorded so far."""
     config = engine.config
-    events = engine.recording.events()
+    recording = engine.recording
+    events = recording.events()
     about = {
         "clock_mhz": config.clock_mhz,
         "link_bytes_per_cycle": engine.host.link_bytes_per_cycle,
         "function": config.function,
         "data_width": config.data_width,
         "config": config.to_toml(),
-        "complete": engine.recording.complete(),
+        "complete": recording.complete(),
+        "most_events": recording.most,
     }
     return Timeline(events, about)
 
 
 def write_timeline(engine: Any, path: str | Path, unwritten: list[str]) -> None:
-    """Write the timeline of ``engine``; ``unwritten`` gets a line if that cannot be done."""
+    """Write the timeline of ``engine``; ``unwritten`` gets a line if that cannot be done.
+
+    That a recording was cut is said on standard error: it is no failure, the run went on.
+    """
     from .file import save
 
     with noted(unwritten):
-        save(timeline_of(engine), path)
+        save(timeline := timeline_of(engine), path)
+        if not timeline.complete:
+            print(f"ringwalker: {path}: {timeline.cut}", file=sys.stderr)
 
 
 @contextmanager

@@ -21,13 +21,19 @@ class Recording:
     """Events of a run whose time is ``now()``, in cycles.
 
     ``waiting()`` says how many events the engine has, and ``take(array)`` moves them to an array of so many
-    rows. A driver in Python calls :meth:`added`, :meth:`shown` and :meth:`taken`, or those for many
-    buffers.
+    rows. The engine records ``most`` events, and no more. A driver in Python calls :meth:`added`,
+    :meth:`shown` and :meth:`taken`, or those for many buffers.
     """
 
     def __init__(
-        self, now: Callable[[], int], waiting: Callable[[], int], take: Callable[[np.ndarray], None]
+        self,
+        now: Callable[[], int],
+        waiting: Callable[[], int],
+        take: Callable[[np.ndarray], None],
+        most: int = MOST_EVENTS,
     ):
+        self.most = most
+        self._recorded = 0
         self._now = now
         self._waiting = waiting
         self._take = take
@@ -43,6 +49,7 @@ class Recording:
             block = np.empty(count, event_type)
             self._take(block)
             self._blocks.append(block)
+            self._recorded += count
 
     def end(self) -> None:
         """Take the rest; the engine is closed."""
@@ -57,8 +64,9 @@ class Recording:
         return events[np.argsort(events["end"], kind="stable")]
 
     def complete(self) -> bool:
-        """Whether the engine has recorded all that has happened."""
-        return sum(map(len, self._blocks)) < MOST_EVENTS
+        """Whether the engine has recorded all that has happened so far."""
+        self.collect(0)
+        return self._recorded < self.most
 
     # --- a driver in Python --------------------------------------------------------------------------------
 

@@ -35,11 +35,32 @@ class Timeline:
     """``events`` of a run (rows of :data:`.event_type`, in the order of their ends) and what is known of it.
 
     ``about`` has ``clock_mhz``, ``link_bytes_per_cycle`` (0: no limit), ``function``, ``data_width``, the
-    ``config`` of the device as TOML, and ``complete``, False when the recording was cut.
+    ``config`` of the device as TOML, and ``complete``, False when the recording was cut after
+    ``most_events`` of the engine.
     """
 
     events: np.ndarray
     about: dict[str, Any]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the run is in it."""
+        return self.about.get("complete", True)
+
+    @property
+    def recorded_cycles(self) -> int:
+        """Until when the engine has recorded. Drivers in Python say what they do to the end of the run."""
+        drivers = (EventKind.ADDED, EventKind.SHOWN, EventKind.TAKEN)
+        ends = self.events["end"][~np.isin(self.events["kind"], drivers)]
+        return int(ends.max()) if len(ends) else 0
+
+    @property
+    def cut(self) -> str:
+        """What a person should know of a recording that is not complete."""
+        return (
+            f"the recording ended at cycle {self.recorded_cycles:,}, after {self.about['most_events']:,} "
+            f"events; what came later is not in it: record a shorter run"
+        )
 
     @cached_property
     def requests(self) -> np.ndarray:

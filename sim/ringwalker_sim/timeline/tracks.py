@@ -101,6 +101,11 @@ class _Drawing:
             tracks[rows], numbers, begin, end, notes, None if flows is None else np.asarray(flows)[order]
         )
 
+    def cut(self) -> None:
+        track = self.trace.track("Recording", self.trace.group("Recording ends early"))
+        at = np.array([self.timeline.recorded_cycles])
+        self.trace.instants(track, self.trace.names([self.timeline.cut]), at, {})
+
     # --- requests ------------------------------------------------------------------------------------------
 
     def driver(self) -> None:
@@ -226,8 +231,10 @@ def _value(kind: RequestKind) -> int:
 
 
 def draw(timeline: Timeline) -> TracePackets:
-    """All tracks of a timeline."""
+    """All tracks of a timeline. One that was cut has a track that says so, first of all."""
     drawing = _Drawing(timeline)
+    if not timeline.complete:
+        drawing.cut()
     drawing.driver()
     drawing.stages()
     drawing.outside()

@@ -23,4 +23,5 @@ def recording_of(engine: "NativeEngine") -> Recording:
         lambda: engine.now,
         lambda: library.rw_timeline_size(handle),
         lambda block: library.rw_timeline_take(handle, block.ctypes.data),
+        MOST_EVENTS,
     )
