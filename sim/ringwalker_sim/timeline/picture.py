@@ -21,9 +21,9 @@ COLOURS = dict(
 )
 """The colour of each segment."""
 
-_WIDTH, _LEFT, _RIGHT, _TOP = 960, 124, 16, 70
+_WIDTH, _LEFT, _RIGHT, _TOP = 720, 124, 14, 92
 _ROW, _GAP, _LINK = 15, 4, 46
-_LEGEND = 7
+_LEGEND = 5
 _WINDOWS = 160
 
 
@@ -51,7 +51,7 @@ def _link(timeline: Timeline, first: int, last: int, top: float) -> Iterator[str
     for row, (name, kinds) in enumerate((("from the device", UP), ("to the device", DOWN))):
         base = top + (row + 1) * _LINK - 6
         yield _text(_LEFT - 8, base - 12, name, "end", 11)
-        yield _text(_LEFT - 8, base, "link, 0 to 100 %", "end", 9)
+        yield _text(_LEFT - 8, base, "0 to 100 % full", "end", 11)
         moved = timeline.occupancy(kinds, window)[first // window : last // window + 1]
         for place, part in enumerate(np.minimum(1, moved / (window * most)).tolist()):
             if part:
