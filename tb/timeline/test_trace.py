@@ -49,7 +49,7 @@ def unknown_fields(message: Any) -> Iterator[int]:
 
 def check(packets: list[Any]) -> dict[str, int]:
     """All that a reader of track events relies on; how many of each kind there are."""
-    counts = dict.fromkeys(("slices", "instants", "counts", "tracks", "notes"), 0)
+    counts: dict[str, int] = dict.fromkeys(("slices", "instants", "counts", "tracks", "notes"), 0)
     counters, tracks, parents = set[int](), set[int](), dict[int, int]()
     names, keys = set[int](), set[int]()
     open_on, flows = dict[int, int](), set[int]()
