@@ -13,13 +13,14 @@ import pytest
 from ringwalker.function.entropy.function import EntropyFunction
 from ringwalker_sim.pictures.__main__ import TIMINGS, main, stored, timings
 from ringwalker_sim.pictures.catalogue import PAGES, BlockPage
-from ringwalker_sim.pictures.diagram import read_diagram
+from ringwalker_sim.pictures.diagram import diagram, read_diagram
 from ringwalker_sim.pictures.page import FOLDER, PageError, filled, parts
 from ringwalker_sim.pictures.scene import Arrow, Level, Scene, Stream, record
 from ringwalker_sim.pictures.scenes.functions import ENTROPY
 from ringwalker_sim.pictures.timing import timing
 from ringwalker_sim.testing.browser import chromium, no_chromium, opened
 from ringwalker_sim.testing.inprocess import Bench
+from ringwalker_sim.toolchain import ToolError
 
 DOCS = Path("docs")
 BLOCKS = DOCS / FOLDER
@@ -185,3 +186,12 @@ def test_no_text_is_cut_or_covered(tmp_path):
                 assert look.overlaps() == [], path
                 paper = "getComputedStyle(document.querySelector('.paper')).fill"
                 assert look.page.evaluate(paper) == "rgb(13, 17, 23)", path
+
+
+@pytest.mark.slow
+def test_a_diagram_is_laid_out_as_it_was():
+    try:
+        drawn = {page.name: diagram(page.drawing(), page.title, page.direction) for page in PAGES}
+    except ToolError as error:
+        pytest.skip(f"elkjs is not there, and cannot be fetched: {error}")
+    assert [name for name, text in drawn.items() if text != (BLOCKS / f"{name}.svg").read_text()] == []
