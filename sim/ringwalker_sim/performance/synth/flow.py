@@ -99,7 +99,7 @@ def _script(top: str, target: Target, flat: bool) -> str:
 def _synthesize(text: str, script: str, folder: Path) -> Path:
     """Run yosys; the netlist's file."""
     (folder / "design.v").write_text(text)
-    run_tool(YOSYS, ["-q", "-p", script], folder)
+    run_tool(YOSYS, [script], folder)
     (folder / "design.v").unlink()
     return folder / "netlist.json"
 
@@ -165,7 +165,7 @@ def place_and_route(text: str, block: str, target: Target, chip: Chip, seed: int
         netlist = _flat_netlist(text, top, target)
         (folder / "netlist.json").write_text(netlist)
         (folder / "pins.v").write_text(ecp5_wrapper(top, read_netlist(netlist)[top]))
-        run_tool(YOSYS, ["-q", "-p", wrap], folder)
+        run_tool(YOSYS, [wrap], folder)
         run_tool(NEXTPNR, options, folder)
         report = json.loads((folder / "report.json").read_text())
         for name in ("netlist.json", "routed.json", "pins.v", "report.json"):

