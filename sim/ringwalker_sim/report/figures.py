@@ -185,6 +185,7 @@ def lanes(timeline: Timeline) -> tuple[int, list[Lane]]:
         events = timeline.of(kind)
         add(group, name, name.split()[0], _intervals(events["begin"], events["end"]))
     for kind, group, name in _BYTES:
+        group = "Noise" if timeline.about["function"] == "rng" else group
         events = timeline.of(kind)
         until = _moved(events["begin"], events["end"], events["bytes"])
         add(group, name, "bytes a cycle", until)

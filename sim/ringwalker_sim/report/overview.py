@@ -81,7 +81,8 @@ def _tiles(material: Material) -> Iterator[tuple[str, str, str, str]]:
         rate = scaled(requests * clock * 1e6 / cycles, "/s")
         yield "Requests", rate, f"{requests:,} in {cycles:,} cycles", ""
     for item in result.get("directions", ()):
-        rate = scaled(item["per_second"], f"{item['unit']}/s")
+        unit = "B" if item["unit"] == "bytes" else item["unit"]
+        rate = scaled(item["per_second"], f"{unit}/s")
         yield item["name"].capitalize(), rate, f"{item['received']:,} in {item['cycles']:,} cycles", ""
     rates = [item for item in reached(material) if item.unit == "/s"]
     if rates:

@@ -21,5 +21,5 @@ def scaled(value: float, unit: str) -> str:
     """A number of a unit, in thousands, millions or more of it."""
     for power, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= power:
-            return f"{short(value / power)} {prefix}{unit}"
+            return f"{short(value / power)} {prefix}{'' if unit[:1] in 'B/' else ' '}{unit}"
     return f"{short(value)} {unit}"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 __all__ = ["CHROMIUM", "NARROW", "WIDE", "Look", "chromium", "no_chromium", "opened"]
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -19,7 +21,9 @@ WIDE, NARROW = 1440, 380
 
 _HEIGHT = 900
 _LOCAL = ("file:", "data:", "blob:", "about:")
-_COLOURS = 128
+_COLOURS, _CANDIDATES, _ALIKE = 128, 20_000, 12
+"""Colours of a picture, those that are looked at for it, and by how much two have to differ."""
+
 _FUNCTIONS = Path(__file__).with_name("browser_faults.js").read_text()
 
 Scheme = Literal["light", "dark"]
@@ -105,13 +109,27 @@ class Look:
         options = {"full_page": True} if whole and selector is None else {}
         picture = Image.open(io.BytesIO(target.screenshot(animations="disabled", **options)))
         out = io.BytesIO()
-        # So that a colour of few dots is not lost to shades of the others.
-        way = Image.Quantize.MAXCOVERAGE
-        few = picture.convert("RGB").quantize(_COLOURS, way, dither=Image.Dither.NONE)
+        few = _with_few_colours(picture.convert("RGB"))
         few.save(out, "PNG", optimize=True)
         if path is not None:
             path.write_bytes(out.getvalue())
         return out.getvalue()
+
+
+def _with_few_colours(picture: Any) -> Any:
+    """``picture`` with a palette of its most frequent colours, none of which is much like another one: so
+    backgrounds stay as they are, and a colour of few dots is not lost to shades of the others."""
+    from PIL import Image
+
+    counted = sorted(picture.getcolors(picture.width * picture.height), reverse=True)[:_CANDIDATES]
+    colours = np.array([colour for _count, colour in counted], np.int64)
+    chosen = np.empty((0, 3), np.int64)
+    for colour in colours:
+        if len(chosen) < _COLOURS and (np.abs(chosen - colour).sum(axis=1) > _ALIKE).all():
+            chosen = np.vstack([chosen, colour])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(chosen.astype(np.uint8).ravel().tolist())
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 @contextmanager
