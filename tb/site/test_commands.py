@@ -75,6 +75,7 @@ def check(parser: argparse.ArgumentParser, words: list[str]) -> None:
         ("a && b | c; d &", [["a"], ["b"], ["c"], ["d"]]),
         ("a > file 2> other < third b", [["a", "b"]]),
         ("a - <<'END'\nb 'c\nEND\nd <<END\nEND", [["a", "-"], ["d"]]),
+        ("a --to >(b c)", [["a", "--to", "/dev/fd/63"], ["b", "c"]]),
         ("a '\n  b\n  c'\nd", [["a", "\n  b\n  c"], ["d"]]),
     ],
 )
