@@ -4,6 +4,8 @@ from pathlib import Path
 
 from ringwalker_sim.fuzz.coverage import block_of
 from ringwalker_sim.fuzz.explained import Explanation, judge
+from ringwalker_sim.fuzz.judged import JUDGED, judgement
+from ringwalker_sim.fuzz.outcome import RULES
 from ringwalker_sim.fuzz.page import FIGURES, PAGE, page, read_figures
 
 DOCS = Path("docs")
@@ -20,6 +22,34 @@ def test_no_explanation_is_stale() -> None:
     holes = [hole for item in coverage.values() for hole in item["holes"]]
     assert holes
     assert judge(holes)[1] == []
+
+
+def test_every_finding_is_judged() -> None:
+    measured = read_figures(DOCS / FIGURES)
+    for item in measured["devices"]:
+        for finding in item["findings"]:
+            assert judgement(item["device"], measured["seed"], finding), (item["device"], finding)
+    assert {item.rule for item in JUDGED} <= {"", *RULES}
+
+
+def test_a_judgement_is_of_a_device_a_seed_a_rule_and_a_case() -> None:
+    one = {"number": 3940, "rule": "expected"}
+    assert judgement("rng:packed:modern", 18, one) is not None
+    assert judgement("rng:packed:modern", 19, one) is None
+    assert judgement("rng:split:modern", 18, one) is None
+    assert judgement("rng:packed:modern", 18, {**one, "number": 3}) is None
+    assert judgement("rng:packed:modern", 18, {**one, "rule": "link"}) is None
+    every = judgement("net:split:legacy", 18, {"number": 5, "rule": "expected"})
+    assert every is judgement("net:split:legacy", 18, {"number": 6, "rule": "expected"}) is not None
+
+
+def test_what_nobody_has_judged_and_all_hardware_are_on_the_page() -> None:
+    measured = read_figures(DOCS / FIGURES)
+    device = {**measured["devices"][0], "hardware": {"ab": 1000, "cd": 20}}
+    found = {"number": 7, "rule": "read", "text": "a read", "cycle": 1}
+    made = page({**measured, "devices": [{**device, "findings": [found]}]})
+    assert f"{device['device']}, case 7, `read`: a read: nobody has judged it yet." in made
+    assert "`ab` (1,000 cases), `cd` (20 cases)" in made
 
 
 def test_an_explanation_is_of_all_bits_of_a_hole() -> None:

@@ -1,6 +1,6 @@
 """docs/fuzz.md: what is checked, how fast, what has toggled, what was found."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from ..markdown import markdown_table
 from ..performance.figures import read_all_figures
 from .coverage import BLOCKS
 from .explained import EXPLAINED, explained
+from .judged import JUDGED, judgement
 from .outcome import RULES
 
 __all__ = ["FIGURES", "PAGE", "page", "read_figures"]
@@ -80,29 +81,6 @@ several names counts once. {coverage}
 {holes}
 """
 
-_FOUND = (
-    (
-        "all functions",
-        "a read that waits for the end of a tag's quarantine left the device idle, so that its clock "
-        "could be stopped for ever",
-        "mended: `idle` stays low",
-    ),
-    (
-        "entropy, console",
-        "a chain was answered while readable bytes of it, which no driver may offer there, were still "
-        "being read",
-        "mended: the answer waits for them",
-    ),
-    (
-        "all functions, split rings",
-        "a used buffer notification that was still to be looked at outlived its queue, which had been "
-        "reset or freed: two bytes near address 0 were read",
-        "mended: such a queue is not looked at",
-    ),
-    ("all functions, packed rings", "the same of a packed ring's event area", "mended in the same way"),
-)
-"""Faults of the hardware that campaigns have shown."""
-
 
 def read_figures(name: str | Path) -> dict[str, Any]:
     """Figures that were measured before. Errors: :class:`..performance.figures.FiguresError`."""
@@ -115,7 +93,7 @@ def page(measured: Mapping[str, Any]) -> str:
         rules="\n".join(_rules()),
         speed="\n".join(_speed(measured["speed"])),
         campaign="\n".join(_campaign(measured)),
-        found="\n".join(markdown_table(("where", "what", "what became of it"), _FOUND)),
+        found="\n".join(_found()),
         coverage=_coverage_sentence(measured["coverage"]),
         holes="\n".join([*_coverage(measured["coverage"]), "", *_holes(measured["coverage"])]),
     )
@@ -144,10 +122,14 @@ def _speed(speed: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _campaign(measured: Mapping[str, Any]) -> Iterator[str]:
-    devices = measured["devices"]
+    devices, seed = measured["devices"], measured["seed"]
     cases = sum(item["cases"] for item in devices)
     found = sum(len(item["findings"]) for item in devices)
-    yield f"Seed {measured['seed']}: {cases:,} cases, {found or 'no'} finding{'' if found == 1 else 's'}."
+    minutes = sum(item["cpu_seconds"] for item in devices) / 60
+    yield f"Seed {seed}: {cases:,} cases, {found or 'no'} finding{'' if found == 1 else 's'}."
+    yield f"They took {minutes:,.0f} minutes of a processor, without builds of models; they are run by hand."
+    yield "Hardware is named by a hash of the device's Verilog: another name is another device. A batch in"
+    yield "which a rule, or the host, was at fault has been run again when that was mended."
     yield ""
     rows = [
         (
@@ -156,13 +138,42 @@ def _campaign(measured: Mapping[str, Any]) -> Iterator[str]:
             f"{item['cycles']:,}",
             str(item["kept"]),
             f"{item['states']:,}",
+            _hardware(item),
             str(len(item["findings"])),
         )
         for item in devices
     ]
-    yield from markdown_table(
-        ("device", "cases", "cycles", "kept", "states and pairs of them", "findings"), rows
-    )
+    titles = ("device", "cases", "cycles", "kept", "states and pairs of them", "hardware", "findings")
+    yield from markdown_table(titles, rows)
+    yield from _judged_findings(devices, seed)
+
+
+def _hardware(item: Mapping[str, Any]) -> str:
+    """The one Verilog of all cases, or how many ran on which."""
+    names = item["hardware"]
+    if len(names) == 1:
+        return f"`{next(iter(names))}`"
+    return ", ".join(f"`{name}` ({cases:,} cases)" for name, cases in names.items())
+
+
+def _judged_findings(devices: Iterable[Mapping[str, Any]], seed: int) -> Iterator[str]:
+    """Each finding of the campaign, and whose fault it is."""
+    for item in devices:
+        for finding in item["findings"]:
+            judged = judgement(item["device"], seed, finding)
+            whose = f"fault of {judged.fault}, {judged.became}" if judged else "nobody has judged it yet"
+            yield ""
+            text = f"`{finding['rule']}`: {finding['text']}"
+            yield f"{item['device']}, case {finding['number']:,}, {text}: {whose}."
+
+
+def _found() -> Iterator[str]:
+    titles = ("where", "rule", "what", "fault of", "what became of it")
+    rows = [
+        (item.where, f"`{item.rule}`" if item.rule else "", item.what, item.fault, item.became)
+        for item in JUDGED
+    ]
+    yield from markdown_table(titles, rows)
 
 
 def _coverage_sentence(coverage: Mapping[str, Any]) -> str:

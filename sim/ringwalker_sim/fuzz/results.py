@@ -50,6 +50,7 @@ def device_figures(result: DeviceResult) -> dict[str, Any]:
         "device": result.device,
         "cases": result.cases,
         "cycles": result.cycles,
+        "cpu_seconds": round(result.cpu_s),
         "cases_per_second": _rate(result.fast_cases, result.fast_cpu_s),
         "kept": len(result.kept),
         "states": len(result.states),
