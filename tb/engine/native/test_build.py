@@ -9,7 +9,7 @@ import pytest
 
 from ringwalker.verilog import to_verilog
 from ringwalker_sim.engine.native import translate
-from ringwalker_sim.engine.native.build import TOP, build_library
+from ringwalker_sim.engine.native.build import TOP, build_library, model_units
 from ringwalker_sim.engine.native.compiling import compiler, grouped
 from ringwalker_sim.engine.native.device_objects import DeviceObjects
 from ringwalker_sim.engine.native.ports_header import peripherals_header, ports_header, registered_inputs
@@ -283,3 +283,12 @@ def test_files_of_a_model_are_compiled_in_as_few_groups_as_keep_all_cores_busy(
     )
     together = [sum((tmp_path.parent / name).stat().st_size for name in group) for group in found]
     assert max(together) - min(together) <= max(sizes)
+
+
+def test_a_model_that_is_built_quickly_leaves_other_cores_to_others(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    for name in ("a.cpp", "b.cpp"):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 900_000)
+    assert [unit.name for unit in model_units(tmp_path, "-O1")] == ["fast0", "slow"]
+    assert [unit.name for unit in model_units(tmp_path, "-O2")] == ["fast0", "fast1", "slow"]

@@ -35,7 +35,8 @@ def model_units(model: Path, optimization: str) -> list[Unit]:
     """What Verilator wrote. Code that runs once is not optimised at all."""
     paths = sorted(model.glob("*.cpp"))
     slow = [path for path in paths if any(part in path.name for part in ("__Slow", "__Syms", "__Trace"))]
-    fast = grouped([path for path in paths if path not in slow])
+    # Who builds quickly builds much, as tests do: other cores are busy with other models.
+    fast = grouped([path for path in paths if path not in slow], int(optimization == _optimization(True)))
     units = [Unit(f"fast{n}", names, (*MODEL_FLAGS, optimization)) for n, names in enumerate(fast)]
     return [*units, Unit("slow", tuple(f"model/{path.name}" for path in slow), (*MODEL_FLAGS, "-O0"))]
 

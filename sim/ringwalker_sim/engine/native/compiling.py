@@ -159,14 +159,15 @@ class Unit:
     flags: tuple[str, ...]
 
 
-def grouped(paths: Sequence[Path]) -> list[tuple[str, ...]]:
-    """Files of a model, to be compiled together: in as few groups as keep all cores busy for as long.
+def grouped(paths: Sequence[Path], cores: int = 0) -> list[tuple[str, ...]]:
+    """Files of a model, to be compiled together: in as few groups as keep ``cores`` busy for as long; 0 are
+    all that there are.
 
     Names are as in ``model/file.cpp``. The headers of a group take a second, as much as 3 MB of code that is
     not optimised.
     """
     total = sum(path.stat().st_size for path in paths)
-    cores = os.cpu_count() or 1
+    cores = cores or os.cpu_count() or 1
     count = min(cores * math.ceil(total / cores / _MOST_GROUP_BYTES), math.ceil(total / _LEAST_GROUP_BYTES))
     groups: list[list[Path]] = [[] for _ in range(count)]
     sizes = [0] * count
