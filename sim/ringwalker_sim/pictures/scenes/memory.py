@@ -93,7 +93,7 @@ LATE = Scene(
     _wait,
     (*_READER[:3], Level("quarantined", "quarantined"), _READER[3]),
     (
-        Arrow(("quarantined", 0), ("data", 0), "time-out"),
+        Arrow(("quarantined", 0), ("data", 0)),
         Arrow(("completions", 0), ("requests", 1), "late"),
     ),
 )
