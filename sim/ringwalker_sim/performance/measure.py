@@ -182,11 +182,12 @@ def speed(
     status: Status | None = None,
     reference: bool = False,
     begins: Callable[[], object] = lambda: None,
+    timeline: str | Path | None = None,
 ) -> dict[str, Any]:
     """How fast ``case`` is simulated: ``requests``, ``cycles``, and what they took with all that the driver
     does: ``wall_s`` on the clock, ``cpu_s`` of a processor. ``reference`` is the plain model, with a driver
-    that is all in Python. ``begins`` is called when time begins to count. ``status`` and errors: as in
-    :func:`measure`.
+    that is all in Python. ``begins`` is called when time begins to count. ``status``, ``timeline`` and
+    errors: as in :func:`measure`.
     """
     if case.function == "blk":
         move = partial(_move_blocks, make_pump=Pump if reference else pump_for)
@@ -203,7 +204,10 @@ def speed(
             "cpu_s": time.process_time() - cpu,
         }
 
-    return {"requests": case.requests, **_on_engine(case, timed, status, True if reference else None)}
+    unwritten: list[str] = []
+    plain = True if reference else None
+    figures = _on_engine(case, timed, status, plain, timeline, unwritten=unwritten)
+    return {"requests": case.requests, **figures, **({"unwritten": unwritten} if unwritten else {})}
 
 
 def _reads_before_payload(case: Case, status: Status | None) -> int:
