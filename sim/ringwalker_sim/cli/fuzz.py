@@ -53,6 +53,8 @@ def add_parser(commands: Any) -> None:
     kept.add_argument("--no-coverage", action="store_true", help=text)
     text = "measure for the documentation, and write its page and its figures"
     kept.add_argument("--docs", metavar="FOLDER", help=text)
+    text = "with --docs: measure only what toggles, and keep the other figures that are there"
+    kept.add_argument("--only", choices=["coverage"], help=text)
     text = "with --docs: the page again, of figures that were measured before"
     kept.add_argument("--from", metavar="FILE", dest="source", help=text)
     add_campaign_options(parser, "1", folder=False)

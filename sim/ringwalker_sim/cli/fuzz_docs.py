@@ -1,6 +1,7 @@
 """``fuzz --docs``: the page of the documentation, and the figures it is made of."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from .options import UsageError, check_folder
@@ -11,14 +12,36 @@ __all__ = ["write_docs"]
 
 def write_docs(options: argparse.Namespace) -> int:
     """Run the campaign of the options, measure how fast cases are, write page and figures; the exit code.
-    Errors: :class:`.UsageError`, those of the campaign."""
+
+    With ``--only coverage`` all cases are counted, and the other figures are those that are there.
+    Errors: :class:`.UsageError`, those of the campaign.
+    """
     from ..fuzz.page import FIGURES, PAGE, page, read_figures
 
     if options.source and not options.docs:
         raise UsageError("--from: it is for --docs")
+    if options.only and (options.source or not options.docs):
+        raise UsageError("--only is about what --docs measures")
+    if options.only and options.no_coverage:
+        raise UsageError("--only coverage: --no-coverage leaves that out")
     check_folder("--docs", options.docs)
-    figures = read_figures(options.source) if options.source else _measure(options)
+    if options.source:
+        figures = read_figures(options.source)
+    elif options.only:
+        kept = read_figures(Path(options.docs) / FIGURES)
+        figures = {**kept, "coverage": {**kept.get("coverage", {}), **_only_coverage(options)}}
+    else:
+        figures = _measure(options)
     return report_unwritten(write_figures(figures, None, options.docs, (FIGURES, PAGE), page))
+
+
+def _only_coverage(options: argparse.Namespace) -> dict[str, Any]:
+    from ..fuzz.results import coverage_figures
+    from .fuzz_run import campaign_results
+
+    _plan, results = campaign_results(options, only_coverage=True)
+    with status_line("counting what has toggled") as say:
+        return coverage_figures(results, say)
 
 
 def _measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from .report import progress_of, report_unwritten, status_line, write_json
 __all__ = ["campaign_results", "carry_out", "figures_of", "finding_lines"]
 
 _FINDINGS = "findings"
+_COUNTED = 250
+"""Cases of a batch where all are counted."""
 
 
 def carry_out(options: argparse.Namespace) -> int:
@@ -29,7 +32,7 @@ def carry_out(options: argparse.Namespace) -> int:
     if options.list:
         print("\n".join(DEVICES))
         return 0
-    if options.docs or options.source:
+    if options.docs or options.source or options.only:
         from .fuzz_docs import write_docs
 
         return write_docs(options)
@@ -89,11 +92,16 @@ def _run_file(options: argparse.Namespace) -> int:
     return EXIT_FAILED
 
 
-def campaign_results(options: argparse.Namespace) -> tuple[Plan, list[DeviceResult]]:
-    """Run the campaign of the options. Errors: :class:`.UsageError`, those of the campaign."""
+def campaign_results(
+    options: argparse.Namespace, only_coverage: bool = False
+) -> tuple[Plan, list[DeviceResult]]:
+    """Run the campaign of the options; with ``only_coverage`` every case is counted.
+    Errors: :class:`.UsageError`, those of the campaign."""
     devices = _devices(options)
     _check_folder(options)
     plan = Plan(devices, options.cases, options.seed, cover=0 if options.no_coverage else Plan.cover)
+    if only_coverage:
+        plan = replace(plan, batch=0, cover=_COUNTED)
     options.campaign = options.corpus
     about = {"devices": list(devices), "seed": plan.seed, "batch": plan.batch, "cover": plan.cover}
     with (

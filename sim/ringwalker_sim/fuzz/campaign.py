@@ -26,7 +26,7 @@ class Plan:
 
     A round is a batch of ``cover`` cases on the model with counters, and then :data:`_ROUND_BATCHES` of
     ``batch`` cases on the fast one. What a round has kept is changed from the next one on. Without ``cover``
-    nothing is kept, and every case is a new one.
+    nothing is kept, and every case is a new one; without ``batch`` all cases are counted.
     """
 
     devices: tuple[str, ...]
@@ -41,7 +41,8 @@ class Plan:
         while first < self.cases:
             batches = []
             sizes = [(self.cover, COVER)] if self.cover else []
-            for size, model in [*sizes, *[(self.batch, FAST)] * _ROUND_BATCHES]:
+            fast = [(self.batch, FAST)] * _ROUND_BATCHES if self.batch else []
+            for size, model in [*sizes, *fast]:
                 count = min(size, self.cases - first)
                 if count > 0:
                     batches.append((first, count, model))

@@ -2,25 +2,16 @@
 
 import base64
 import zlib
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..engine.native.coverage import PAIRS, CoverageLayout, SignalPoints, counts
+from ..toolchain import ToolError
+from .fixed import Fixed, canonical
+from .netlist import Netlist
 
-__all__ = [
-    "BLOCKS",
-    "BlockCoverage",
-    "Coverage",
-    "Hole",
-    "block_of",
-    "by_block",
-    "holes",
-    "joined",
-    "packed_bits",
-]
+__all__ = ["BLOCKS", "Coverage", "Point", "Points", "block_of", "check", "joined", "packed_bits", "points_of"]
 
 BLOCKS = ("walker", "dma", "transport")
 """Blocks of the core that coverage is counted of."""
@@ -84,61 +75,81 @@ def joined(texts: list[str], size: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class BlockCoverage:
-    """How many counters a block has, and how many of them have counted."""
+class Point:
+    """A bit that can toggle: ``net``, in row ``row`` of a memory if it is in one, with all its names.
 
-    points: int
-    covered: int
+    ``places`` are instances, a name and the bit; the first one is that nearest to the top, and ``block`` is
+    the one in which it is. ``counters`` are those of its fall; that of the rise follows each.
+    """
 
-    @property
-    def percent(self) -> float:
-        """Of the points that are covered."""
-        return 100 * self.covered / self.points if self.points else 100.0
+    net: int
+    row: str
+    block: str
+    places: tuple[tuple[str, int], ...]
+    counters: tuple[int, ...]
 
-
-def _owners(layout: CoverageLayout) -> Iterator[tuple[str, SignalPoints]]:
-    """The signals of blocks, one for each counter: many names are of one signal."""
-    seen: set[int] = set()
-    for signal in layout.signals:
-        block = block_of(signal.scope)
-        if block is not None and signal.first not in seen:
-            seen.add(signal.first)
-            yield block, signal
-
-
-def by_block(layout: CoverageLayout, toggled: np.ndarray) -> dict[str, BlockCoverage]:
-    """The coverage of each of :data:`BLOCKS`."""
-    points: dict[str, int] = defaultdict(int)
-    covered: dict[str, int] = defaultdict(int)
-    for block, signal in _owners(layout):
-        points[block] += 2 * signal.bits
-        covered[block] += int(toggled[signal.first : signal.first + 2 * signal.bits].sum())
-    return {block: BlockCoverage(points[block], covered[block]) for block in BLOCKS}
+    def toggled(self, counted: np.ndarray) -> tuple[bool, bool]:
+        """Whether it has fallen, and whether it has risen."""
+        fallen, risen = (any(counted[first + way] for first in self.counters) for way in (0, 1))
+        return fallen, risen
 
 
 @dataclass(frozen=True)
-class Hole:
-    """Bits ``bits`` of a signal of ``block`` that did not toggle both ways; ``points`` counters are 0."""
+class Points:
+    """The ``points`` of the blocks; ``constant`` bits of signals can never toggle, and ``names`` are all."""
 
-    block: str
-    scope: str
-    name: str
-    bits: tuple[int, ...]
-    points: int
-
-    @property
-    def place(self) -> str:
-        """The instances and the name."""
-        return f"{self.scope}.{self.name}"
+    points: list[Point]
+    constant: dict[str, int]
+    names: dict[str, int]
+    still: list[tuple[str, int, int]]
+    """Names of constant bits, with the bit and its counter."""
 
 
-def holes(layout: CoverageLayout, toggled: np.ndarray) -> list[Hole]:
-    """What has not toggled, by signal."""
-    found = []
-    for block, signal in _owners(layout):
-        counted = toggled[signal.first : signal.first + 2 * signal.bits].reshape(-1, 2)
-        missing = np.flatnonzero(~counted.all(axis=1))
-        if len(missing):
-            bits = tuple(int(bit) + signal.lowest for bit in missing)
-            found.append(Hole(block, signal.scope, signal.name, bits, int((~counted).sum())))
-    return found
+def points_of(layout: CoverageLayout, netlist: Netlist, fixed: Fixed) -> Points:
+    """What can toggle in each of :data:`BLOCKS`: a net counts once, whatever its names are.
+
+    Errors: :class:`ToolError` when signals of the model are not those of the netlist.
+    """
+    same = canonical(netlist, fixed)
+    found: dict[tuple[int, str], list[tuple[SignalPoints, int]]] = {}
+    constant, names = dict.fromkeys(BLOCKS, 0), dict.fromkeys(BLOCKS, 0)
+    still: list[tuple[str, int, int]] = []
+    for signal in layout.signals:
+        block = block_of(signal.scope)
+        if block is None:
+            continue
+        nets = netlist.of(f"device.{signal.scope}.{signal.name}")
+        if nets is None or len(nets) != signal.bits:
+            raise ToolError(f"{signal.scope}.{signal.name}: not in the netlist, or not of {signal.bits} bits")
+        names[block] += signal.bits
+        row = signal.name[signal.name.rindex("[") :] if signal.name.endswith("]") else ""
+        for bit, net in enumerate(nets):
+            if fixed.constant(net):
+                constant[block] += 1
+                still.append((f"{signal.scope}.{signal.name}", bit + signal.lowest, signal.first + 2 * bit))
+            else:
+                found.setdefault((same[net], row), []).append((signal, bit))
+    return Points([_point(*key, members) for key, members in found.items()], constant, names, still)
+
+
+def _point(net: int, row: str, members: list[tuple[SignalPoints, int]]) -> Point:
+    members = sorted(members, key=lambda item: (item[0].scope.count("."), len(item[0].name), item[0].scope))
+    places = tuple((f"{signal.scope}.{signal.name}", bit + signal.lowest) for signal, bit in members)
+    counters = tuple({signal.first + 2 * bit for signal, bit in members})
+    block = block_of(members[0][0].scope)
+    assert block is not None
+    return Point(net, row, block, places, counters)
+
+
+def check(found: Points, counted: np.ndarray) -> None:
+    """See that no constant bit was counted both ways, and that names of a net were counted in the same way.
+
+    A constant bit of 1 rises once, when the simulation begins. Errors: :class:`ToolError`.
+    """
+    for place, bit, first in found.still:
+        if counted[first] and counted[first + 1]:
+            raise ToolError(f"{place} bit {bit}: has toggled, but is constant in the netlist")
+    for point in found.points:
+        if len({(bool(counted[first]), bool(counted[first + 1])) for first in point.counters}) > 1:
+            place, bit = point.places[0]
+            raise ToolError(f"{place} bit {bit}: names of one net have toggled differently")

@@ -1,29 +1,39 @@
-"""Why some bits of the device do not toggle, whatever cases do: a reason for each hole in the coverage."""
+"""Why some bits of the device do not toggle, whatever cases do: a reason for each hole in the coverage.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+What a bit that is explained makes constant needs no explanation of its own: that is found out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
 
-__all__ = ["EXPLAINED", "Explanation", "explained", "judge"]
+import numpy as np
+
+from .coverage import Point
+from .fixed import Fixed
+from .netlist import ONE, ZERO, Netlist
+
+__all__ = ["EXPLAINED", "Explanation", "Judgement", "judge"]
 
 
 @dataclass(frozen=True)
 class Explanation:
     """Bits ``lowest`` to ``highest`` of the signals that ``places`` name do not toggle, and ``why``.
 
-    A place is instances and a name joined by ``.``, with ``*``.
+    A place is instances and a name joined by ``.``, with ``*``. ``way``: they do not ``rise`` or ``fall``;
+    by itself neither.
     """
 
     places: tuple[str, ...]
     why: str
     lowest: int = 0
     highest: int = 1 << 16
+    way: str = ""
 
-    def covers(self, hole: Mapping[str, Any]) -> bool:
-        """Whether it is about all bits of a hole of the figures."""
-        inside = self.lowest <= hole["lowest"] and hole["highest"] <= self.highest
-        return inside and any(fnmatchcase(hole["place"], place) for place in self.places)
+    def covers(self, place: str, bit: int) -> bool:
+        """Whether it is about a bit of a signal."""
+        inside = self.lowest <= bit <= self.highest
+        return inside and any(fnmatchcase(place, pattern) for pattern in self.places)
 
 
 EXPLAINED: tuple[Explanation, ...] = (
@@ -46,20 +56,74 @@ EXPLAINED: tuple[Explanation, ...] = (
 )
 
 
-def explained(hole: Mapping[str, Any], table: Sequence[Explanation] = EXPLAINED) -> Explanation | None:
-    """The first explanation of a hole."""
-    return next((item for item in table if item.covers(hole)), None)
+@dataclass
+class Judgement:
+    """What a table of explanations says of what has not toggled.
+
+    ``direct`` and ``following`` have for each explanation how many points it is about, and how many follow.
+    ``wrong`` are places of points that it says do not toggle, and which did. ``open`` are those points that
+    nothing explains, and how many of their two ways are missing.
+    """
+
+    direct: list[int]
+    following: list[int]
+    wrong: list[str] = field(default_factory=list)
+    open: list[tuple[Point, int]] = field(default_factory=list)
+
+
+_WAYS = ("fall", "rise")
 
 
 def judge(
-    holes: Iterable[Mapping[str, Any]], table: Sequence[Explanation] = EXPLAINED
-) -> tuple[list[str], list[Explanation]]:
-    """The places of holes that nothing explains, and explanations of nothing."""
-    unexplained, used = [], set[int]()
-    for hole in holes:
-        found = explained(hole, table)
-        if found is None:
-            unexplained.append(hole["place"])
-        else:
-            used.add(id(found))
-    return unexplained, [item for item in table if id(item) not in used]
+    points: Sequence[Point],
+    toggled: np.ndarray,
+    netlist: Netlist,
+    free: Fixed,
+    table: Sequence[Explanation] | None = None,
+) -> Judgement:
+    """Look for an explanation of each way of a point that was not counted in ``toggled``.
+
+    ``free`` is what is constant by itself. From a bit that is explained and has not moved it follows what is
+    constant besides.
+    """
+    table = EXPLAINED if table is None else table
+    result = Judgement([0] * len(table), [0] * len(table))
+    seen = [point.toggled(toggled) for point in points]
+    about: dict[int, int] = {}
+    """The explanation of nets that never move."""
+    left: list[tuple[Point, tuple[bool, bool]]] = []
+    for point, moved in zip(points, seen, strict=True):
+        number = _explanation(point, table)
+        if number is None:
+            left.append((point, moved))
+            continue
+        ways = [way for way in _WAYS if table[number].way in ("", way)]
+        count = sum(not moved[_WAYS.index(way)] for way in ways)
+        result.direct[number] += count
+        if count != len(ways):
+            result.wrong.append(f"{point.places[0][0]} bit {point.places[0][1]}")
+        if not any(moved) and not point.row and netlist.states.get(point.net, (ZERO, 0))[0] != ONE:
+            about[point.net] = number
+        if table[number].way:
+            left.append((point, (moved[0] or "fall" in ways, moved[1] or "rise" in ways)))
+    held = Fixed(netlist, dict.fromkeys(about, ZERO)) if about else free
+    for point, moved in left:
+        missing = moved.count(False)
+        if not held.constant(point.net):
+            if missing:
+                result.open.append((point, missing))
+            continue
+        if not missing:
+            result.wrong.append(f"{point.places[0][0]} bit {point.places[0][1]}")
+            continue
+        cause = held.reason(point.net, free)
+        result.following[about[cause] if cause is not None else 0] += missing
+    return result
+
+
+def _explanation(point: Point, table: Sequence[Explanation]) -> int | None:
+    """The first explanation that is about any of a point's names."""
+    for number, item in enumerate(table):
+        if any(item.covers(place, bit) for place, bit in point.places):
+            return number
+    return None

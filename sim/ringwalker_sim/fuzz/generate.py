@@ -39,7 +39,7 @@ def _fill(
     chance: Random, scene: Scene, buffers: Buffers, queue: Queue, make: Callable[..., Chain], most: int
 ) -> tuple[list[Operation], Operation, SplitRing | PackedRing]:
     """Chains on a queue: their operations with the notification apart, and the ring behind them."""
-    ring = ring_of(queue)
+    ring = ring_of(queue, chance.getrandbits(16))
     operations: list[Operation] = []
     room = queue.size
     for _ in range(chance.randint(1, most)):
@@ -141,7 +141,7 @@ def _laps(chance: Random, scene: Scene) -> list[Operation]:
     """Right requests one after the other, over the end of the ring, and then anything."""
     able = [queue for queue in scene.queues if queue.role is not Role.RECEIVE]
     queue = chance.choice(able)
-    ring, buffers = ring_of(queue), Buffers(scene, chance)
+    ring, buffers = ring_of(queue, chance.getrandbits(16)), Buffers(scene, chance)
     operations: list[Operation] = []
     offered = 0
     while offered <= queue.size:

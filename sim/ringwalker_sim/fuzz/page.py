@@ -1,13 +1,13 @@
 """docs/fuzz.md: what is checked, how fast, what has toggled, what was found."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..markdown import markdown_table
 from ..performance.figures import read_all_figures
 from .coverage import BLOCKS
-from .explained import EXPLAINED, explained
+from .explained import EXPLAINED, Explanation
 from .judged import JUDGED, judgement
 from .outcome import RULES
 
@@ -75,11 +75,17 @@ as long as the rule is still broken. What remains becomes a test of at most 20 l
 
 ## What has toggled
 
-Verilator counts for every bit of every signal whether it has risen and whether it has fallen. One signal with
-several names counts once. {coverage}
+Verilator counts for every bit of every signal whether it has risen and whether it has fallen: two points.
+What can toggle at all is found out from the netlist. Bits that always have the same value are one net and
+count once, whatever their names are; bits that are constant in every state that can be reached do not count.
+The counters are held to it: had a constant bit toggled, or two names of a net differently, there would be no
+figures. {coverage}
 
 {holes}
 """
+
+_MOST_HOLES = 20
+"""Signals that are named of those that nothing explains."""
 
 
 def read_figures(name: str | Path) -> dict[str, Any]:
@@ -181,50 +187,57 @@ def _coverage_sentence(coverage: Mapping[str, Any]) -> str:
 
 
 def _coverage(coverage: Mapping[str, Any]) -> Iterator[str]:
-    rows = [
-        (
-            name,
-            *(
-                f"{item['blocks'][block]['covered']:,} of {item['blocks'][block]['points']:,}"
-                f" ({item['blocks'][block]['percent']:.1f} %)"
-                for block in BLOCKS
-            ),
-        )
-        for name, item in coverage.items()
-    ]
-    yield from markdown_table(("function", *BLOCKS), rows)
+    rows = []
+    for name, item in coverage.items():
+        for block in BLOCKS:
+            found = item["blocks"][block]
+            missing = found["points"] - found["covered"]
+            unexplained = sum(hole["points"] for hole in item["holes"] if hole["block"] == block)
+            numbers = (found["bits"], found["constant"], found["points"], found["covered"])
+            texts = [f"{number:,}" for number in numbers]
+            open_share = f"{missing - unexplained:,} of {missing:,}"
+            rows.append((name, block, *texts, f"{found['percent']:.1f} %", open_share))
+    titles = ("function", "block", "bits with a name", "constant", "points", "toggled", "share")
+    yield from markdown_table((*titles, "of the others explained"), rows)
 
 
 def _holes(coverage: Mapping[str, Any]) -> Iterator[str]:
     for name, item in coverage.items():
-        points: dict[int, int] = {}
-        open_points = dict.fromkeys(BLOCKS, 0)
-        for hole in item["holes"]:
-            found = explained(hole)
-            if found is None:
-                open_points[hole["block"]] += hole["points"]
-            else:
-                points[id(found)] = points.get(id(found), 0) + hole["points"]
         yield f"### Why not all: {name}"
         yield ""
         rows = [
             (
-                str(points[id(entry)]),
+                f"{row['points']:,}",
+                f"{row['following']:,}",
                 ", ".join(f"`{place}`" for place in entry.places),
                 _bits(entry),
                 entry.why,
             )
-            for entry in EXPLAINED
-            if id(entry) in points
+            for row, entry in zip(item["explained"], EXPLAINED, strict=True)
+            if row["points"]
         ]
-        yield from markdown_table(("points", "signals", "bits", "why"), rows)
+        yield from markdown_table(("points", "that follow", "signals", "bits", "why"), rows)
         yield ""
-        left = ", ".join(f"{count:,} of {block}" for block, count in open_points.items() if count)
-        yield f"Points without an explanation: {left or 'none'}."
+        yield from _open(item["holes"])
         yield ""
 
 
-def _bits(entry: Any) -> str:
-    if entry.lowest == 0 and entry.highest >= 1 << 16:
-        return "all"
-    return f"{entry.lowest} to {entry.highest}" if entry.highest < 1 << 16 else f"from {entry.lowest} on"
+def _open(holes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What nothing explains, the largest signals by name."""
+    if not holes:
+        yield "Every point that has not toggled is explained."
+        return
+    points = sum(hole["points"] for hole in holes)
+    largest = sorted(holes, key=lambda hole: (-hole["points"], hole["place"]))[:_MOST_HOLES]
+    yield f"{points:,} points of {len(holes):,} signals have no explanation yet. The largest:"
+    yield ""
+    rows = [(str(hole["points"]), f"`{hole['place']}`", hole["bits"]) for hole in largest]
+    yield from markdown_table(("points", "signal", "bits"), rows)
+
+
+def _bits(entry: Explanation) -> str:
+    which = "all"
+    if entry.lowest or entry.highest < 1 << 16:
+        last = f"to {entry.highest}" if entry.highest < 1 << 16 else "on"
+        which = f"from {entry.lowest} {last}" if last == "on" else f"{entry.lowest} {last}"
+    return f"{which}: no {entry.way}" if entry.way else which

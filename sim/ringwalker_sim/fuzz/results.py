@@ -4,9 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..engine.native.coverage import read_layout
-from .batch import coverage_model
+from ..verilog_cache import device_verilog
+from .batch import coverage_model, covering
 from .campaign import DeviceResult
-from .coverage import by_block, holes, joined
+from .coverage import BLOCKS, Point, check, joined, points_of
+from .explained import EXPLAINED, judge
+from .fixed import Fixed
+from .netlist import read_netlist
+from .target import target
 
 __all__ = ["coverage_figures", "device_figures", "same_finding"]
 
@@ -32,16 +37,46 @@ def coverage_figures(
 def _coverage(device: str, texts: list[str], say: Callable[[str], None]) -> dict[str, Any]:
     layout = read_layout(coverage_model(device, say))
     toggled = joined(texts, layout.counters)
-    blocks = {
-        name: {"points": block.points, "covered": block.covered, "percent": round(block.percent, 2)}
-        for name, block in by_block(layout, toggled).items()
-    }
-    missing = [
-        {"place": hole.place, "block": hole.block, "lowest": min(hole.bits), "highest": max(hole.bits)}
-        | {"points": hole.points}
-        for hole in holes(layout, toggled)
+    netlist = read_netlist(device_verilog(target(covering(device)).config, say)[0], say)
+    free = Fixed(netlist)
+    found = points_of(layout, netlist, free)
+    check(found, toggled)
+    blocks = {}
+    for block in BLOCKS:
+        inside = [point for point in found.points if point.block == block]
+        covered = sum(sum(point.toggled(toggled)) for point in inside)
+        percent = round(100 * covered / (2 * len(inside)), 2)
+        blocks[block] = {"points": 2 * len(inside), "covered": covered, "percent": percent}
+        blocks[block] |= {"bits": found.names[block], "constant": found.constant[block]}
+    judged = judge(found.points, toggled, netlist, free)
+    rows = [
+        {"places": list(item.places), "lowest": item.lowest, "highest": item.highest, "way": item.way}
+        | {"points": direct, "following": following}
+        for item, direct, following in zip(EXPLAINED, judged.direct, judged.following, strict=True)
     ]
-    return {"blocks": blocks, "holes": missing}
+    return {"blocks": blocks, "explained": rows, "wrong": judged.wrong, "holes": _holes(judged.open)}
+
+
+def _holes(open_points: Iterable[tuple[Point, int]]) -> list[dict[str, Any]]:
+    """Points by signal, with the bits of it."""
+    found: dict[str, dict[str, Any]] = {}
+    for point, missing in open_points:
+        place, bit = point.places[0]
+        hole = found.setdefault(place, {"place": place, "block": point.block, "bits": [], "points": 0})
+        hole["bits"].append(bit)
+        hole["points"] += missing
+    return [{**hole, "bits": _ranges(hole["bits"])} for hole in found.values()]
+
+
+def _ranges(bits: Iterable[int]) -> str:
+    """``0-3 7``."""
+    parts: list[list[int]] = []
+    for bit in sorted(bits):
+        if parts and parts[-1][1] + 1 == bit:
+            parts[-1][1] = bit
+        else:
+            parts.append([bit, bit])
+    return " ".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
 
 
 def device_figures(result: DeviceResult) -> dict[str, Any]:

@@ -23,12 +23,12 @@ Piece = tuple[int, int, bool]
 
 
 class SplitRing:
-    """A split ring that goes on where ``queue`` says."""
+    """A split ring that goes on where ``queue`` says; its first descriptor is number ``first``."""
 
-    def __init__(self, queue: Queue):
+    def __init__(self, queue: Queue, first: int = 0):
         self.queue = queue
         self.index = queue.index
-        self._slot = 0
+        self._slot = first % queue.size
 
     @property
     def place(self) -> int:
@@ -68,12 +68,13 @@ class SplitRing:
 
 
 class PackedRing:
-    """A packed ring that goes on where ``queue`` says. The head of a chain is written last."""
+    """A packed ring that goes on where ``queue`` says. The head of a chain is written last. Buffer ids count
+    from ``first`` on."""
 
-    def __init__(self, queue: Queue):
+    def __init__(self, queue: Queue, first: int = 0):
         self.queue = queue
         self._at, self._wrap = queue.at, queue.wrap
-        self._number = 0
+        self._number = first
         self._last = (queue.at, queue.wrap)
 
     @property
@@ -84,7 +85,7 @@ class PackedRing:
     def offer(self, pieces: Sequence[Piece], table: int | None = None) -> list[Operation]:
         """Descriptors of a chain, in the ring, or in an indirect table at ``table``."""
         queue, operations = self.queue, []
-        number = self._number % queue.size
+        number = self._number & 0xFFFF
         self._number += 1
         flags = [DESC_F_WRITE if written else 0 for _address, _length, written in pieces]
         rows = [(address, length) for address, length, _written in pieces]
@@ -115,6 +116,6 @@ class PackedRing:
         return expect_memory(address, 2, both * wrap, cycles, mask=both, unless=True)
 
 
-def ring_of(queue: Queue) -> SplitRing | PackedRing:
-    """The ring of a queue, by its format."""
-    return PackedRing(queue) if queue.packed else SplitRing(queue)
+def ring_of(queue: Queue, first: int = 0) -> SplitRing | PackedRing:
+    """The ring of a queue, by its format; ``first`` is a descriptor, or a buffer id, of 16 bits."""
+    return PackedRing(queue, first) if queue.packed else SplitRing(queue, first)

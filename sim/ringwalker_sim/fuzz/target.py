@@ -4,7 +4,7 @@ A device is ``function:ring:face``, such as ``blk:split:modern``. A set-up is wo
 or ``intx``, and any of
 
 - ``indirect``, ``event``, ``order``, ``data``: VIRTIO_F_INDIRECT_DESC, EVENT_IDX, IN_ORDER, NOTIFICATION_DATA
-- ``small``, ``odd``: rings of 4 entries, or of 7 (packed only), in place of 8
+- ``small``, ``odd``, ``large``: rings of 4 entries, of 7 (packed only), or of 32, in place of 8
 - ``all``: all queues of a block device in place of two
 - ``high``, ``higher``: guest memory far up
 """
@@ -59,7 +59,7 @@ _WORDS = {
     "data": Feature.NOTIFICATION_DATA,
 }
 _FEATURES = {"net": 1 << NetFeature.CTRL_VQ | 1 << NetFeature.CTRL_RX}
-_SIZES = {"small": 4, "odd": 7}
+_SIZES = {"small": 4, "odd": 7, "large": 32}
 _USUAL_SIZE = 8
 _OTHER_WORDS = ("msix", "intx", "all", *_HIGH)
 _STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER
@@ -122,13 +122,15 @@ class Target:
                 "msix+event",
                 "msix+high",
                 "intx+higher",
+                *(["msix+all+higher"] if self.function == "blk" else []),
             )
         words = ["indirect", "event", "order", "data"]
         found = [*words, "indirect+event", "indirect+order", "event+data", "indirect+event+order+data"]
         found += ["small", "small+indirect+event", *(["odd", "odd+event"] if self.packed else [])]
         names = [f"{'msix' if n % 3 else 'intx'}+{words}" for n, words in enumerate(found)]
         far = ("msix+high+indirect", "intx+higher", "msix+high+event+data", "msix+higher+event+order")
-        return ("msix", "intx", *names, *far, *(["msix+all"] if self.function == "blk" else []))
+        all_queues = ("msix+all", "msix+all+large+high") if self.function == "blk" else ()
+        return ("msix", "intx", *names, *far, "msix+large", "intx+large+indirect+higher", *all_queues)
 
     def setup(self, name: str) -> Ready:
         """Operations that make the device ready, kept. Errors: ``ValueError``."""

@@ -50,7 +50,6 @@ _INSERT = re.compile(
     r"\"[^\"]*\", \"(?P<name>[^\"]*)\"\)"
 )
 _ESCAPE = re.compile(r"__0([0-9A-F]{2})")
-_NUMBER = re.compile(r"\$\d+")
 _COUNTERS = re.compile(r"uint32_t __Vcoverage\[(\d+)\];")
 _STATE = re.compile(r"^\s*(CData|SData)/\*(\d+):0\*/ (\w+__DOT__fsm_state);", re.MULTILINE)
 _REGISTER = re.compile(
@@ -58,6 +57,19 @@ _REGISTER = re.compile(
 )
 _RISING = "void rising_edge("
 _EDGE = "    root->__VnbaTriggered[0U] = 0ULL;\n"
+_INCLUDE = '#include "verilated_cov.h"\n'
+_WIDE = f"""{_INCLUDE}
+// Verilator's own goes on behind the end of a word, and so counts bits of the next ones that did not change.
+static inline void rw_wide_toggled(int width, uint32_t* counters, WDataInP now, WDataInP before) {{
+    for (int word = 0; word * 32 < width; ++word) {{
+        for (uint32_t changed = now[word] ^ before[word]; changed; changed &= changed - 1) {{
+            const int bit = __builtin_ctz(changed);
+            ++counters[2 * (32 * word + bit) + (now[word] >> bit & 1)];
+        }}
+    }}
+}}
+#define VL_COV_TOGGLE_CHG_ST_W rw_wide_toggled
+"""
 
 
 @dataclass(frozen=True)
@@ -94,8 +106,8 @@ class CoverageLayout:
 
 
 def _plain(name: str) -> str:
-    """A name as the device has it: without Verilator's escapes, and without numbers that keep names apart."""
-    return _NUMBER.sub("", _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name))
+    """A name as the Verilog has it: without Verilator's escapes."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name)
 
 
 def _layout(model: Path) -> CoverageLayout:
@@ -206,7 +218,8 @@ def _instrument(folder: Path) -> CoverageLayout:
         f"        uint8_t pairs[{PAIRS}]{{}};\n    }} seen;\n"
     )
     _patch(model / f"{PREFIX}__Syms.h", f"    {counters};\n", f"    {counters}{{}};\n{seen}")
-    _patch(model / f"{PREFIX}.h", '#include "verilated_cov.h"\n', "")
+    _patch(model / f"{PREFIX}.h", _INCLUDE, "")
+    _patch(model / f"{_ROOT}.h", _INCLUDE, _WIDE)
     for path in model.glob("*.cpp"):
         text = path.read_text()
         if _REGISTER.search(text):
