@@ -25,7 +25,7 @@ NAMES: dict[str, list[int | str]] = {
 
 
 def netlist() -> Netlist:
-    """A register that stays 0, one that follows ``a``, a sum of two bits in three, a memory, and ``a & b``."""
+    """A register that stays 0, one that follows ``a``, a sum of two bits, a memory, and ``a & b``."""
     cells: list[Any] = [
         ["$dff", {}, {"D": [30], "Q": [STUCK], "CLK": [9]}],
         ["$and", {}, {"A": [STUCK], "B": [A], "Y": [30]}],

@@ -38,7 +38,10 @@ class Explanation:
 
 EXPLAINED: tuple[Explanation, ...] = (
     Explanation(("core.walker.*completer_id",), "It is the host that answers, and it has one number."),
-    Explanation(("core.walker.*requester_id",), "It is the device that asks, and it has one number."),
+    Explanation(
+        ("core.walker.*requester_id",), "The device has one number, of which this is the lower half.", 0, 7
+    ),
+    Explanation(("core.walker.*requester_id",), "The device is on bus 1.", 9, 15),
     Explanation(
         ("core.walker.*header__target_id",),
         "Only requests of configurations have a target; the walker has none.",
@@ -50,9 +53,11 @@ EXPLAINED: tuple[Explanation, ...] = (
     Explanation(
         ("core.walker.*__queue", "core.notify.doorbells__payload__queue"),
         "A queue has a number of 10 bits; the device has 4, and no doorbell of another is passed on.",
-        2,
+        3,
         9,
     ),
+    Explanation(("core.walker.*row__size",), "No queue of this device has more than 32 entries.", 6, 15),
+    Explanation(("core.*row__enable",), "A queue is enabled, or not: one bit of a field of 16.", 1, 15),
 )
 
 

@@ -183,7 +183,8 @@ def _found() -> Iterator[str]:
 
 
 def _coverage_sentence(coverage: Mapping[str, Any]) -> str:
-    return f"The models have both rings and both faces: {', '.join(coverage)}."
+    counted = ", ".join(f"{name} in {item['cases']:,} cases" for name, item in coverage.items())
+    return f"The models have both rings and both faces. Counted: {counted}."
 
 
 def _coverage(coverage: Mapping[str, Any]) -> Iterator[str]:

@@ -26,12 +26,17 @@ def coverage_figures(
     """What has toggled, by function: the devices of a function have one model with counters."""
     texts: dict[str, list[str]] = {}
     devices: dict[str, str] = {}
+    cases: dict[str, int] = {}
     for result in results:
         if result.toggled:
             function = result.device.partition(":")[0]
             texts.setdefault(function, []).extend(result.toggled)
             devices[function] = result.device
-    return {function: _coverage(devices[function], found, say) for function, found in texts.items()}
+            cases[function] = cases.get(function, 0) + result.cases - result.fast_cases
+    return {
+        function: {"cases": cases[function], **_coverage(devices[function], found, say)}
+        for function, found in texts.items()
+    }
 
 
 def _coverage(device: str, texts: list[str], say: Callable[[str], None]) -> dict[str, Any]:

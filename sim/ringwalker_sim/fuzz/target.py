@@ -7,6 +7,7 @@ or ``intx``, and any of
 - ``small``, ``odd``, ``large``: rings of 4 entries, of 7 (packed only), or of 32, in place of 8
 - ``all``: all queues of a block device in place of two
 - ``high``, ``higher``: guest memory far up
+- ``here``, ``there``: areas of queues that begin at no page, at other addresses each
 """
 
 from dataclasses import dataclass, replace
@@ -61,7 +62,9 @@ _WORDS = {
 _FEATURES = {"net": 1 << NetFeature.CTRL_VQ | 1 << NetFeature.CTRL_RX}
 _SIZES = {"small": 4, "odd": 7, "large": 32}
 _USUAL_SIZE = 8
-_OTHER_WORDS = ("msix", "intx", "all", *_HIGH)
+_SHIFTS = {"here": (0xA50, 0xAAA, 0xAA4), "there": (0x5A0, 0x554, 0x558)}
+"""How far the three areas are behind where they are otherwise: 12 bits, aligned as split rings must be."""
+_OTHER_WORDS = ("msix", "intx", "all", *_HIGH, *_SHIFTS)
 _STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER
 
 
@@ -128,7 +131,8 @@ class Target:
         found = [*words, "indirect+event", "indirect+order", "event+data", "indirect+event+order+data"]
         found += ["small", "small+indirect+event", *(["odd", "odd+event"] if self.packed else [])]
         names = [f"{'msix' if n % 3 else 'intx'}+{words}" for n, words in enumerate(found)]
-        far = ("msix+high+indirect", "intx+higher", "msix+high+event+data", "msix+higher+event+order")
+        far = ["msix+high+indirect", "intx+higher", "msix+high+event+data", "msix+higher+event+order"]
+        far += ["msix+here+large", "msix+there+event", "intx+there+indirect", "msix+here"]
         all_queues = ("msix+all", "msix+all+large+high") if self.function == "blk" else ()
         return ("msix", "intx", *names, *far, "msix+large", "intx+large+indirect+higher", *all_queues)
 
@@ -179,10 +183,15 @@ class Target:
         if self.function == "blk" and "all" not in words:
             roles = roles[:2]
         found = []
+        shift = next((_SHIFTS[word] for word in words if word in _SHIFTS), (0, 0, 0))
+        align = 4 if self.packed else 2
         for number, role in enumerate(roles):
-            desc = self._base(words) + _QUEUE_BYTES * (number + 1)
-            driver = desc + (legacy_driver_offset(size) if self.legacy else 0x1000)
-            device = desc + (legacy_device_offset(size) if self.legacy else 0x2000)
+            at = self._base(words) + _QUEUE_BYTES * (number + 1)
+            desc, driver, device = (
+                (at, at + legacy_driver_offset(size), at + legacy_device_offset(size))
+                if self.legacy
+                else (at + shift[0], at + 0x1000 + shift[1] // align * align, at + 0x2000 + shift[2])
+            )
             found.append(Queue(number, size, self.packed, desc, driver, device, role))
         return found
 
