@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +113,8 @@ def points_of(layout: CoverageLayout, netlist: Netlist, fixed: Fixed) -> Points:
     """
     same = canonical(netlist, fixed)
     found: dict[tuple[int, str], list[tuple[SignalPoints, int]]] = {}
-    constant, names = dict.fromkeys(BLOCKS, 0), dict.fromkeys(BLOCKS, 0)
+    constant: dict[str, int] = defaultdict(int)
+    names: dict[str, int] = defaultdict(int)
     still: list[tuple[str, int, int]] = []
     for signal in layout.signals:
         block = block_of(signal.scope)
