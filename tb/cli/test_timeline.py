@@ -12,7 +12,6 @@ BLK = ("run", "blk")
     [
         ((*BLK, "--timeline", "no/folder/x"), "--timeline no/folder/x: there is no folder no/folder"),
         ((*BLK, "--timeline", "-"), "a timeline is written to a file"),
-        ((*BLK, "--timeline", "x", "--waves", "x.fst"), "as a timeline or as waves, not as both"),
         ((*BLK, "--timeline", "x", "--engine", "cocotb"), "for engine native, not cocotb"),
         ((*BLK, "--timeline", "x", "--transport", "memory"), "for engine native, not model"),
         ((*BLK, "--timeline", "x", "--against", "model"), "one device, and --against has two"),

@@ -18,7 +18,8 @@ def test_the_layout_shows_chains_bytes_replies_and_state_of_the_crc32_accelerato
         "core.walker.function0.readable": {"valid", "ready", "data", "count", "last", "error"},
         "core.function.chain.replies": {"valid", "ready", "data", "count", "length", "written", "done"},
     }.items():
-        shown = {path.partition("$")[0].rpartition("__")[2] for path in groups[title]}
+        paths = [place for row in groups[title].values() for place in (row.path, row.ready or "")]
+        shown = {path.partition("$")[0].rpartition("__")[2] for path in paths}
         assert fields <= shown, title
     state = groups["states"]["device.core.function.fsm_state"]
     assert list(state.values.values()) == ["WAIT_CHAIN", "WAIT_BYTES", "WAIT_REPLY"]

@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import pywellen
 from amaranth.hdl import Module
 from amaranth.lib.wiring import connect, flipped
 
@@ -17,11 +19,16 @@ from ringwalker.component import Component
 from ringwalker.function.blk.commander import BlkCommander
 from ringwalker.generate import verilog_and_signals
 from ringwalker.outputs import OutputError
+from ringwalker.spec.tlp import RequestKind
 from ringwalker_sim.cli import waves as waves_command
 from ringwalker_sim.cli.main import main
+from ringwalker_sim.timeline.events import EventKind, event_type
 from ringwalker_sim.toolchain import build_once, content_hash, verilator_environment
-from ringwalker_sim.waves.fst import FstError, FstSignal, read_fst_end, read_fst_signals
+from ringwalker_sim.waves.fst import FstError, FstSignal, read_fst_end, read_fst_signals, read_fst_texts
+from ringwalker_sim.waves.fst_join import join_fst
+from ringwalker_sim.waves.fst_tracks import Track, add_tracks
 from ringwalker_sim.waves.layout import layout, open_waves, trace_prefix, write_layout
+from ringwalker_sim.waves.story import story_tracks
 
 MAIN = """
 #include "Vringwalker.h"
@@ -95,8 +102,8 @@ def test_trace_is_found_under_the_usual_prefix(traced):
 def test_widths_in_the_trace_are_those_of_the_map(traced):
     path, signals = traced
     widths = {signal.path: signal.width for signal in read_fst_signals(path)}
-    rows = [row for group in layout(signals) for row in group.rows]
-    assert len(rows) > 15
+    rows = [row for group in layout(signals) for row in group.rows if not row.outside]
+    assert len(rows) >= 15
     for row in rows:
         assert widths[f"{waves.DEFAULT_PREFIX}.{row.path}"] == row.width
 
@@ -105,13 +112,16 @@ def test_gtkwave_file_names_signals_of_the_trace(traced):
     path, signals = traced
     (layout_file,) = write_layout(path, signals, "gtkwave")
     lines = layout_file.read_text().splitlines()
-    names = [line for line in lines if line[0] not in "@-^[*"]
+    shown = [line for line in lines if line[0] not in "@-^[*"]
+    names = [name for line in shown for name in line.rpartition("} ")[2].split()]
     assert set(names) <= traced_names(path)
-    assert len(names) == sum(len(group.rows) for group in layout(signals))
-    assert lines.count("@800200") == lines.count("@1000200") == len(layout(signals))
-    state = names.index("TOP.ringwalker.device.commander.fsm_state[2:0]")
-    assert state > 0
-    at = lines.index("TOP.ringwalker.device.commander.fsm_state[2:0]")
+    own = [row for group in layout(signals) for row in group.rows if not row.outside]
+    assert len(shown) == len(own)
+    assert len(names) == sum(2 if row.ready else 1 for row in own)
+    titles = [line for line in lines if line.startswith("-")]
+    assert titles[::2] == titles[1::2]
+    (at,) = [n for n, line in enumerate(lines) if "commander.fsm_state[2:0]" in line]
+    assert lines[at] == "+{commander} TOP.ringwalker.device.commander.fsm_state[2:0]"
     assert lines[at - 2] == "@2022"
     table = Path(lines[at - 1].removeprefix("^1 "))
     assert table.read_text().splitlines()[:2] == ["0 WAIT_REQUEST", "1 SEND_RECORD"]
@@ -121,7 +131,7 @@ def test_gtkwave_shows_the_whole_run(traced):
     path, signals = traced
     lines = write_layout(path, signals, "gtkwave")[0].read_text().splitlines()
     (zoom,) = [float(line.split()[0].removeprefix("*")) for line in lines if line[0] == "*"]
-    assert 500 < read_fst_end(path) / 2**-zoom * 200 < 1000
+    assert 700 < read_fst_end(path) / 2**-zoom * 200 < 1200
 
 
 def test_surfer_file_names_signals_of_the_trace(traced):
@@ -175,7 +185,7 @@ def test_waves_of_a_simulation_of_ones_own_are_found_by_the_name_of_the_device(t
     assert tops == ["ringwalker", "engine"]
 
 
-def test_rings_and_doorbell_come_first_then_tlps_then_blocks():
+def test_the_way_of_a_request_comes_first_then_details_then_blocks():
     def stream(scope: str, name: str) -> dict:
         place = f"{scope}.{name}"
         fields = {"queue": {"signal": f"{place}__payload__queue", "width": 10}}
@@ -198,14 +208,24 @@ def test_rings_and_doorbell_come_first_then_tlps_then_blocks():
         stream("device.core.notify", "doorbells"),
     ]
     signals = {"top": "ringwalker", "ports": [port], "streams": streams, "fsms": [], "signals": []}
-    titles = [group.title for group in layout(signals)]
-    assert titles[:5] == [
-        "clock",
-        "rings: core.notify.doorbells",
-        "rings: core.walker.chains",
+    groups = layout(signals)
+    assert [group.title for group in groups][:8] == [
+        "Clock",
+        "Requests",
+        "Link",
+        "The way of a request",
+        "details: doorbell",
+        "details: descriptors",
         "TLP: requester_request",
         "core.dma.o",
     ]
+    assert [group.closed for group in groups[:5]] == [True, False, False, False, True]
+    way = [row for row in groups[3].rows if row.ready]
+    assert [row.path for row in way] == [
+        "device.core.notify.doorbells__valid",
+        "device.core.walker.chains__valid",
+    ]
+    assert dict(way[0].values) == {"0": "idle", "1": "idle", "2": "waits", "3": "moves"}
 
 
 def test_viewer_is_started_only_with_a_display(traced, tmp_path, monkeypatch):
@@ -285,3 +305,63 @@ def test_a_file_that_was_not_closed_is_refused(traced, tmp_path):
         path.write_bytes(content[:length])
         with pytest.raises(FstError, match=r"cut\.fst: not a complete FST file"):
             read_fst_signals(path)
+
+
+TRACKS = [
+    Track(("story", "link"), "up", [3, 10, 20], ["MRd 64B tag 5 @0x1000", "", "MWr"]),
+    Track(("story", "requests"), "row0", [5], ["#1 doorbell"]),
+    Track(("story", "requests"), "row1"),
+]
+
+
+def test_tracks_of_text_stand_beside_the_signals_which_stay_as_they_were(traced, tmp_path):
+    path = tmp_path / "run.fst"
+    path.write_bytes(traced[0].read_bytes())
+    add_tracks(path, TRACKS)
+    texts = read_fst_texts(path, ["story.link.up", "story.requests.row0", "story.requests.row1"])
+    assert texts == {
+        "story.link.up": [(0, ""), (3, "MRd 64B tag 5 @0x1000"), (10, ""), (20, "MWr")],
+        "story.requests.row0": [(0, ""), (5, "#1 doorbell")],
+        "story.requests.row1": [(0, "")],
+    }
+    before, after = read_fst_signals(traced[0]), read_fst_signals(path)
+    assert after[: len(before)] == before
+    opened: Any = pywellen
+    variables = [list(opened.Waveform(str(name)).all_vars()) for name in (traced[0], path)]
+    for old, new in zip(*variables, strict=False):
+        assert list(old.signal) == list(new.signal)
+
+
+def test_tracks_go_on_over_several_blocks_of_values(traced, tmp_path):
+    """What lies behind the last time of a part is in the next, and the last one has all that is left."""
+    joined = tmp_path / "joined.fst"
+    join_fst([traced[0], traced[0]], joined)
+    add_tracks(joined, [Track(("story",), "text", [2, 38, 1000], ["a", "b", "c"])])
+    found = [text for _time, text in read_fst_texts(joined, ["story.text"])["story.text"]]
+    assert found == ["", "a", "b", "c"]
+
+
+def test_a_track_keeps_the_last_of_texts_at_one_time_and_no_text_twice():
+    track = Track(("story",), "text")
+    for time, text in ((1, "a"), (1, "b"), (2, "b"), (3, "c")):
+        track.add(time, text)
+    assert (track.times, track.texts) == ([1, 3], ["b", "c"])
+
+
+def test_tlps_are_texts_while_they_occupy_the_link():
+    events = np.zeros(4, event_type)
+    rows = (
+        (EventKind.UP_REQUEST, 0, 10, 12, RequestKind.MEMORY_READ.value, 5, 64, 0x1000),
+        (EventKind.DOWN_COMPLETION, 0, 30, 34, 0, 5, 64, 64),
+        (EventKind.UP_MESSAGE, 0, 40, 40, RequestKind.MEMORY_WRITE.value, 7, 4, 0xFEE00000),
+        (EventKind.UP_REQUEST, 0, 40, 40, RequestKind.MEMORY_WRITE.value, 0, 128, 0x2000),
+    )
+    for event, (kind, lane, begin, end, queue, tag, size, number) in zip(events, rows, strict=True):
+        for name, value in (("kind", kind), ("lane", lane), ("begin", begin), ("end", end), ("queue", queue)):
+            event[name] = value
+        event["id"], event["bytes"], event["number"] = tag, size, number
+    tracks = {track.name: track for track in story_tracks(events, 4000)}
+    up, down = tracks["from_device"], tracks["to_device"]
+    both = "MSI 7 @0xfee00000 + MWr 128B @0x2000"
+    assert (up.times, up.texts) == ([40000, 48000, 160000, 164000], ["MRd 64B tag 5 @0x1000", "", both, ""])
+    assert (down.times, down.texts) == ([120000, 136000], ["CplD 64B tag 5", ""])

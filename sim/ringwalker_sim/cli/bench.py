@@ -127,7 +127,7 @@ def _check(options: argparse.Namespace, chosen: dict[str, Any]) -> None:
         raise UsageError("--timeline is of one row: say which, such as --direction read")
     if captures_of(options) and not chosen:
         raise UsageError("--pcap and --tlp-pcap are of one row: say which, such as --direction read")
-    check_timeline(options.timeline, None)
+    check_timeline(options.timeline)
     check_report(options.report)
     for option in ("json", "plot"):
         check_output(f"--{option}", getattr(options, option))

@@ -43,7 +43,7 @@ def guest_command(options: argparse.Namespace) -> int:
     """``ringwalker guest``: the exit code."""
     for name in ("waves", "console", "json"):
         check_output(f"--{name}", getattr(options, name))
-    check_timeline(options.timeline, options.waves)
+    check_timeline(options.timeline)
     captures = captures_of(options)
     if options.own_device and (options.waves or options.timeline or options.device or captures):
         raise UsageError(

@@ -239,13 +239,11 @@ def add_timeline_option(group: Any, of: str) -> None:
     group.add_argument("--timeline", metavar="FILE", help=text)
 
 
-def check_timeline(name: str | None, waves: str | None, option: str = "--timeline") -> None:
+def check_timeline(name: str | None, option: str = "--timeline") -> None:
     """See that a timeline can be recorded, and written."""
     check_output(option, name)
     if name == "-":
         raise UsageError(f"{option} -: a timeline is written to a file")
-    if name is not None and waves:
-        raise UsageError(f"{option}: a device is recorded as a timeline or as waves, not as both")
 
 
 def check_folder(option: str, name: str | None) -> None:

@@ -179,7 +179,7 @@ def _timeline(options: argparse.Namespace, engine: str) -> dict[str, str]:
         two = options.against is not None or getattr(options, "inter_guest", False)
         recorded = engine == "native" and options.transport == "pci" and not options.waves and not two
         return {"timeline": str(Path(options.report) / TIMELINE)} if options.report and recorded else {}
-    check_timeline(name, options.waves)
+    check_timeline(name)
     if engine != "native":
         raise UsageError(f"--timeline: it is for engine native, not {engine}")
     if options.against is not None or getattr(options, "inter_guest", False):

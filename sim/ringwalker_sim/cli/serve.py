@@ -123,7 +123,7 @@ def _devices(options: argparse.Namespace) -> list[Any]:
             print(f"made {image}, a small ext4 image", file=sys.stderr)
         waves = waves_window(options, settings.get("waves", options.waves))
         timeline = settings.get("timeline", options.timeline)
-        check_timeline(timeline, waves)
+        check_timeline(timeline)
         captures = check_captures(capture_settings(settings) or one, config)
         socket = settings.get("socket", f"{options.socket}.{number}" if several else options.socket)
         check_output("--socket", socket)

@@ -15,6 +15,7 @@ from ..function.simulation import simulation_of
 from ..host.parameters import HostParameters
 from ..memory import GuestMemory
 from ..timeline.output import written_behind
+from ..waves.story import story_behind
 
 if TYPE_CHECKING:
     from ..workload.job import Job
@@ -154,19 +155,24 @@ def run_here(
     disk = job.open_disk(config) if disk is None else disk
     unwritten: list[str] = []
     try:
-        with open_engine(
-            name if job.transport == "pci" else "software",
-            config,
-            GuestMemory(job.memory_bytes),
-            disk,
-            host=job.host,
-            waves=waves,
-            seed=job.seed,
-            status=status,
-            at_once=at_once,
-            timeline=timeline is not None,
-            captures=captures,
-        ) as port:
+        told = story_behind(waves, unwritten)
+        with (
+            told as engines,
+            open_engine(
+                name if job.transport == "pci" else "software",
+                config,
+                GuestMemory(job.memory_bytes),
+                disk,
+                host=job.host,
+                waves=waves,
+                seed=job.seed,
+                status=status,
+                at_once=at_once,
+                timeline=timeline is not None or waves is not None,
+                captures=captures,
+            ) as port,
+        ):
+            engines += [port.engine] if name == "native" and job.transport == "pci" else []
 
             def run() -> dict[str, Any]:
                 return port.run(job.run(port, config, progress))
@@ -174,12 +180,8 @@ def run_here(
             with written_behind(port, timeline, unwritten):
                 result = run() if around is None else around(port, run)
             failures = [] if disk is None else disk.failures
-            return {
-                **result,
-                "disk_failures": failures,
-                "cycles_total": port.now(),
-                **({"unwritten": [*result.get("unwritten", ()), *unwritten]} if unwritten else {}),
-            }
+            result = {**result, "disk_failures": failures, "cycles_total": port.now()}
+        return {**result, **({"unwritten": [*result.get("unwritten", ()), *unwritten]} if unwritten else {})}
     finally:
         if disk is not None:
             disk.close()

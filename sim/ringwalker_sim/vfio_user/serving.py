@@ -20,6 +20,7 @@ from ..errors import noted
 from ..function.simulation import simulation_of
 from ..host import HostParameters
 from ..timeline.output import write_timeline
+from ..waves.story import story_behind
 from .bridge import EngineBridge
 from .listener import check_path
 from .recorder import WaveRecorder, Waves
@@ -164,7 +165,9 @@ def _open_engine(
 ) -> EngineBridge:
     """Open all of a device but its socket; ``stack`` closes it."""
     waves = device.waves if isinstance(device.waves, Waves | None) else Waves(device.waves)
+    whole = waves is not None and waves.last is None
     finish = stack.enter_context(ExitStack())
+    told = finish.enter_context(story_behind(waves.path if waves else None, unwritten))
     engine = stack.enter_context(
         ServedEngine(
             device.config,
@@ -175,7 +178,7 @@ def _open_engine(
             component=device.design,
             plain=device.plain,
             at_once=device.at_once,
-            timeline=device.timeline is not None,
+            timeline=device.timeline is not None or whole,
             captures=device.captures,
             progress=progress,
         )
@@ -187,6 +190,7 @@ def _open_engine(
     if waves:
         recorder = WaveRecorder(waves, engine)
         bridge.on_time, bridge.on_trouble = recorder.tick, recorder.trouble
+        told += [engine] if whole else []
         finish.enter_context(noted(unwritten))
         finish.callback(recorder.finish)
     return bridge

@@ -3,14 +3,16 @@
 Ref: the format as ``fstapi`` writes it, which Verilator and GTKWave share.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pywellen
 
 from ..errors import RingwalkerError
 
-__all__ = ["FstError", "FstSignal", "read_fst_end", "read_fst_signals"]
+__all__ = ["FstError", "FstSignal", "read_fst_end", "read_fst_signals", "read_fst_texts"]
 
 _BLOCK_HEADER = 0
 _HEADER_END_TIME = slice(17, 25)
@@ -38,8 +40,7 @@ class FstSignal:
         return ".".join((*self.scopes, self.name))
 
 
-def read_fst_signals(path: str | Path) -> list[FstSignal]:
-    """All signals of the file in its order. Errors: ``OSError``, :class:`FstError`."""
+def _waveform(path: str | Path) -> Any:
     with Path(path).open("rb"):
         # It can be read; the reader's own message would not say why it cannot.
         pass
@@ -51,8 +52,13 @@ def read_fst_signals(path: str | Path) -> list[FstSignal]:
         # A panic of the reader is not an Exception.
         reason = " ".join(str(error).split())
         raise FstError(f"{path}: not a complete FST file: {reason}") from None
+    return waveform
+
+
+def read_fst_signals(path: str | Path) -> list[FstSignal]:
+    """All signals of the file in its order. Errors: ``OSError``, :class:`FstError`."""
     signals = []
-    for item in waveform.all_vars():
+    for item in _waveform(path).all_vars():
         *scopes, name = item.full_name.split(".")
         if name.startswith("["):
             # An element of a memory, whose scope has the memory's name.
@@ -60,6 +66,19 @@ def read_fst_signals(path: str | Path) -> list[FstSignal]:
         width = item.bitwidth or 1
         signals.append(FstSignal(tuple(scopes), name, width, f"[{width - 1}:0]" if width > 1 else ""))
     return signals
+
+
+def read_fst_texts(path: str | Path, names: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """Times and values of the variables of text with these full ``names``, as far as the file has them.
+
+    Errors: ``OSError``, :class:`FstError`.
+    """
+    wanted = set(names)
+    return {
+        item.full_name: list(item.signal)
+        for item in _waveform(path).all_vars()
+        if item.full_name in wanted and item.is_string
+    }
 
 
 def read_fst_end(path: str | Path) -> int:

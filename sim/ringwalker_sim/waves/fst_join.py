@@ -15,7 +15,7 @@ from ringwalker.outputs import OutputError, OutputFile
 
 from .fst import FstError
 
-__all__ = ["join_fst", "require_whole"]
+__all__ = ["Block", "blocks_of", "join_fst", "require_whole"]
 
 _HEADER = 0
 _VALUES = (1, 5, 8)
@@ -30,24 +30,29 @@ _COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
+    """A part of an FST file: its type, where it begins, and its bytes with type and length."""
+
     file: BinaryIO
     kind: int
     start: int
     size: int
 
     def read(self) -> bytes:
+        """All of it."""
         self.file.seek(self.start)
         return self.file.read(self.size)
 
     def copy(self, out: BinaryIO) -> None:
+        """Write all of it, in pieces."""
         self.file.seek(self.start)
         left = self.size
         while left:
             left -= out.write(self.file.read(min(left, _COPY_BYTES)))
 
 
-def _blocks(file: BinaryIO, name: str | Path) -> list[_Block]:
+def blocks_of(file: BinaryIO, name: str | Path) -> list[Block]:
+    """The blocks of a complete file. Errors: :class:`~.fst.FstError`, which has its ``name``."""
     end = file.seek(0, os.SEEK_END)
     at, blocks = 0, []
     while at < end:
@@ -56,7 +61,7 @@ def _blocks(file: BinaryIO, name: str | Path) -> list[_Block]:
         size = 1 + int.from_bytes(prefix[1:], "big")
         if size < _PREFIX_BYTES or at + size > end:
             raise FstError(f"{name}: a block does not end inside the file; was it closed?")
-        blocks.append(_Block(file, prefix[0], at, size))
+        blocks.append(Block(file, prefix[0], at, size))
         at += size
     if not blocks or blocks[0].kind != _HEADER:
         raise FstError(f"{name}: it does not begin with a header")
@@ -73,7 +78,7 @@ def join_fst(parts: Sequence[str | Path], out: str | Path) -> None:
     if not parts:
         raise FstError(f"{out}: there are no waves to put together")
     with ExitStack() as stack:
-        files = [_blocks(stack.enter_context(Path(part).open("rb")), part) for part in parts]
+        files = [blocks_of(stack.enter_context(Path(part).open("rb")), part) for part in parts]
         with_values = [blocks for blocks in files if any(block.kind in _VALUES for block in blocks)] or files[
             :1
         ]
@@ -96,7 +101,7 @@ def require_whole(path: str | Path, name: str | Path | None = None) -> None:
     """
     try:
         with Path(path).open("rb") as file:
-            _blocks(file, path)
+            blocks_of(file, path)
     except (OSError, FstError) as error:
         reason = _refusal(Path(path)) or str(error)
         with suppress(OSError):
