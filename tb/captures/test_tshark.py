@@ -131,10 +131,10 @@ def test_faults_are_named(tmp_path: Path) -> None:
 def listing(folder: Path) -> str:
     """What tshark says of one read of the disk, from its doorbell to its interrupt."""
     job = Job(BlockTask(Workload("seqread", 512, 1, 1, seed=3)), host=LINK, memory_bytes=4 << 20)
-    captures = Captures(tlps=folder / "one.pcapng")
-    run_here("native", SMALL_BLK, job, None, None, None, False, captures=captures)
+    tlps = folder / "one.pcapng"
+    run_here("native", SMALL_BLK, job, None, None, None, False, captures=Captures(tlps=tlps))
     columns = '"Time","%t","Source","%s","To","%d","Info","%i"'
-    lines = tshark(captures.tlps, "-o", f"gui.column.format:{columns}")  # pyright: ignore[reportArgumentType]
+    lines = tshark(tlps, "-o", f"gui.column.format:{columns}")
     from_host = [line.split()[1] == DOWN and " MWr " in line for line in lines]
     reads = [line.split()[1] == UP and " MRd " in line for line in lines]
     begin = max(at for at in range(len(lines) - 1) if from_host[at] and reads[at + 1])

@@ -14,6 +14,7 @@ from scapy.utils import rdpcap, wrpcap
 
 from ringwalker.config import DeviceConfig
 from ringwalker.spec.ids import CLASS_CODES, DeviceType
+from ringwalker_sim.captures.captures import NO_CAPTURES
 from ringwalker_sim.cli.main import main
 from ringwalker_sim.testing.devices import SMALL
 from ringwalker_sim.waves.fst import read_fst_end
@@ -116,7 +117,7 @@ def test_waves_of_two_guests_are_those_of_the_first(monkeypatch):
     monkeypatch.setattr(net_task, "open_engine", engine)
     job = Job(net_task.ExchangeTask(sizes=(60,), count=1))
     for number in range(2):
-        with net_task._port(DeviceConfig(function="net"), job, number, "run.fst", None):
+        with net_task._port(DeviceConfig(function="net"), job, number, "run.fst", NO_CAPTURES, None):
             pass
     assert asked == ["run.fst", None]
 

@@ -1,6 +1,7 @@
 """The page of feature bits: which device offers which, from what the hardware is made with."""
 
 from dataclasses import replace
+from enum import IntEnum
 
 from ringwalker.config import DeviceConfig, Identity
 from ringwalker.core import TRANSPORT_FEATURES
@@ -36,7 +37,7 @@ def features_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(bits: type, function: str) -> list[str]:
+def _table(bits: type[IntEnum], function: str) -> list[str]:
     plain = DeviceConfig(function=function)
     choices = plain.kind.queue_choices
     most = DeviceConfig(
@@ -54,7 +55,7 @@ def _table(bits: type, function: str) -> list[str]:
             _yes(_offered(most) >> bit & 1),
             _yes((_offered(both) & 0xFFFF_FFFF | LEGACY_FEATURES) >> bit & 1),
         ]
-        for bit in bits  # pyright: ignore[reportGeneralTypeIssues]
+        for bit in bits
     ]
     return markdown_table(("bit", "VIRTIO_ ...", "default", "all options", "legacy header"), rows)
 

@@ -137,7 +137,8 @@ def commands(text: str) -> list[list[str]]:
             done()
             if char == "\n":
                 for name in ends:
-                    at = re.compile(rf"^{name}$\n?", re.MULTILINE).search(text, at).end()  # pyright: ignore
+                    end = re.compile(rf"^{name}$\n?", re.MULTILINE).search(text, at)
+                    at = end.end() if end else len(text)
                 ends = []
         elif char.isspace():
             if word is not None:
