@@ -5,7 +5,7 @@ from pathlib import Path
 from ringwalker.config import DeviceConfig
 from ringwalker.function.kind import add_import_folder
 from ringwalker_sim.cli.waves import signal_map
-from ringwalker_sim.waves.layout import layout
+from ringwalker_sim.waves.groups import layout
 
 add_import_folder(Path("examples/crc32").resolve())
 

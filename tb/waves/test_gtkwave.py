@@ -13,7 +13,8 @@ from ringwalker_sim.host import HostParameters
 from ringwalker_sim.testing.devices import SMALL_BLK
 from ringwalker_sim.testing.window import missing_programs, screen
 from ringwalker_sim.waves.fst import read_fst_texts
-from ringwalker_sim.waves.layout import STEPS, write_layout
+from ringwalker_sim.waves.groups import STEPS
+from ringwalker_sim.waves.layout import write_layout
 from ringwalker_sim.workload.block_task import BlockTask, Workload
 from ringwalker_sim.workload.job import Job
 

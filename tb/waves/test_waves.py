@@ -27,7 +27,8 @@ from ringwalker_sim.toolchain import build_once, content_hash, verilator_environ
 from ringwalker_sim.waves.fst import FstError, FstSignal, read_fst_end, read_fst_signals, read_fst_texts
 from ringwalker_sim.waves.fst_join import join_fst
 from ringwalker_sim.waves.fst_tracks import Track, add_tracks
-from ringwalker_sim.waves.layout import layout, open_waves, trace_prefix, write_layout
+from ringwalker_sim.waves.groups import layout
+from ringwalker_sim.waves.layout import open_waves, trace_prefix, write_layout
 from ringwalker_sim.waves.story import story_tracks
 
 MAIN = """
