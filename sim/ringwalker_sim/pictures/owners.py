@@ -48,15 +48,15 @@ OWNERS = (
         "tb/timeline/test_on_device.py",
         write=True,
     ),
+    Owner("docs/waves.png", "pytest tb/waves/test_gtkwave.py", "tb/waves/test_gtkwave.py", write=True),
 )
 """A pattern a kind of picture."""
 
 BY_HAND = {
     "docs/site/logo.svg": "the sign of the project",
     "docs/site/icon.svg": "the same, for a tab of a browser",
-    "docs/first-read.png": "GTKWave as somebody had it open; nothing compares it",
 }
-"""Pictures that no command makes, and why that is right or not yet otherwise."""
+"""Pictures that no command makes, and what they are."""
 
 
 def pictures_in(root: Path) -> Iterator[str]:
