@@ -144,7 +144,7 @@ def test_rows_do_not_depend_on_how_many_are_measured_at_once(tmp_path, monkeypat
 
 
 def test_a_row_that_fails_names_itself(monkeypatch, capsys):
-    def fail(case, status, timeline):
+    def fail(case, status, timeline, captures):
         raise DataError("the data differs")
 
     monkeypatch.setattr(tasks, "measure", fail)

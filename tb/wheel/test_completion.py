@@ -1,6 +1,7 @@
 """A bash completes the ``ringwalker`` command as a person types it."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ def test_bash_completes(bash: pexpect.spawn, typed: str, completed: str) -> None
 
 
 def test_every_command_is_completed(scripts: Path) -> None:
-    names = {command.__name__.rpartition(".")[2].replace("_", "-") for command in COMMANDS}
+    names = re.findall(r"^    ([a-z-]+)(?: |$)", build_parser().format_help(), re.MULTILINE)
+    assert len(names) == len(COMMANDS)
     for shell in SHELLS:
         text = (scripts / shell).read_text()
         assert not {name for name in names if name not in text}
