@@ -14,6 +14,7 @@ import pytest
 
 from ringwalker_sim.site.reference import reference_pages
 from ringwalker_sim.testing.browser import NARROW, WIDE, chromium, no_chromium, opened
+from ringwalker_sim.testing.pictures import check_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = ("index", "start", "guides/", "faq", "examples/", "reference/index", "extending", "timeline")
@@ -141,3 +142,9 @@ def test_search_works_in_files(site: Path, browser: Any) -> None:
         look.page.wait_for_selector(".md-search-result__item", timeout=20000)
         assert look.errors == []
         assert look.requests == []
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_site_is_what_it_looks_like(site: Path, browser: Any) -> None:
+    with opened(browser, site / "blocks/split.html", width=1280, height=800, scheme="dark") as look:
+        check_picture(look, ROOT / "docs/site.png")

@@ -48,6 +48,12 @@ OWNERS = (
         "tb/timeline/test_on_device.py",
         write=True,
     ),
+    Owner(
+        "docs/site.png",
+        "pytest tb/site/test_site.py -k picture_of_the_site",
+        "tb/site/test_site.py",
+        write=True,
+    ),
     Owner("docs/waves.png", "pytest tb/waves/test_gtkwave.py", "tb/waves/test_gtkwave.py", write=True),
 )
 """A pattern a kind of picture."""
