@@ -91,7 +91,11 @@ class Timeline:
 
     def of(self, *kinds: int) -> np.ndarray:
         """The events of these kinds."""
-        return self.events[np.isin(self.events["kind"], kinds)]
+        all_kinds = self.events["kind"]
+        found = np.zeros(len(all_kinds), bool)
+        for kind in kinds:
+            found |= all_kinds == kind
+        return self.events[found]
 
     def occupancy(self, kinds: tuple[EventKind, ...], window: int) -> np.ndarray:
         """Bytes of TLPs of ``kinds`` (:data:`UP` or :data:`DOWN`) on the link, in windows of so many cycles.

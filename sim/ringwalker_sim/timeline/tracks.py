@@ -185,7 +185,8 @@ class _Drawing:
         begin = np.maximum(tlps["begin"].astype(np.int64), np.append(0, end[:-1]))
         notes = {"bytes": tlps["bytes"], "tag": tlps["id"], "address": tlps["number"]}
         track = self.trace.track("TLPs", group)
-        self.trace.slices(track, self.trace.names(tlp_names(tlps)), begin, end, notes)
+        used, places = np.unique(_tlp_words(tlps), return_inverse=True)
+        self.trace.slices(track, self.trace.names(_TLP_WORDS[used])[places], begin, end, notes)
 
     def _occupancy(self, group: int, kinds: tuple[EventKind, ...]) -> None:
         most = self.timeline.about["link_bytes_per_cycle"]
@@ -216,18 +217,32 @@ class _Drawing:
             self.slices(group, name, names, events["begin"], events["end"], notes)
 
 
+_TLP_WORDS = np.array(
+    [
+        *(
+            kind.name.lower().replace("_", " ")
+            for kind in sorted(RequestKind, key=lambda kind: int(kind.value))
+        ),
+        "completion",
+        "interrupt",
+    ]
+)
+"""Requests by their kinds, then what else a TLP can be."""
+
+
+def _tlp_words(tlps: np.ndarray) -> np.ndarray:
+    """The place of each TLP among :data:`_TLP_WORDS`: of so many, numbers are compared faster than texts."""
+    last = len(_TLP_WORDS) - 1
+    words = np.minimum(tlps["queue"], last - 2).astype(np.int64)
+    kinds = tlps["kind"]
+    words[(kinds == EventKind.UP_COMPLETION) | (kinds == EventKind.DOWN_COMPLETION)] = last - 1
+    words[kinds == EventKind.UP_MESSAGE] = last
+    return words
+
+
 def tlp_names(tlps: np.ndarray) -> np.ndarray:
     """What each TLP is, in words."""
-    kinds = np.array([kind.name.lower().replace("_", " ") for kind in sorted(RequestKind, key=_value)])
-    names = kinds[np.minimum(tlps["queue"], len(kinds) - 1)].astype("U24")
-    completion = np.isin(tlps["kind"], (EventKind.UP_COMPLETION, EventKind.DOWN_COMPLETION))
-    names[completion] = "completion"
-    names[tlps["kind"] == EventKind.UP_MESSAGE] = "interrupt"
-    return names
-
-
-def _value(kind: RequestKind) -> int:
-    return int(kind.value)
+    return _TLP_WORDS[_tlp_words(tlps)]
 
 
 def draw(timeline: Timeline) -> TracePackets:
