@@ -3,13 +3,13 @@
 The first packet of the trace has them, in a field that viewers skip, so :func:`load` reads no more.
 """
 
-import gzip
 import json
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from isal import igzip, isal_zlib
 
 from ringwalker.outputs import writing
 
@@ -23,7 +23,7 @@ __all__ = ["load", "save"]
 
 _TRACE_PACKET, _OURS = 1, 2500
 _LEVEL = 1
-"""Of compression: more takes longer than the simulation, for a tenth of the size."""
+"""Of compression, by ISA-L, which takes an eighth of the time of zlib for files that are a little smaller."""
 
 _FORMAT = "ringwalker timeline 1"
 
@@ -31,7 +31,7 @@ _FORMAT = "ringwalker timeline 1"
 def _packed(timeline: Timeline) -> bytes:
     """Header and columns: what changes little from row to row becomes small."""
     header = json.dumps({"format": _FORMAT, "count": len(timeline.events), "about": timeline.about})
-    columns = [zlib.compress(_column(timeline.events, name), _LEVEL) for name, _bits in EVENT]
+    columns = [isal_zlib.compress(_column(timeline.events, name), _LEVEL) for name, _bits in EVENT]
     sizes = np.array([len(header), *map(len, columns)], "<u8").tobytes()
     return b"".join([sizes, header.encode(), *columns])
 
@@ -47,7 +47,7 @@ def _column(events: np.ndarray, name: str) -> bytes:
 def _events(columns: list[bytes], count: int) -> np.ndarray:
     events = np.zeros(count, event_type)
     for (name, bits), text in zip(EVENT, columns, strict=True):
-        data = np.frombuffer(zlib.decompress(text), np.uint8).reshape(bits // 8, count)
+        data = np.frombuffer(isal_zlib.decompress(text), np.uint8).reshape(bits // 8, count)
         values = np.ascontiguousarray(data.T).view(f"<u{bits // 8}").reshape(count)
         events[name] = np.cumsum(values, dtype=np.uint64) if name in ("begin", "end") else values
     return events
@@ -58,7 +58,7 @@ def save(timeline: Timeline, path: str | Path) -> None:
     first = b"".join(
         part for part in message(_TRACE_PACKET, field(_OURS, _packed(timeline))) if isinstance(part, bytes)
     )
-    with writing(path), Path(path).open("wb") as file, gzip.GzipFile("", "wb", _LEVEL, file, 0) as out:
+    with writing(path), Path(path).open("wb") as file, igzip.IGzipFile("", "wb", _LEVEL, file, 0) as out:
         out.write(first)
         for piece in draw(timeline).pieces():
             out.write(piece)
@@ -77,7 +77,7 @@ def _number(file: BinaryIO) -> int:
 def load(path: str | Path) -> Timeline:
     """Read a timeline. Errors: :class:`~ringwalker_sim.errors.DataError` for a file that is none."""
     try:
-        with gzip.open(path) as file:
+        with igzip.IGzipFile(path) as file:
             plain: Any = file
             tag, _length, key, _size = (_number(plain) for _ in range(4))
             if (tag, key) != (_TRACE_PACKET << 3 | 2, _OURS << 3 | 2):

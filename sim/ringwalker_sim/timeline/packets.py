@@ -1,6 +1,6 @@
 """Protocol buffers of the same length, many at a time: a template with slots, and a column for each slot.
 
-A slot for a number has a fixed width: a varint may be longer than it need be.
+All numbers of a slot have one width: a varint may be longer than it need be.
 Ref: protobuf.dev, Encoding.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Part", "Slot", "field", "fill", "fixed", "message", "number", "varint"]
+__all__ = ["Part", "Slot", "field", "fill", "fixed", "message", "number", "varint", "width"]
 
 _BITS = 7
 _VARINT, _FIXED64, _BYTES = 0, 1, 2
@@ -65,21 +65,38 @@ def message(key: int, *groups: Sequence[Part]) -> list[Part]:
     return [varint(key << 3 | _BYTES) + varint(sum(map(_size, parts))), *parts]
 
 
+def width(values: Any) -> int:
+    """Bytes of a varint for each of ``values``, a number or an array of them."""
+    most = int(np.max(values, initial=0))
+    return max(1, -(-most.bit_length() // _BITS))
+
+
 def fill(parts: Sequence[Part], count: int, columns: Mapping[str, Any]) -> np.ndarray:
     """``count`` rows of bytes; ``columns`` has what stands in each slot, a number or an array of them."""
-    out = np.empty((count, sum(map(_size, parts))), np.uint8)
-    at = 0
+    row, slots = bytearray(), []
     for part in parts:
-        end = at + _size(part)
         if isinstance(part, bytes):
-            out[:, at:end] = np.frombuffer(part, np.uint8)
-        elif part.fixed:
-            values = np.broadcast_to(np.asarray(columns[part.name]).astype("<u8"), count)
-            out[:, at:end] = np.ascontiguousarray(values).view(np.uint8).reshape(count, 8)
+            row += part
+            continue
+        values = np.asarray(columns[part.name])
+        if values.ndim:
+            slots.append((len(row), part, values))
+            row += bytes(part.width)
         else:
-            values = np.asarray(columns[part.name]).astype(np.uint64)
-            for place in range(part.width):
-                more = 0x80 if place < part.width - 1 else 0
-                out[:, at + place] = (values >> np.uint64(_BITS * place)) & np.uint64(0x7F) | np.uint64(more)
-        at = end
+            row += _encoded(part, values.reshape(1)).tobytes()
+    out = np.tile(np.frombuffer(row, np.uint8), (count, 1))
+    for at, part, values in slots:
+        out[:, at : at + part.width] = _encoded(part, values)
     return out
+
+
+def _encoded(slot: Slot, values: np.ndarray) -> np.ndarray:
+    if slot.fixed:
+        return np.ascontiguousarray(values.astype("<u8")).view(np.uint8).reshape(len(values), slot.width)
+    left = values.astype(np.uint64)
+    out = np.empty((slot.width, len(values)), np.uint8)
+    for place in range(slot.width):
+        out[place] = left & np.uint64(0x7F)
+        left >>= np.uint64(_BITS)
+    out[:-1] |= 0x80
+    return out.T

@@ -5,12 +5,12 @@ the browser opens too, a slice is some 200 bytes, and takes Python longer than t
 Ref: perfetto.dev, ``protos/perfetto/trace/trace_packet.proto`` and ``track_event/``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from .packets import Part, field, fill, fixed, message, number
+from .packets import Part, field, fill, fixed, message, number, width
 
 __all__ = ["TracePackets"]
 
@@ -85,14 +85,14 @@ class TracePackets:
     def _times(self, cycles: Any) -> np.ndarray:
         return np.rint(np.asarray(cycles).astype(np.float64) * self._period).astype(np.int64)
 
-    def _event(self, kind: int, time: str, *more: list[Part]) -> list[Part]:
-        event = message(_EVENT, field(_TYPE, kind), number(_UUID, "track", 3), *more)
-        head = [number(_TIMESTAMP, time, 8), field(_SEQUENCE, 1), field(_FLAGS, _NEEDS)]
+    def _event(self, kind: int, time: str, columns: Mapping[str, Any], *more: list[Part]) -> list[Part]:
+        event = message(_EVENT, field(_TYPE, kind), _number(_UUID, "track", columns), *more)
+        head = [_number(_TIMESTAMP, time, columns), field(_SEQUENCE, 1), field(_FLAGS, _NEEDS)]
         return message(_TRACE_PACKET, *head, event)
 
-    def _named(self, notes: Mapping[str, Any], flows: bool) -> list[list[Part]]:
-        rows = [message(_NOTE, field(1, self._keys[note]), number(3, note, 10)) for note in notes]
-        return [number(_NAME, "name", 3), *rows, *([fixed(_FLOW, "flow")] if flows else [])]
+    def _named(self, notes: Iterable[str], columns: Mapping[str, Any]) -> list[list[Part]]:
+        rows = [message(_NOTE, field(1, self._keys[note]), _number(3, note, columns)) for note in notes]
+        return [_number(_NAME, "name", columns), *rows]
 
     def slices(
         self, tracks: Any, names: Any, begin: Any, end: Any, notes: Mapping[str, Any], flows: Any = None
@@ -102,23 +102,29 @@ class TracePackets:
         Those of one track come in the order of time, and do not overlap. Slices with the same of ``flows``
         are joined by arrows.
         """
-        named = self._named(notes, flows is not None)
-        parts = [*self._event(_BEGIN, "begin", *named), *self._event(_END, "end")]
         columns = {**notes, "track": tracks, "name": names, "flow": flows}
         columns |= {"begin": self._times(begin), "end": self._times(end)}
+        named = self._named(notes, columns)
+        if flows is not None:
+            named.append(fixed(_FLOW, "flow"))
+        parts = [*self._event(_BEGIN, "begin", columns, *named), *self._event(_END, "end", columns)]
         self._pieces.append(fill(parts, len(begin), columns).tobytes())
 
     def instants(self, tracks: Any, names: Any, times: Any, notes: Mapping[str, Any]) -> None:
         """Events without a duration."""
-        parts = self._event(_INSTANT, "begin", *self._named(notes, False))
         columns = {**notes, "track": tracks, "name": names, "begin": self._times(times)}
+        parts = self._event(_INSTANT, "begin", columns, *self._named(notes, columns))
         self._pieces.append(fill(parts, len(times), columns).tobytes())
 
     def counts(self, track: int, times: Any, values: Any) -> None:
         """What a counter is from each of ``times`` on."""
-        parts = self._event(_COUNT, "begin", number(_COUNTER, "value", 5))
         columns = {"track": track, "begin": self._times(times), "value": values}
+        parts = self._event(_COUNT, "begin", columns, _number(_COUNTER, "value", columns))
         self._pieces.append(fill(parts, len(times), columns).tobytes())
+
+
+def _number(key: int, slot: str, columns: Mapping[str, Any]) -> list[Part]:
+    return number(key, slot, width(columns[slot]))
 
 
 def _whole(parts: list[Part]) -> list[bytes]:

@@ -105,7 +105,10 @@ class _Epoch:
 
     def __init__(self, rows: np.ndarray):
         kinds = rows["kind"].astype(np.int64) - EventKind.STAGE
-        self._found = {int(kind): rows[kinds == kind] for kind in np.unique(kinds)}
+        order = np.argsort(kinds.astype(np.uint8), kind="stable")
+        ends = np.cumsum(np.bincount(kinds)).tolist() if len(kinds) else []
+        spans = zip([0, *ends], ends, strict=False)
+        self._found = {kind: rows[order[begin:end]] for kind, (begin, end) in enumerate(spans)}
         self._none = rows[:0]
 
     def __getitem__(self, kind: StageKind) -> _Rows:

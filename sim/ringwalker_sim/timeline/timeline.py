@@ -91,11 +91,17 @@ class Timeline:
 
     def of(self, *kinds: int) -> np.ndarray:
         """The events of these kinds."""
-        all_kinds = self.events["kind"]
-        found = np.zeros(len(all_kinds), bool)
-        for kind in kinds:
-            found |= all_kinds == kind
-        return self.events[found]
+        order, first = self._by_kind
+        rows = [order[first[kind] : first[kind + 1]] for kind in kinds]
+        return self.events[rows[0] if len(rows) == 1 else np.sort(np.concatenate(rows))]
+
+    @cached_property
+    def _by_kind(self) -> tuple[np.ndarray, np.ndarray]:
+        """The events' numbers, sorted by kind, and where each kind begins among them."""
+        # Of so narrow numbers numpy sorts many times as fast.
+        kinds = self.events["kind"].astype(np.uint8)
+        counts = np.bincount(kinds, minlength=256)
+        return np.argsort(kinds, kind="stable"), np.append(0, np.cumsum(counts))
 
     def occupancy(self, kinds: tuple[EventKind, ...], window: int) -> np.ndarray:
         """Bytes of TLPs of ``kinds`` (:data:`UP` or :data:`DOWN`) on the link, in windows of so many cycles.
