@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from ringwalker_sim.cli import fuzz_run
 from ringwalker_sim.cli.fuzz_run import finding_lines
 from ringwalker_sim.cli.main import main
+from ringwalker_sim.fuzz import netlist
+from ringwalker_sim.fuzz.campaign import DeviceResult, Plan
 from ringwalker_sim.fuzz.target import DEVICES
 
 DEVICE = "rng:packed:modern"
@@ -81,3 +84,28 @@ def test_findings_of_one_rule_are_one_line() -> None:
         "one case 1: link: so",
         "two case 0: read: so",
     ]
+
+
+def test_without_yosys_a_campaign_says_which_extra_shows_what_has_toggled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counted = DeviceResult(DEVICE, cases=5, toggled=["text"])
+    monkeypatch.setattr(fuzz_run, "campaign_results", lambda _options: (Plan((DEVICE,), 5), [counted]))
+    monkeypatch.setattr(fuzz_run, "can_read_netlists", lambda: False)
+    assert main(["fuzz", "--device", DEVICE, "--cases", "5"]) == 0
+    said = capsys.readouterr()
+    assert (
+        said.err.count(
+            "what has toggled is not shown: pyosys is not installed: pip install 'ringwalker[prove]'"
+        )
+        == 1
+    )
+    assert DEVICE in said.out
+
+
+def test_without_yosys_nothing_is_measured_for_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(netlist, "can_read_netlists", lambda: False)
+    assert main(["fuzz", "--docs", str(tmp_path), "--cases", "5"]) == 1
+    assert "pip install 'ringwalker[prove]'" in capsys.readouterr().err

@@ -9,10 +9,11 @@ import pytest
 from ringwalker_sim.campaign.folder import CampaignFolder
 from ringwalker_sim.campaign.runner import Runner
 from ringwalker_sim.campaign.task import Result, Say, Task
-from ringwalker_sim.fuzz.batch import COVER, FAST, covering
+from ringwalker_sim.fuzz.batch import COVER, FAST
 from ringwalker_sim.fuzz.campaign import Campaign, DeviceResult, Plan, corpus_folder
 from ringwalker_sim.fuzz.case import Case
 from ringwalker_sim.fuzz.results import device_figures, same_finding
+from ringwalker_sim.fuzz.target import counted
 
 DEVICES = ("blk:split:modern", "rng:packed:modern")
 
@@ -95,7 +96,7 @@ def test_a_campaign_goes_on_in_its_folder_and_keeps_the_text_of_cases(tmp_path: 
     assert runner.tasks == []
     kept = sorted(corpus_folder(tmp_path, DEVICES[0]).iterdir())
     assert [path.name for path in kept] == ["00000000.case", "00000001.case", "00000411.case"]
-    assert Case.parse(kept[0].read_text()).device == covering(DEVICES[0])
+    assert Case.parse(kept[0].read_text()).device == counted(DEVICES[0])
 
 
 def test_progress_counts_cases() -> None:

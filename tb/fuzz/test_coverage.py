@@ -88,6 +88,9 @@ def test_a_constant_that_toggles_and_names_that_differ_are_errors() -> None:
     with pytest.raises(ToolError, match="stuck bit 0: has toggled"):
         check(points, counted)
     counted[[6, 7, 0]] = False, False, True
+    check(points, counted)
+    assert points.points[0].toggled(counted) == (False, False)
+    counted[1] = True
     with pytest.raises(ToolError, match="a bit 0: names of one net"):
         check(points, counted)
 

@@ -20,9 +20,10 @@ def test_explanations_are_of_what_has_not_toggled() -> None:
     for item in read_figures(DOCS / FIGURES)["coverage"].values():
         assert item["wrong"] == []
         said = [
-            (tuple(row["places"]), row["lowest"], row["highest"], row["way"]) for row in item["explained"]
+            (tuple(row["places"]), row["lowest"], row["highest"], row["way"], tuple(row["but"]))
+            for row in item["explained"]
         ]
-        table = [(entry.places, entry.lowest, entry.highest, entry.way) for entry in EXPLAINED]
+        table = [(entry.places, entry.lowest, entry.highest, entry.way, entry.but) for entry in EXPLAINED]
         assert said == table, "run ringwalker fuzz --docs docs --only coverage"
         assert [row["places"] for row in item["explained"] if not row["points"]] == []
 
@@ -61,6 +62,8 @@ def test_an_explanation_is_of_some_bits() -> None:
     assert not narrow.covers("core.walker.lane0.beat__header", 3)
     assert not narrow.covers("core.walker.lane0.beat__header", 10)
     assert not narrow.covers("core.common.header", 4)
+    some = Explanation(("core.walker.features",), "", but=(2, 40))
+    assert [bit for bit in (1, 2, 3, 40, 63) if some.covers("core.walker.features", bit)] == [1, 3, 63]
 
 
 def test_signals_belong_to_the_block_in_which_they_are() -> None:

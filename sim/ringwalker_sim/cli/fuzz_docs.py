@@ -1,9 +1,11 @@
 """``fuzz --docs``: the page of the documentation, and the figures it is made of."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
+from ..toolchain import ToolError
 from .options import UsageError, check_folder
 from .report import report_unwritten, status_line, write_figures
 
@@ -16,6 +18,7 @@ def write_docs(options: argparse.Namespace) -> int:
     With ``--only coverage`` all cases are counted, and the other figures are those that are there.
     Errors: :class:`.UsageError`, those of the campaign.
     """
+    from ..fuzz.netlist import MISSING, can_read_netlists
     from ..fuzz.page import FIGURES, PAGE, page, read_figures
 
     if options.source and not options.docs:
@@ -25,6 +28,8 @@ def write_docs(options: argparse.Namespace) -> int:
     if options.only and options.no_coverage:
         raise UsageError("--only coverage: --no-coverage leaves that out")
     check_folder("--docs", options.docs)
+    if not options.source and not can_read_netlists():
+        raise ToolError(MISSING)
     if options.source:
         figures = read_figures(options.source)
     elif options.only:
@@ -37,9 +42,11 @@ def write_docs(options: argparse.Namespace) -> int:
 
 def _only_coverage(options: argparse.Namespace) -> dict[str, Any]:
     from ..fuzz.results import coverage_figures
-    from .fuzz_run import campaign_results
+    from .fuzz_run import campaign_results, figures_of, finding_lines
 
-    _plan, results = campaign_results(options, only_coverage=True)
+    plan, results = campaign_results(options, only_coverage=True)
+    for line in finding_lines(figures_of(plan, results)):
+        print(f"ringwalker: {line}", file=sys.stderr)
     with status_line("counting what has toggled") as say:
         return coverage_figures(results, say)
 

@@ -14,8 +14,9 @@ from ..errors import EXIT_FAILED, noted
 from ..fuzz.campaign import Campaign, DeviceResult, Plan
 from ..fuzz.coverage import BLOCKS
 from ..fuzz.findings import Shown, parse_cases, record, run_on_new_device, shown
+from ..fuzz.netlist import MISSING, can_read_netlists
 from ..fuzz.results import coverage_figures, device_figures, same_finding
-from ..fuzz.target import DEVICES
+from ..fuzz.target import COUNTED, DEVICES
 from .campaign_options import open_campaign
 from .options import UsageError, check_output
 from .report import progress_of, report_unwritten, status_line, write_json
@@ -43,7 +44,9 @@ def carry_out(options: argparse.Namespace) -> int:
     check_output("--json", options.json)
     plan, results = campaign_results(options)
     figures = figures_of(plan, results)
-    if any(item.toggled for item in results):
+    if not can_read_netlists() and any(item.toggled for item in results):
+        print(f"ringwalker: what has toggled is not shown: {MISSING}", file=sys.stderr)
+    elif any(item.toggled for item in results):
         with status_line("counting what has toggled") as say:
             figures["coverage"] = coverage_figures(results, say)
     findings = same_finding([finding for item in results for finding in item.findings])
@@ -81,7 +84,7 @@ def _run_file(options: argparse.Namespace) -> int:
         cases = parse_cases(Path(options.case).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"--case {options.case}: {error}") from None
-    if not cases or any(case.device not in DEVICES for case in cases):
+    if not cases or any(case.device not in (*DEVICES, *COUNTED) for case in cases):
         raise UsageError(f"--case {options.case}: names no device that there is")
     with status_line("running"):
         finding = run_on_new_device(cases, Path(options.waves) if options.waves else None)
@@ -100,6 +103,8 @@ def campaign_results(
     devices = _devices(options)
     _check_folder(options)
     plan = Plan(devices, options.cases, options.seed, cover=0 if options.no_coverage else Plan.cover)
+    if options.docs:
+        plan = replace(plan, loads=True)
     if only_coverage:
         plan = replace(plan, batch=0, cover=_COUNTED)
     options.campaign = options.corpus

@@ -14,14 +14,15 @@ from .coverage import Coverage, packed_bits
 from .executor import Executor
 from .generate import CaseMaker, Parent
 from .outcome import Finding
-from .target import target
+from .target import counted, target
 
 __all__ = [
     "BATCH",
     "COVER",
     "FAST",
+    "Watch",
     "coverage_model",
-    "covering",
+    "found_in",
     "preparation",
     "prepare_device",
     "run_batch",
@@ -42,14 +43,9 @@ _NAME_DIGITS = 10
 """Of the hardware's name in results."""
 
 
-def covering(device: str) -> str:
-    """The device on which coverage is counted for ``device``: one that has both faces."""
-    return device.replace(":modern", ":transitional")
-
-
 def coverage_model(device: str, say: Say) -> Path:
     """The library of the model with counters for a device, built if need be."""
-    text, ports = device_verilog(target(covering(device)).config, say)
+    text, ports = device_verilog(target(counted(device)).config, say)
     return coverage_library(text, ports, progress=say)
 
 
@@ -67,7 +63,8 @@ def preparation(device: str, model: str) -> Call:
     return Call(_PREPARE, {"device": device, "model": model})
 
 
-def _found(finding: Finding, number: int, cases: Sequence[Case]) -> dict[str, Any]:
+def found_in(finding: Finding, number: int, cases: Sequence[Case]) -> dict[str, Any]:
+    """A finding as a result has it."""
     return {
         "rule": finding.rule,
         "text": finding.text,
@@ -77,7 +74,7 @@ def _found(finding: Finding, number: int, cases: Sequence[Case]) -> dict[str, An
     }
 
 
-class _Watch:
+class Watch:
     """What cases have moved, on a model with counters."""
 
     def __init__(self, executor: Executor, library: Path):
@@ -108,7 +105,7 @@ def run_batch(
     the batch to show, and ``toggled``.
     The same arguments give the same result.
     """
-    where = covering(device) if model == COVER else device
+    where = counted(device) if model == COVER else device
     found = target(where)
     scenes = {name: found.setup(name).scene for name in found.setups}
     parents: list[Parent] = [(number, before) for number, before in kept]
@@ -117,7 +114,7 @@ def run_batch(
     findings: list[dict[str, Any]] = []
     cycles = 0
     with Executor(where, library=library, progress=say) as executor:
-        watch = _Watch(executor, library) if library is not None else None
+        watch = Watch(executor, library) if library is not None else None
         began = time.process_time()
         maker = CaseMaker(device, where, scenes, seed, parents)
         cases = [maker.case(number) for number in range(first, first + count)]
@@ -129,7 +126,7 @@ def run_batch(
                 watch.look(first + place)
             if outcome.findings:
                 before = cases[max(0, place - _PREDECESSORS) : place + 1]
-                findings.append(_found(outcome.findings[0], first + place, before))
+                findings.append(found_in(outcome.findings[0], first + place, before))
         seconds = time.process_time() - began
         result: dict[str, Any] = {"device": device, "model": model, "first": first, "cases": count}
         result |= {"hardware": hardware, "cycles": cycles, "cpu_s": round(seconds, 4), "findings": findings}

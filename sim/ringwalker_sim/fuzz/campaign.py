@@ -10,9 +10,10 @@ from ringwalker.outputs import make_folder, write_file
 from ..campaign.folder import CampaignFolder
 from ..campaign.runner import Runner
 from ..campaign.task import Result, Task
-from .batch import BATCH, COVER, FAST, covering, preparation
+from .batch import BATCH, COVER, FAST, preparation
 from .generate import CaseMaker, Parent
-from .target import target
+from .load import LOAD
+from .target import counted, target
 
 __all__ = ["Campaign", "DeviceResult", "Plan", "corpus_folder"]
 
@@ -34,6 +35,8 @@ class Plan:
     seed: int = 1
     batch: int = 500
     cover: int = 100
+    loads: bool = False
+    """Also a long load on each device that counts what toggles."""
 
     def rounds(self) -> Iterator[list[tuple[int, int, str]]]:
         """For each round its batches: the first case, how many, and the model."""
@@ -63,6 +66,8 @@ class DeviceResult:
     kept: list[Parent] = field(default_factory=list)
     states: set[int] = field(default_factory=set)
     toggled: list[str] = field(default_factory=list)
+    load: dict[str, int] = field(default_factory=dict)
+    """How many stretches, chains and cycles the long load had."""
     findings: list[dict[str, Any]] = field(default_factory=list)
     hardware: dict[str, int] = field(default_factory=dict)
     """How many cases ran on which Verilog."""
@@ -116,6 +121,8 @@ class Campaign:
             self._round(batches)
             if stop_at_finding and any(item.findings for item in self.results.values()):
                 break
+        if self.plan.loads:
+            self._load()
         return list(self.results.values())
 
     def _task(self, device: str, first: int, count: int, model: str) -> Task:
@@ -130,6 +137,25 @@ class Campaign:
         }
         key = f"{device.replace(':', '-')}-{first}-{count}"
         return Task(BATCH, arguments, key, (preparation(device, model),))
+
+    def _load(self) -> None:
+        """The long load of each device that counts."""
+        where = {counted(device): device for device in reversed(self.plan.devices)}
+        tasks = [
+            Task(
+                LOAD,
+                {"device": device, "seed": self.plan.seed},
+                f"load of {key}",
+                (preparation(device, COVER),),
+            )
+            for key, device in sorted(where.items())
+        ]
+        results = self._runner.run(tasks, self._folder, stop_at_failure=True)
+        for task, result in zip(tasks, results, strict=True):
+            found = self.results[task.arguments["device"]]
+            found.toggled.append(result.value["toggled"])
+            found.findings += result.value["findings"]
+            found.load = {name: result.value[name] for name in ("stretches", "chains", "cycles")}
 
     def _round(self, batches: Sequence[tuple[int, int, str]]) -> None:
         tasks = [self._task(device, *batch) for device in self.plan.devices for batch in batches]
@@ -157,7 +183,7 @@ class Campaign:
         """Keep the text of cases, for people and for other campaigns."""
         assert self._folder is not None
         folder = make_folder(corpus_folder(self._folder.path, found.device))
-        where = covering(found.device)
+        where = counted(found.device)
         device = target(where)
         scenes = {name: device.setup(name).scene for name in device.setups}
         maker = CaseMaker(found.device, where, scenes, self.plan.seed, found.kept)

@@ -46,6 +46,8 @@ class Coverage:
         self._handle = handle
         get = {name: getattr(library, f"rw_coverage{name}") for name in ("", "_states", "_pairs", "_forget")}
         self._counters = counts(get[""](handle), layout.counters, np.uint32)
+        # That a bit is 1 when the simulation begins is no toggle.
+        self._counters[:] = 0
         self._transitions = counts(get["_states"](handle), layout.transitions, np.uint8)
         self._pairs = counts(get["_pairs"](handle), PAIRS, np.uint8)
         self._forget = get["_forget"]
@@ -90,8 +92,8 @@ class Point:
     counters: tuple[int, ...]
 
     def toggled(self, counted: np.ndarray) -> tuple[bool, bool]:
-        """Whether it has fallen, and whether it has risen."""
-        fallen, risen = (any(counted[first + way] for first in self.counters) for way in (0, 1))
+        """Whether it has fallen, and whether it has risen, by all of its names."""
+        fallen, risen = (all(counted[first + way] for first in self.counters) for way in (0, 1))
         return fallen, risen
 
 
@@ -144,14 +146,14 @@ def _point(net: int, row: str, members: list[tuple[SignalPoints, int]]) -> Point
 
 
 def check(found: Points, counted: np.ndarray) -> None:
-    """See that no constant bit was counted both ways, and that names of a net were counted in the same way.
+    """See that no constant bit was counted both ways, and no net by some of its names only.
 
-    A constant bit of 1 rises once, when the simulation begins. Errors: :class:`ToolError`.
+    What a name has before it is first looked at may be counted, one way. Errors: :class:`ToolError`.
     """
     for place, bit, first in found.still:
         if counted[first] and counted[first + 1]:
             raise ToolError(f"{place} bit {bit}: has toggled, but is constant in the netlist")
     for point in found.points:
-        if len({(bool(counted[first]), bool(counted[first + 1])) for first in point.counters}) > 1:
+        if len({bool(counted[first] and counted[first + 1]) for first in point.counters}) > 1:
             place, bit = point.places[0]
             raise ToolError(f"{place} bit {bit}: names of one net have toggled differently")

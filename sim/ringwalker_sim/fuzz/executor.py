@@ -26,9 +26,12 @@ from .native import fuzz_library
 from .operations import OPERATION_BYTES, Kind, Operation, Recovery, reset, settle, to_binary, write
 from .outcome import Finding, Outcome
 from .spaces import CONFIG_SPACES, Space
-from .target import BASES, MEMORY_BYTES, Ready, target
+from .target import BASES, FAR, FAR_LEGACY, MEMORY_BYTES, Ready, target
 
-__all__ = ["RESET_CYCLES", "Executor"]
+__all__ = ["CASE_CYCLES", "RESET_CYCLES", "Executor"]
+
+CASE_CYCLES = 400_000
+"""A case has come to its end after so many."""
 
 RESET_CYCLES = 4000
 """A reset has ended after so many, with the latency of this host (docs: four latencies and 2,000 cycles)."""
@@ -68,7 +71,8 @@ class Executor:
     """The device ``device``, a key of :data:`.target.DEVICES`, in an engine; use it as a context manager.
 
     ``seed`` is that of the host's choices. ``waves`` names an FST file, with the plain model. ``library``
-    is a model's library to use as it is, ``progress`` gets lines while one is built.
+    is a model's library to use as it is, ``progress`` gets lines while one is built. ``most_cycles`` are
+    those of a case.
     Errors: :class:`~ringwalker_sim.toolchain.ToolError`, ``ValueError`` for another device.
     """
 
@@ -79,6 +83,7 @@ class Executor:
         seed: int = 1,
         waves: Path | None = None,
         library: Path | None = None,
+        most_cycles: int = CASE_CYCLES,
         progress: Callable[[str], None] | None = None,
     ):
         self.target = target(device)
@@ -93,14 +98,14 @@ class Executor:
             strict=False,
             progress=progress,
         )
-        for base in BASES[1:]:
+        for base in (*BASES[1:], *FAR, *FAR_LEGACY):
             self.engine.map(base, self.memory.array)
         for peripheral in self.engine.ports:
             if isinstance(peripheral, MacPeripheral | UartPeripheral):
                 peripheral.loopback(True)
         port = NativePort(self.engine)
         (self._pci,) = port.run(enumerate_pci(port))
-        settings = self._settings(port)
+        settings = self._settings(port, most_cycles)
         self._library = fuzz_library()
         host = self.engine.library.rw_companion_host(self.engine.handle())
         self._runner = self._library.rwf_open(host, ctypes.byref(settings))
@@ -120,7 +125,7 @@ class Executor:
 
     # --- what a device is like ------------------------------------------------------------------------------
 
-    def _settings(self, port: NativePort) -> CSettings:
+    def _settings(self, port: NativePort, most_cycles: int) -> CSettings:
         config, pci = self.target.config, self._pci
         values = CSettings(
             memory_array=self.memory.array.ctypes.data,
@@ -131,6 +136,7 @@ class Executor:
             queues=config.queues,
             queue_size=config.queue_size,
             vectors=config.vectors,
+            most_cycles=most_cycles,
         )
 
         def place(space: Space, way: int, bar: int = _NO_BAR, offset: int = 0, size: int = 0) -> None:

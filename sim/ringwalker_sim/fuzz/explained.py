@@ -21,7 +21,7 @@ class Explanation:
     """Bits ``lowest`` to ``highest`` of the signals that ``places`` name do not toggle, and ``why``.
 
     A place is instances and a name joined by ``.``, with ``*``. ``way``: they do not ``rise`` or ``fall``;
-    by itself neither.
+    by itself neither. ``but`` are bits in between that do.
     """
 
     places: tuple[str, ...]
@@ -29,12 +29,16 @@ class Explanation:
     lowest: int = 0
     highest: int = 1 << 16
     way: str = ""
+    but: tuple[int, ...] = ()
 
     def covers(self, place: str, bit: int) -> bool:
         """Whether it is about a bit of a signal."""
-        inside = self.lowest <= bit <= self.highest
+        inside = self.lowest <= bit <= self.highest and bit not in self.but
         return inside and any(fnmatchcase(place, pattern) for pattern in self.places)
 
+
+_CHAINS_BY_SLOT = ("core.walker.lane0.descriptors.owners*",)
+_FINISHED = ("core.walker.lane0.scatter.finished.fifo.storage*", "core.walker.lane0.completed__payload")
 
 EXPLAINED: tuple[Explanation, ...] = (
     Explanation(("core.walker.*completer_id",), "It is the host that answers, and it has one number."),
@@ -57,6 +61,77 @@ EXPLAINED: tuple[Explanation, ...] = (
         9,
     ),
     Explanation(("core.walker.*row__size",), "No queue of this device has more than 32 entries.", 6, 15),
+    Explanation(
+        ("core.walker.*_table__index", "core.walker.clear__index", "core.walker.restore__index"),
+        "The same of the rows of tables by queue.",
+        3,
+        9,
+    ),
+    Explanation(
+        (
+            *("core.walker.*__span", "core.walker.*__limit"),
+            *("core.walker.*__readable_segments", "core.walker.*__writable_segments"),
+        ),
+        "No ring, and so no chain and no indirect table, has more than 32 entries.",
+        6,
+        15,
+    ),
+    Explanation(("core.walker.*header__tag",), "All reads in flight together have fewer than 32 tags.", 5, 7),
+    Explanation(
+        ("core.walker.*header__kind",), "The walker sends memory reads and memory writes only.", 1, 3
+    ),
+    Explanation(("core.walker.*header__address",), "The address of a packet is that of a dword.", 0, 1),
+    Explanation(("core.walker.*header__byte_count",), "The device reads at most 512 bytes at once.", 10, 12),
+    Explanation(
+        ("core.walker.*replies__payload__written", "core.walker.lane0.*__written"),
+        "The disk of this device has 2^19 bytes.",
+        20,
+        31,
+    ),
+    Explanation(
+        ("core.walker.features",),
+        "Features that the device does not offer are not accepted.",
+        but=(2, 6, 9, 12, 24, 27, 28, 29, 32, 34, 35, 38, 40),
+    ),
+    Explanation(("core.*row__desc",), "The area begins at a multiple of 16.", 0, 3),
+    Explanation(("core.*row__driver",), "The area begins at a multiple of 2.", 0, 0),
+    Explanation(("core.*row__device",), "The area begins at a multiple of 4.", 0, 1),
+    Explanation(
+        ("core.walker.reads__payload__data", "core.walker.lane0.payload_requests.*__data"),
+        "A read carries no data.",
+    ),
+    Explanation(("core.*row__reserved",), "A queue is being reset, or not: one bit of a field of 16.", 1, 15),
+    Explanation(
+        ("core.walker.*__first_readable", "core.walker.*__first_writable"),
+        "There is room for 80 segments of chains.",
+        7,
+        15,
+    ),
+    *(
+        Explanation(_CHAINS_BY_SLOT, why, low, high)
+        for low, high, why in (
+            (3, 9, "The number of the queue."),
+            (32, 41, "How many of 32 entries the chain takes."),
+            (47, 57, "Its place among 32."),
+            (64, 73, "The size of the queue."),
+        )
+    ),
+    Explanation(("core.walker.lane0.descriptors.totals",), "The last segment of 80.", 135, 143),
+    *(
+        Explanation(_FINISHED, why, low, high)
+        for low, high, why in (
+            (3, 9, "The number of the queue."),
+            (32, 41, "How many of 32 entries the chain takes."),
+            (62, 73, "What was written, of a disk of 2^19 bytes."),
+        )
+    ),
+    *(
+        Explanation(("core.walker.lane0.scatter.headers.fifo.storage*",), why, low, high)
+        for low, high, why in (
+            (52, 63, "How much data comes, of a disk of 2^19 bytes."),
+            (84, 95, "How much has been written."),
+        )
+    ),
     Explanation(("core.*row__enable",), "A queue is enabled, or not: one bit of a field of 16.", 1, 15),
 )
 

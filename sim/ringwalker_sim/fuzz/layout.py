@@ -30,6 +30,7 @@ SETTINGS = (
     "queues",
     "queue_size",
     "vectors",
+    "most_cycles",
     *(f"space{space.value}_{field}" for space in Space for field in _SPACE_FIELDS),
     *(f"bar{bar}_{field}" for bar in range(_BARS) for field in _BAR_FIELDS),
 )

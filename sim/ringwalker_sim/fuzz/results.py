@@ -5,13 +5,13 @@ from typing import Any
 
 from ..engine.native.coverage import read_layout
 from ..verilog_cache import device_verilog
-from .batch import coverage_model, covering
+from .batch import coverage_model
 from .campaign import DeviceResult
 from .coverage import BLOCKS, Point, check, joined, points_of
 from .explained import EXPLAINED, judge
 from .fixed import Fixed
 from .netlist import read_netlist
-from .target import target
+from .target import counted, target
 
 __all__ = ["coverage_figures", "device_figures", "same_finding"]
 
@@ -26,15 +26,19 @@ def coverage_figures(
     """What has toggled, by function: the devices of a function have one model with counters."""
     texts: dict[str, list[str]] = {}
     devices: dict[str, str] = {}
-    cases: dict[str, int] = {}
+    ran: dict[str, dict[str, int]] = {}
     for result in results:
         if result.toggled:
             function = result.device.partition(":")[0]
             texts.setdefault(function, []).extend(result.toggled)
             devices[function] = result.device
-            cases[function] = cases.get(function, 0) + result.cases - result.fast_cases
+            counts = {"cases": result.cases - result.fast_cases}
+            counts |= {f"load_{name}": number for name, number in result.load.items()}
+            sums = ran.setdefault(function, {})
+            for name, number in counts.items():
+                sums[name] = sums.get(name, 0) + number
     return {
-        function: {"cases": cases[function], **_coverage(devices[function], found, say)}
+        function: {**ran[function], **_coverage(devices[function], found, say)}
         for function, found in texts.items()
     }
 
@@ -42,7 +46,7 @@ def coverage_figures(
 def _coverage(device: str, texts: list[str], say: Callable[[str], None]) -> dict[str, Any]:
     layout = read_layout(coverage_model(device, say))
     toggled = joined(texts, layout.counters)
-    netlist = read_netlist(device_verilog(target(covering(device)).config, say)[0], say)
+    netlist = read_netlist(device_verilog(target(counted(device)).config, say)[0], say)
     free = Fixed(netlist)
     found = points_of(layout, netlist, free)
     check(found, toggled)
@@ -55,7 +59,13 @@ def _coverage(device: str, texts: list[str], say: Callable[[str], None]) -> dict
         blocks[block] |= {"bits": found.names[block], "constant": found.constant[block]}
     judged = judge(found.points, toggled, netlist, free)
     rows = [
-        {"places": list(item.places), "lowest": item.lowest, "highest": item.highest, "way": item.way}
+        {
+            "places": list(item.places),
+            "lowest": item.lowest,
+            "highest": item.highest,
+            "way": item.way,
+            "but": list(item.but),
+        }
         | {"points": direct, "following": following}
         for item, direct, following in zip(EXPLAINED, judged.direct, judged.following, strict=True)
     ]

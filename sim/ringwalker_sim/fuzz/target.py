@@ -12,8 +12,10 @@ or ``intx``, and any of
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from random import Random
 
 from ringwalker.config import DeviceConfig
+from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.spec.features import Feature
 from ringwalker.spec.legacy import (
     LEGACY,
@@ -33,7 +35,18 @@ from .operations import Operation, fill, write
 from .scene import Queue, Role, Scene
 from .spaces import Space
 
-__all__ = ["BASES", "DEVICES", "MEMORY_BYTES", "Ready", "Target", "target"]
+__all__ = [
+    "BASES",
+    "COUNTED",
+    "DEVICES",
+    "FAR",
+    "FAR_LEGACY",
+    "MEMORY_BYTES",
+    "Ready",
+    "Target",
+    "counted",
+    "target",
+]
 
 MEMORY_BYTES = 1 << 20
 """Of guest memory, which begins at each of :data:`BASES`. Behind it there is nothing."""
@@ -42,6 +55,11 @@ _HIGH = {"high": 0xA5A5_A5A5_A5A0_0000, "higher": 0x5A5A_5A5A_5A50_0000}
 _LEGACY_ADDRESSES = (1 << 32 + LEGACY_QUEUE_SHIFT) - 1
 BASES = (0, *_HIGH.values(), *(base & _LEGACY_ADDRESSES for base in _HIGH.values()))
 """Where guest memory is seen, all of it the same: addresses have all their bits."""
+
+_PLACES = Random(64)
+FAR = tuple(_PLACES.getrandbits(64) & -MEMORY_BYTES for _ in range(48))
+FAR_LEGACY = tuple(base & _LEGACY_ADDRESSES for base in FAR[:16])
+"""The same for a long load: anywhere in 64 bits, and where a legacy ring can be."""
 
 _QUEUE_BYTES = 0x4000
 _BUFFERS = 0x1_8000
@@ -100,17 +118,45 @@ DEVICES = _configs()
 its other one. ``modern`` devices are those of other tests; they wait long for completions, and lose none."""
 
 
+_COUNTED = "counted"
+_FEW = {"read_tags": 8, "ring_tags": 4, "chains": 8}
+_COUNTED_SETTINGS = {"blk": BlkSettings(capacity=1024)}
+
+
+def counted(key: str) -> str:
+    """The device on which it is counted what toggles for another one."""
+    return f"{key.replace(':modern', ':transitional')}:{_COUNTED}"
+
+
+def _counted_configs() -> dict[str, DeviceConfig]:
+    found = {}
+    for key, config in DEVICES.items():
+        if not key.endswith(":modern"):
+            settings = _COUNTED_SETTINGS.get(config.function, config.settings)
+            found[counted(key)] = replace(config, settings=settings, **_FEW)
+    return found
+
+
+COUNTED = _counted_configs()
+"""What is built to count what toggles: both faces and both rings, with few tags and chains at once, so that
+tables and buffers have few rows, of which all come into use soon."""
+
+
 class Target:
-    """A device of :data:`DEVICES`. Errors: ``ValueError`` for another, and for set-ups that there are not."""
+    """A device of :data:`DEVICES` or :data:`COUNTED`.
+    Errors: ``ValueError`` for another, and for set-ups that there are not."""
 
     def __init__(self, key: str):
-        if key not in DEVICES:
+        config = DEVICES.get(key) or COUNTED.get(key)
+        if config is None:
             raise ValueError(f"{key!r} is no device; there are {', '.join(DEVICES)}")
         self.key = key
-        self.config = DEVICES[key]
-        self.function, ring, self.face = key.split(":")
+        self.config = config
+        self.function, ring, self.face = key.removesuffix(f":{_COUNTED}").split(":")
         self.packed = ring == "packed"
         self.legacy = self.face == "legacy"
+        self.roles = _ROLES[self.function]
+        self.extra_features = _FEATURES.get(self.function, 0)
         self._ready: dict[str, Ready] = {}
 
     @cached_property
@@ -147,9 +193,7 @@ class Target:
         for word in words:
             if word not in (*_WORDS, *_SIZES, *_OTHER_WORDS):
                 raise ValueError(f"{word!r} is no word of a set-up")
-        features = sum(1 << bit for word, bit in _WORDS.items() if word in words) | _FEATURES.get(
-            self.function, 0
-        )
+        features = sum(1 << bit for word, bit in _WORDS.items() if word in words) | self.extra_features
         if not self.legacy:
             features |= 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
             features |= self.packed << Feature.RING_PACKED
@@ -179,7 +223,7 @@ class Target:
         size = self.config.queue_size if self.legacy else _USUAL_SIZE
         for word, other in _SIZES.items():
             size = other if word in words and not self.legacy else size
-        roles = _ROLES[self.function]
+        roles = self.roles
         if self.function == "blk" and "all" not in words:
             roles = roles[:2]
         found = []

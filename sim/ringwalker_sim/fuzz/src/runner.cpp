@@ -15,7 +15,7 @@ void Runner::begin(std::span<const Record> records, std::size_t body, std::size_
   findings_.clear();
   findings_.operation = 0;
   fresh_ = true;
-  end_ = now() + most_cycles;
+  end_ = now() + settings_.most_cycles;
   ticket_ = 0;
 }
 
@@ -87,7 +87,7 @@ bool Runner::wait_until(std::uint64_t cycle, bool only_busy) {
 
 bool Runner::wait_answer(std::uint64_t ticket) {
   ticket_ = ticket;
-  turn_ = {most_cycles, false};
+  turn_ = {settings_.most_cycles, false};
   return false;
 }
 

@@ -31,7 +31,6 @@ class Runner final : public Companion {
  private:
   // How far an operation has come that takes time.
   enum class Step { BEGIN, SECOND, WAIT_ANSWER, WAIT_STATUS, WAIT_TIME };
-  static constexpr std::uint64_t most_cycles = 400'000;  // of a case
   static constexpr std::uint64_t look_cycles = 150;      // between two looks at the status
   static constexpr std::uint64_t reset_cycles = 8;
 
