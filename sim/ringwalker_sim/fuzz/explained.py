@@ -38,6 +38,18 @@ class Explanation:
 
 
 _CHAINS_BY_SLOT = ("core.walker.lane0.descriptors.owners*",)
+_LINES = "core.walker.lane0.descriptors.lines"
+_ASKED = (f"{_LINES}.lines.in_flight.fifo.storage*", f"{_LINES}.lines.context", f"{_LINES}.i1__payload")
+_WAITING = (f"{_LINES}.waiting.fifo.storage*", "core.walker.lane0.descriptors.o__payload")
+_POSITIONS = tuple(
+    f"core.walker.lane0.ring.packed.{name}"
+    for name in ("used.collector.places*", "notification.latest*", "used.collector.here")
+)
+_SMALL_READS = tuple(
+    f"core.walker.lane0.{reader}_reader.slots.bank_{bank}"
+    for reader in ("index", "ordered")
+    for bank in ("0?[1357]?", "1?[0-7]?")
+)
 _FINISHED = ("core.walker.lane0.scatter.finished.fifo.storage*", "core.walker.lane0.completed__payload")
 
 EXPLAINED: tuple[Explanation, ...] = (
@@ -72,7 +84,7 @@ EXPLAINED: tuple[Explanation, ...] = (
             *("core.walker.*__span", "core.walker.*__limit"),
             *("core.walker.*__readable_segments", "core.walker.*__writable_segments"),
         ),
-        "No ring, and so no chain and no indirect table, has more than 32 entries.",
+        "No ring has more than 32 entries, and a chain that is longer is refused.",
         6,
         15,
     ),
@@ -131,6 +143,20 @@ EXPLAINED: tuple[Explanation, ...] = (
             (52, 63, "How much data comes, of a disk of 2^19 bytes."),
             (84, 95, "How much has been written."),
         )
+    ),
+    Explanation((*_ASKED, *_WAITING), "One of 8 chains that are walked at once.", 3, 6),
+    Explanation(_POSITIONS, "The place in a ring of no more than 32 entries.", 5, 14),
+    Explanation(("core.walker.lane0.scatter.owners.fifo.storage*",), "The number of the queue.", 3, 9),
+    Explanation(
+        ("core.walker.lane0.scatter.owners.fifo.storage*",),
+        "How many of 32 entries the chain takes.",
+        32,
+        41,
+    ),
+    Explanation(("core.walker.lane0.dispatch.function.fifo.storage*",), "The number of the queue.", 3, 9),
+    Explanation(("core.faces.isr__responses__payload",), "The ISR status has two bits.", 2, 31),
+    Explanation(
+        _SMALL_READS, "These readers ask for two or four bytes: the first dword of the four of a slot."
     ),
     Explanation(("core.*row__enable",), "A queue is enabled, or not: one bit of a field of 16.", 1, 15),
 )
