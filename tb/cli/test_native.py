@@ -155,7 +155,7 @@ def test_ctrl_c_leaves_readable_waves() -> None:
         pass
     assert "data_width = 64" in Path("run.toml").read_text()
     assert cli.main(["waves", "run.fst"]) == 0
-    assert "ringwalker.device.core.notify.doorbells__valid" in Path("run.gtkw").read_text()
+    assert "device.core.notify.doorbells__valid" in Path("run.gtkw").read_text()
     if reader:
         done = subprocess.run([reader, "-f", "run.fst"], capture_output=True, check=True)
         assert done.stdout.count(b"$var") > 100
