@@ -1,6 +1,7 @@
 """The base of all errors that a person can cause, those that several parts share, and the exit codes."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ __all__ = [
     "OutputError",
     "ParameterError",
     "RingwalkerError",
+    "exit_code_of",
     "named_in_errors",
     "noted",
 ]
@@ -37,6 +39,18 @@ class DataError(RingwalkerError):
     """Data came back that is not what was written; the message says where."""
 
     exit_code = EXIT_FAILED
+
+
+def exit_code_of(work: Callable[[], int]) -> int:
+    """The exit code of a program whose result is ``work()``: an error, and Ctrl-C, is a line and a code."""
+    try:
+        return work()
+    except RingwalkerError as error:
+        print(f"ringwalker: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ringwalker: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 @contextmanager

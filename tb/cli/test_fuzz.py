@@ -1,17 +1,21 @@
 """The command ``fuzz``: what it refuses, what it shows and writes, and its exit codes."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ringwalker_sim.cli import fuzz_run
 from ringwalker_sim.cli.fuzz_run import finding_lines
 from ringwalker_sim.cli.main import main
-from ringwalker_sim.fuzz import netlist
+from ringwalker_sim.fuzz import netlist, results
 from ringwalker_sim.fuzz.campaign import DeviceResult, Plan
+from ringwalker_sim.fuzz.page import FIGURES, PAGE
 from ringwalker_sim.fuzz.target import DEVICES
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 DEVICE = "rng:packed:modern"
 GOOD = f"device {DEVICE}\nsetup msix\nrecovery status\nwait 5\n"
 VAIN = GOOD + "expect memory 0x20000 2 0x7 within 50\n"
@@ -109,3 +113,23 @@ def test_without_yosys_nothing_is_measured_for_the_page(
     monkeypatch.setattr(netlist, "can_read_netlists", lambda: False)
     assert main(["fuzz", "--docs", str(tmp_path), "--cases", "5"]) == 1
     assert "pip install 'ringwalker[prove]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("findings", [[], [{"number": 3, "rule": "read", "text": "so", "cycle": 9}]])
+def test_what_is_found_while_toggles_are_counted_is_the_exit_code(
+    findings: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in (FIGURES, PAGE):
+        shutil.copy(DOCS / name, tmp_path)
+    result = DeviceResult(DEVICE, cases=5, findings=findings)
+    monkeypatch.setattr(
+        fuzz_run, "campaign_results", lambda _options, only_coverage: (Plan((DEVICE,), 5), [result])
+    )
+    monkeypatch.setattr(results, "coverage_figures", lambda _results, _say: {})
+    words = ["fuzz", "--docs", str(tmp_path), "--only", "coverage", "--cases", "5"]
+    assert main(words) == (1 if findings else 0)
+    assert (f"{DEVICE} case 3: read: so" in capsys.readouterr().err) == bool(findings)
+    assert (tmp_path / PAGE).read_text() == (DOCS / PAGE).read_text()

@@ -5,9 +5,10 @@ from dataclasses import replace
 from random import Random
 
 from ringwalker.spec.features import Feature
+from ringwalker.spec.pcie import PCIE_CAPABILITY
 from ringwalker_sim.fuzz.case import Case
 from ringwalker_sim.fuzz.generate import CaseMaker, generated, recovery_of
-from ringwalker_sim.fuzz.mutate import MOST_OPERATIONS, mutated
+from ringwalker_sim.fuzz.mutate import MOST_OPERATIONS, mutated, spoiled
 from ringwalker_sim.fuzz.operations import Kind, Operation, Recovery, to_binary, write
 from ringwalker_sim.fuzz.scene import Queue, Role, Scene
 from ringwalker_sim.fuzz.spaces import Space
@@ -86,6 +87,14 @@ def test_a_mutation_expects_nothing_and_does_not_grow_for_ever() -> None:
         after = mutated(chance, SCENES["packed"], before, before)
         assert not {Kind.EXPECT_MEMORY, Kind.EXPECT_REGISTER} & {item.kind for item in after}
         assert len(after) <= MOST_OPERATIONS
+
+
+def test_no_case_sets_a_payload_size_that_the_host_cannot_take() -> None:
+    control = write(Space.PCIE, PCIE_CAPABILITY.device_control.offset, 2, 0x1F)
+    found = {spoiled(Random(number), control).value >> 5 & 0b111 for number in range(20 * CASES)}
+    assert found == {0, 1}
+    common = write(Space.COMMON, control.address, 2, 0x1F)
+    assert any(spoiled(Random(number), common).value >> 6 & 0b11 for number in range(CASES))
 
 
 def test_what_was_written_to_configuration_space_is_cured_by_a_reset_of_the_function() -> None:

@@ -1,12 +1,13 @@
 """Single hostile operations: register accesses, requests on the link, writes to rings, failing reads."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 from ringwalker.spec.legacy import LEGACY, LEGACY_MSIX
 from ringwalker.spec.modern import COMMON, DeviceStatus
 from ringwalker.spec.pci import HEADER, MSIX_CAPABILITY
-from ringwalker.spec.pcie import PCIE_CAPABILITY
+from ringwalker.spec.pcie import PCIE_CAPABILITY, DeviceControl
 from ringwalker.spec.registers import RegisterTable
 from ringwalker.spec.tlp import RequestKind
 
@@ -15,7 +16,7 @@ from .operations import Kind, Operation, fault, memory, notify, read, settle, tl
 from .scene import Queue, Scene
 from .spaces import CONFIG_SPACES, Space
 
-__all__ = ["any_operation", "interesting", "ring_write", "touches_function"]
+__all__ = ["allowed", "any_operation", "interesting", "ring_write", "touches_function"]
 
 _STATUS = tuple(int(flag) for flag in DeviceStatus)
 _WHOLE = (0, 1, 3, 7, 11, 15, 0x0B, 0x0F, 0x8F, 0x4F)
@@ -26,7 +27,10 @@ _QUEUE_FIELDS = tuple(
 )
 _MEMORY_BYTES = 4096
 _HEADER = (HEADER.command, HEADER.status, HEADER.bar0, HEADER.bar1, HEADER.bar4, HEADER.interrupt_line)
-_LARGEST_PAYLOAD_CODE = 1
+_PAYLOAD = DeviceControl.MAX_PAYLOAD_SIZE.value
+_PAYLOAD_256 = 1 << 5
+_TOO_LARGE = _PAYLOAD & ~_PAYLOAD_256
+"""The host takes payloads of 128 and of 256 bytes."""
 _CONFIG_TARGET = 0x0100
 
 
@@ -125,6 +129,14 @@ def _vectors(chance: Random, scene: Scene) -> list[Operation]:
     return [write(Space.MSIX, offset, 4, 0xFEE0_0000 + 4 * chance.randrange(1024) if offset % 16 == 0 else 0)]
 
 
+def allowed(operation: Operation) -> Operation:
+    """The operation, but with a payload size that the host can take: a larger one is the driver's fault."""
+    at = operation.space, operation.address
+    if operation.kind is not Kind.WRITE or at != (Space.PCIE, PCIE_CAPABILITY.device_control.offset):
+        return operation
+    return replace(operation, value=operation.value & ~_TOO_LARGE)
+
+
 def _row(chance: Random, table: RegisterTable) -> tuple[int, int]:
     row = chance.choice(tuple(table))
     return row.offset, min(row.size, 4)
@@ -146,7 +158,7 @@ def _config(chance: Random, scene: Scene) -> list[Operation]:
         offset = MSIX_CAPABILITY.control.offset
         return [write(Space.MSIX_CAPABILITY, offset, 2, chance.choice((0, 0x4000, 0x8000, 0xC000)))]
     if way == 6:
-        value = chance.getrandbits(16) & ~0xE0 | chance.randint(0, _LARGEST_PAYLOAD_CODE) << 5
+        value = chance.getrandbits(16) & ~_PAYLOAD | chance.randint(0, 1) * _PAYLOAD_256
         value = value & ~0x7000 | chance.randint(0, 2) << 12
         if chance.random() < 0.8:
             value &= ~0x8000

@@ -129,6 +129,15 @@ JUDGED = (
         "not shown again, neither by the hardware and the cases of that day nor by later ones",
         (("blk:packed:transitional", 17, 639),),
     ),
+    Judged(
+        "block, legacy",
+        "link",
+        "a changed case set a payload size of PCI Express that is larger than the host takes, and the device "
+        "used it",
+        CASE,
+        "mended: no case sets one",
+        (("blk:split:legacy:counted", 18, 365),),
+    ),
 )
 """All findings so far, the oldest first."""
 

@@ -1,9 +1,10 @@
-"""A long load that a driver may make, to count what toggles: what cases are too short for.
+"""A long load, to count what toggles: what cases are too short for.
 
 Stretches use everything at once: all queues, as deep as their rings are, at addresses all over 64 bits, with
 features, sizes and vectors by chance. In some of them completions are lost or late. One goes on until the
-16-bit numbers of rings have wrapped. They are cases as others are, so all rules are checked, and where all
-reads are answered the device must be well in the end.
+16-bit numbers of rings have wrapped. They are right requests, but for reads into memory that is not there and
+chains that say nothing to a block device. They are cases as others are, so all rules are checked, and where
+all reads are answered the device must be well in the end.
 """
 
 from collections.abc import Iterator
@@ -12,16 +13,16 @@ from typing import Any
 
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestHeader, BlkRequestType
 from ringwalker.spec.features import Feature
-from ringwalker.spec.legacy import LEGACY, LEGACY_MSIX, legacy_device_offset, legacy_driver_offset
-from ringwalker.spec.modern import COMMON, NO_VECTOR, DeviceStatus
-from ringwalker.spec.pci import MSIX_CAPABILITY, MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY, MsixControl
-from ringwalker.spec.registers import Register
+from ringwalker.spec.legacy import LEGACY, legacy_device_offset, legacy_driver_offset
+from ringwalker.spec.modern import COMMON, NO_VECTOR
+from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY
 from ringwalker.spec.ring import AVAIL_RING_OFFSET, DESC_BYTES
 
 from ..campaign.task import Say
 from ..host import Fault
 from ..struct_bytes import struct_bytes
 from .batch import Watch, coverage_model, found_in
+from .bring_up import driver_ok, enabled, interrupts, negotiated, ready_status, set_common
 from .case import Case
 from .executor import RESET_CYCLES, Executor
 from .operations import (
@@ -62,8 +63,6 @@ _LARGE, _LARGE_BITS = 12, 9.5
 _MOST_CYCLES = 20_000_000
 _PAGE, _LEGACY_PAGES, _HALF = 0x1000, 3, MEMORY_BYTES // 2
 """Queues are in one half of guest memory, and buffers in the other."""
-_STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER
-_READY = _STARTED | DeviceStatus.FEATURES_OK
 _OPTIONAL = (Feature.INDIRECT_DESC, Feature.EVENT_IDX, Feature.IN_ORDER, Feature.NOTIFICATION_DATA)
 _FAULTS = (Fault.LOST, Fault.LATE, Fault.LOST, Fault.LATE, Fault.DOUBLED, Fault.POISONED)
 _LONG_SECTORS, _LONG_PIECES, _MOST_CHAINS = 6, 20, 16
@@ -79,14 +78,6 @@ class _FarBuffers(Buffers):
     def take(self, length: int, align: int = 1) -> int:
         """See :meth:`Buffers.take`."""
         return super().take(length, align) + self._chance.choice(FAR)
-
-
-def _set(register: Register, value: int) -> Operation:
-    return write(Space.COMMON, register.offset, register.size, value)
-
-
-def _old(register: Register, value: int) -> Operation:
-    return write(Space.LEGACY, register.offset, register.size, value)
 
 
 class _Stretch:
@@ -150,9 +141,7 @@ class _Stretch:
 
     def _messages(self) -> Iterator[Operation]:
         """Where interrupts go, and whether they are messages."""
-        control = MSIX_CAPABILITY.control
-        value = MsixControl.ENABLE if self.msix else 0
-        yield write(Space.MSIX_CAPABILITY, control.offset, control.size, value)
+        yield interrupts(self.msix)
         for vector in range(self.config.vectors if self.msix else 0):
             high = self.chance.getrandbits(28) | 1 << 30
             for name, found in (
@@ -168,40 +157,22 @@ class _Stretch:
         yield fill(queue.desc % MEMORY_BYTES, DESC_BYTES * queue.size, 0)
         if self.target.legacy:
             yield fill(queue.desc % MEMORY_BYTES, _PAGE * _LEGACY_PAGES, 0)
-            yield _old(LEGACY.queue_select, queue.number)
-            yield _old(LEGACY.queue_pfn, queue.desc >> 12)
-            if self.msix:
-                yield _old(LEGACY_MSIX.queue_msix_vector, self._vector())
-            return
-        for area in (queue.driver, queue.device):
-            yield fill(area % MEMORY_BYTES, 0x400, 0)
-        yield _set(COMMON.queue_select, queue.number)
-        yield _set(COMMON.queue_size, queue.size)
-        for name in ("desc", "driver", "device"):
-            yield _set(COMMON[f"queue_{name}"], getattr(queue, name))
-        yield _set(COMMON.queue_msix_vector, self._vector() if self.msix else NO_VECTOR)
-        yield _set(COMMON.queue_enable, 1)
+        else:
+            for area in (queue.driver, queue.device):
+                yield fill(area % MEMORY_BYTES, 0x400, 0)
+        none = None if self.target.legacy else NO_VECTOR
+        yield from enabled(queue, self.target.legacy, self._vector() if self.msix else none)
 
     def setup(self) -> Iterator[Operation]:
         """From a reset on, until the device is ready."""
         legacy = self.target.legacy
         yield reset(Recovery.STATUS, RESET_CYCLES, self.scene.registers)
         yield from self._messages()
-        if legacy:
-            yield _old(LEGACY.device_status, _STARTED)
-            yield _old(LEGACY.driver_features, self.features)
-        else:
-            yield _set(COMMON.device_status, _STARTED)
-            for half in range(2):
-                yield _set(COMMON.driver_feature_select, half)
-                yield _set(COMMON.driver_feature, self.features >> 32 * half & 0xFFFF_FFFF)
-            yield _set(COMMON.device_status, _READY)
-            yield _set(COMMON.config_msix_vector, self._vector() if self.msix else NO_VECTOR)
+        vector = None if legacy else self._vector() if self.msix else NO_VECTOR
+        yield from negotiated(self.features, legacy, vector)
         for queue in self.queues:
             yield from self._enabled(queue)
-        status = _STARTED if legacy else _READY
-        last = LEGACY.device_status if legacy else COMMON.device_status
-        yield write(self.scene.registers, last.offset, 1, status | DeviceStatus.DRIVER_OK)
+        yield driver_ok(legacy)
         for _ in range(256):
             yield memory(self.halves[1] + self.chance.randrange(_HALF - 16), self.chance.randbytes(16))
 
@@ -286,8 +257,8 @@ class _Stretch:
     def again(self) -> Iterator[Operation]:
         """A queue is reset, and enabled elsewhere."""
         number = self.chance.randrange(len(self.queues))
-        yield _set(COMMON.queue_select, number)
-        yield _set(COMMON.queue_reset, 1)
+        yield set_common(COMMON.queue_select, number)
+        yield set_common(COMMON.queue_reset, 1)
         yield expect_register(Space.COMMON, COMMON.queue_reset.offset, 2, 0, _CYCLES)
         queue = self._queue(number, self.queues[number].role)
         self.queues[number] = queue
@@ -298,8 +269,7 @@ class _Stretch:
         """The device has not given up."""
         legacy = self.target.legacy
         at = LEGACY.device_status if legacy else COMMON.device_status
-        status = (_STARTED if legacy else _READY) | DeviceStatus.DRIVER_OK
-        return expect_register(self.scene.registers, at.offset, 1, status, 100)
+        return expect_register(self.scene.registers, at.offset, 1, ready_status(legacy), 100)
 
 
 def _short(key: str, chance: Random, losing: bool, large: bool) -> tuple[list[Operation], int]:

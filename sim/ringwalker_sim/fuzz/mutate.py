@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from .hostile import any_operation, interesting, ring_write
+from .hostile import allowed, any_operation, interesting, ring_write
 from .operations import Kind, Operation
 from .scene import Scene
 
@@ -51,7 +51,7 @@ def spoiled(chance: Random, operation: Operation) -> Operation:
         return _spoiled_descriptor(chance, operation)
     if kind in _VALUES:
         bits = 16 if kind is Kind.NOTIFY else 8 * min(operation.size, 8)
-        return replace(operation, value=_spoiled_number(chance, operation.value, bits))
+        return allowed(replace(operation, value=_spoiled_number(chance, operation.value, bits)))
     if kind in (Kind.WAIT, Kind.SETTLE):
         return replace(operation, number=chance.choice((0, 1, 3, 9, 30, 90, 250)))
     if kind is Kind.FAULT:

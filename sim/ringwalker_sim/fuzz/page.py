@@ -82,10 +82,11 @@ The counters are held to it: had a constant bit toggled, or two names of a net d
 figures.
 
 The models have both rings and both faces, and few tags and chains at once, so that tables have few rows.
-Beside cases they carry a long load that a driver may make: all queues, as deep as their rings, at addresses
-all over 64 bits, with features, sizes and vectors by chance, queues that are reset, lengths up to that of
-the disk, completions that are lost or late, and rings that go round until their 16-bit numbers have
-wrapped. It is held to the same rules. {coverage}
+Beside cases they carry a long load: all queues, as deep as their rings, at addresses all over 64 bits, with
+features, sizes and vectors by chance, queues that are reset, lengths up to that of the disk, completions that
+are lost or late, and rings that go round until their 16-bit numbers have wrapped. Its requests are right,
+but for long reads into memory that is not there and, to wrap the rings, chains too short to say anything. It
+is held to the same rules. {coverage}
 
 {holes}
 """

@@ -10,6 +10,7 @@ or ``intx``, and any of
 - ``here``, ``there``: areas of queues that begin at no page, at other addresses each
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from random import Random
@@ -18,20 +19,16 @@ from ringwalker.config import DeviceConfig
 from ringwalker.function.blk.settings import BlkSettings
 from ringwalker.spec.features import Feature
 from ringwalker.spec.legacy import (
-    LEGACY,
-    LEGACY_MSIX,
     LEGACY_QUEUE_SHIFT,
     legacy_device_offset,
     legacy_driver_offset,
 )
-from ringwalker.spec.modern import COMMON, DeviceStatus
 from ringwalker.spec.net import NetFeature
-from ringwalker.spec.pci import MSIX_CAPABILITY, MsixControl
-from ringwalker.spec.registers import Register
 
 from ..testing.devices import BOTH, SMALL, TRANSITIONAL
+from .bring_up import driver_ok, enabled, interrupts, negotiated
 from .good import good_requests
-from .operations import Operation, fill, write
+from .operations import Operation, fill
 from .scene import Queue, Role, Scene
 from .spaces import Space
 
@@ -83,7 +80,6 @@ _USUAL_SIZE = 8
 _SHIFTS = {"here": (0xA50, 0xAAA, 0xAA4), "there": (0x5A0, 0x554, 0x558)}
 """How far the three areas are behind where they are otherwise: 12 bits, aligned as split rings must be."""
 _OTHER_WORDS = ("msix", "intx", "all", *_HIGH, *_SHIFTS)
-_STARTED = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER
 
 
 @dataclass(frozen=True)
@@ -198,8 +194,8 @@ class Target:
             features |= 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
             features |= self.packed << Feature.RING_PACKED
         queues = self._queues(words)
-        compose = self._legacy if self.legacy else self._modern
-        operations = [_interrupts("intx" not in words), *_emptied(queues), *compose(queues, features, words)]
+        msix = "intx" not in words
+        operations = [interrupts(msix), *_emptied(queues), *self._started(queues, features, msix)]
         notify_data, base = "data" in words, self._base(words)
         checks, queues = good_requests(self.function, queues, 10 if self.legacy else 12, notify_data)
         scene = Scene(
@@ -239,50 +235,11 @@ class Target:
             found.append(Queue(number, size, self.packed, desc, driver, device, role))
         return found
 
-    def _modern(self, queues: list[Queue], features: int, words: list[str]) -> list[Operation]:
-        msix = "intx" not in words
-        operations = [_set(COMMON.device_status, _STARTED)]
-        for half in range(2):
-            operations += [
-                _set(COMMON.driver_feature_select, half),
-                _set(COMMON.driver_feature, features >> 32 * half & 0xFFFF_FFFF),
-            ]
-        ready = _STARTED | DeviceStatus.FEATURES_OK
-        operations.append(_set(COMMON.device_status, ready))
-        operations += [_set(COMMON.config_msix_vector, 0)] if msix else []
+    def _started(self, queues: list[Queue], features: int, msix: bool) -> Iterator[Operation]:
+        yield from negotiated(features, self.legacy, 0 if msix else None)
         for queue in queues:
-            operations += [_set(COMMON.queue_select, queue.number), _set(COMMON.queue_size, queue.size)]
-            for name in ("desc", "driver", "device"):
-                operations.append(_set(COMMON[f"queue_{name}"], getattr(queue, name)))
-            operations += [_set(COMMON.queue_msix_vector, queue.number + 1)] if msix else []
-            operations.append(_set(COMMON.queue_enable, 1))
-        return [*operations, _set(COMMON.device_status, ready | DeviceStatus.DRIVER_OK)]
-
-    def _legacy(self, queues: list[Queue], features: int, words: list[str]) -> list[Operation]:
-        msix = "intx" not in words
-        operations = [_old(LEGACY.device_status, _STARTED), _old(LEGACY.driver_features, features)]
-        operations += [_old(LEGACY_MSIX.config_msix_vector, 0)] if msix else []
-        for queue in queues:
-            operations += [
-                _old(LEGACY.queue_select, queue.number),
-                _old(LEGACY.queue_pfn, queue.desc >> 12),
-            ]
-            operations += [_old(LEGACY_MSIX.queue_msix_vector, queue.number + 1)] if msix else []
-        return [*operations, _old(LEGACY.device_status, _STARTED | DeviceStatus.DRIVER_OK)]
-
-
-def _set(register: Register, value: int) -> Operation:
-    return write(Space.COMMON, register.offset, register.size, value)
-
-
-def _old(register: Register, value: int) -> Operation:
-    return write(Space.LEGACY, register.offset, register.size, value)
-
-
-def _interrupts(msix: bool) -> Operation:
-    """MSI-X on or off."""
-    register = MSIX_CAPABILITY.control
-    return write(Space.MSIX_CAPABILITY, register.offset, register.size, MsixControl.ENABLE if msix else 0)
+            yield from enabled(queue, self.legacy, queue.number + 1 if msix else None)
+        yield driver_ok(self.legacy)
 
 
 def _emptied(queues: list[Queue]) -> list[Operation]:

@@ -12,7 +12,7 @@ from ringwalker.outputs import write_file
 
 from ..cli.options import positive
 from ..cli.report import progress_bar
-from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, ParameterError, RingwalkerError
+from ..errors import EXIT_FAILED, EXIT_USAGE, ParameterError, exit_code_of
 from .catalogue import MUTANTS, in_turns, select
 from .layers import LAYERS, Layer
 from .mutant import Mutant
@@ -105,14 +105,9 @@ def _try(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        return _planted(given[1:]) if given[:1] == ["run"] else _try(_parser().parse_args(given))
-    except RingwalkerError as error:
-        print(f"ringwalker: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("ringwalker: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    return exit_code_of(
+        lambda: _planted(given[1:]) if given[:1] == ["run"] else _try(_parser().parse_args(given))
+    )
 
 
 if __name__ == "__main__":

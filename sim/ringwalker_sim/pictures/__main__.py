@@ -9,7 +9,7 @@ from typing import Any
 
 from ringwalker.outputs import make_folder, write_file
 
-from ..errors import EXIT_INTERRUPTED, ParameterError, RingwalkerError
+from ..errors import ParameterError, exit_code_of
 from .catalogue import PAGES, BlockPage
 from .diagram import diagram, read_diagram
 from .page import FOLDER, PageError, filled
@@ -108,14 +108,7 @@ def _pictures(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    try:
-        return _pictures(_parser().parse_args(arguments))
-    except RingwalkerError as error:
-        print(f"ringwalker: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("ringwalker: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    return exit_code_of(lambda: _pictures(_parser().parse_args(arguments)))
 
 
 if __name__ == "__main__":

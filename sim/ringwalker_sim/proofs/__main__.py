@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ringwalker.outputs import make_folder, write_file
 
-from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, RingwalkerError
+from ..errors import EXIT_FAILED, exit_code_of
 from .catalogue import PROPERTIES, Result, select, try_all
 from .page import FIGURES, PAGE, figures, page
 
@@ -63,14 +63,7 @@ def _prove(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    try:
-        return _prove(_parser().parse_args(arguments))
-    except RingwalkerError as error:
-        print(f"ringwalker: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("ringwalker: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    return exit_code_of(lambda: _prove(_parser().parse_args(arguments)))
 
 
 if __name__ == "__main__":
