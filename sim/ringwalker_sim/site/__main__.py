@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ringwalker.outputs import write_file
 
-from ..errors import RingwalkerError
+from ..errors import exit_code_of
 from .reference import reference_pages
 
 __all__ = ["main"]
@@ -15,13 +15,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the pages into the folder that is named, or ``docs/reference``; 0, or 2 after a line."""
     words = sys.argv[1:] if arguments is None else arguments
     folder = Path(words[0] if words else "docs/reference")
-    try:
-        for name, text in reference_pages().items():
-            write_file(folder / name, text)
-            print(folder / name)
-    except RingwalkerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: _write(folder))
+
+
+def _write(folder: Path) -> int:
+    for name, text in reference_pages().items():
+        write_file(folder / name, text)
+        print(folder / name)
     return 0
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ringwalker.outputs import write_file
 
-from ..errors import RingwalkerError
+from ..errors import RingwalkerError, exit_code_of
 from ..workload.images import default_image
 
 __all__ = ["COMMANDS", "PICTURE", "drawn", "lines_of", "picture_of", "without_counts"]
@@ -113,11 +113,16 @@ def without_counts(lines: Sequence[str]) -> list[str]:
     return [re.sub(r"\d+", "?", line) if " files (" in line else line for line in lines]
 
 
-def main() -> None:
-    """``python -m ringwalker_sim.testing.terminal``: draw the picture of the documentation."""
+def main() -> int:
+    """``python -m ringwalker_sim.testing.terminal``: draw the picture of the documentation; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ringwalker_sim.testing.terminal")
     parser.add_argument("picture", nargs="?", type=Path, default=PICTURE, help="the file (%(default)s)")
-    write_file(parser.parse_args().picture, drawn())
+    return exit_code_of(lambda: _write(parser.parse_args().picture))
+
+
+def _write(picture: Path) -> int:
+    write_file(picture, drawn())
+    return 0
 
 
 def drawn() -> str:
@@ -131,4 +136,4 @@ def drawn() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
