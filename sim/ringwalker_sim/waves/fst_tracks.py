@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import lz4.block
 import numpy as np
 
 from ringwalker.outputs import OutputFile
 
+from ..timeline.packets import varint
 from .fst import FstError
 from .fst_join import Block, blocks_of
 
@@ -52,16 +54,8 @@ class Track:
             self.texts.append(text)
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
 def _signed(value: int) -> bytes:
-    """As :func:`_varint`, with a sign in the last byte."""
+    """As :func:`.varint`, with a sign in the last byte."""
     out = bytearray()
     while not -0x40 <= value < 0x40:
         out.append(value & 0x7F | 0x80)
@@ -105,43 +99,6 @@ def _times(data: bytes) -> np.ndarray:
     return np.cumsum(np.add.reduceat(parts, begins)) if len(ends) else np.zeros(0, np.int64)
 
 
-def _lz4(data: bytes, size: int) -> bytes:
-    """What LZ4 has compressed into one block. Ref: lz4, doc/lz4_Block_format.md."""
-    out, at = bytearray(), 0
-    while at < len(data):
-        token = data[at]
-        at += 1
-        count = token >> 4
-        if count == 15:
-            count, at = _longer(data, at, count)
-        out += data[at : at + count]
-        at += count
-        if at >= len(data):
-            break
-        back = data[at] | data[at + 1] << 8
-        at += 2
-        count = token & 15
-        if count == 15:
-            count, at = _longer(data, at, count)
-        count += 4
-        while count:
-            piece = out[-back:][:count]
-            out += piece
-            count -= len(piece)
-    if len(out) != size:
-        raise FstError(f"the names of signals come to {len(out)} bytes; they must be {size}")
-    return bytes(out)
-
-
-def _longer(data: bytes, at: int, count: int) -> tuple[int, int]:
-    while True:
-        byte = data[at]
-        at += 1
-        count += byte
-        if byte < 255:
-            return count, at
-
-
 def _with_prefix(kind: int, body: bytes) -> bytes:
     return bytes([kind]) + (8 + len(body)).to_bytes(8, "big") + body
 
@@ -157,14 +114,22 @@ def _named(tracks: Sequence[Track]) -> tuple[bytes, int]:
             out += bytes([_SCOPE, _MODULE]) + name.encode() + b"\0\0"
             scopes += 1
         inside = track.scope
-        out += bytes([_STRING, _IMPLICIT]) + track.name.encode() + b"\0" + _varint(0) + _varint(0)
+        out += bytes([_STRING, _IMPLICIT]) + track.name.encode() + b"\0" + varint(0) + varint(0)
     return out + bytes([_UPSCOPE]) * len(inside), scopes
 
 
 def _hierarchy(block: Block, more: bytes) -> bytes:
     raw = block.read()
     size, packed = int.from_bytes(raw[_PREFIX : _PREFIX + 8], "big"), raw[_PREFIX + 8 :]
-    names = _lz4(packed, size) if block.kind == _HIERARCHY_LZ4 else gzip.decompress(packed)
+    try:
+        if block.kind == _HIERARCHY_LZ4:
+            names = lz4.block.decompress(packed, uncompressed_size=size)
+        else:
+            names = gzip.decompress(packed)
+    except (lz4.block.LZ4BlockError, OSError, EOFError, zlib.error) as error:
+        raise FstError(f"the names of signals cannot be read: {error}") from None
+    if len(names) != size:
+        raise FstError(f"the names of signals come to {len(names)} bytes; they must be {size}")
     names += more
     return _with_prefix(
         _HIERARCHY_GZIP, len(names).to_bytes(8, "big") + gzip.compress(names, compresslevel=4, mtime=0)
@@ -177,7 +142,7 @@ def _geometry(block: Block, count: int) -> bytes:
     data = raw[_PREFIX + 16 :]
     if len(data) != size:
         data = zlib.decompress(data)
-    data += _varint(_NO_LENGTH) * count
+    data += varint(_NO_LENGTH) * count
     # A size that is equal says that it is not compressed.
     numbers = len(data).to_bytes(8, "big") + (handles + count).to_bytes(8, "big")
     return _with_prefix(_GEOMETRY, numbers + data)
@@ -214,10 +179,10 @@ class _Values:
         next_place, chains, steps = table_at - start, [], []
         for chain in self._chains(times, last):
             if not chain:
-                steps.append(_varint(1 << 1))
+                steps.append(varint(1 << 1))
                 continue
             steps.append(_signed((next_place - place) << 1 | 1))
-            chains.append(_varint(0) + chain)
+            chains.append(varint(0) + chain)
             place, next_place = next_place, next_place + len(chains[-1])
         table += b"".join(steps)
         memory = int.from_bytes(raw[frame_at - 8 : frame_at], "big") + sum(map(len, chains))
@@ -225,9 +190,9 @@ class _Values:
             (
                 raw[_PREFIX : frame_at - 8],
                 memory.to_bytes(8, "big"),
-                _varint(frame_size) + _varint(frame_packed) + _varint(handles + more),
+                varint(frame_size) + varint(frame_packed) + varint(handles + more),
                 raw[frame_data:frame_end],
-                _varint(values_handles + more),
+                varint(values_handles + more),
                 raw[start:table_at],
                 *chains,
                 table,
@@ -256,7 +221,7 @@ class _Values:
             out, before = [], 0
             for where, text in changes:
                 content = text.encode()
-                out.append(_varint((where - before) << 1) + _varint(len(content)) + content)
+                out.append(varint((where - before) << 1) + varint(len(content)) + content)
                 before = where
             chains.append(b"".join(out))
         self._first = False
