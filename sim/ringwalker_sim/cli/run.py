@@ -177,7 +177,7 @@ def _timeline(options: argparse.Namespace, engine: str) -> dict[str, str]:
     name = getattr(options, "timeline", None)
     if name is None:
         two = options.against is not None or getattr(options, "inter_guest", False)
-        recorded = engine == "native" and options.transport == "pci" and not options.waves and not two
+        recorded = engine == "native" and options.transport == "pci" and not two
         return {"timeline": str(Path(options.report) / TIMELINE)} if options.report and recorded else {}
     check_timeline(name)
     if engine != "native":
