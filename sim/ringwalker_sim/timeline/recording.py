@@ -61,7 +61,8 @@ class Recording:
         self.collect(0)
         self._keep_rows()
         events = np.concatenate([np.empty(0, event_type), *self._blocks])
-        return events[np.argsort(events["end"], kind="stable")]
+        # Of rows like these numpy takes many five times as fast as it indexes them.
+        return events.take(np.argsort(events["end"], kind="stable"))
 
     def complete(self) -> bool:
         """Whether the engine has recorded all that has happened so far."""

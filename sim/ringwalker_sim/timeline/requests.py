@@ -108,7 +108,7 @@ class _Epoch:
         order = np.argsort(kinds.astype(np.uint8), kind="stable")
         ends = np.cumsum(np.bincount(kinds)).tolist() if len(kinds) else []
         spans = zip([0, *ends], ends, strict=False)
-        self._found = {kind: rows[order[begin:end]] for kind, (begin, end) in enumerate(spans)}
+        self._found = {kind: rows.take(order[begin:end]) for kind, (begin, end) in enumerate(spans)}
         self._none = rows[:0]
 
     def __getitem__(self, kind: StageKind) -> _Rows:

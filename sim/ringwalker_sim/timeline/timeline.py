@@ -93,7 +93,7 @@ class Timeline:
         """The events of these kinds."""
         order, first = self._by_kind
         rows = [order[first[kind] : first[kind + 1]] for kind in kinds]
-        return self.events[rows[0] if len(rows) == 1 else np.sort(np.concatenate(rows))]
+        return self.events.take(rows[0] if len(rows) == 1 else np.sort(np.concatenate(rows)))
 
     @cached_property
     def _by_kind(self) -> tuple[np.ndarray, np.ndarray]:

@@ -180,7 +180,7 @@ class _Drawing:
             self.trace.counts(self.trace.counter("reads in flight", group, "reads"), times, values)
         # A TLP that gets the link in the cycle in which the one before ends is drawn behind it.
         order = np.lexsort((tlps["begin"], tlps["end"]))
-        tlps = tlps[order]
+        tlps = tlps.take(order)
         end = tlps["end"].astype(np.int64)
         begin = np.maximum(tlps["begin"].astype(np.int64), np.append(0, end[:-1]))
         notes = {"bytes": tlps["bytes"], "tag": tlps["id"], "address": tlps["number"]}
