@@ -37,7 +37,7 @@ def test_the_page_has_the_figures_and_they_are_what_is_promised() -> None:
     for row in figures["residue"]:
         assert (row["residue_cycles"], row["requests"] >= 10_000) == (0, True)
     for row in figures.get("cost", ()):
-        assert row["ratio"]["median"] <= (3 if row["size"] == 64 else 2), row
+        assert row["ratio"]["median"] <= 2, row
 
 
 def test_what_is_said_of_a_cost() -> None:
