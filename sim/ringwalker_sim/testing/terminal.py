@@ -19,7 +19,7 @@ from ringwalker.outputs import write_file
 from ..errors import RingwalkerError, exit_code_of
 from ..workload.images import default_image
 
-__all__ = ["COMMANDS", "PICTURE", "drawn", "lines_of", "picture_of", "without_counts"]
+__all__ = ["COMMANDS", "PICTURE", "anywhere", "drawn", "lines_of", "picture_of"]
 
 PICTURE = Path("docs/run.svg")
 """The picture of the documentation, in a checkout."""
@@ -108,9 +108,11 @@ def lines_of(svg: str) -> list[str]:
     return [line.rstrip() for _y, line in sorted(lines.items())]
 
 
-def without_counts(lines: Sequence[str]) -> list[str]:
-    """``lines`` without what depends on the version of e2fsprogs."""
-    return [re.sub(r"\d+", "?", line) if " files (" in line else line for line in lines]
+def anywhere(lines: Sequence[str]) -> list[str]:
+    """``lines`` as they are on any machine: without what depends on the version of e2fsprogs, and without
+    the widths of columns, which depend on rows that are left out."""
+    counted = (re.sub(r"\d+", "?", line) if " files (" in line else line for line in lines)
+    return [re.sub(r"[ ━─]+", " ", line).strip() for line in counted]
 
 
 def main() -> int:
