@@ -12,6 +12,7 @@ from ringwalker_sim.fuzz.fixed import Fixed, canonical
 from ringwalker_sim.fuzz.netlist import Netlist
 from ringwalker_sim.toolchain import ToolError
 
+MEMORY = "\\device.core.x.rows"
 A, B, STUCK, FREE_RUN, LOW, HIGH, TOP, ROW, MASKED = range(10, 19)
 NAMES: dict[str, list[int | str]] = {
     "a": [A],
@@ -31,9 +32,9 @@ def netlist() -> Netlist:
         ["$and", {}, {"A": [STUCK], "B": [A], "Y": [30]}],
         ["$dff", {}, {"D": [A], "Q": [FREE_RUN], "CLK": [9]}],
         ["$add", {}, {"A": [A], "B": [B], "Y": [LOW, HIGH, TOP]}],
-        ["$meminit_v2", {"MEMID": "\\rows"}, {"ADDR": ["0"], "DATA": ["0"] * 4, "EN": ["1"] * 4}],
-        ["$memwr_v2", {"MEMID": "\\rows"}, {"ADDR": [A], "DATA": [B, "0"], "EN": ["1", "1"]}],
-        ["$memrd", {"MEMID": "\\rows", "CLK_ENABLE": "0"}, {"ADDR": [A], "DATA": [ROW, ROW + 100]}],
+        ["$meminit_v2", {"MEMID": MEMORY}, {"ADDR": ["0"], "DATA": ["0"] * 4, "EN": ["1"] * 4}],
+        ["$memwr_v2", {"MEMID": MEMORY}, {"ADDR": [A], "DATA": [B, "0"], "EN": ["1", "1"]}],
+        ["$memrd", {"MEMID": MEMORY, "CLK_ENABLE": "0"}, {"ADDR": [A], "DATA": [ROW, ROW + 100]}],
         ["$and", {}, {"A": [A], "B": [B], "Y": [MASKED]}],
         ["$mux", {}, {"A": [A], "B": ["x"], "S": [B], "Y": [50]}],
     ]
@@ -105,6 +106,18 @@ def test_what_follows_from_an_explanation_is_explained() -> None:
     assert (judged.direct, judged.following, judged.wrong, judged.open) == ([2], [2], [], [])
     other = judge(points, counted, found, free, ())
     assert [point.places[0][0] for point, _missing in other.open] == ["core.x.view", "core.x.masked"]
+
+
+def test_rows_of_a_memory_have_the_names_of_what_is_written_into_them() -> None:
+    found = netlist()
+    free = Fixed(found)
+    points = points_of(layout("view", "rows[1]"), found, free).points
+    assert [(point.places[0], point.written) for point in points if point.row] == [
+        (("core.x.rows[1]", 0), (("core.x.view", 1),)),
+    ]
+    counted = np.array([True] * 4 + [False] * 4)
+    table = (Explanation(("core.x.view",), "", lowest=1),)
+    assert judge(points, counted, found, free, table).direct == [2]
 
 
 def test_an_explanation_of_what_has_toggled_is_wrong() -> None:

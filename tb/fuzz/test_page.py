@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ringwalker_sim.fuzz.coverage import block_of
-from ringwalker_sim.fuzz.explained import EXPLAINED, Explanation
+from ringwalker_sim.fuzz.explained import Explanation
+from ringwalker_sim.fuzz.explanations import EXPLAINED
 from ringwalker_sim.fuzz.judged import JUDGED, judgement
 from ringwalker_sim.fuzz.outcome import RULES
 from ringwalker_sim.fuzz.page import FIGURES, PAGE, page, read_figures

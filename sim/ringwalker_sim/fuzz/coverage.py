@@ -3,6 +3,7 @@
 import base64
 import zlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy as np
 from ..engine.native.coverage import PAIRS, CoverageLayout, SignalPoints, counts
 from ..toolchain import ToolError
 from .fixed import Fixed, canonical
-from .netlist import Netlist
+from .netlist import FREE, Netlist
 
 __all__ = ["BLOCKS", "Coverage", "Point", "Points", "block_of", "check", "joined", "packed_bits", "points_of"]
 
 BLOCKS = ("walker", "dma", "transport")
 """Blocks of the core that coverage is counted of."""
 
+_DEVICE = "device."
 _DMA = (
     *("gather", "scatter", "posted_mux", "posted_buffer", "posted_gate", "completion_router", "read_arbiter"),
     *("payload_requests", "read_window"),
@@ -82,7 +84,8 @@ class Point:
     """A bit that can toggle: ``net``, in row ``row`` of a memory if it is in one, with all its names.
 
     ``places`` are instances, a name and the bit; the first one is that nearest to the top, and ``block`` is
-    the one in which it is. ``counters`` are those of its fall; that of the rise follows each.
+    the one in which it is. ``counters`` are those of its fall; that of the rise follows each. ``written`` are
+    places of what is written into the memory, if that is one net.
     """
 
     net: int
@@ -90,6 +93,7 @@ class Point:
     block: str
     places: tuple[tuple[str, int], ...]
     counters: tuple[int, ...]
+    written: tuple[tuple[str, int], ...] = ()
 
     def toggled(self, counted: np.ndarray) -> tuple[bool, bool]:
         """Whether it has fallen, and whether it has risen, by all of its names."""
@@ -114,6 +118,7 @@ def points_of(layout: CoverageLayout, netlist: Netlist, fixed: Fixed) -> Points:
     Errors: :class:`ToolError` when signals of the model are not those of the netlist.
     """
     same = canonical(netlist, fixed)
+    named = _named(netlist, same)
     found: dict[tuple[int, str], list[tuple[SignalPoints, int]]] = {}
     constant: dict[str, int] = defaultdict(int)
     names: dict[str, int] = defaultdict(int)
@@ -122,7 +127,7 @@ def points_of(layout: CoverageLayout, netlist: Netlist, fixed: Fixed) -> Points:
         block = block_of(signal.scope)
         if block is None:
             continue
-        nets = netlist.of(f"device.{signal.scope}.{signal.name}")
+        nets = netlist.of(f"{_DEVICE}{signal.scope}.{signal.name}")
         if nets is None or len(nets) != signal.bits:
             raise ToolError(f"{signal.scope}.{signal.name}: not in the netlist, or not of {signal.bits} bits")
         names[block] += signal.bits
@@ -133,16 +138,34 @@ def points_of(layout: CoverageLayout, netlist: Netlist, fixed: Fixed) -> Points:
                 still.append((f"{signal.scope}.{signal.name}", bit + signal.lowest, signal.first + 2 * bit))
             else:
                 found.setdefault((same[net], row), []).append((signal, bit))
-    return Points([_point(*key, members) for key, members in found.items()], constant, names, still)
+    points = [_point(*key, members, named.get(key[0], ())) for key, members in found.items()]
+    return Points(points, constant, names, still)
 
 
-def _point(net: int, row: str, members: list[tuple[SignalPoints, int]]) -> Point:
+def _named(netlist: Netlist, same: Sequence[int]) -> dict[int, tuple[tuple[str, int], ...]]:
+    """For each bit of a memory into which one net is written, where that net is."""
+    fed: dict[int, list[int]] = {}
+    for column, data in netlist.written.items():
+        nets = {same[net] for net in data}
+        if len(nets) == 1 and min(nets) > FREE:
+            fed.setdefault(nets.pop(), []).append(same[column])
+    found: dict[int, list[tuple[str, int]]] = {}
+    for name, nets in netlist.names.items():
+        for bit, net in enumerate(nets):
+            for column in fed.get(same[net], ()):
+                found.setdefault(column, []).append((name.removeprefix(_DEVICE), bit))
+    return {column: tuple(places) for column, places in found.items()}
+
+
+def _point(
+    net: int, row: str, members: list[tuple[SignalPoints, int]], written: tuple[tuple[str, int], ...]
+) -> Point:
     members = sorted(members, key=lambda item: (item[0].scope.count("."), len(item[0].name), item[0].scope))
     places = tuple((f"{signal.scope}.{signal.name}", bit + signal.lowest) for signal, bit in members)
     counters = tuple({signal.first + 2 * bit for signal, bit in members})
     block = block_of(members[0][0].scope)
     assert block is not None
-    return Point(net, row, block, places, counters)
+    return Point(net, row, block, places, counters, written)
 
 
 def check(found: Points, counted: np.ndarray) -> None:

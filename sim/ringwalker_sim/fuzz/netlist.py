@@ -87,7 +87,8 @@ class Netlist:
     """``names`` gives the nets of a signal, lowest bit first; ``nodes`` the operation and inputs of a net.
 
     ``states`` are registers and columns of memories: what they begin with, and their next value. What is
-    neither is an input. ``columns`` gives the state of each bit of a memory, whatever the row.
+    neither is an input. ``columns`` gives the state of each bit of a memory, whatever the row, and
+    ``written`` the nets that are written into it.
     """
 
     def __init__(self, found: dict[str, Any]):
@@ -114,7 +115,9 @@ class Netlist:
             if not kind.startswith("$meminit"):
                 taken = {name: self._bits(bits) for name, bits in ports.items()}
                 self._cell(kind, parameters, taken)
+        self.written: dict[int, frozenset[int]] = {}
         for column, writes in self._writes.items():
+            self.written[column] = frozenset(data for _enable, data in writes)
             following = column
             for enable, data in writes:
                 following = self._new("mux", following, data, enable)

@@ -7,7 +7,8 @@ from typing import Any
 from ..markdown import markdown_table
 from ..performance.figures import read_all_figures
 from .coverage import BLOCKS
-from .explained import EXPLAINED, Explanation
+from .explained import Explanation
+from .explanations import EXPLAINED
 from .judged import JUDGED, judgement
 from .outcome import RULES
 

@@ -8,7 +8,8 @@ from ..verilog_cache import device_verilog
 from .batch import coverage_model
 from .campaign import DeviceResult
 from .coverage import BLOCKS, Point, check, joined, points_of
-from .explained import EXPLAINED, judge
+from .explained import judge
+from .explanations import EXPLAINED
 from .fixed import Fixed
 from .netlist import read_netlist
 from .target import counted, target
@@ -57,7 +58,7 @@ def _coverage(device: str, texts: list[str], say: Callable[[str], None]) -> dict
         percent = round(100 * covered / (2 * len(inside)), 2)
         blocks[block] = {"points": 2 * len(inside), "covered": covered, "percent": percent}
         blocks[block] |= {"bits": found.names[block], "constant": found.constant[block]}
-    judged = judge(found.points, toggled, netlist, free)
+    judged = judge(found.points, toggled, netlist, free, EXPLAINED)
     rows = [
         {
             "places": list(item.places),
