@@ -13,7 +13,7 @@ from ringwalker_sim.fuzz.netlist import Netlist
 from ringwalker_sim.toolchain import ToolError
 
 MEMORY = "\\device.core.x.rows"
-A, B, STUCK, FREE_RUN, LOW, HIGH, TOP, ROW, MASKED = range(10, 19)
+A, B, STUCK, FREE_RUN, LOW, HIGH, TOP, ROW, MASKED, QUIET = range(10, 20)
 NAMES: dict[str, list[int | str]] = {
     "a": [A],
     "view": [A, B],
@@ -22,11 +22,13 @@ NAMES: dict[str, list[int | str]] = {
     "sum": [LOW, HIGH, TOP],
     "row": [ROW, ROW + 100],
     "masked": [MASKED],
+    "quiet": [QUIET],
 }
 
 
 def netlist() -> Netlist:
-    """A register that stays 0, one that follows ``a``, a sum of two bits, a memory, and ``a & b``."""
+    """A register that stays 0, one that follows ``a``, a sum of two bits, a memory, ``a & b``,
+    and a choice between 0 and nothing."""
     cells: list[Any] = [
         ["$dff", {}, {"D": [30], "Q": [STUCK], "CLK": [9]}],
         ["$and", {}, {"A": [STUCK], "B": [A], "Y": [30]}],
@@ -37,6 +39,7 @@ def netlist() -> Netlist:
         ["$memrd", {"MEMID": MEMORY, "CLK_ENABLE": "0"}, {"ADDR": [A], "DATA": [ROW, ROW + 100]}],
         ["$and", {}, {"A": [A], "B": [B], "Y": [MASKED]}],
         ["$mux", {}, {"A": [A], "B": ["x"], "S": [B], "Y": [50]}],
+        ["$mux", {}, {"A": ["x"], "B": ["0"], "S": [FREE_RUN], "Y": [QUIET]}],
     ]
     names = {"chosen": [50], **{f"device.core.x.{name}": bits for name, bits in NAMES.items()}}
     return Netlist({"names": names, "inits": {str(STUCK): "0", str(FREE_RUN): "0"}, "cells": cells})
@@ -60,7 +63,7 @@ def constant(name: str) -> list[bool]:
 
 
 def test_what_no_input_can_change_is_constant() -> None:
-    assert constant("stuck") == [True]
+    assert constant("stuck") == constant("quiet") == [True]
     assert constant("sum") == [False, False, True]
     assert constant("row") == [False, True]
     assert constant("free") == constant("a") == constant("masked") == [False]

@@ -112,11 +112,12 @@ class Fixed:
             if values[net] == UNKNOWN or net in held:
                 continue
             if net in netlist.states:
-                changed = values[netlist.states[net][1]] != values[net]
+                found = values[netlist.states[net][1]]
             else:
-                changed = _value(*netlist.nodes[net], values) != values[net]
-            if changed:
-                values[net] = UNKNOWN
+                found = _value(*netlist.nodes[net], values)
+            found = _either(values[net], found)
+            if found != values[net]:
+                values[net] = found
                 waiting.extend(users.get(net, ()))
         return values
 
