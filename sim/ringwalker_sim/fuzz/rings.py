@@ -35,18 +35,29 @@ class SplitRing:
         """What a notification with data carries."""
         return self.index & 0xFFFF
 
-    def offer(self, pieces: Sequence[Piece], table: int | None = None) -> list[Operation]:
-        """Descriptors of a chain, in the ring's table or in an indirect one at ``table``, and its entry."""
+    def offer(
+        self,
+        pieces: Sequence[Piece],
+        table: int | None = None,
+        rows: Sequence[int] | None = None,
+        table_bytes: int | None = None,
+    ) -> list[Operation]:
+        """Descriptors of a chain, in the ring's table or in an indirect one at ``table``, and its entry. They
+        are ``rows`` of an indirect table, of which the first is 0, or those from 0 on; it is said to have
+        ``table_bytes``, or as many as the chain takes."""
         queue, operations = self.queue, []
         count = len(pieces)
         slots = [(self._slot + n) % queue.size for n in range(1 if table is not None else count)]
         self._slot = (slots[-1] + 1) % queue.size
         if table is not None:
+            places = [*(rows or range(count)), count]
             for n, (address, length, written) in enumerate(pieces):
                 flags = (DESC_F_NEXT if n + 1 < count else 0) | (DESC_F_WRITE if written else 0)
-                operations.append(descriptor(table + DESC_BYTES * n, address, length, flags, n + 1))
+                at = table + DESC_BYTES * places[n]
+                operations.append(descriptor(at, address, length, flags, places[n + 1]))
             at = queue.desc + DESC_BYTES * slots[0]
-            operations.append(descriptor(at, table, DESC_BYTES * count, DESC_F_INDIRECT))
+            said = DESC_BYTES * count if table_bytes is None else table_bytes
+            operations.append(descriptor(at, table, said, DESC_F_INDIRECT))
         else:
             for n, (address, length, written) in enumerate(pieces):
                 flags = (DESC_F_NEXT if n + 1 < count else 0) | (DESC_F_WRITE if written else 0)
@@ -69,39 +80,39 @@ class SplitRing:
 
 class PackedRing:
     """A packed ring that goes on where ``queue`` says. The head of a chain is written last. Buffer ids count
-    from ``first`` on."""
+    from ``first`` on by ``step``. ``number`` is the next one, ``at`` where the next descriptor comes."""
 
-    def __init__(self, queue: Queue, first: int = 0):
+    def __init__(self, queue: Queue, first: int = 0, step: int = 1):
         self.queue = queue
-        self._at, self._wrap = queue.at, queue.wrap
-        self._number = first
+        self.at, self._wrap = queue.at, queue.wrap
+        self.number, self._step = first, step
         self._last = (queue.at, queue.wrap)
 
     @property
     def place(self) -> int:
         """What a notification with data carries."""
-        return self._at | self._wrap * PLACE_WRAP
+        return self.at | self._wrap * PLACE_WRAP
 
     def offer(self, pieces: Sequence[Piece], table: int | None = None) -> list[Operation]:
         """Descriptors of a chain, in the ring, or in an indirect table at ``table``."""
         queue, operations = self.queue, []
-        number = self._number & 0xFFFF
-        self._number += 1
+        number = self.number & 0xFFFF
+        self.number += self._step
         flags = [DESC_F_WRITE if written else 0 for _address, _length, written in pieces]
         rows = [(address, length) for address, length, _written in pieces]
         if table is not None:
             for n, (address, length) in enumerate(rows):
                 operations.append(packed(table + DESC_BYTES * n, address, length, flags[n]))
             rows, flags = [(table, DESC_BYTES * len(pieces))], [DESC_F_INDIRECT]
-        self._last = (self._at, self._wrap)
+        self._last = (self.at, self._wrap)
         ring = []
         for n, (address, length) in enumerate(rows):
             more = DESC_F_NEXT if n + 1 < len(rows) else 0
-            at = queue.desc + DESC_BYTES * self._at
+            at = queue.desc + DESC_BYTES * self.at
             ring.append(packed(at, address, length, flags[n] | more | available_flags(self._wrap), number))
-            self._at += 1
-            if self._at == queue.size:
-                self._at, self._wrap = 0, 1 - self._wrap
+            self.at += 1
+            if self.at == queue.size:
+                self.at, self._wrap = 0, 1 - self._wrap
         return [*operations, *ring[1:], ring[0]]
 
     def publish(self) -> list[Operation]:
