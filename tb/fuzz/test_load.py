@@ -5,17 +5,20 @@ from random import Random
 
 import pytest
 
+from ringwalker.spec.modern import COMMON, DeviceStatus
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT
 from ringwalker_sim.fuzz.case import Case
 from ringwalker_sim.fuzz.executor import Executor
 from ringwalker_sim.fuzz.load import stretches
 from ringwalker_sim.fuzz.load_chains import ROOM_BYTES
 from ringwalker_sim.fuzz.load_stretch import Stretch
-from ringwalker_sim.fuzz.operations import Kind, Operation
+from ringwalker_sim.fuzz.operations import Kind, Operation, expect_register
+from ringwalker_sim.fuzz.spaces import Space
 from ringwalker_sim.fuzz.target import MEMORY_BYTES
 
 KEY = "rng:packed:modern"
 BLOCK = "blk:split:transitional:counted"
+QUEUES = "blk:split:modern"
 SHORT = 4
 
 
@@ -74,6 +77,27 @@ def test_queues_never_share_memory() -> None:
             for area in (queue.desc, queue.driver, queue.device)
         )
         assert all(before // ROOM_BYTES != after // ROOM_BYTES for before, after in pairwise(areas))
+
+
+def test_a_driver_that_asks_too_much_is_refused() -> None:
+    register = COMMON.device_status
+    with Executor(KEY) as executor:
+        for status in (DeviceStatus.DEVICE_NEEDS_RESET, 0):
+            operations = [
+                *Stretch(KEY, Random(1)).refused(),
+                expect_register(
+                    Space.COMMON, register.offset, 1, status, 100, mask=DeviceStatus.DEVICE_NEEDS_RESET
+                ),
+            ]
+            found = executor.run(Case(KEY, "msix", tuple(operations))).findings
+            assert [item.rule for item in found] == ([] if status else ["expected"])
+
+
+def test_queues_that_are_reset_together_work_on() -> None:
+    stretch = Stretch(QUEUES, Random(2))
+    operations = [*stretch.setup(), *stretch.lap(), *stretch.again(3, 0, 2), *stretch.lap(), stretch.well()]
+    with Executor(QUEUES) as executor:
+        assert executor.run(Case(QUEUES, "msix", tuple(operations))).findings == ()
 
 
 def test_a_device_carries_a_load_and_is_well_in_the_end() -> None:

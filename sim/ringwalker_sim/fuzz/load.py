@@ -8,7 +8,7 @@ there and chains that say nothing to a block device. They are cases as others ar
 and where all reads are answered the device must be well in the end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count as numbers_from
 from random import Random
 from typing import Any
@@ -29,7 +29,7 @@ __all__ = ["LOAD", "STRETCHES", "run_load", "stretches"]
 LOAD = "ringwalker_sim.fuzz.load:run_load"
 """What the task of a load calls."""
 
-STRETCHES = 36
+STRETCHES = 60
 """Short ones. Behind them come the endless ones, and the long one."""
 
 _LAPS = 4
@@ -39,6 +39,9 @@ _LARGE = 12
 """Of so many stretches one has long reads."""
 _ENDLESS, _ENDLESS_LAPS = 3, 8
 _WRAPPED = 1 << 16
+_WHOLE = 10
+"""So often a whole disk is read: once for each row of what keeps how much was written."""
+_SHORT_TURNS = 128
 _FORCED = 64
 """Of so many laps of the long stretch one ends with a reset of a queue that is at work."""
 _MOST_CYCLES = 20_000_000
@@ -55,6 +58,9 @@ def _short(key: str, chance: Random, large: bool) -> _Made:
         if lap and not stretch.target.legacy:
             operations += stretch.again(chance.randrange(len(stretch.queues)))
         operations += stretch.lap()
+    if not stretch.target.legacy:
+        operations += stretch.again(*chance.sample(range(len(stretch.queues)), len(stretch.queues)))
+    operations += _turns(stretch, _SHORT_TURNS, _able(stretch))
     return [*operations, stretch.well()], stretch.chains
 
 
@@ -64,6 +70,8 @@ def _losing(key: str, chance: Random) -> _Made:
     chains = 0
     for _ in range(_LAPS):
         stretch = Stretch(key, chance, losing=True)
+        if not stretch.target.legacy:
+            operations += stretch.refused()
         operations += stretch.setup()
         operations += stretch.lap()
         chains += stretch.chains
@@ -97,7 +105,7 @@ class _Rounds:
 
     def __init__(self, stretch: Stretch, number: int, at: int):
         self._ring = stretch.rings[number]
-        self._pieces = [smallest(self._ring.queue.role, at)]
+        self._pieces = [smallest(self._ring.queue.role, at, stretch.chance.random() < 0.5)]
         self._first = stretch.chance.getrandbits(16)
         self._begun = False
 
@@ -119,14 +127,23 @@ class _Rounds:
         yield from ring.publish()
 
 
-def _turns(stretch: Stretch, numbers: list[int], victim: int | None = None) -> Iterator[Operation]:
-    """Rings of these queues go round until their numbers have wrapped. Now and then the queue ``victim`` has
+def _able(stretch: Stretch) -> list[int]:
+    """Queues that are given nothing from outside."""
+    return [queue.number for queue in stretch.queues if queue.role is not Role.RECEIVE]
+
+
+def _turns(
+    stretch: Stretch, chains: int, numbers: Sequence[int], victim: int | None = None
+) -> Iterator[Operation]:
+    """Rings of these queues go round until each has had so many chains. Now and then the queue ``victim`` has
     a chain that does not end, and is reset while all wait for it."""
     chance = stretch.chance
     at = stretch.buffers.take(16)
     rounds = {number: _Rounds(stretch, number, at) for number in numbers}
-    left = dict.fromkeys(numbers, _WRAPPED + stretch.config.queue_size)
+    left = dict.fromkeys(numbers, chains)
     for lap in numbers_from(0):
+        if max(left.values(), default=0) <= 0:
+            break
         for number in numbers:
             size = stretch.queues[number].size
             some = size if chance.random() < 0.8 else chance.randint(1, size)
@@ -141,8 +158,6 @@ def _turns(stretch: Stretch, numbers: list[int], victim: int | None = None) -> I
             yield wait(chance.randrange(400))
             yield from stretch.again(victim)
         yield settle(LAP_CYCLES)
-        if max(left.values(), default=0) <= 0:
-            break
     for number in numbers:
         # By itself, so that even in order its own descriptor says that it is used.
         yield from [*rounds[number].go(1), stretch.notice(number), stretch.rings[number].expect(LAP_CYCLES)]
@@ -152,20 +167,22 @@ def _long(key: str, chance: Random) -> _Made:
     """Rings that go round until their 16-bit numbers have wrapped."""
     stretch = Stretch(key, chance, deep=True)
     operations = list(stretch.setup())
-    # Queues that are given nothing from outside.
-    able = [queue.number for queue in stretch.queues if queue.role is not Role.RECEIVE]
+    able = _able(stretch)
+    chains = _WRAPPED + stretch.config.queue_size
     if stretch.target.function != "blk":
-        return [*operations, *_turns(stretch, able), stretch.well()], stretch.chains
-    before, pieces = stretch.maker.whole_disk()
+        return [*operations, *_turns(stretch, chains, able), stretch.well()], stretch.chains
     ring = stretch.rings[0]
-    operations += [*before, *ring.offer(pieces), *ring.publish(), stretch.notice(0), settle(10 * LAP_CYCLES)]
-    stretch.chains += 1
+    for _ in range(_WHOLE):
+        before, pieces = stretch.maker.whole_disk()
+        operations += [*before, *ring.offer(pieces), *ring.publish()]
+        stretch.chains += 1
+    operations += [stretch.notice(0), settle(_WHOLE * 10 * LAP_CYCLES)]
     if stretch.target.legacy:
-        operations += _turns(stretch, able)
+        operations += _turns(stretch, chains, able)
     else:
         *others, victim = able
-        operations += _turns(stretch, others, victim)
-        operations += _turns(stretch, [victim])
+        operations += _turns(stretch, chains, others, victim)
+        operations += _turns(stretch, chains, [victim])
     return [*operations, stretch.well()], stretch.chains
 
 

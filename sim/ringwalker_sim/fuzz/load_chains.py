@@ -27,7 +27,7 @@ _MOST_BYTES = 0xFFFF_FFFF
 _TABLE_BITS = 28
 """An indirect table has fewer descriptors, as far as its length can say."""
 _PREFETCHED = 16
-"""Descriptors that the device reads at once."""
+"""Descriptors that the device reads at once, and so many that it keeps of a chain of a packed ring."""
 _DEEP = tuple(base for base in FAR if base + _MOST_BYTES + MEMORY_BYTES < 1 << 64)
 """Where more is addressed than there is memory."""
 
@@ -60,9 +60,10 @@ class FarBuffers(Buffers):
         return begin + chance.choice(FAR), [0, *rows], DESC_BYTES * chance.choice((least, said))
 
 
-def smallest(role: Role, at: int) -> Piece:
-    """The buffer of a chain of one. To a block device it says nothing, and comes back at once."""
-    return (at, 16, False) if role is Role.TRANSMIT else (at, 1, True)
+def smallest(role: Role, at: int, written: bool = True) -> Piece:
+    """The buffer of a chain of one. To a block device, for which it may be readable as well, it says nothing,
+    and comes back at once."""
+    return (at, 16, False) if role is Role.TRANSMIT else (at, 1, written or role is not Role.BLOCK)
 
 
 class ChainMaker:
@@ -126,7 +127,7 @@ class ChainMaker:
         if self._large and kind is BlkRequestType.IN:
             return self._long_read(most)
         sectors = chance.randint(1, _LONG_SECTORS)
-        pieces = most - 2 if chance.random() < 0.2 else min(most - 2, _LONG_PIECES)
+        pieces = min(most, chance.choice((most, _PREFETCHED, *(_LONG_PIECES,) * 3))) - 2
         data = self._cut(sectors * SECTOR_BYTES, kind is BlkRequestType.IN, pieces)
         return self._headed(kind, chance.randrange(0, self._capacity - sectors), data)
 

@@ -1,13 +1,14 @@
 """One stretch of a long load: how its device is set up, and what can be done to it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 from ringwalker.spec.features import Feature
 from ringwalker.spec.legacy import LEGACY, legacy_device_offset, legacy_driver_offset
-from ringwalker.spec.modern import COMMON, NO_VECTOR
+from ringwalker.spec.modern import COMMON, NO_VECTOR, DeviceStatus
 from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY
-from ringwalker.spec.ring import AVAIL_RING_OFFSET, DESC_BYTES
+from ringwalker.spec.ring import AVAIL_RING_OFFSET, DESC_BYTES, USED_RING_OFFSET
 
 from ..host import Fault
 from .bring_up import driver_ok, enabled, interrupts, negotiated, ready_status, set_common
@@ -41,13 +42,17 @@ _LARGE_LAP = 20
 _PAGE, _LEGACY_PAGES, _HALF = 0x1000, 3, MEMORY_BYTES // 2
 """Queues are in one half of guest memory, and buffers in the other."""
 _OPTIONAL = (Feature.INDIRECT_DESC, Feature.EVENT_IDX, Feature.IN_ORDER, Feature.NOTIFICATION_DATA)
+_OPTIONAL_LEGACY = (*_OPTIONAL[:2], Feature.NOTIFY_ON_EMPTY, Feature.ANY_LAYOUT)
+_LINE = 128
+"""The entries of split rings begin at a multiple of this now and then: the longest accesses to them do."""
 _FAULTS = (Fault.LOST, Fault.LATE, Fault.LOST, Fault.LATE, *Fault)
-_MOST_CHAINS = 16
+_MOST_CHAINS = 32
 
 
 class Stretch:
     """One stretch on the device ``key``, by ``chance``. ``losing``: reads are not answered, or wrongly.
-    ``large``: there are long reads of a disk. ``deep``: queues are as large as they can be."""
+    ``large``: there are long reads of a disk. ``deep``: queues are as large as they can be, and say at which
+    index they want to be notified."""
 
     def __init__(
         self, key: str, chance: Random, losing: bool = False, large: bool = False, deep: bool = False
@@ -58,7 +63,8 @@ class Stretch:
         self.large = large
         self.deep = deep
         self.config = self.target.config
-        optional = [bit for bit in _OPTIONAL if chance.random() < 0.5]
+        able = _OPTIONAL_LEGACY if self.target.legacy else _OPTIONAL
+        optional = [bit for bit in able if chance.random() < 0.5 or (deep and bit == Feature.EVENT_IDX)]
         self.features = sum(1 << bit for bit in optional) | self.target.extra_features
         if not self.target.legacy:
             self.features |= 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
@@ -111,6 +117,9 @@ class Stretch:
             chance.choice(FAR) + place + chance.randrange(0, 2 * _PAGE, unit)
             for place, unit in zip(self._places(number, 3), align, strict=True)
         )
+        if not self.target.packed and chance.random() < 0.5:
+            driver = driver // _LINE * _LINE + _LINE - AVAIL_RING_OFFSET
+            device = device // _LINE * _LINE + _LINE - USED_RING_OFFSET
         return Queue(number, size, self.target.packed, desc, driver, device, role)
 
     def _ring(self, queue: Queue) -> SplitRing | PackedRing:
@@ -162,6 +171,20 @@ class Stretch:
         yield driver_ok(legacy)
         for _ in range(256):
             yield memory(self.halves[1] + self.chance.randrange(_HALF - 16), self.chance.randbytes(16))
+
+    def refused(self) -> Iterator[Operation]:
+        """A modern driver that asks for features that no device has, and then for a queue that goes beyond
+        the end of the address space. Only a reset helps it."""
+        yield reset(Recovery.STATUS, RESET_CYCLES, self.scene.registers)
+        yield set_common(COMMON.device_status, DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER)
+        for word in self.chance.sample(range(2, 6), 3):
+            yield set_common(COMMON.driver_feature_select, word)
+            yield set_common(COMMON.driver_feature, self.chance.getrandbits(32))
+            yield set_common(COMMON.driver_feature, 0)
+        yield reset(Recovery.STATUS, RESET_CYCLES, self.scene.registers)
+        yield from negotiated(self.features, legacy=False, vector=NO_VECTOR)
+        end = (1 << 64) - DESC_BYTES
+        yield from enabled(replace(self.queues[0], size=4, desc=end), legacy=False, vector=NO_VECTOR)
 
     # --- chains ---------------------------------------------------------------------------------------------
 
@@ -216,15 +239,20 @@ class Stretch:
                 if isinstance(ring, SplitRing) and ring.queue.role is not Role.RECEIVE:
                     yield ring.expect(LAP_CYCLES)
 
-    def again(self, number: int) -> Iterator[Operation]:
-        """A queue is reset, and enabled elsewhere."""
-        yield set_common(COMMON.queue_select, number)
-        yield set_common(COMMON.queue_reset, 1)
-        yield expect_register(Space.COMMON, COMMON.queue_reset.offset, 2, 0, LAP_CYCLES, unless=self.losing)
-        queue = self.queue(number, self.queues[number].role)
-        self.queues[number] = queue
-        self.rings[number] = self._ring(queue)
-        yield from self._enabled(queue)
+    def again(self, *numbers: int) -> Iterator[Operation]:
+        """Queues are reset, and enabled elsewhere."""
+        for number in numbers:
+            yield set_common(COMMON.queue_select, number)
+            yield set_common(COMMON.queue_reset, 1)
+        for number in numbers:
+            yield set_common(COMMON.queue_select, number)
+            yield expect_register(
+                Space.COMMON, COMMON.queue_reset.offset, 2, 0, LAP_CYCLES, unless=self.losing
+            )
+            queue = self.queue(number, self.queues[number].role)
+            self.queues[number] = queue
+            self.rings[number] = self._ring(queue)
+            yield from self._enabled(queue)
 
     def well(self) -> Operation:
         """The device has not given up."""
