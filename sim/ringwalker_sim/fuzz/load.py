@@ -2,13 +2,15 @@
 
 Stretches use everything at once: all queues, as deep as their rings are, at addresses all over 64 bits, with
 features, sizes and vectors by chance. In some of them completions are lost, late or wrong. Some have chains
-of which the device sees no end, so that queues and the device are reset in the midst of them. One goes on
-until the 16-bit numbers of rings have wrapped. They are right requests, but for reads into memory that is not
-there and chains that say nothing to a block device. They are cases as others are, so all rules are checked,
-and where all reads are answered the device must be well in the end.
+of which the device sees no end, and it is reset in the midst of them. One has the largest chains that there
+are. One goes on until the 16-bit numbers of rings have wrapped, and queues are reset at work meanwhile. They
+are right requests, but for reads into memory that is not there and chains that say nothing to a block device.
+They are cases as others are, so all rules are checked, and where all reads are answered the device must be
+well in the end.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count as numbers_from
 from random import Random
 from typing import Any
@@ -22,15 +24,15 @@ from .load_stretch import LAP_CYCLES, Stretch
 from .operations import Operation, Recovery, settle, wait
 from .rings import PackedRing
 from .scene import Role
-from .target import counted
+from .target import counted, target
 
 __all__ = ["LOAD", "STRETCHES", "run_load", "stretches"]
 
 LOAD = "ringwalker_sim.fuzz.load:run_load"
 """What the task of a load calls."""
 
-STRETCHES = 60
-"""Short ones. Behind them come the endless ones, and the long one."""
+STRETCHES = 48
+"""Short ones. Behind them come those with endless chains and with the largest ones, and the long one."""
 
 _LAPS = 4
 _LOSING = 3
@@ -39,8 +41,8 @@ _LARGE = 12
 """Of so many stretches one has long reads."""
 _ENDLESS, _ENDLESS_LAPS = 3, 8
 _WRAPPED = 1 << 16
-_WHOLE = 10
-"""So often a whole disk is read: once for each row of what keeps how much was written."""
+_ROWS = 10
+"""More than there are in what keeps something of a chain."""
 _SHORT_TURNS = 128
 _FORCED = 64
 """Of so many laps of the long stretch one ends with a reset of a queue that is at work."""
@@ -86,8 +88,6 @@ def _endless(key: str, chance: Random) -> _Made:
         stretch = Stretch(key, chance)
         operations += stretch.setup()
         for number, (queue, ring) in enumerate(zip(stretch.queues, stretch.rings, strict=True)):
-            if queue.role is not Role.BLOCK or queue.size < 2:
-                continue
             for _ in range(min(queue.size // 2, 8)):
                 before, pieces = stretch.maker.endless()
                 operations += [*before, *ring.offer(pieces)]
@@ -163,21 +163,28 @@ def _turns(
         yield from [*rounds[number].go(1), stretch.notice(number), stretch.rings[number].expect(LAP_CYCLES)]
 
 
+def _largest(key: str, chance: Random) -> _Made:
+    """The largest lengths that a disk ever uses, and chains as long as a ring, one after the other: each of
+    the rows in which something is kept of a chain has one of each."""
+    stretch = Stretch(key, chance, deep=True)
+    largest = max(stretch.queues, key=lambda queue: queue.size)
+    ring = stretch.rings[largest.number]
+    operations = list(stretch.setup())
+    for chain in (stretch.maker.whole_disk, partial(stretch.maker.full, largest.size)):
+        for _ in range(_ROWS):
+            before, pieces = chain()
+            operations += [*before, *ring.offer(pieces), *ring.publish(), stretch.notice(largest.number)]
+            operations += [settle(10 * LAP_CYCLES), ring.expect(LAP_CYCLES)]
+    return [*operations, stretch.well()], 2 * _ROWS
+
+
 def _long(key: str, chance: Random) -> _Made:
     """Rings that go round until their 16-bit numbers have wrapped."""
     stretch = Stretch(key, chance, deep=True)
     operations = list(stretch.setup())
     able = _able(stretch)
     chains = _WRAPPED + stretch.config.queue_size
-    if stretch.target.function != "blk":
-        return [*operations, *_turns(stretch, chains, able), stretch.well()], stretch.chains
-    ring = stretch.rings[0]
-    for _ in range(_WHOLE):
-        before, pieces = stretch.maker.whole_disk()
-        operations += [*before, *ring.offer(pieces), *ring.publish()]
-        stretch.chains += 1
-    operations += [stretch.notice(0), settle(_WHOLE * 10 * LAP_CYCLES)]
-    if stretch.target.legacy:
+    if stretch.target.function != "blk" or stretch.target.legacy:
         operations += _turns(stretch, chains, able)
     else:
         *others, victim = able
@@ -186,21 +193,24 @@ def _long(key: str, chance: Random) -> _Made:
     return [*operations, stretch.well()], stretch.chains
 
 
-def _made(key: str, seed: int, number: int, short: int) -> _Made:
-    chance = Random(f"{key} load {seed} {number}")
-    if number == short + _ENDLESS:
-        return _long(key, chance)
-    if number >= short:
-        return _endless(key, chance)
-    losing, large = (number % of == of - 1 for of in (_LOSING, _LARGE))
-    return _losing(key, chance) if losing and not large else _short(key, chance, large)
+_Maker = Callable[[str, Random], _Made]
+
+
+def _makers(key: str, short: int) -> Iterator[_Maker]:
+    """What makes each stretch."""
+    for number in range(short):
+        losing, large = (number % of == of - 1 for of in (_LOSING, _LARGE))
+        yield _losing if losing and not large else partial(_short, large=large)
+    if target(key).function == "blk":
+        yield from (*(_endless,) * _ENDLESS, _largest)
+    yield _long
 
 
 def stretches(key: str, seed: int, count: int = STRETCHES) -> Iterator[tuple[Case, int]]:
     """The cases of a load of the device ``key`` with ``count`` short stretches, each with how many chains it
     makes available."""
-    for number in range(count + _ENDLESS + 1):
-        operations, chains = _made(key, seed, number, count)
+    for number, make in enumerate(_makers(key, count)):
+        operations, chains = make(key, Random(f"{key} load {seed} {number}"))
         yield Case(key, "msix", tuple(operations), Recovery.FUNCTION), chains
 
 

@@ -121,8 +121,7 @@ class ChainMaker:
             # An id of which a part fits.
             return self._headed(BlkRequestType.GET_ID, 0, self._cut(chance.randint(1, 24), True, 1))
         if way < 0.42:
-            # As many pieces as a chain can have, of one kind: no request.
-            return [], self._cut(chance.randint(most, 4 * most), chance.random() < 0.5, most)
+            return self.full(most)
         kind = BlkRequestType.IN if chance.random() < 0.5 else BlkRequestType.OUT
         if self._large and kind is BlkRequestType.IN:
             return self._long_read(most)
@@ -150,6 +149,11 @@ class ChainMaker:
         return self._headed(
             BlkRequestType.IN, 0, [(self._chance.getrandbits(63), self._capacity * SECTOR_BYTES, True)]
         )
+
+    def full(self, most: int) -> Chain:
+        """As many pieces as a chain can have, all readable or all writable, which is no request."""
+        length = self._chance.randint(most, 4 * most)
+        return [], self._cut(length, self._chance.random() < 0.5, most)
 
     def endless(self) -> Chain:
         """More readable bytes than can be waited for, and a writable buffer as long."""
