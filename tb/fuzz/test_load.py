@@ -40,6 +40,15 @@ def test_numbers_of_rings_wrap(key: str) -> None:
     assert chains > 1 << 16 < notices * 64
 
 
+def test_notifications_carry_indices_of_all_16_bits() -> None:
+    case = list(stretches(BLOCK, 2, 0))[-1][0]
+    seen = 0
+    for operation in case.operations:
+        if operation.kind is Kind.NOTIFY:
+            seen |= operation.value >> 16
+    assert seen == 0xFFFF
+
+
 def _tables(operations: list[Operation]) -> list[Operation]:
     """Descriptors of a split ring that lead to indirect tables."""
     return [o for o in operations if o.kind is Kind.DESCRIPTOR and o.extra >> 32 & DESC_F_INDIRECT]

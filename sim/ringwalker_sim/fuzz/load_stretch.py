@@ -42,6 +42,7 @@ _LARGE_LAP = 20
 _PAGE, _LEGACY_PAGES, _HALF = 0x1000, 3, MEMORY_BYTES // 2
 """Queues are in one half of guest memory, and buffers in the other."""
 _OPTIONAL = (Feature.INDIRECT_DESC, Feature.EVENT_IDX, Feature.IN_ORDER, Feature.NOTIFICATION_DATA)
+_OF_INDICES = (Feature.EVENT_IDX, Feature.NOTIFICATION_DATA)
 _OPTIONAL_LEGACY = (*_OPTIONAL[:2], Feature.NOTIFY_ON_EMPTY, Feature.ANY_LAYOUT)
 _LINE = 128
 """The entries of split rings begin at a multiple of this now and then: the longest accesses to them do."""
@@ -51,8 +52,8 @@ _MOST_CHAINS = 32
 
 class Stretch:
     """One stretch on the device ``key``, by ``chance``. ``losing``: reads are not answered, or wrongly.
-    ``large``: there are long reads of a disk. ``deep``: queues are as large as they can be, and say at which
-    index they want to be notified."""
+    ``large``: there are long reads of a disk. ``deep``: queues are as large as they can be, and their indices
+    are spoken of in every way."""
 
     def __init__(
         self, key: str, chance: Random, losing: bool = False, large: bool = False, deep: bool = False
@@ -64,7 +65,7 @@ class Stretch:
         self.deep = deep
         self.config = self.target.config
         able = _OPTIONAL_LEGACY if self.target.legacy else _OPTIONAL
-        optional = [bit for bit in able if chance.random() < 0.5 or (deep and bit == Feature.EVENT_IDX)]
+        optional = [bit for bit in able if chance.random() < 0.5 or (deep and bit in _OF_INDICES)]
         self.features = sum(1 << bit for bit in optional) | self.target.extra_features
         if not self.target.legacy:
             self.features |= 1 << Feature.VERSION_1 | 1 << Feature.RING_RESET
