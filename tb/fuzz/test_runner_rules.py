@@ -11,6 +11,7 @@ from ringwalker_sim.fuzz.case import Case
 from ringwalker_sim.fuzz.executor import Executor
 from ringwalker_sim.fuzz.operations import Operation, Recovery, read, reset, tlp, tlp_shape, wait
 from ringwalker_sim.fuzz.spaces import Space
+from ringwalker_sim.host import HostParameters
 
 KEY = "rng:packed:modern"
 QUIET = read(Space.COMMON, COMMON.device_status.offset, 1)
@@ -23,29 +24,26 @@ LONG_READ = Case.parse(f"""device {KEY}
     wait 60""").operations
 
 
-def found(*operations: Operation) -> set[str]:
+def found(*operations: Operation, host: HostParameters = executor.HOST) -> set[str]:
     """The rules that a case with these operations breaks, which follows one that breaks none."""
-    with Executor(KEY) as device:
+    with Executor(KEY, host=host) as device:
         assert device.run(Case(KEY, "msix", (QUIET,))).findings == ()
         outcome = device.run(Case(KEY, "msix", operations, Recovery.FUNCTION))
         return {finding.rule for finding in outcome.findings}
 
 
 def test_a_read_beyond_what_the_host_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    host, control, operations = executor._host(), executor._device_control, (*LONG_READ, wait(2000))
-    assert found(*operations) == set()
-    monkeypatch.setattr(executor, "_host", lambda: replace(host, max_read_request=128))
-    assert found(*operations) == set()
+    host, control, operations = executor.HOST, executor._device_control, (*LONG_READ, wait(2000))
+    small = replace(host, max_read_request=128)
+    assert found(*operations) == found(*operations, host=small) == set()
     monkeypatch.setattr(executor, "_device_control", lambda _host: control(host))
-    assert found(*operations) == {"link"}
+    assert found(*operations, host=small) == {"link"}
 
 
-def test_an_answer_that_the_host_does_not_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_the_host_does_not_wait_for() -> None:
     queued = [tlp(RequestKind.MEMORY_READ.value, Space.COMMON, 0, tlp_shape(14, 15, 15))] * 20
     assert found(*queued) == set()
-    host = replace(executor._host(), completion_timeout=16)
-    monkeypatch.setattr(executor, "_host", lambda: host)
-    assert found(*queued) == {"answer"}
+    assert found(*queued, host=replace(executor.HOST, completion_timeout=16)) == {"answer"}
 
 
 def test_a_case_that_does_not_end_in_time() -> None:

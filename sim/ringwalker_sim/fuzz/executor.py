@@ -28,7 +28,7 @@ from .outcome import Finding, Outcome
 from .spaces import CONFIG_SPACES, Space
 from .target import BASES, FAR, FAR_LEGACY, MEMORY_BYTES, Ready, target
 
-__all__ = ["CASE_CYCLES", "RESET_CYCLES", "Executor"]
+__all__ = ["CASE_CYCLES", "HOST", "RESET_CYCLES", "Executor"]
 
 CASE_CYCLES = 400_000
 """A case has come to its end after so many."""
@@ -59,20 +59,22 @@ _STRUCTURES = {
 }
 
 
-def _host() -> HostParameters:
-    """Close memory, which answers in any order and in any pieces. Messages are writes as others are."""
-    window = (0x7A00_0000_0000_0000, 0x7A00_0000_0000_0FFF)
-    return HostParameters(
-        latency=20, latency_jitter=12, split=Split.RANDOM, completion_timeout=20_000, msi_window=window
-    )
+HOST = HostParameters(
+    latency=20,
+    latency_jitter=12,
+    split=Split.RANDOM,
+    completion_timeout=20_000,
+    msi_window=(0x7A00_0000_0000_0000, 0x7A00_0000_0000_0FFF),
+)
+"""Close memory, which answers in any order and in any pieces. Messages are writes as others are."""
 
 
 class Executor:
     """The device ``device``, a key of :data:`.target.DEVICES`, in an engine; use it as a context manager.
 
-    ``seed`` is that of the host's choices. ``waves`` names an FST file, with the plain model. ``library``
-    is a model's library to use as it is, ``progress`` gets lines while one is built. ``most_cycles`` are
-    those of a case.
+    ``host`` is what it is linked to, and ``seed`` that of the host's choices. ``waves`` names an FST file,
+    with the plain model. ``library`` is a model's library to use as it is, ``progress`` gets lines while one
+    is built. ``most_cycles`` are those of a case.
     Errors: :class:`~ringwalker_sim.toolchain.ToolError`, ``ValueError`` for another device.
     """
 
@@ -80,6 +82,7 @@ class Executor:
         self,
         device: str,
         *,
+        host: HostParameters = HOST,
         seed: int = 1,
         waves: Path | None = None,
         library: Path | None = None,
@@ -91,7 +94,7 @@ class Executor:
         self.engine = NativeEngine(
             self.target.config,
             self.memory,
-            host=_host(),
+            host=host,
             seed=seed,
             waves=waves,
             library=library,

@@ -3,26 +3,33 @@
 Stretches use everything at once: all queues, as deep as their rings are, at addresses all over 64 bits, with
 features, sizes and vectors by chance. In some of them completions are lost, late or wrong. Some have chains
 of which the device sees no end, and it is reset in the midst of them. One has the largest chains that there
-are. One goes on until the 16-bit numbers of rings have wrapped, and queues are reset at work meanwhile. They
-are right requests, but for reads into memory that is not there and chains that say nothing to a block device.
-They are cases as others are, so all rules are checked, and where all reads are answered the device must be
-well in the end.
+are. One goes on until the 16-bit numbers of rings have wrapped, and queues are reset at work meanwhile. Some
+are run again on a slow link. They are right requests, but for reads into memory that is not there and chains
+that say nothing to a block device. They are cases as others are, so all rules are checked, and where all
+reads are answered the device must be well in the end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count as numbers_from
+from itertools import islice
 from random import Random
 from typing import Any
 
+from ringwalker.streams import MOST_BROUGHT
+
 from ..campaign.task import Say
+from ..engine.native.coverage import read_layout
 from .batch import Watch, coverage_model, found_in
 from .case import Case
-from .executor import Executor
+from .coverage import joined, packed_bits
+from .executor import HOST, Executor
 from .load_chains import smallest
 from .load_stretch import LAP_CYCLES, Stretch
 from .operations import Operation, Recovery, settle, wait
-from .rings import PackedRing
+from .requests import Chain
+from .rings import PackedRing, SplitRing
 from .scene import Role
 from .target import counted, target
 
@@ -43,10 +50,25 @@ _ENDLESS, _ENDLESS_LAPS = 3, 8
 _WRAPPED = 1 << 16
 _ROWS = 10
 """More than there are in what keeps something of a chain."""
+_TOGETHER = 2
+"""So many chains of a queue are made available at once."""
 _SHORT_TURNS = 128
-_FORCED = 64
+_FORCED = 32
 """Of so many laps of the long stretch one ends with a reset of a queue that is at work."""
 _MOST_CYCLES = 20_000_000
+
+_SLOW = 6
+"""So many of the short ones are run again on a slow link."""
+_SLOW_HOST = replace(
+    HOST,
+    max_payload=512,
+    max_read_request=512,
+    link_bytes_per_cycle=4,
+    posted_header_credits=2,
+    posted_data_credits=64,
+    credit_return=24,
+)
+"""It takes larger packets than the usual one."""
 
 _Made = tuple[list[Operation], int]
 """Operations, and how many chains they make available."""
@@ -165,17 +187,31 @@ def _turns(
 
 def _largest(key: str, chance: Random) -> _Made:
     """The largest lengths that a disk ever uses, and chains as long as a ring, one after the other: each of
-    the rows in which something is kept of a chain has one of each."""
+    the rows in which something is kept of a chain has one of each. Then chains on all queues at once of as
+    many descriptors as can come with their head."""
     stretch = Stretch(key, chance, deep=True)
     largest = max(stretch.queues, key=lambda queue: queue.size)
     ring = stretch.rings[largest.number]
     operations = list(stretch.setup())
     for chain in (stretch.maker.whole_disk, partial(stretch.maker.full, largest.size)):
         for _ in range(_ROWS):
-            before, pieces = chain()
-            operations += [*before, *ring.offer(pieces), *ring.publish(), stretch.notice(largest.number)]
-            operations += [settle(10 * LAP_CYCLES), ring.expect(LAP_CYCLES)]
-    return [*operations, stretch.well()], 2 * _ROWS
+            # The other one takes up one row more, so that all rows come to be used.
+            for made in (chain(), stretch.maker.full(2)):
+                operations += [*_offered(ring, made), *ring.publish(), stretch.notice(largest.number)]
+                operations += [settle(10 * LAP_CYCLES), ring.expect(LAP_CYCLES)]
+    for _ in range(_ROWS):
+        for ring in stretch.rings:
+            for _ in range(_TOGETHER):
+                operations += _offered(ring, stretch.maker.full(MOST_BROUGHT))
+            operations += ring.publish()
+        operations += [*(stretch.notice(queue.number) for queue in stretch.queues), settle(LAP_CYCLES)]
+    chains = _ROWS * (4 + _TOGETHER * len(stretch.queues))
+    return [*operations, stretch.well()], chains
+
+
+def _offered(ring: SplitRing | PackedRing, chain: Chain) -> list[Operation]:
+    before, pieces = chain
+    return [*before, *ring.offer(pieces)]
 
 
 def _long(key: str, chance: Random) -> _Made:
@@ -216,16 +252,24 @@ def stretches(key: str, seed: int, count: int = STRETCHES) -> Iterator[tuple[Cas
 
 def run_load(say: Say, device: str, seed: int, count: int = STRETCHES) -> dict[str, Any]:
     """Run the load of the device that counts for ``device``: ``stretches``, ``chains`` and ``cycles`` of it,
-    ``findings``, and what has ``toggled``."""
+    ``findings``, and what has ``toggled``. Some of it is run again on a link that is half as fast."""
     key = counted(device)
     library = coverage_model(device, say)
     result: dict[str, Any] = {"stretches": 0, "chains": 0, "cycles": 0, "findings": []}
-    with Executor(key, library=library, most_cycles=_MOST_CYCLES, progress=say) as executor:
-        watch = Watch(executor, library)
-        for number, (case, chains) in enumerate(stretches(key, seed, count)):
-            outcome = executor.run(case)
-            result["stretches"] += 1
-            result["chains"] += chains
-            result["cycles"] += outcome.cycles
-            result["findings"] += [found_in(item, number, [case]) for item in outcome.findings[:1]]
-        return {**result, "toggled": watch.toggled()}
+    usual = enumerate(stretches(key, seed, count))
+    again = islice(enumerate(stretches(key, seed, count)), 0, min(count, _SLOW * _LOSING), _LOSING)
+    toggled = []
+    for host, link, cases in ((HOST, "", usual), (_SLOW_HOST, " (on a slow link)", again)):
+        with Executor(key, host=host, library=library, most_cycles=_MOST_CYCLES, progress=say) as executor:
+            watch = Watch(executor, library)
+            for number, (case, chains) in cases:
+                outcome = executor.run(case)
+                result["stretches"] += 1
+                result["chains"] += chains
+                result["cycles"] += outcome.cycles
+                result["findings"] += [
+                    found_in(replace(item, text=item.text + link), number, [case])
+                    for item in outcome.findings[:1]
+                ]
+            toggled.append(watch.toggled())
+    return {**result, "toggled": packed_bits(joined(toggled, read_layout(library).counters))}

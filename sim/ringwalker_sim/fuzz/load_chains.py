@@ -46,17 +46,23 @@ class FarBuffers(Buffers):
         """See :meth:`Buffers.take`."""
         return super().take(length, align) + self._chance.choice(FAR)
 
+    def table(self, rows: int) -> int:
+        """See :meth:`Buffers.table`. It may begin at any byte."""
+        return self.take(DESC_BYTES * rows)
+
     def far_table(self, count: int) -> tuple[int, list[int], int]:
         """An indirect table that goes from ``room`` to somewhere among the buffers and on: where it is, which
         ``count`` of its descriptors are free, and how many bytes it is said to have."""
         chance = self._chance
         begin = self._room + self._begun
-        self._begun = (self._begun + DESC_BYTES) % (ROOM_BYTES - DESC_BYTES * _PREFETCHED)
+        self._begun = (self._begun + 2 * DESC_BYTES) % (ROOM_BYTES - DESC_BYTES * (_PREFETCHED + 1))
         free = 2 * count
-        there = super().take(DESC_BYTES * (free + _PREFETCHED), DESC_BYTES) - begin
+        there = super().take(DESC_BYTES * (free + _PREFETCHED + 1), DESC_BYTES) - begin
         rows = [there // DESC_BYTES + n for n in chance.sample(range(free), count - 1)]
         least = max(rows, default=0) + 1
         said = min((1 << _TABLE_BITS) - 1, least + chance.getrandbits(chance.randint(1, _TABLE_BITS)))
+        # A table may begin at any byte.
+        begin += chance.choice((0, chance.randrange(DESC_BYTES)))
         return begin + chance.choice(FAR), [0, *rows], DESC_BYTES * chance.choice((least, said))
 
 

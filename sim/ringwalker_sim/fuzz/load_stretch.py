@@ -178,7 +178,7 @@ class Stretch:
         the end of the address space. Only a reset helps it."""
         yield reset(Recovery.STATUS, RESET_CYCLES, self.scene.registers)
         yield set_common(COMMON.device_status, DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER)
-        for word in self.chance.sample(range(2, 6), 3):
+        for word in range(6):
             yield set_common(COMMON.driver_feature_select, word)
             yield set_common(COMMON.driver_feature, self.chance.getrandbits(32))
             yield set_common(COMMON.driver_feature, 0)
