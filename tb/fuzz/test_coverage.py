@@ -123,6 +123,25 @@ def test_rows_of_a_memory_have_the_names_of_what_is_written_into_them() -> None:
     assert judge(points, counted, found, free, table).direct == [2]
 
 
+def test_what_has_moved_in_another_row_is_counted_apart() -> None:
+    found = netlist()
+    free = Fixed(found)
+    points = points_of(layout("rows[0]", "rows[1]"), found, free).points
+    judged = judge(points, np.array([True, False, False, False, False, False, False, False]), found, free, ())
+    assert judged.rows == 1
+    assert [(point.row, missing) for point, missing in judged.open] == [("[0]", 1), ("[1]", 1)]
+
+
+def test_an_explanation_says_what_a_bit_is_all_the_time() -> None:
+    found = netlist()
+    free = Fixed(found)
+    points = points_of(layout("view", "free", "masked"), found, free).points
+    counted = np.array([True, True, False, False, True, True, True, True])
+    low, high = (Explanation(("core.x.view",), "", lowest=1, value=value) for value in (0, 1))
+    assert judge(points, counted, found, free, (low,)).wrong == ["core.x.masked bit 0"]
+    assert judge(points, counted, found, free, (high,)).wrong == []
+
+
 def test_an_explanation_of_what_has_toggled_is_wrong() -> None:
     found = netlist()
     free = Fixed(found)

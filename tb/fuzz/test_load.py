@@ -131,7 +131,7 @@ def test_a_chain_as_long_as_its_ring_is_used() -> None:
     links = [o for o in pieces if o.extra >> 32 & DESC_F_NEXT]
     lengths = [o.extra & 0xFFFF_FFFF for o in pieces]
     assert max(lengths) == 1 << 19
-    # All but one descriptor of each lead to another: whole disks, whole rings, two pieces beside each of
-    # them, and 16 on each queue, two at once.
-    assert len(pieces) - len(links) == 10 + 10 + 20 + 80
-    assert len(links) == 10 * 2 + 10 * 31 + 20 + 80 * 15
+    # All but one descriptor of each lead to another: whole disks, whole rings, two pieces beside every fifth
+    # of them, and 16 on each queue, two at once.
+    assert len(pieces) - len(links) == 10 + 10 + 4 + 80
+    assert len(links) == 10 * 2 + 10 * 31 + 4 + 80 * 15

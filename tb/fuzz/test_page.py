@@ -1,8 +1,10 @@
 """docs/fuzz.md is what is generated, and what explains holes in the coverage is not stale."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
-from ringwalker_sim.fuzz.coverage import block_of
+from ringwalker_sim.fuzz.coverage import Point, block_of
 from ringwalker_sim.fuzz.explained import Explanation
 from ringwalker_sim.fuzz.explanations import EXPLAINED
 from ringwalker_sim.fuzz.judged import JUDGED, judgement
@@ -20,11 +22,8 @@ def test_the_page_is_up_to_date() -> None:
 def test_explanations_are_of_what_has_not_toggled() -> None:
     for item in read_figures(DOCS / FIGURES)["coverage"].values():
         assert item["wrong"] == []
-        said = [
-            (tuple(row["places"]), row["lowest"], row["highest"], row["way"], tuple(row["but"]))
-            for row in item["explained"]
-        ]
-        table = [(entry.places, entry.lowest, entry.highest, entry.way, entry.but) for entry in EXPLAINED]
+        said = [{name: row[name] for name in asdict(EXPLAINED[0])} for row in item["explained"]]
+        table = json.loads(json.dumps([asdict(entry) for entry in EXPLAINED]))
         assert said == table, "run ringwalker fuzz --docs docs --only coverage"
         assert [row["places"] for row in item["explained"] if not row["points"]] == []
 
@@ -57,14 +56,23 @@ def test_what_nobody_has_judged_and_all_hardware_are_on_the_page() -> None:
     assert "`ab` (1,000 cases), `cd` (20 cases)" in made
 
 
+def point(name: str, bit: int, *others: str) -> Point:
+    return Point(9, "", "walker", ((name, bit), *((other, bit) for other in others)), (0,))
+
+
 def test_an_explanation_is_of_some_bits() -> None:
     narrow = Explanation(("core.walker.*header",), "", lowest=4, highest=9)
-    assert narrow.covers("core.walker.lane0.beat__header", 4)
-    assert not narrow.covers("core.walker.lane0.beat__header", 3)
-    assert not narrow.covers("core.walker.lane0.beat__header", 10)
-    assert not narrow.covers("core.common.header", 4)
+    header = "core.walker.lane0.beat__header"
+    assert [bit for bit in range(12) if narrow.covers(point(header, bit))] == [4, 5, 6, 7, 8, 9]
+    assert not narrow.covers(point("core.common.header", 4))
     some = Explanation(("core.walker.features",), "", but=(2, 40))
-    assert [bit for bit in (1, 2, 3, 40, 63) if some.covers("core.walker.features", bit)] == [1, 3, 63]
+    assert [bit for bit in (1, 2, 3, 40, 63) if some.covers(point("core.walker.features", bit))] == [1, 3, 63]
+
+
+def test_an_explanation_is_of_a_net_by_any_name_unless_another_is_excepted() -> None:
+    item = Explanation(("core.walker.*queue",), "", unless=("core.walker.revisits.*",))
+    assert item.covers(point("core.walker.beat", 3, "core.walker.beat__queue"))
+    assert not item.covers(point("core.walker.beat__queue", 3, "core.walker.revisits.i__queue"))
 
 
 def test_signals_belong_to_the_block_in_which_they_are() -> None:

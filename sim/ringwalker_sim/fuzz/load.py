@@ -57,7 +57,7 @@ _FORCED = 32
 """Of so many laps of the long stretch one ends with a reset of a queue that is at work."""
 _MOST_CYCLES = 20_000_000
 
-_SLOW = 6
+_SLOW = 10
 """So many of the short ones are run again on a slow link."""
 _SLOW_HOST = replace(
     HOST,
@@ -192,21 +192,21 @@ def _largest(key: str, chance: Random) -> _Made:
     stretch = Stretch(key, chance, deep=True)
     largest = max(stretch.queues, key=lambda queue: queue.size)
     ring = stretch.rings[largest.number]
-    operations = list(stretch.setup())
+    operations, chains = list(stretch.setup()), 0
     for chain in (stretch.maker.whole_disk, partial(stretch.maker.full, largest.size)):
-        for _ in range(_ROWS):
-            # The other one takes up one row more, so that all rows come to be used.
-            for made in (chain(), stretch.maker.full(2)):
+        for n in range(_ROWS):
+            # Now and then another one takes up a row, so that all rows of all memories come to be used.
+            for made in (chain(), *([stretch.maker.full(2)] if n % 5 == 4 else [])):
                 operations += [*_offered(ring, made), *ring.publish(), stretch.notice(largest.number)]
                 operations += [settle(10 * LAP_CYCLES), ring.expect(LAP_CYCLES)]
+                chains += 1
     for _ in range(_ROWS):
         for ring in stretch.rings:
             for _ in range(_TOGETHER):
                 operations += _offered(ring, stretch.maker.full(MOST_BROUGHT))
             operations += ring.publish()
         operations += [*(stretch.notice(queue.number) for queue in stretch.queues), settle(LAP_CYCLES)]
-    chains = _ROWS * (4 + _TOGETHER * len(stretch.queues))
-    return [*operations, stretch.well()], chains
+    return [*operations, stretch.well()], chains + _ROWS * _TOGETHER * len(stretch.queues)
 
 
 def _offered(ring: SplitRing | PackedRing, chain: Chain) -> list[Operation]:

@@ -46,7 +46,7 @@ _OF_INDICES = (Feature.EVENT_IDX, Feature.NOTIFICATION_DATA)
 _OPTIONAL_LEGACY = (*_OPTIONAL[:2], Feature.NOTIFY_ON_EMPTY, Feature.ANY_LAYOUT)
 _LINE = 128
 """The entries of split rings begin at a multiple of this now and then: the longest accesses to them do."""
-_FAULTS = (Fault.LOST, Fault.LATE, Fault.LOST, Fault.LATE, *Fault)
+_FAULTS = (Fault.LOST, Fault.LATE, Fault.OVERSIZED, Fault.OVERSIZED, *Fault)
 _MOST_CHAINS = 32
 
 
@@ -181,6 +181,7 @@ class Stretch:
         for word in range(6):
             yield set_common(COMMON.driver_feature_select, word)
             yield set_common(COMMON.driver_feature, self.chance.getrandbits(32))
+            yield set_common(COMMON.queue_select, self.chance.randrange(len(self.queues)))
             yield set_common(COMMON.driver_feature, 0)
         yield reset(Recovery.STATUS, RESET_CYCLES, self.scene.registers)
         yield from negotiated(self.features, legacy=False, vector=NO_VECTOR)
@@ -230,7 +231,7 @@ class Stretch:
         for number in range(len(self.queues)):
             yield from self.offer(number)
             if self.losing:
-                for _ in range(self.chance.randint(1, 3)):
+                for _ in range(self.chance.randint(1, 4)):
                     kind, delay = self.chance.choice(_FAULTS), self.chance.choice((300, 1500, 2500))
                     yield fault(int(kind), self.chance.randrange(10, 300), delay)
             yield self.notice(number)

@@ -1,5 +1,6 @@
 """What came of a campaign, as JSON can hold it."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -60,17 +61,16 @@ def _coverage(device: str, texts: list[str], say: Callable[[str], None]) -> dict
         blocks[block] |= {"bits": found.names[block], "constant": found.constant[block]}
     judged = judge(found.points, toggled, netlist, free, EXPLAINED)
     rows = [
-        {
-            "places": list(item.places),
-            "lowest": item.lowest,
-            "highest": item.highest,
-            "way": item.way,
-            "but": list(item.but),
-        }
-        | {"points": direct, "following": following}
+        {**dataclasses.asdict(item), "points": direct, "following": following}
         for item, direct, following in zip(EXPLAINED, judged.direct, judged.following, strict=True)
     ]
-    return {"blocks": blocks, "explained": rows, "wrong": judged.wrong, "holes": _holes(judged.open)}
+    return {
+        "blocks": blocks,
+        "explained": rows,
+        "rows": judged.rows,
+        "wrong": judged.wrong,
+        "holes": _holes(judged.open),
+    }
 
 
 def _holes(open_points: Iterable[tuple[Point, int]]) -> list[dict[str, Any]]:
