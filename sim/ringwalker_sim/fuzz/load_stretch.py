@@ -174,8 +174,8 @@ class Stretch:
             yield memory(self.halves[1] + self.chance.randrange(_HALF - 16), self.chance.randbytes(16))
 
     def refused(self) -> Iterator[Operation]:
-        """A modern driver that asks for features that no device has, and then for a queue that goes beyond
-        the end of the address space. Only a reset helps it."""
+        """A modern driver that asks for any features, also in words that there are not, and then for a queue
+        that goes beyond the end of the address space. Only a reset helps it."""
         yield reset(Recovery.STATUS, RESET_CYCLES, self.scene.registers)
         yield set_common(COMMON.device_status, DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER)
         for word in range(6):
