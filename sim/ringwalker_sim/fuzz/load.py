@@ -74,6 +74,12 @@ _Made = tuple[list[Operation], int]
 """Operations, and how many chains they make available."""
 
 
+def _offered(ring: SplitRing | PackedRing, chain: Chain) -> list[Operation]:
+    """A chain, which is not yet made available."""
+    before, pieces = chain
+    return [*before, *ring.offer(pieces)]
+
+
 def _short(key: str, chance: Random, large: bool) -> _Made:
     """Some laps, between which a queue is reset."""
     stretch = Stretch(key, chance, large=large)
@@ -111,8 +117,7 @@ def _endless(key: str, chance: Random) -> _Made:
         operations += stretch.setup()
         for number, (queue, ring) in enumerate(zip(stretch.queues, stretch.rings, strict=True)):
             for _ in range(min(queue.size // 2, 8)):
-                before, pieces = stretch.maker.endless()
-                operations += [*before, *ring.offer(pieces)]
+                operations += _offered(ring, stretch.maker.endless())
                 chains += 1
             operations += [*ring.publish(), stretch.notice(number)]
         operations.append(wait(chance.randint(300, 1500)))
@@ -174,9 +179,8 @@ def _turns(
             left[number] -= some
             stretch.chains += some
         if victim is not None and lap % _FORCED == 0:
-            before, pieces = stretch.maker.endless()
             ring = stretch.rings[victim]
-            yield from [*before, *ring.offer(pieces), *ring.publish(), stretch.notice(victim)]
+            yield from [*_offered(ring, stretch.maker.endless()), *ring.publish(), stretch.notice(victim)]
             yield wait(chance.randrange(400))
             yield from stretch.again(victim)
         yield settle(LAP_CYCLES)
@@ -207,11 +211,6 @@ def _largest(key: str, chance: Random) -> _Made:
             operations += ring.publish()
         operations += [*(stretch.notice(queue.number) for queue in stretch.queues), settle(LAP_CYCLES)]
     return [*operations, stretch.well()], chains + _ROWS * _TOGETHER * len(stretch.queues)
-
-
-def _offered(ring: SplitRing | PackedRing, chain: Chain) -> list[Operation]:
-    before, pieces = chain
-    return [*before, *ring.offer(pieces)]
 
 
 def _long(key: str, chance: Random) -> _Made:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from random import Random
 
 from ringwalker.function.blk.settings import BlkSettings
+from ringwalker.queue.chain.lines import MOST_READ
 from ringwalker.spec.blk import SECTOR_BYTES, BlkRequestHeader, BlkRequestType
 from ringwalker.spec.ring import DESC_BYTES
+from ringwalker.streams import MOST_BROUGHT
 
 from ..struct_bytes import struct_bytes
 from .operations import memory
@@ -26,8 +28,6 @@ _MOST_BYTES = 0xFFFF_FFFF
 """Of the readable buffers of a chain, and of the writable ones."""
 _TABLE_BITS = 28
 """An indirect table has fewer descriptors, as far as its length can say."""
-_PREFETCHED = 16
-"""Descriptors that the device reads at once, and so many that it keeps of a chain of a packed ring."""
 _DEEP = tuple(base for base in FAR if base + _MOST_BYTES + MEMORY_BYTES < 1 << 64)
 """Where more is addressed than there is memory."""
 
@@ -55,9 +55,9 @@ class FarBuffers(Buffers):
         ``count`` of its descriptors are free, and how many bytes it is said to have."""
         chance = self._chance
         begin = self._room + self._begun
-        self._begun = (self._begun + 2 * DESC_BYTES) % (ROOM_BYTES - DESC_BYTES * (_PREFETCHED + 1))
+        self._begun = (self._begun + 2 * DESC_BYTES) % (ROOM_BYTES - DESC_BYTES * (MOST_READ + 1))
         free = 2 * count
-        there = super().take(DESC_BYTES * (free + _PREFETCHED + 1), DESC_BYTES) - begin
+        there = super().take(DESC_BYTES * (free + MOST_READ + 1), DESC_BYTES) - begin
         rows = [there // DESC_BYTES + n for n in chance.sample(range(free), count - 1)]
         least = max(rows, default=0) + 1
         said = min((1 << _TABLE_BITS) - 1, least + chance.getrandbits(chance.randint(1, _TABLE_BITS)))
@@ -132,7 +132,7 @@ class ChainMaker:
         if self._large and kind is BlkRequestType.IN:
             return self._long_read(most)
         sectors = chance.randint(1, _LONG_SECTORS)
-        pieces = min(most, chance.choice((most, _PREFETCHED, *(_LONG_PIECES,) * 3))) - 2
+        pieces = min(most, chance.choice((most, MOST_BROUGHT, *(_LONG_PIECES,) * 3))) - 2
         data = self._cut(sectors * SECTOR_BYTES, kind is BlkRequestType.IN, pieces)
         return self._headed(kind, chance.randrange(0, self._capacity - sectors), data)
 

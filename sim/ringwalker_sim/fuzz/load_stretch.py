@@ -7,8 +7,18 @@ from random import Random
 from ringwalker.spec.features import Feature
 from ringwalker.spec.legacy import LEGACY, legacy_device_offset, legacy_driver_offset
 from ringwalker.spec.modern import COMMON, NO_VECTOR, DeviceStatus
+from ringwalker.spec.packed import EVENT_BYTES, EventFlags
 from ringwalker.spec.pci import MSIX_ENTRY_BYTES, MSIX_TABLE_ENTRY
-from ringwalker.spec.ring import AVAIL_RING_OFFSET, DESC_BYTES, USED_RING_OFFSET
+from ringwalker.spec.ring import (
+    AVAIL_RING_OFFSET,
+    DESC_ALIGN,
+    DESC_BYTES,
+    DEVICE_ALIGN,
+    DRIVER_ALIGN,
+    EVENT_INDEX_BYTES,
+    USED_RING_OFFSET,
+    used_event_offset,
+)
 
 from ..host import Fault
 from .bring_up import driver_ok, enabled, interrupts, negotiated, ready_status, set_common
@@ -113,10 +123,10 @@ class Stretch:
             sizes.append(chance.choice((1, 2)) if role is Role.BLOCK else 4)
         size = chance.choice(sizes)
         # Aligned as each area must be, anywhere in a page.
-        align = (16, 4, 4) if self.target.packed else (16, 2, 4)
+        aligns = (EVENT_BYTES, EVENT_BYTES) if self.target.packed else (DRIVER_ALIGN, DEVICE_ALIGN)
         desc, driver, device = (
             chance.choice(FAR) + place + chance.randrange(0, 2 * _PAGE, unit)
-            for place, unit in zip(self._places(number, 3), align, strict=True)
+            for place, unit in zip(self._places(number, 3), (DESC_ALIGN, *aligns), strict=True)
         )
         if not self.target.packed and chance.random() < 0.5:
             driver = driver // _LINE * _LINE + _LINE - AVAIL_RING_OFFSET
@@ -217,8 +227,9 @@ class Stretch:
             self.chains += 1
             yield from operations
         if self.scene.has(Feature.EVENT_IDX):
-            at = queue.driver if queue.packed else queue.driver + AVAIL_RING_OFFSET + 2 * queue.size
-            yield memory(at, self.chance.randbytes(2) + (b"\x02\0" if queue.packed else b""))
+            at = queue.driver + (0 if queue.packed else used_event_offset(queue.size))
+            flags = EventFlags.DESC.to_bytes(2, "little") if queue.packed else b""
+            yield memory(at, self.chance.randbytes(EVENT_INDEX_BYTES) + flags)
         yield from ring.publish()
 
     def notice(self, number: int) -> Operation:
@@ -248,8 +259,9 @@ class Stretch:
             yield set_common(COMMON.queue_reset, 1)
         for number in numbers:
             yield set_common(COMMON.queue_select, number)
+            reset_of = COMMON.queue_reset
             yield expect_register(
-                Space.COMMON, COMMON.queue_reset.offset, 2, 0, LAP_CYCLES, unless=self.losing
+                Space.COMMON, reset_of.offset, reset_of.size, 0, LAP_CYCLES, unless=self.losing
             )
             queue = self.queue(number, self.queues[number].role)
             self.queues[number] = queue

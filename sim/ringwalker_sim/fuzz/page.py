@@ -91,10 +91,10 @@ long reads into memory that is not there and, to wrap the rings, chains too shor
 to the same rules. {coverage}
 
 Most of what has not toggled cannot on this device: fields of 16 bits are for rings of 32,768 entries, and
-this one has 32 of them. Each of those points has its reason below, which the counters are held to as well: a
-reason for a bit that did toggle is an error, and so is one that is about nothing. Where a reason keeps a bit
-from moving, so do all that depend on it, as far as the netlist shows. The block device is the one that is
-counted; walker, DMA and registers of the other functions are the same blocks.
+this one has 32 of them. Each of those points has its reason below. A test fails if a bit with a reason has
+toggled, or if a reason is about nothing. What depends on such a bit alone needs no reason of its own: the
+netlist shows it. The block device is the one that is counted; walker, DMA and registers of the other
+functions are the same blocks.
 
 {holes}
 """

@@ -19,14 +19,14 @@ _ELEMENT = (
 )
 _SIZE = "The disk of this device has 2^19 bytes."
 _SECTORS = "A block device writes whole sectors, 20 bytes of a serial number or less, and a status."
+_PLACES = ((_WRITTEN, 0), (_UPPER, 0), (_PACKED_READ, 64), (_ELEMENT, 32))
+"""Where a used length stands, and from which bit on."""
+
 USED = (
     *(
-        Explanation((*places,), _SIZE, low + 20, low + 31)
-        for places, low in ((_WRITTEN, 0), (_UPPER, 0), (_PACKED_READ, 64), (_ELEMENT, 32))
-    ),
-    *(
-        Explanation((*places,), _SECTORS, low + 5, low + 8)
-        for places, low in ((_WRITTEN, 0), (_UPPER, 0), (_PACKED_READ, 64), (_ELEMENT, 32))
+        Explanation(places, why, begin + lowest, begin + highest)
+        for why, lowest, highest in ((_SIZE, 20, 31), (_SECTORS, 5, 8))
+        for places, begin in _PLACES
     ),
     Explanation(_ELEMENT, "A split ring's chain has the number of its head, one of 32.", 5, 15),
 )

@@ -28,15 +28,24 @@ LINES = ("entry", "descriptor")
 """Readers of rings and tables."""
 
 
+def left(*readers: str) -> tuple[str, ...]:
+    """How many dwords are left of a read when a completion of it has come."""
+    return tuple(
+        f"{LANE}.{reader}_reader.completions.waiting.{name}"
+        for reader in readers
+        for name in ("left_before__data", "*data$*")
+    )
+
+
 def counts(*readers: str) -> tuple[str, ...]:
     """What counts the dwords of a read, in readers of these names."""
-    names = ("open__dwords", "completions.position", "completions.waiting.waiting_[013]")
-    memories = ("*dwords", "left_before__data", "*data$*")
-    return tuple(
-        f"{LANE}.{reader}_reader.{name}"
-        for reader in readers
-        for name in (*names, *(f"completions.waiting.{memory}" for memory in memories))
+    names = (
+        "open__dwords",
+        "completions.position",
+        "completions.waiting.waiting_[013]",
+        "completions.waiting.*dwords",
     )
+    return (*(f"{LANE}.{reader}_reader.{name}" for reader in readers for name in names), *left(*readers))
 
 
 def completions(field: str, *readers: str) -> tuple[str, ...]:
@@ -56,12 +65,3 @@ def ports(*readers: str) -> tuple[str, ...]:
 def sent(field: str, *readers: str) -> tuple[str, ...]:
     """A field of the requests that readers of these names send."""
     return tuple(f"{LANE}.{reader}_reader.requests__payload__header__{field}" for reader in readers)
-
-
-def left(*readers: str) -> tuple[str, ...]:
-    """How many dwords are left of a read when a completion of it has come."""
-    return tuple(
-        f"{LANE}.{reader}_reader.completions.waiting.{name}"
-        for reader in readers
-        for name in ("left_before__data", "*data$*")
-    )
