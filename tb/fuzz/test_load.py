@@ -2,19 +2,25 @@
 
 from itertools import islice, pairwise
 from random import Random
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ringwalker.spec.modern import COMMON, DeviceStatus
 from ringwalker.spec.ring import DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT
+from ringwalker_sim.fuzz import load
 from ringwalker_sim.fuzz.case import Case
-from ringwalker_sim.fuzz.executor import Executor
+from ringwalker_sim.fuzz.coverage import joined, packed_bits
+from ringwalker_sim.fuzz.executor import HOST, Executor
 from ringwalker_sim.fuzz.load import stretches
 from ringwalker_sim.fuzz.load_chains import ROOM_BYTES
 from ringwalker_sim.fuzz.load_stretch import Stretch
 from ringwalker_sim.fuzz.operations import Kind, Operation, expect_register
+from ringwalker_sim.fuzz.outcome import Finding, Outcome
 from ringwalker_sim.fuzz.spaces import Space
 from ringwalker_sim.fuzz.target import MEMORY_BYTES
+from ringwalker_sim.host import HostParameters
 
 KEY = "rng:packed:modern"
 BLOCK = "blk:split:transitional:counted"
@@ -55,7 +61,7 @@ def _tables(operations: list[Operation]) -> list[Operation]:
 
 
 def test_chains_go_far_in_indirect_tables_and_stay_in_memory() -> None:
-    sizes, jumps = set(), set()
+    sizes, jumps, begins = set(), set(), set()
     for seed in range(40):
         stretch = Stretch(BLOCK, Random(seed))
         operations = [*stretch.setup(), *stretch.lap()]
@@ -72,6 +78,10 @@ def test_chains_go_far_in_indirect_tables_and_stay_in_memory() -> None:
                 row = found.extra >> 48
                 jumps.add(row)
             sizes.add(rows)
+        places = sorted({head.value % MEMORY_BYTES for head in _tables(operations)})
+        begins |= {place % DESC_BYTES for place in places}
+        assert min((high - low for low, high in pairwise(places)), default=DESC_BYTES) >= DESC_BYTES
+    assert begins == set(range(DESC_BYTES))
     assert max(jumps) > 1 << 15
     assert max(sizes) > 1 << 20
 
@@ -135,3 +145,50 @@ def test_a_chain_as_long_as_its_ring_is_used() -> None:
     # of them, and 16 on each queue, two at once.
     assert len(pieces) - len(links) == 10 + 10 + 4 + 80
     assert len(links) == 10 * 2 + 10 * 31 + 4 + 80 * 15
+
+
+def test_some_of_a_load_is_run_again_on_a_slow_link_and_a_finding_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[tuple[HostParameters, Case]] = []
+
+    class Device:
+        """Finds something in every case."""
+
+        def __init__(self, _key: str, *, host: HostParameters, **_others: object):
+            self.host = host
+
+        def __enter__(self) -> "Device":
+            return self
+
+        def __exit__(self, *_args: object) -> None:
+            pass
+
+        def run(self, case: Case) -> Outcome:
+            ran.append((self.host, case))
+            return Outcome((Finding("read", "so", 9, 0),), 100)
+
+    class Watch:
+        """One counter has counted on each link."""
+
+        def __init__(self, device: Device, _library: object):
+            self._host = device.host
+
+        def toggled(self) -> str:
+            return packed_bits(np.array([self._host is HOST, self._host is not HOST, False]))
+
+    monkeypatch.setattr(load, "Executor", Device)
+    monkeypatch.setattr(load, "Watch", Watch)
+    monkeypatch.setattr(load, "coverage_model", lambda _device, _say: None)
+    monkeypatch.setattr(load, "read_layout", lambda _library: SimpleNamespace(counters=3))
+    result = load.run_load(print, "rng:split:transitional", 1, SHORT)
+    hosts = [host for host, _case in ran]
+    usual = hosts.count(HOST)
+    assert (usual, len(hosts)) == (SHORT + 1, SHORT + 3)
+    slow = hosts[-1]
+    assert (slow.link_bytes_per_cycle, slow.max_payload) == (4, 512)
+    # Those without losses.
+    assert [case for _host, case in ran[usual:]] == [ran[0][1], ran[3][1]]
+    assert [item["text"] for item in result["findings"]] == ["so"] * usual + ["so (on a slow link)"] * 2
+    assert (result["stretches"], result["cycles"]) == (usual + 2, 100 * (usual + 2))
+    assert joined([result["toggled"]], 3).tolist() == [True, True, False]
